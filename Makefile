@@ -1,0 +1,61 @@
+# make kiosk   open the touch application on the bundled photographs
+# make test    check the style and the types, run every test this machine can run
+# make soak    the long endurance tests of the kiosk
+# make bench   measure latency (and accuracy on PHOTOS) and write out/bench.html
+# make develop an editable install, for working on Livetint itself
+# All of them make .venv and install what they need; nothing but Python >= 3.10 is assumed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := pyproject.toml CMakeLists.txt $(shell git ls-files engine build_engine calibration training bench kiosk cli models photos 2>/dev/null)
+# On a Jetson, TensorRT belongs to the system's Python (JetPack's packages).
+SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
+# Extras that the tests use; `rtx` (TensorRT-RTX, several hundred megabytes) is added where everything is required.
+EXTRAS ?= train,bench,dev
+
+.PHONY: kiosk bench test soak develop clean
+
+kiosk: $(STAMP)
+	$(BIN)/livetint kiosk --open
+
+# PHOTOS: a folder or tar of colour photographs, for the accuracy beside the latency.
+bench: $(VENV)/.test
+	@mkdir -p out
+	$(BIN)/livetint bench latency --against siggraph17 --roofline --json out/latency.json
+	$(if $(PHOTOS),$(BIN)/livetint bench accuracy --photos $(PHOTOS) --limit 24 --baselines grey,levin --json out/accuracy.json)
+	$(BIN)/livetint bench report out/latency.json $(if $(PHOTOS),out/accuracy.json) -o out/bench.html
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -rs
+
+soak: $(VENV)/.test
+	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py
+
+# The tests run on the installed package, as a user has it; it is installed anew when a source has changed.
+$(VENV)/.test: $(SOURCES) $(VENV)/.python constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt 'torch==2.13.0'
+	$(BIN)/python -m pip install -q -c constraints.txt --force-reinstall --no-deps .
+	$(BIN)/python -m pip install -q -c constraints.txt '.[$(EXTRAS)]'
+	@touch $@ $(STAMP)
+
+$(STAMP): $(SOURCES) $(VENV)/.python
+	$(BIN)/python -m pip install -q --force-reinstall --no-deps .
+	$(BIN)/python -m pip install -q .
+	@touch $@
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit("Livetint needs Python 3.10 or newer; found " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(SYSTEM_PACKAGES) $(VENV)
+	@touch $@
+
+develop: $(VENV)/.test
+	$(BIN)/python -m pip install -q 'scikit-build-core>=0.10'
+	$(BIN)/python -m pip install -q --no-build-isolation --no-deps -e .
+
+clean:
+	rm -rf build dist out $(VENV)

@@ -1,0 +1,177 @@
+"""What a number depends on besides the code: processor, clocks, heat, power mode, versions, the model's digest."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ..engine.bundle import Bundle
+from ..engine.files import sha256_of
+from ..engine.heat import THERMAL_FOLDER, temperatures
+
+PACKAGES = (
+    "livetint", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy", "torch", "openvino", "ncnn",
+    "tensorrt", "tensorrt_rtx",
+)  # fmt: skip
+CPU_FOLDER = Path("/sys/devices/system/cpu")
+NVPMODEL_S = 5
+
+
+def model_digest(bundle: Bundle) -> str:
+    """One SHA-256 for a bundle: of the lines `digest  file` of all its files, sorted by name."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(bundle.manifest.files.items())]
+    return sha256_of("".join(lines).encode())
+
+
+def model_table(bundle: Bundle) -> dict[str, Any]:
+    """What a result says about the model it measured."""
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "network": manifest.network,
+        "version": manifest.version,
+        "trained": manifest.trained,
+        "sha256": model_digest(bundle),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the kernel and every package that takes part, where installed."""
+    found = {"python": platform.python_version(), "os": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine(cpu: Path = CPU_FOLDER, thermal: Path = THERMAL_FOLDER) -> dict[str, Any]:
+    """The machine as it is now; what cannot be read is None, never guessed."""
+    return {
+        "processor": processor_name(),
+        "architecture": platform.machine(),
+        "processors": os.cpu_count(),
+        "usable_processors": usable_processors(),
+        "memory_mib": _memory_mib(),
+        "load_1min": _load(),
+        "governor": read_text(cpu / "cpu0/cpufreq/scaling_governor"),
+        "clock_khz": _number(read_text(cpu / "cpu0/cpufreq/scaling_cur_freq")),
+        "highest_clock_khz": _number(read_text(cpu / "cpu0/cpufreq/cpuinfo_max_freq")),
+        "temperatures_c": temperatures(thermal),
+        "power_mode": power_mode(),
+        "gpus": gpus(),
+    }
+
+
+def power_mode() -> str | None:
+    """A Jetson's power mode by name, as `nvpmodel -q` gives it; None elsewhere."""
+    program = shutil.which("nvpmodel")
+    if program is None:
+        return None
+    try:
+        answer = subprocess.run([program, "-q"], capture_output=True, text=True, timeout=NVPMODEL_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    names = [line.split(":", 1)[1].strip() for line in answer.stdout.splitlines() if line.startswith("NV Power Mode")]
+    return names[0] if names else None
+
+
+def gpus() -> list[dict[str, Any]]:
+    """NVIDIA cards by NVML, where nvidia-ml-py and a driver are there: name, driver, clocks, heat, power, memory."""
+    if importlib.util.find_spec("pynvml") is None:
+        return []
+    pynvml: Any = importlib.import_module("pynvml")
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(nvml: Any, index: int) -> dict[str, Any]:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    questions = {
+        "name": lambda: _word(nvml.nvmlDeviceGetName(handle)),
+        "driver": lambda: _word(nvml.nvmlSystemGetDriverVersion()),
+        "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+        "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+        "power_mw": lambda: nvml.nvmlDeviceGetPowerUsage(handle),
+        "memory_used_mib": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used >> 20,
+    }
+    answers: dict[str, Any] = {}
+    for name, question in questions.items():
+        try:
+            answers[name] = question()
+        except nvml.NVMLError:
+            answers[name] = None
+    return answers
+
+
+def _word(text: str | bytes) -> str:
+    return text.decode() if isinstance(text, bytes) else text
+
+
+def memory_mib() -> dict[str, float | None]:
+    """This process's resident memory now and at its highest, in MiB; None where the system does not say."""
+    text = read_text(Path("/proc/self/status")) or ""
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {
+        name: round(int(fields[key].split()[0]) / 1024, 1) if key in fields else None
+        for name, key in (("resident", "VmRSS"), ("highest", "VmHWM"))
+    }
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def processor_name() -> str | None:
+    """The processor's own name (x86), else the machine's (device tree), else what Python knows."""
+    for line in (read_text(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    board = read_text(Path("/proc/device-tree/model"))
+    return (board or platform.processor() or "").strip("\0") or None
+
+
+def _memory_mib() -> int | None:
+    for line in (read_text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemTotal"):
+            return int(line.split()[1]) // 1024
+    return None
+
+
+def _load() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (OSError, AttributeError):
+        return None
+
+
+def read_text(path: Path) -> str | None:
+    """A small file's text without white space around it; None where it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.lstrip("-").isdigit() else None

@@ -1,0 +1,158 @@
+"""What a narrower precision costs: the same photographs and hints through fp32 and through the new graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ..calibration.samples import squares
+from ..calibration.visitor import gaussian_patches, reveal
+from ..engine.bundle import Bundle
+from ..engine.colour import lab_to_srgb, srgb_to_lab
+from ..engine.errors import ModelFileError
+from ..engine.hints import Hint
+from ..engine.metrics import delta_e, psnr
+from ..engine.onnx_runner import OnnxRunner, session_options
+from ..engine.runner import Runner
+
+# Most dB of PSNR a precision may lose against fp32 on photographs with hints.
+LIMITS_DB = {"fp32": 0.01, "fp16": 0.05, "int8": 0.3}
+USUAL_HINTS = 10
+# Mean chroma below which a photograph is grey and tells nothing about lost colour.
+GREY_CHROMA = 4.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A photograph with hints: rgb uint8 [H, W, 3], L float32 [H, W], hints of a visitor who knows the colours."""
+
+    rgb: NDArray[np.uint8]
+    light: NDArray[np.float32]
+    hints: list[Hint]
+
+
+class Accuracy(msgspec.Struct, frozen=True):
+    """max_ab, mean_ab: |Δab| in CIELAB units. delta_e: mean CIE76. lost_db: mean PSNR of fp32 minus of this one."""
+
+    precision: str
+    photographs: int
+    max_ab: float
+    mean_ab: float
+    delta_e: float
+    psnr_fp32: float
+    psnr: float
+    lost_db: float
+    limit_db: float
+
+    @property
+    def within(self) -> bool:
+        return self.lost_db <= self.limit_db
+
+    def sentence(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.precision}: {self.lost_db:+.3f} dB lost (limit {self.limit_db}), mean |Δab| {self.mean_ab:.3f}, "
+            f"max {self.max_ab:.1f}, ΔE {self.delta_e:.3f}, on {self.photographs} photographs with hints"
+        )
+
+
+class StrictRunner(OnnxRunner):
+    """ONNX Runtime without graph optimisation.
+
+    Its optimiser mistreats fp16 Q/DQ graphs (1.32: 15 × the error of the same graph run as written), which are
+    meant for TensorRT; unoptimised, the graph's own arithmetic is what is measured.
+    """
+
+    def _start(self, stage: str) -> ort.InferenceSession:
+        options = session_options(self.threads)
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            return ort.InferenceSession(self.bundle.stage(stage), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelFileError(f"the {stage} graph cannot be run for comparison: {error}") from error
+
+
+def example_photographs() -> Path:
+    """The photographs that come with Livetint."""
+    return Path(__file__).resolve().parent.parent / "photos"
+
+
+def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = USUAL_HINTS, seed: int = 1) -> list[Case]:
+    """Colour photographs with `number` hints each; grey ones are left out."""
+    rng = np.random.default_rng(seed)
+    cases = []
+    for rgb in photographs:
+        lab = srgb_to_lab(rgb.astype(np.float32) / 255)
+        ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+        hints = reveal(ab, gaussian_patches(rng, number))
+        if np.hypot(*ab).mean() >= GREY_CHROMA:
+            cases.append(Case(rgb, np.ascontiguousarray(lab[..., 0]), hints))
+    return cases
+
+
+def example_cases() -> list[Case]:
+    """The bundled colour photographs with hints: what every build is tried on."""
+    return cases_of(squares(example_photographs()))
+
+
+def answers(runner: Runner, cases: Sequence[Case], painter: Runner | None = None) -> list[NDArray[np.float32]]:
+    """ab float32 [2, H, W] of every case. `painter`: colours from the features of `runner`, which does both if None."""
+    local, painter = runner.bundle.manifest.input.local, painter or runner
+    return [painter.colorize(runner.encode(case.light), case.hints if local else ()) for case in cases]
+
+
+def compare(
+    precision: str,
+    cases: Sequence[Case],
+    reference: Sequence[NDArray[np.float32]],
+    found: Sequence[NDArray[np.float32]],
+) -> Accuracy:
+    """Two sets of answers to the same cases, as numbers."""
+    away = [np.abs(a - b) for a, b in zip(reference, found, strict=True)]
+    labs = [[_lab(case, ab) for case, ab in zip(cases, some, strict=True)] for some in (reference, found)]
+    scores = [
+        float(np.mean([min(psnr(_rgb(lab), case.rgb), 100.0) for case, lab in zip(cases, some, strict=True)]))
+        for some in labs
+    ]
+    difference = float(np.mean([delta_e(a, b).mean() for a, b in zip(*labs, strict=True)]))
+    return Accuracy(
+        precision=precision,
+        photographs=len(cases),
+        max_ab=round(float(max(a.max() for a in away)), 4),
+        mean_ab=round(float(np.mean([a.mean() for a in away])), 5),
+        delta_e=round(difference, 5),
+        psnr_fp32=round(scores[0], 4),
+        psnr=round(scores[1], 4),
+        lost_db=round(scores[0] - scores[1], 4),
+        limit_db=LIMITS_DB[precision],
+    )
+
+
+def reference_answers(bundle: Bundle, cases: Sequence[Case], threads: int | None = None) -> list[NDArray[np.float32]]:
+    """What the bundle's own fp32 graphs answer."""
+    with OnnxRunner(bundle, threads) as runner:
+        return answers(runner, cases)
+
+
+def measure_accuracy(
+    bundle: Bundle, narrowed: Bundle, precision: str, dialect: str, cases: Sequence[Case], threads: int | None = None
+) -> Accuracy:
+    """fp32 against `narrowed` on `cases`, both in ONNX Runtime on the CPU."""
+    kind = OnnxRunner if dialect == "onnxruntime" else StrictRunner
+    with kind(narrowed, threads) as runner:
+        found = answers(runner, cases)
+    return compare(precision, cases, reference_answers(bundle, cases, threads), found)
+
+
+def _lab(case: Case, ab: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([case.light[..., None], ab.transpose(1, 2, 0)], 2)
+
+
+def _rgb(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(np.clip(lab_to_srgb(lab), 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,17 @@
+"""The networks. The paper's three are tables (`TOPOLOGIES`), free of torch; `touch` is a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .global_hints import siggraph17_global
+from .hypercolumn import siggraph17_hypercolumn
+from .siggraph17 import siggraph17
+from .topology import Topology
+
+# name of the network, as `models import --as` and configurations take it → its table
+TOPOLOGIES: dict[str, Callable[[], Topology]] = {
+    "siggraph17": siggraph17,
+    "siggraph17-hypercolumn": siggraph17_hypercolumn,
+    "siggraph17-global": siggraph17_global,
+}

@@ -1,0 +1,142 @@
+"""A network as a table of layers: the one description that the PyTorch module and the ONNX file are made from.
+
+Nothing here needs torch or onnx. A table is a tuple of `Layer`s in the order they run; each names the layers it
+reads. Keys are state-dict prefixes (`model1.0`), so that weights find their place by name everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+EPSILON = 1e-5
+LEAK = 0.2
+AB_SCALE = 110.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a network.
+
+    kind: input, conv, deconv (kernel 4, stride 2, padding 1), norm, relu, leaky, tanh, scale, add, decimate (every
+    second row and column), slice (channels first…first + channels), stop (no gradient flows back).
+    name: of the result; also the state-dict prefix for conv, deconv and norm. sources: names of what it reads.
+    channels: of the result. stride: how many working pixels one cell covers; 0 for a vector [B, C, 1, 1].
+    first: for conv and deconv the channels read, for slice where it starts.
+    """
+
+    kind: str
+    name: str
+    sources: tuple[str, ...]
+    channels: int
+    stride: int
+    first: int = 0
+    kernel: int = 1
+    dilation: int = 1
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """State-dict entry → shape; empty for layers without weights."""
+        if self.kind == "conv":
+            weight = (self.channels, self.first, self.kernel, self.kernel)
+        elif self.kind == "deconv":
+            weight = (self.first, self.channels, self.kernel, self.kernel)
+        elif self.kind == "norm":
+            leaves = ("weight", "bias", "running_mean", "running_var")
+            return {f"{self.name}.{leaf}": (self.channels,) for leaf in leaves}
+        else:
+            return {}
+        return {f"{self.name}.weight": weight, f"{self.name}.bias": (self.channels,)}
+
+    def macs(self, height: int, width: int) -> int:
+        """Multiply-accumulates of a convolution on a photograph of height × width working pixels."""
+        if self.kind not in ("conv", "deconv"):
+            return 0
+        cells = height * width // self.stride**2 if self.stride else 1
+        taps = self.kernel**2 // (4 if self.kind == "deconv" else 1)
+        return cells * taps * self.first * self.channels
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A network's layers, its inputs (name → channels) and its outputs (graph's name → layer's name)."""
+
+    layers: tuple[Layer, ...]
+    inputs: dict[str, int]
+    outputs: dict[str, str]
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every state-dict entry that holds weights, in the order the layers run → shape."""
+        return {key: shape for layer in self.layers for key, shape in layer.shapes().items()}
+
+    def parameters(self) -> int:
+        """Number of learned parameters; the running statistics of the BatchNorms are not among them."""
+        return sum(_product(shape) for key, shape in self.shapes().items() if ".running_" not in key)
+
+    def macs(self, height: int = 256, width: int = 256) -> int:
+        """Multiply-accumulates of one pass over all outputs."""
+        return sum(layer.macs(height, width) for layer in self.layers)
+
+
+class Builder:
+    """Collects layers; every method appends one and returns its name."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, Layer] = {}
+        self.inputs: dict[str, int] = {}
+
+    def input(self, name: str, channels: int, stride: int = 1) -> str:
+        self.inputs[name] = channels
+        return self._append(Layer("input", name, (), channels, stride))
+
+    def conv(self, source: str, name: str, channels: int, kernel: int = 3, dilation: int = 1) -> str:
+        read = self.layers[source]
+        return self._append(Layer("conv", name, (source,), channels, read.stride, read.channels, kernel, dilation))
+
+    def deconv(self, source: str, name: str, channels: int) -> str:
+        """4 × 4 transposed convolution of stride 2 and padding 1: twice the size."""
+        read = self.layers[source]
+        return self._append(Layer("deconv", name, (source,), channels, read.stride // 2, read.channels, 4))
+
+    def decimate(self, source: str) -> str:
+        read = self.layers[source]
+        return self._append(Layer("decimate", f"{source}.decimated", (source,), read.channels, read.stride * 2))
+
+    def add(self, name: str, *sources: str) -> str:
+        """Sum; a vector [B, C, 1, 1] among the sources is spread over the others' map."""
+        read = self.layers[sources[0]]
+        return self._append(Layer("add", name, sources, read.channels, read.stride))
+
+    def slice(self, source: str, name: str, first: int, channels: int) -> str:
+        return self._append(Layer("slice", name, (source,), channels, self.layers[source].stride, first))
+
+    def plain(self, kind: str, source: str, name: str) -> str:
+        """norm, relu, leaky, tanh, scale or stop: what leaves the shape as it is."""
+        read = self.layers[source]
+        return self._append(Layer(kind, name, (source,), read.channels, read.stride))
+
+    def block(self, source: str, name: str, widths: tuple[int, ...], dilation: int = 1, first: int = 0) -> str:
+        """Convolutions with a ReLU each, then one BatchNorm; keys count every layer from `first`."""
+        for index, channels in enumerate(widths):
+            key = first + 2 * index
+            source = self.conv(source, f"{name}.{key}", channels, dilation=dilation)
+            source = self.plain("relu", source, f"{name}.{key + 1}")
+        return self.plain("norm", source, f"{name}.{first + 2 * len(widths)}")
+
+    def finish(self, outputs: dict[str, str]) -> Topology:
+        return Topology(tuple(self.layers.values()), dict(self.inputs), outputs)
+
+    def _append(self, layer: Layer) -> str:
+        self.layers[layer.name] = layer
+        return layer.name
+
+
+def norms(topology: Topology) -> Iterator[Layer]:
+    """The BatchNorms of a network."""
+    return (layer for layer in topology.layers if layer.kind == "norm")
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total

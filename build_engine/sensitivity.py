@@ -1,0 +1,214 @@
+"""From photographs to INT8 settings: ranges, the best way to read them, and the layers that must stay wide.
+
+Layers are quantised one at a time; what each costs is a table that travels with the bundle. The costliest ones
+are left in fp16 until the whole loses little enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ..calibration.photographs import photograph_files
+from ..calibration.ranges import METHODS, Choice, Made, Ranges, all_methods, encode, measure
+from ..calibration.samples import feeds, squares
+from ..engine.bundle import MANIFEST, Bundle, write_bundle
+from ..engine.errors import ConfigError
+from ..engine.files import atomic_write, sha256_of
+from ..engine.onnx_runner import OnnxRunner
+from .accuracy_report import Case, answers, cases_of, compare
+from .graphs import plain
+from .narrow import narrow_bundle, narrow_stages, plain_stages
+from .processor import pairs_saturate
+from .quantise import layers_of, measured_tensors
+
+RANGES_FILE, TABLE_FILE = "ranges.json", "sensitivity.json"
+USUAL_SAMPLES = 256
+HELD_OUT = 12
+SWEEP_PHOTOGRAPHS = 3
+# A third of what INT8 may lose, so that photographs unlike the held-out ones stay within it as well.
+GOAL_DB = 0.1
+# How many of the costliest layers are left wide, tried in turn.
+STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+Tick = Callable[[str, int], None]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One layer quantised alone: dB of PSNR lost at ten hints, mean |Δab| in CIELAB units, and whether it is kept."""
+
+    stage: str
+    layer: str
+    lost_db: float
+    mean_ab: float
+    kept: bool = False
+
+
+class Table(msgspec.Struct, frozen=True):
+    """sensitivity.json: how it was measured, and a row a layer, costliest first."""
+
+    method: str
+    photographs: int
+    hints: int
+    rows: list[Row]
+    together: dict[str, float]  # number of costliest layers left wide → dB lost by the rest together
+    pairs_saturate: bool = False  # measured with weights scaled for a processor without VNNI
+    schema: int = 1
+
+
+def quiet(_: str, __: int) -> None:
+    """A tick that says nothing."""
+
+
+def measure_ranges(
+    bundle: Bundle,
+    sources: Sequence[str | Path] | str | Path,
+    samples: int = USUAL_SAMPLES,
+    held_out: int = HELD_OUT,
+    threads: int = 2,
+    tick: Tick = quiet,
+    seed: int = 0,
+) -> Ranges:
+    """Ranges of every convolution's input and output, by every method, over `samples` visits.
+
+    The first `held_out` photographs are not looked at. tick(what, total) is called after each sample.
+    """
+    names, digest = _fingerprint(sources)
+    if names == 0:
+        raise ConfigError(f"{sources} holds no photographs; check the path")
+    skip = min(held_out, names // 2)
+    stages = {}
+    for stage in narrow_stages(bundle):
+        model = plain(bundle.stage(stage))
+        visits = feeds(bundle, sources, samples, skip, seed)
+        histograms = measure(model, measured_tensors(model), visits, threads, lambda: tick("ranges", samples))
+        stages[stage] = all_methods(histograms)
+    made = Made(
+        model=bundle.name,
+        stages={stage: sha256_of(bundle.stage(stage)) for stage in stages},
+        samples=samples,
+        photographs=names - skip,
+        photographs_sha256=digest,
+        seed=seed,
+        livetint=importlib.metadata.version("livetint"),
+        onnxruntime=ort.__version__,
+    )
+    return Ranges(made, stages)
+
+
+def _fingerprint(sources: Sequence[str | Path] | str | Path) -> tuple[int, str]:
+    """Number of photographs and SHA-256 over their bytes, in order."""
+    total, digest = 0, hashlib.sha256()
+    for _, data in photograph_files(sources):
+        total += 1
+        digest.update(hashlib.sha256(data).digest())
+    return total, digest.hexdigest()
+
+
+def held_out_cases(sources: Sequence[str | Path] | str | Path, number: int = HELD_OUT) -> list[Case]:
+    """The first photographs of a set, with ten hints each. Raises ConfigError if all of them are grey."""
+    total, _ = _fingerprint(sources)
+    cases = cases_of(islice(squares(sources), min(number, max(total // 2, 1))))
+    if not cases:
+        raise ConfigError(f"the first photographs of {sources} are all grey; calibrate with colour photographs")
+    return cases
+
+
+def best_method(bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2) -> Choice:
+    """All methods compared on the cases with every layer quantised; no layer is left wide."""
+    return _compare_methods(_Judge(bundle, cases, threads), ranges, quiet)
+
+
+def choose(
+    bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2, tick: Tick = quiet
+) -> tuple[Ranges, Table]:
+    """The best method, the sweep, and the layers to leave wide: `ranges` with its choice, and the table."""
+    judge = _Judge(bundle, cases, threads)
+    choice = _compare_methods(judge, ranges, tick)
+    rows = _sweep(judge, ranges, choice.method, tick)
+    together: dict[str, float] = {}
+    best: tuple[float, list[str]] = (np.inf, [])
+    for step in STEPS:
+        keep = [row.layer for row in rows[:step]]
+        if step > len(rows):
+            break
+        db = judge.lost(ranges, msgspec.structs.replace(choice, keep=keep))[0]
+        together[str(step)] = db
+        best = min(best, (db, keep), key=lambda pair: pair[0])
+        if db <= GOAL_DB:
+            best = (db, keep)
+            break
+    choice = msgspec.structs.replace(choice, keep=best[1])
+    table = Table(
+        choice.method, min(len(cases), SWEEP_PHOTOGRAPHS), len(cases[0].hints),
+        [msgspec.structs.replace(row, kept=row.layer in choice.keep) for row in rows], together, pairs_saturate(),
+    )  # fmt: skip
+    return msgspec.structs.replace(ranges, choice=choice), table
+
+
+def _compare_methods(judge: _Judge, ranges: Ranges, tick: Tick) -> Choice:
+    """The method that moves colours least. dB are told, but do not decide: between methods they differ by luck."""
+    found: dict[str, tuple[float, float]] = {}
+    for method in METHODS:
+        found[method] = judge.lost(ranges, Choice(method, [], {}, 0))
+        tick("methods", len(METHODS))
+    lost_db, mean_ab = ({name: pair[place] for name, pair in found.items()} for place in (0, 1))
+    return Choice(min(METHODS, key=lambda method: mean_ab[method]), [], lost_db, len(judge.cases), mean_ab)
+
+
+def _sweep(judge: _Judge, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
+    """Quantise one layer at a time, on a few of the photographs; rows costliest first, by the colour it moves."""
+    names = [(stage, layer.name) for stage, model in judge.models.items() for layer in layers_of(model)]
+    rows = []
+    for stage, layer in names:
+        keep = [name for _, name in names if name != layer]
+        rows.append(Row(stage, layer, *judge.lost(ranges, Choice(method, keep, {}, 0), SWEEP_PHOTOGRAPHS)))
+        tick("sweep", len(names))
+    return sorted(rows, key=lambda row: -row.mean_ab)
+
+
+class _Judge:
+    """dB lost and mean |Δab| of a choice, against fp32 answers that are computed once.
+
+    What a choice leaves alone is prepared once: the plain graphs, and in a staged bundle the touch itself.
+    """
+
+    def __init__(self, bundle: Bundle, cases: Sequence[Case], threads: int) -> None:
+        self.bundle, self.cases, self.threads = bundle, cases, threads
+        self.models = plain_stages(bundle)
+        self.wide = OnnxRunner(bundle, threads)
+        self.reference: list[NDArray[np.float32]] = answers(self.wide, cases)
+
+    def lost(self, ranges: Ranges, choice: Choice, number: int | None = None) -> tuple[float, float]:
+        """On the first `number` cases, or on all."""
+        cases = self.cases[:number]
+        narrowed = narrow_bundle(self.bundle, "int8", "onnxruntime", ranges, choice, self.models)
+        staged = self.bundle.manifest.input.kind == "hints"
+        with OnnxRunner(narrowed, self.threads) as runner:
+            given = answers(runner, cases, self.wide if staged else None)
+        found = compare("int8", cases, self.reference[:number], given)
+        return found.lost_db, found.mean_ab
+
+
+def equip(bundle: Bundle, ranges: Ranges, table: Table | None) -> Bundle:
+    """Write ranges (and the table) into the bundle's folder, listed in model.toml.
+
+    The bundle is replaced whole or not at all; files beside it that model.toml does not list are put back.
+    """
+    files = {**bundle.files, RANGES_FILE: encode(ranges)}
+    if table is not None:
+        files[TABLE_FILE] = msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n"
+    unlisted = {p.name: p.read_bytes() for p in bundle.folder.iterdir() if p.is_file() and p.name != MANIFEST}
+    manifest = msgspec.structs.replace(bundle.manifest, ranges=RANGES_FILE)
+    equipped = write_bundle(bundle.folder, manifest, files)
+    for name in unlisted.keys() - files.keys():
+        atomic_write(bundle.folder / name, unlisted[name])
+    return equipped

@@ -1,0 +1,173 @@
+"""`touch` as a bundle: three ONNX stages with fp16 weights, and the way back from a bundle to weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..engine.bundle import Bundle, DistributionTable, InputTable, Manifest
+from ..engine.errors import ModelFileError
+from ..engine.hints import WORKING_PX
+from ..engine.statistics import VECTOR_LENGTH
+from .export import to_onnx
+from .networks.touch import MAP_NAMES, Hints, Maps, TouchNetwork
+
+FORM = "hint-attention-1"
+MOST_HINTS = 128
+HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
+# Initialisers at least this large are stored as fp16; small ones (biases, reach) stay as they are.
+HALF_FROM = 256
+
+
+class EncoderStage(nn.Module):
+    """light [1, 1, 256, 256] in 0…100 → the maps, in the order of MAP_NAMES."""
+
+    def __init__(self, network: TouchNetwork) -> None:
+        super().__init__()
+        self.encoder, self.attention = network.encoder, network.attention
+
+    def forward(self, light: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.attention.maps(self.encoder(light)))
+
+
+class TouchStage(nn.Module):
+    """Maps and hints → ab [1, 2, 256, 256] in CIELAB units; `colours` in CIELAB units too."""
+
+    maps = tuple(name for name in MAP_NAMES if name != "logits")
+
+    def __init__(self, network: TouchNetwork) -> None:
+        super().__init__()
+        self.attention = network.attention
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        maps, hints, global_hints, _ = unpack(self.maps, inputs)
+        return self.attention.colours(maps, hints, global_hints)[0]
+
+
+class DistributionStage(nn.Module):
+    """Maps, hints and points [1, Q, 2] → probabilities [1, Q, 313]."""
+
+    maps = ("query", "key", "gate", "base", "logits")
+
+    def __init__(self, network: TouchNetwork) -> None:
+        super().__init__()
+        self.attention = network.attention
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        maps, hints, global_hints, rest = unpack(self.maps, inputs)
+        return self.attention.distribution(maps, hints, global_hints, rest[0])
+
+
+def unpack(names: tuple[str, ...], inputs: tuple[Tensor, ...]) -> tuple[Maps, Hints, Tensor, tuple[Tensor, ...]]:
+    """Positional graph inputs → maps (those not among `names` empty), hints, global hints, what is left."""
+    given = dict(zip(names, inputs, strict=False))
+    maps = Maps(*(given.get(name, inputs[0].new_zeros(0)) for name in MAP_NAMES))
+    positions, colours, sizes, valid, global_hints = inputs[len(names) : len(names) + len(HINT_INPUTS)]
+    return maps, Hints(positions, colours / 110.0, sizes, valid), global_hints, inputs[len(names) + 5 :]
+
+
+def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> dict[str, bytes]:
+    """File name → ONNX bytes of the three stages, float32 inside, weights stored as fp16.
+
+    `numbers`: hints and points of the example inputs; both axes are dynamic in the graphs.
+    """
+    network = network.eval()
+    light = torch.full((1, 1, WORKING_PX, WORKING_PX), 50.0)
+    with torch.no_grad():
+        maps = network(light)
+    hints = example_hints(numbers[0])
+    points = torch.full((1, numbers[1], 2), 0.5)
+    hint_axes = {name: {1: "hints"} for name in HINT_INPUTS[:4]}
+    named = maps._asdict()
+    touch = TouchStage(network)
+    distribution = DistributionStage(network)
+    models = {
+        "encoder.onnx": to_onnx(EncoderStage(network), (light,), ["light"], list(MAP_NAMES)),
+        "touch.onnx": to_onnx(
+            touch, (*(named[n] for n in touch.maps), *hints), [*touch.maps, *HINT_INPUTS], ["ab"], hint_axes
+        ),
+        "distribution.onnx": to_onnx(
+            distribution,
+            (*(named[n] for n in distribution.maps), *hints, points),
+            [*distribution.maps, *HINT_INPUTS, "points"],
+            ["probabilities"],
+            {**hint_axes, "points": {1: "points"}, "probabilities": {1: "points"}},
+        ),
+    }
+    return {name: store_half(model).SerializeToString() for name, model in models.items()}
+
+
+def example_hints(number: int) -> tuple[Tensor, ...]:
+    """Some hints in the graph's form: positions, colours, sizes, valid, global hints."""
+    place = torch.linspace(0.1, 0.9, number)
+    return (
+        torch.stack([place, place.flip(0)], 1)[None],
+        torch.full((1, number, 2), 20.0),
+        torch.full((1, number), 5.0),
+        torch.ones(1, number),
+        torch.zeros(1, VECTOR_LENGTH),
+    )
+
+
+def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Large float32 initialisers become fp16 ones of the same name, cast back to float32 where they are used.
+
+    Halves the file and changes nothing at run time: every back end folds a cast of a constant when it loads.
+    """
+    graph, casts = model.graph, []
+    for initialiser in graph.initializer:
+        if initialiser.data_type != TensorProto.FLOAT or np.prod(initialiser.dims) < HALF_FROM:
+            continue
+        name, wide = initialiser.name, f"{initialiser.name}/float32"
+        half = numpy_helper.to_array(initialiser).astype(np.float16)
+        initialiser.CopyFrom(numpy_helper.from_array(half, name))
+        casts.append(helper.make_node("Cast", [name], [wide], name=f"{name}/cast", to=TensorProto.FLOAT))
+        for node in graph.node:
+            for index, value in enumerate(node.input):
+                if value == name:
+                    node.input[index] = wide
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def touch_manifest(version: str, licence: str, data: str, trained: bool, temperature_scale: float = 1.0) -> Manifest:
+    """model.toml of a `touch` bundle."""
+    return Manifest(
+        name="touch",
+        network="touch",
+        version=version,
+        licence=licence,
+        data=data,
+        trained=trained,
+        input=InputTable(
+            working_size=(WORKING_PX, WORKING_PX),
+            kind="hints",
+            light=(0.0, 1.0),
+            ab_scale=1.0,
+            max_hints=MOST_HINTS,
+            takes_global=True,
+        ),
+        stages={"encoder": "encoder.onnx", "touch": "touch.onnx", "distribution": "distribution.onnx"},
+        distribution=DistributionTable("in-gamut-313", "probabilities", temperature_scale),
+        touch_form=FORM,
+    )
+
+
+def weights_of(bundle: Bundle) -> dict[str, Tensor]:
+    """Parameter name → float32 weights, read from the initialisers of every stage."""
+    weights: dict[str, Tensor] = {}
+    for name, data in bundle.files.items():
+        if Path(name).suffix == ".onnx":
+            for initialiser in onnx.load_model_from_string(data).graph.initializer:
+                weights[initialiser.name] = torch.from_numpy(numpy_helper.to_array(initialiser).astype(np.float32))
+    if not weights:
+        raise ModelFileError(f"{bundle.folder} holds no weights to start from; name a complete bundle")
+    return weights

@@ -1,0 +1,83 @@
+"""Samples for calibration: photographs with simulated visitors, as the inputs of a bundle's first stage.
+
+A third of the visitors gives no hint, a third few (1 to 8), a third many (9 to 128): without hints their channels
+would get a range of nearly nothing. Global hints come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.bundle import Bundle
+from ..engine.hints import WORKING_PX, Hint, rasterise
+from ..engine.statistics import GlobalHints, histogram_of, saturation_of
+from .photographs import fast_lab, photograph_files, squashed
+from .visitor import gaussian_patches, global_hints, reveal
+
+FEW, MANY = (1, 8), (9, 128)
+
+
+def squares(sources: Sequence[str | Path] | str | Path, side: int = WORKING_PX) -> Iterator[NDArray[np.uint8]]:
+    """Photographs as uint8 RGB [side, side, 3], one at a time, once each."""
+    for _, data in photograph_files(sources):
+        yield squashed(data, side)
+
+
+def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int) -> list[Hint]:
+    """Hints of the `index`-th visitor on true ab [2, H, W]: none, few and many in turn."""
+    low, high = ((0, 0), FEW, MANY)[index % 3]
+    return reveal(ab, gaussian_patches(rng, int(rng.integers(low, high + 1))))
+
+
+def first_inputs(
+    bundle: Bundle, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
+) -> dict[str, NDArray[np.float32]]:
+    """One photograph uint8 [256, 256, 3] → named inputs of the stage that sees it (`light`, or `planes`)."""
+    settings = bundle.manifest.input
+    lab = fast_lab(rgb)
+    offset, scale = settings.light
+    light = ((lab[None, None, ..., 0] - offset) / scale).astype(np.float32)
+    if settings.kind == "hints":
+        return {"light": light}
+    ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+    planes = [light]
+    if settings.local:
+        hints, mask = rasterise(visitor_hints(rng, ab, index), (ab.shape[1], ab.shape[2]))
+        low, high = settings.mask
+        planes += [hints[None] / settings.ab_scale, (mask * (high - low) + low)[None]]
+    inputs = {"planes": np.concatenate(planes, 1).astype(np.float32)}
+    if settings.takes_global:
+        inputs["global"] = _asked(rng, rgb, ab).vector()[None]
+    return inputs
+
+
+def _asked(rng: np.random.Generator, rgb: NDArray[np.uint8], ab: NDArray[np.float32]) -> GlobalHints:
+    quarter = ab.reshape(2, ab.shape[1] // 4, 4, ab.shape[2] // 4, 4).mean((2, 4))
+    return global_hints(rng, histogram_of(quarter), saturation_of(rgb.astype(np.float32) / 255))
+
+
+def feeds(
+    bundle: Bundle, sources: Sequence[str | Path] | str | Path, samples: int, skip: int = 0, seed: int = 0
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """`samples` named inputs; the first `skip` photographs are left out (they are for comparing).
+
+    A set smaller than that is gone through again, mirrored every other time, with other visitors.
+    """
+    rng = np.random.default_rng(seed)
+    made = round_ = 0
+    while made < samples:
+        before = made
+        for index, rgb in enumerate(squares(sources)):
+            if made == samples:
+                return
+            if index < skip:
+                continue
+            yield first_inputs(bundle, np.ascontiguousarray(rgb[:, ::-1]) if round_ % 2 else rgb, rng, made)
+            made += 1
+        round_ += 1
+        if made == before:
+            return

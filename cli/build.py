@@ -1,0 +1,153 @@
+"""`livetint build`: a bundle at a precision, for ONNX Runtime or as TensorRT plans, with what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..build_engine.accuracy_report import Accuracy
+from ..build_engine.flavours import RTX_CAPABILITIES, Flavour, available_flavours, compute_capability, load_flavour
+from ..build_engine.make import (
+    default_target,
+    judged,
+    narrowed_at,
+    onnxruntime_folder,
+    plans_judged,
+    prepare_for_onnxruntime,
+    write_onnxruntime,
+)
+from ..build_engine.narrow import PRECISIONS
+from ..build_engine.plan_cache import Graph, build_plans, cache_key, static_graphs, why_stale
+from ..build_engine.plans import PlanOptions, check_options, network_layers
+from ..build_engine.quantise import bytes_by_type
+from ..calibration.ranges import Ranges, load_ranges
+from ..engine.bundle import Bundle
+from ..engine.models import find_model
+from ..engine.plan_folder import cached_folder
+from .progress import Bars
+
+TARGETS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; the user's cache if not given.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", *PRECISIONS]),
+    default="auto",
+    show_default=True,
+    help="auto: the faster one within the limit of lost accuracy.",
+)
+@click.option("--target", type=click.Choice(TARGETS), help="Back end; what this machine has if not given.")
+@click.option("--ranges", "ranges_file", type=click.Path(path_type=Path), help="Ranges for INT8, if not the bundle's.")
+@click.option(
+    "--compute-capability",
+    "capabilities",
+    multiple=True,
+    metavar="X.Y",
+    help=f"For tensorrt-rtx: {', '.join(RTX_CAPABILITIES)}; may be given many times.",
+)
+@click.option("--workspace-mib", type=click.IntRange(16), default=1024, show_default=True, help="Scratch memory.")
+@click.option("--optimisation", type=click.IntRange(0, 5), help="TensorRT's builder optimisation level.")
+@click.option("--hardware-compatibility", "hardware", default="", metavar="LEVEL", help="AMPERE_PLUS, …")
+@click.option("--version-compatible", is_flag=True, help="Plans that later TensorRTs can run.")
+@click.option("--inspect", is_flag=True, help="Print layers, precisions and sizes.")
+@click.option("--force", is_flag=True, help="Build although nothing changed, or too much accuracy is lost.")
+def build(
+    model: str,
+    output: Path | None,
+    precision: str,
+    target: str | None,
+    ranges_file: Path | None,
+    capabilities: tuple[str, ...],
+    workspace_mib: int,
+    optimisation: int | None,
+    hardware: str,
+    version_compatible: bool,
+    inspect: bool,
+    force: bool,
+) -> None:
+    """Make MODEL ready for a back end, once; say what it lost in accuracy."""
+    bundle = find_model(model)
+    ranges = load_ranges(ranges_file) if ranges_file else None
+    target = target or default_target(available_flavours())
+    flavour = None if target == "onnxruntime" else load_flavour(target)
+    options = PlanOptions("", workspace_mib, optimisation, hardware, version_compatible, capabilities)
+    if flavour is not None:
+        check_options(flavour, options)
+    if flavour is None:
+        _for_onnxruntime(bundle, output, precision, ranges, inspect, force)
+        return
+    # No plan has run yet, so nothing is known of speed: fp16 is what loses nothing.
+    options = msgspec.structs.replace(options, precision="fp16" if precision == "auto" else precision)
+    _plans(bundle, output or cached_folder(bundle, flavour.name), flavour, options, ranges, inspect, force)
+
+
+def _for_onnxruntime(
+    bundle: Bundle, output: Path | None, precision: str, ranges: Ranges | None, inspect: bool, force: bool
+) -> None:
+    prepared = prepare_for_onnxruntime(bundle, precision, ranges, force, _say)
+    folder = output or onnxruntime_folder(bundle, prepared.precision)
+    write_onnxruntime(folder, bundle, prepared)
+    click.echo(f"wrote {folder}: use it with --model {output or folder.name}")
+    if inspect:
+        for name, data in prepared.narrowed.files.items():
+            sizes = ", ".join(f"{kind} {size / 1e6:.2f} MB" for kind, size in bytes_by_type(data).items())
+            click.echo(f"  {name}: {len(data) / 1e6:.1f} MB ({sizes})")
+
+
+def _plans(
+    bundle: Bundle,
+    folder: Path,
+    flavour: Flavour,
+    options: PlanOptions,
+    ranges: Ranges | None,
+    inspect: bool,
+    force: bool,
+) -> None:
+    dialect, capability = flavour.traits.dialect, compute_capability()
+    narrowed = narrowed_at(bundle, options.precision, dialect, ranges)
+    graphs = static_graphs(narrowed)
+    current, _ = why_stale(folder, bundle, flavour, capability, cache_key(graphs, flavour, capability, options))
+    if current is not None and not force:
+        manifest, built = current, False
+    else:
+        accuracy = judged(narrowed, bundle, options.precision, dialect, force, _say).accuracy
+        with Bars() as bars:
+            manifest, built = build_plans(
+                bundle, graphs, folder, flavour, options, capability,
+                accuracy=_numbers(accuracy), say=_say, progress=lambda title: _follow(bars, title), force=force,
+            )  # fmt: skip
+        if built:
+            plans_judged(bundle, folder, options.precision, force, _say)
+    click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {manifest.precision} plans in {folder}")
+    for plan in manifest.plans:
+        room = f" for {plan.hints} hints" if plan.hints else ""
+        click.echo(f"  {plan.stage}{room}: {plan.bytes / 1e6:.1f} MB")
+    if inspect:
+        _print_layers(flavour, graphs)
+
+
+def _print_layers(flavour: Flavour, graphs: list[Graph]) -> None:
+    for graph in graphs:
+        click.echo(f"{graph.title}:")
+        for layer in network_layers(flavour, graph.onnx):
+            shape = "×".join(map(str, layer.shape))
+            click.echo(f"  {layer.precision:<6} {shape:<16} {layer.kind:<16} {layer.name}")
+
+
+def _follow(bars: Bars, title: str) -> Callable[[str, int, int], None]:
+    return lambda phase, done, total: bars.set(f"{title}: {phase}"[:40], done, total)
+
+
+def _numbers(accuracy: Accuracy) -> dict[str, float]:
+    return {"max_ab": accuracy.max_ab, "mean_ab": accuracy.mean_ab, "delta_e": accuracy.delta_e,
+            "lost_db": accuracy.lost_db}  # fmt: skip
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,54 @@
+"""`livetint calibrate`: activation ranges for INT8, and which layers must stay wide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..build_engine.sensitivity import USUAL_SAMPLES, choose, equip, held_out_cases, measure_ranges
+from ..calibration.ranges import save_ranges
+from ..engine.errors import ConfigError
+from ..engine.files import atomic_write
+from ..engine.models import find_model
+from ..engine.onnx_runner import usual_threads
+from .progress import Bars
+
+
+@click.command()
+@click.argument("model")
+@click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder or tar of colour photographs.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the ranges (RANGES.json).")
+@click.option("--into-bundle", is_flag=True, help="Write ranges.json and sensitivity.json into MODEL's own folder.")
+@click.option("--samples", type=click.IntRange(1), default=USUAL_SAMPLES, show_default=True, help="Visits to look at.")
+@click.option("--sweep/--no-sweep", default=True, show_default=True, help="Compare methods; quantise layer by layer.")
+@click.option("--threads", type=click.IntRange(1), help="Processors to use; all of them (at most 8) if not given.")
+def calibrate(
+    model: str, photos: Path, output: Path | None, into_bundle: bool, samples: int, sweep: bool, threads: int | None
+) -> None:
+    """Measure activation ranges of MODEL on photographs with simulated visitors."""
+    if output is None and not into_bundle:
+        raise ConfigError("nowhere to write to; give -o RANGES.json or --into-bundle")
+    if output is not None and not output.resolve().parent.is_dir():
+        raise ConfigError(f"{output.parent} is no folder; make it first")
+    bundle = find_model(model)
+    processors = threads or usual_threads()
+    table = None
+    with Bars() as bars:
+        ranges = measure_ranges(bundle, photos, samples, threads=processors, tick=bars.tick)
+        if sweep:
+            ranges, table = choose(bundle, ranges, held_out_cases(photos), processors, bars.tick)
+    if output is not None:
+        save_ranges(output, ranges)
+        if table is not None:
+            rows = msgspec.json.format(msgspec.json.encode(table), indent=1)
+            atomic_write(output.with_name(f"{output.stem}-sensitivity.json"), rows + b"\n")
+        click.echo(f"wrote {output}")
+    if into_bundle:
+        click.echo(f"wrote ranges into {equip(bundle, ranges, table).folder}")
+    if ranges.choice is not None:
+        choice = ranges.choice
+        lost = ", ".join(f"{name} {choice.mean_ab[name]:.3f} ({db:+.3f} dB)" for name, db in choice.lost_db.items())
+        kept = ", ".join(choice.keep) or "none"
+        click.echo(f"best method {choice.method}, by mean |Δab| and dB lost: {lost}; layers left wide: {kept}")

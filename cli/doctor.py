@@ -1,0 +1,110 @@
+"""`livetint doctor`: what is installed, what is missing, and the command that supplies it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import click
+import platformdirs
+
+from ..engine.bundle import Bundle
+from ..engine.errors import LivetintError
+from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
+from ..engine.onnx_runner import usual_threads
+from ..kiosk.fonts import in_words, languages_without_glyphs
+
+NEEDED = ("numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "msgspec", "click")
+# distribution: (module, what it is for, how to get it)
+OPTIONAL = {
+    "tensorrt": ("tensorrt", "TensorRT plans", "on a Jetson: sudo apt-get install python3-libnvinfer, and a virtual "
+                 "environment made with --system-site-packages; on a desktop: NVIDIA's tensorrt packages"),
+    "tensorrt-rtx-cu13": ("tensorrt_rtx", "TensorRT-RTX plans", "pip install 'livetint[rtx]'"),
+    "pycuda": ("pycuda", "the GPU runner", "pip install 'livetint[gpu]' (needs the CUDA toolkit)"),
+    "torch": ("torch", "training and importing checkpoints", "pip install 'livetint[train]'"),
+    "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
+}  # fmt: skip
+TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}
+USUAL_PLACES = ("/usr/local/cuda/bin",)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Look over this machine. Exits with 0 if the bundled model can run here, with 1 if not."""
+    report = examine()
+    click.echo(json.dumps(report, indent=1) if as_json else as_text(report))
+    if not report["healthy"]:
+        raise click.exceptions.Exit(1)
+
+
+def examine() -> dict:
+    """Everything doctor knows, as plain data."""
+    models = {name: _state(folder) for name, folder in sorted(known_models().items())}
+    return {
+        "livetint": _version("livetint"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": usual_threads(),
+        "packages": {name: _version(name) for name in NEEDED},
+        "optional": {
+            name: {"version": _version(name) if importlib.util.find_spec(module) else None, "for": use, "get": get}
+            for name, (module, use, get) in OPTIONAL.items()
+        },
+        "tools": {name: {"path": _tool(name), "for": use} for name, use in TOOLS.items()},
+        "languages_without_glyphs": languages_without_glyphs(),
+        "models": models,
+        "cache": str(cache_folder()),
+        "free_mib": _free_mib(Path(platformdirs.user_cache_dir())),
+        "healthy": models.get(DEFAULT_MODEL) == "sound",
+    }
+
+
+def as_text(report: dict) -> str:
+    """The report for people."""
+    lines = [
+        f"livetint {report['livetint']}, Python {report['python']}, {report['machine']}, "
+        f"{report['processors']} processors ({report['threads']} used)",
+        "packages  " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()),
+    ]
+    for name, found in report["optional"].items():
+        state = found["version"] or f"not installed ({found['for']}); {found['get']}"
+        lines.append(f"{name:<9} {state}")
+    for name, found in report["tools"].items():
+        lines.append(f"{name:<9} {found['path'] or 'not found: ' + found['for']}")
+    lines.append(f"fonts     {in_words(report['languages_without_glyphs'])}")
+    lines += [f"model     {name}: {state}" for name, state in report["models"].items()]
+    lines.append(f"cache     {report['cache']} ({report['free_mib']} MiB free)")
+    lines.append("ready" if report["healthy"] else f"NOT ready: the model {DEFAULT_MODEL} cannot be used; reinstall")
+    return "\n".join(lines)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _tool(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(USUAL_PLACES))
+
+
+def _state(folder: Path) -> str:
+    try:
+        Bundle.load(folder)
+    except LivetintError as error:
+        return str(error)
+    return "sound"
+
+
+def _free_mib(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // 2**20

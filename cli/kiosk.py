@@ -1,0 +1,104 @@
+"""`livetint kiosk`: the touch application."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..engine.errors import ConfigError
+from ..engine.models import find_model
+from ..kiosk.check import problems_of
+from ..kiosk.logs import LastErrors, set_up_logs
+from ..kiosk.server import run_kiosk
+from ..kiosk.settings import Settings, load_for_service, load_settings
+
+log = logging.getLogger("livetint.kiosk")
+
+
+@click.command()
+@click.option("--photos", type=click.Path(path_type=Path), help="Folder of the exhibition's photographs.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as TOML; see docs/kiosk.md.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8017]")
+@click.option("--model", help="Name or folder of a bundle.  [default: touch]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to run.  [default: auto]")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
+@click.option("--check", is_flag=True, help="Check settings, model and photographs, then leave.")
+def kiosk(
+    photos: Path | None,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    model: str | None,
+    device: str | None,
+    open_browser: bool,
+    check: bool,
+) -> None:
+    """Serve the touch application until stopped."""
+    errors = LastErrors() if check else set_up_logs()
+    settings = _settings(_from_file(config, check), photos, host, port, model, device)
+    if check:
+        _check(settings)
+        return
+    # Found wrong here, it is one sentence on the terminal; found by the worker, it would be a line in a log.
+    find_model(settings.engine.model)
+
+    def listening(address: str) -> None:
+        click.echo(f"Livetint is at {address}")
+        if open_browser and _has_display():
+            webbrowser.open(address)
+
+    run_kiosk(settings, errors, listening)
+
+
+def _from_file(config: Path | None, check: bool) -> Settings:
+    """The file's settings. As a service of systemd, which gives a folder for state, the last good ones will do."""
+    state = os.environ.get("STATE_DIRECTORY")
+    if config is None or check or not state:
+        return load_settings(config)
+    settings, complaint = load_for_service(config, Path(state))
+    if complaint:
+        log.error("settings not as they should be", extra={"facts": {"reason": complaint}})
+    return settings
+
+
+def _settings(
+    settings: Settings,
+    photos: Path | None,
+    host: str | None,
+    port: int | None,
+    model: str | None,
+    device: str | None,
+) -> Settings:
+    """The file's settings, over which the command line goes."""
+    replace = msgspec.structs.replace
+    server = replace(
+        settings.server,
+        host=settings.server.host if host is None else host,
+        port=settings.server.port if port is None else port,
+    )
+    engine = replace(
+        settings.engine,
+        model=settings.engine.model if model is None else model,
+        device=settings.engine.device if device is None else device,
+    )
+    gallery = replace(settings.gallery, folder=settings.gallery.folder if photos is None else str(photos))
+    return replace(settings, server=server, engine=engine, gallery=gallery)
+
+
+def _check(settings: Settings) -> None:
+    """Every fault at once, exit code 2 if there is any."""
+    problems = problems_of(settings)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    click.echo("settings, model and photographs are in order")
+
+
+def _has_display() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

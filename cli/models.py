@@ -1,0 +1,93 @@
+"""`livetint models`: list, fetch and import model bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..engine.bundle import load_manifest
+from ..engine.errors import ModelFileError
+from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, known_models
+
+NETWORKS = ("siggraph17", "siggraph17-hypercolumn", "siggraph17-global")
+
+
+@click.group()
+def models() -> None:
+    """List, fetch and import model bundles."""
+
+
+@models.command("list")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+def list_models(folders: tuple[Path, ...]) -> None:
+    """Bundles that come with Livetint, those in the user's cache, and those inside FOLDERS."""
+    found = {name: (folder, _place(folder)) for name, folder in known_models().items()}
+    for root in folders:
+        candidates = [root, *sorted(root.iterdir())] if root.is_dir() else [root]
+        bundles = [folder for folder in candidates if (folder / "model.toml").is_file()]
+        if not bundles:
+            raise ModelFileError(f"{root} holds no model bundle; name a bundle or a folder of bundles")
+        found.update({str(folder): (folder, "given") for folder in bundles})
+    if not found:
+        click.echo("no models; fetch one: livetint models fetch siggraph17")
+    for name, (folder, place) in sorted(found.items()):
+        click.echo(_line(name, folder, place))
+
+
+def _place(folder: Path) -> str:
+    return "bundled" if bundled_folder() in folder.parents else "cached"
+
+
+def _line(name: str, folder: Path, place: str) -> str:
+    try:
+        manifest = load_manifest(folder)
+    except ModelFileError as error:
+        return f"{name}  unusable: {error}"
+    marks = [place, *(["default"] if name == DEFAULT_MODEL else []), *([] if manifest.trained else ["untrained"])]
+    return f"{name}  {manifest.network} {manifest.version}  {', '.join(marks)}  licence: {manifest.licence}  {folder}"
+
+
+@models.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--as", "network", required=True, type=click.Choice(NETWORKS), help="What the weights are for.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new bundle.")
+@click.option(
+    "--mask",
+    type=click.Choice(["auto", "zero-one", "centred"]),
+    default="auto",
+    show_default=True,
+    help="Mask convention; auto knows the published checkpoints.",
+)
+@click.option("--licence", default="that of the checkpoint", help="Licence of the weights, for model.toml.")
+def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: str) -> None:
+    """Make a bundle of CHECKPOINT (.pth or .safetensors)."""
+    from ..build_engine.checkpoint import import_checkpoint
+
+    bundle = import_checkpoint(checkpoint, network, output, mask, licence)
+    low, high = bundle.manifest.input.mask
+    taken = f", mask {low:g} without and {high:g} with a hint" if bundle.manifest.input.local else ""
+    click.echo(f"wrote {bundle.folder}: {network}{taken}; use it with --model {output}")
+
+
+@models.command("fetch")
+@click.argument("name")
+@click.option("--url", help="A mirror to take the file from.")
+def fetch(name: str, url: str | None) -> None:
+    """Download the published weights NAME into the user's cache, check them and make a bundle."""
+    from ..build_engine.fetch import fetch as fetch_published
+    from ..build_engine.fetch import published
+
+    entry = published(name)
+    click.echo(f"{entry.file}: {entry.source}.")
+    click.echo(f"Licence {entry.licence}; trained on {entry.data}. The file goes to {cache_folder().parent}.")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        shown = bar.add_task(entry.file, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total or None)
+
+        bundle = fetch_published(name, url, lambda text: click.echo(f"livetint: {text}", err=True), report)
+    click.echo(f"wrote {bundle.folder}; use it with --model {name}")

@@ -1,0 +1,144 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..engine.colour import parse_colour, srgb_to_lab
+from ..engine.errors import ConfigError, HintRejected
+from ..engine.hints import USUAL_PX
+from ..engine.models import DEFAULT_MODEL, find_model
+from ..engine.open_runner import open_runner as runner_for
+from ..engine.photo import MAX_MEGAPIXELS, Photo
+from ..engine.runner import Runner
+from ..engine.session import Session, parse_edits
+from ..engine.statistics import GlobalHints, histogram_of
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options shared by `colorize` and `suggest` say of hints, model and device."""
+
+    hint_texts: tuple[str, ...]
+    hints_file: Path | None
+    reference: Path | None
+    saturation: float | None
+    max_megapixels: float
+    model: str
+    device: str
+
+
+_MODEL_OPTIONS = (
+    click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+                 help="Where to run."),
+)  # fmt: skip
+_SESSION_OPTIONS = (
+    *_MODEL_OPTIONS,
+    click.option("--max-megapixels", type=float, default=MAX_MEGAPIXELS, show_default=True,
+                 help="Refuse larger photographs."),
+    click.option("--saturation", type=float, help="Mean saturation asked of the whole picture, 0 to 1."),
+    click.option("--reference", type=click.Path(path_type=Path),
+                 help="A picture whose colours the whole photograph should have."),
+    click.option("--hints", "hints_file", type=click.Path(path_type=Path), help="Hints saved by --save-hints."),
+    click.option("--hint", "hint_texts", multiple=True, metavar="X,Y,#RRGGBB[,SIZE]",
+                 help="A hint at a pixel; may be given many times."),
+)  # fmt: skip
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--model and --device."""
+    for option in _MODEL_OPTIONS:
+        function = option(function)
+    return function
+
+
+def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of hints, model and device, handed to the command as one `wanted`."""
+
+    @functools.wraps(function)
+    def gathered(**options: Any) -> Any:
+        wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
+        return function(wanted=wanted, **options)
+
+    for option in _SESSION_OPTIONS:
+        gathered = option(gathered)
+    return gathered
+
+
+def open_runner(model: str, device: str) -> Runner:
+    """The runner for a device; a fall-back to the processor is said on standard error."""
+    return runner_for(find_model(model), device, say=lambda line: click.echo(line, err=True))
+
+
+def open_session(photo_path: Path, wanted: Wanted) -> Session:
+    """A session with the hints of the command line. Everything is checked before the model is loaded."""
+    photo = Photo.open(photo_path, wanted.max_megapixels)
+    edits = parse_edits(read_text(wanted.hints_file)) if wanted.hints_file else None
+    placed = [parse_hint(text, photo) for text in wanted.hint_texts]
+    asked = _global_hints(wanted.reference, wanted.saturation, wanted.max_megapixels)
+    session = Session(photo, open_runner(wanted.model, wanted.device))
+    if edits:
+        session.set_hints(edits.hints, edits.global_hints)
+    if asked:
+        session.set_global(asked)
+    for x, y, a, b, size in placed:
+        session.add(x, y, a, b, size)
+    return session
+
+
+def _global_hints(reference: Path | None, saturation: float | None, max_megapixels: float) -> GlobalHints:
+    histogram = histogram_of(Photo.open(reference, max_megapixels).working_ab()) if reference else None
+    return GlobalHints(histogram, saturation)
+
+
+def read_text(path: Path) -> bytes:
+    """A small file's bytes. Raises ConfigError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
+
+
+def parse_point(text: str, photo: Photo) -> tuple[float, float]:
+    """`X,Y` in pixels of the photograph → x, y in 0…1, at the pixel's centre. Raises HintRejected."""
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise HintRejected(f"{text!r} is not a point; write X,Y in pixels, for instance 120,80")
+    x, y = (_number(part, text) for part in parts)
+    if not (0 <= x < photo.width and 0 <= y < photo.height):
+        raise HintRejected(
+            f"the point {text} lies outside the photograph, which is {photo.width} × {photo.height} pixels"
+        )
+    return (math.floor(x) + 0.5) / photo.width, (math.floor(y) + 0.5) / photo.height
+
+
+def parse_hint(text: str, photo: Photo) -> tuple[float, float, float, float, int]:
+    """`X,Y,#RRGGBB[,SIZE]` → x, y in 0…1, a, b in CIELAB units, size. Raises HintRejected."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (3, 4):
+        raise HintRejected(f"{text!r} is not a hint; write X,Y,#RRGGBB or X,Y,#RRGGBB,SIZE")
+    x, y = parse_point(",".join(parts[:2]), photo)
+    _, a, b = srgb_to_lab(parse_colour(parts[2]))
+    size = _number(parts[3], text) if len(parts) == 4 else USUAL_PX
+    if size != int(size):
+        raise HintRejected(f"size {parts[3]} in {text!r} is not possible; it is a whole number from 1 to 9")
+    return x, y, float(a), float(b), int(size)
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise HintRejected(f"{text!r} in {whole!r} is not a number") from error
+    if not np.isfinite(value):
+        raise HintRejected(f"{text!r} in {whole!r} is not a finite number")
+    return value

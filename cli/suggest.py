@@ -1,0 +1,71 @@
+"""`livetint suggest`: likely colours at a point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+from ..engine.colour import format_colour, lab_to_srgb
+from ..engine.session import Session
+from ..engine.suggest import USUAL_COUNT, Suggestions
+from ..engine.where import Place
+from .options import Wanted, open_session, parse_point, session_options
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("point", metavar="[X,Y]", required=False)
+@click.option("--count", type=click.IntRange(1, 30), default=USUAL_COUNT, show_default=True, help="How many.")
+@click.option("--where", is_flag=True, help="Name the places where a hint would settle most, instead of colours.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@session_options
+def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bool, wanted: Wanted) -> None:
+    """Colours that the network thinks likely at pixel X,Y of PHOTO, or with --where the places to touch next, given
+    the hints."""
+    if where == (point is not None):
+        raise click.UsageError("give either a point X,Y or --where")
+    session = open_session(photo, wanted)
+    if point is None:
+        places = [place_in_pixels(place, session) for place in session.where(count)]
+        click.echo(
+            json.dumps(places, indent=1) if as_json else "\n".join("{x},{y}  {worth:.1f}".format(**p) for p in places)
+        )
+        return
+    suggestions = session.suggest(*parse_point(point, session.photo), count)
+    click.echo(json.dumps(as_table(suggestions), indent=1) if as_json else as_lines(suggestions))
+
+
+def place_in_pixels(place: Place, session: Session) -> dict[str, float]:
+    """A place as pixels of the photograph, with the mean squared error of ab that a hint there may settle."""
+    x, y = int(place.x * session.photo.width), int(place.y * session.photo.height)
+    return {"x": x, "y": y, "worth": round(place.worth, 3)}
+
+
+def as_table(suggestions: Suggestions) -> dict[str, object]:
+    """Suggestions as plain data: each colour as #RRGGBB and ab, swatches with their confidence."""
+
+    def colour(a: float, b: float) -> dict[str, object]:
+        return {"colour": _hex(suggestions.light, a, b), "a": round(a, 2), "b": round(b, 2)}
+
+    return {
+        "light": round(suggestions.light, 2),
+        "swatches": [{**colour(s.a, s.b), "confidence": round(s.confidence, 4)} for s in suggestions.swatches],
+        "current": colour(*suggestions.current),
+        "grey": colour(*suggestions.grey),
+    }
+
+
+def as_lines(suggestions: Suggestions) -> str:
+    """One colour a line: #RRGGBB and its share, then the current colour and grey."""
+    light = suggestions.light
+    lines = [f"{_hex(light, s.a, s.b)}  {s.confidence:6.1%}" for s in suggestions.swatches]
+    lines.append(f"{_hex(light, *suggestions.current)}  current")
+    lines.append(f"{_hex(light, *suggestions.grey)}  grey")
+    return "\n".join(lines)
+
+
+def _hex(light: float, a: float, b: float) -> str:
+    return format_colour(lab_to_srgb(np.array([light, a, b])))

@@ -1,0 +1,214 @@
+"""Model bundles: a folder with `model.toml` and ONNX files, every file pinned by its SHA-256.
+
+Nothing in a bundle is ever unpickled; what is not listed in `model.toml` is not read.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from . import bins
+from .errors import ConfigError, ModelFileError, OutputError
+from .files import read_toml, sha256_of, sync_folder
+
+MANIFEST = "model.toml"
+SCHEMA = 1
+STAGE_NAMES = ("encoder", "touch", "colour", "distribution")
+
+
+class InputTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a photograph and hints become network input.
+
+    working_size: [H, W]. kind: "hints" (hint tensors, staged) or "planes". light: network L = (L − first) / second.
+    ab_scale: network ab = ab / ab_scale. mask: the mask's value without and with a hint. max_hints: 0 = no limit.
+    """
+
+    working_size: tuple[int, int] = (256, 256)
+    kind: str = "planes"
+    light: tuple[float, float] = (50.0, 100.0)
+    ab_scale: float = 110.0
+    mask: tuple[float, float] = (0.0, 1.0)
+    max_hints: int = 0
+    takes_global: bool = msgspec.field(default=False, name="global")
+    local: bool = True
+
+
+class OutputTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Network output × ab_scale = ab in CIELAB units."""
+
+    ab_scale: float = 1.0
+
+
+class DistributionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """bins: "in-gamut-313" or "grid-529". gives: "logits" at quarter resolution or "probabilities" at points.
+
+    temperature_scale: suggestions use softmax(scale · logits), for probabilities p^scale renormalised.
+    """
+
+    bins: str
+    gives: str
+    temperature_scale: float = 1.0
+
+    @property
+    def centres(self) -> NDArray[np.float32]:
+        """Bin centres float32 [bins, 2] in CIELAB units."""
+        return bins.BINS[self.bins]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The contents of model.toml."""
+
+    name: str
+    network: str
+    version: str
+    licence: str
+    data: str
+    trained: bool
+    input: InputTable
+    stages: dict[str, str]
+    files: dict[str, str] = {}
+    output: OutputTable = OutputTable()
+    distribution: DistributionTable | None = None
+    touch_form: str = ""
+    ranges: str = ""
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. `files` holds the bytes that were hashed, so that what was checked is what is used."""
+
+    folder: Path
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    def stage(self, name: str) -> bytes:
+        """The ONNX file of a stage. Raises ModelFileError if the bundle has none."""
+        if name not in self.manifest.stages:
+            raise ModelFileError(f"model {self.name} has no {name} stage; it offers {', '.join(self.manifest.stages)}")
+        return self.files[self.manifest.stages[name]]
+
+    def has(self, stage: str) -> bool:
+        return stage in self.manifest.stages
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Bundle:
+        """Read and verify a bundle folder. Raises ModelFileError with what is wrong and what to do."""
+        folder = Path(folder)
+        manifest = load_manifest(folder)
+        files = {name: _verified(folder, name, digest) for name, digest in manifest.files.items()}
+        return cls(folder, manifest, files)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """model.toml alone, checked but for the files' digests."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelFileError(f"{folder} is no model bundle: it has no {MANIFEST}; see `livetint models list`")
+    try:
+        manifest = msgspec.convert(read_toml(path), Manifest)
+    except (ConfigError, msgspec.ValidationError) as error:
+        raise ModelFileError(f"{path} cannot be used: {error}; fetch or import the model again") from error
+    problem = next(_problems(manifest), None)
+    if problem:
+        raise ModelFileError(f"{path} cannot be used: {problem}; fetch or import the model again")
+    return manifest
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    if manifest.schema != SCHEMA:
+        yield f"its schema is {manifest.schema}, this version reads {SCHEMA}"
+    if manifest.input.kind not in ("hints", "planes"):
+        yield f"input.kind is {manifest.input.kind!r}, expected hints or planes"
+    if manifest.distribution and manifest.distribution.bins not in bins.BINS:
+        yield f"distribution.bins is {manifest.distribution.bins!r}, expected one of {', '.join(bins.BINS)}"
+    if manifest.distribution and manifest.distribution.gives not in ("logits", "probabilities"):
+        yield f"distribution.gives is {manifest.distribution.gives!r}, expected logits or probabilities"
+    needed = ("encoder", "touch") if manifest.input.kind == "hints" else ("colour",)
+    for stage in needed:
+        if stage not in manifest.stages:
+            yield f"stage {stage!r} is missing"
+    for stage, file in manifest.stages.items():
+        if stage not in STAGE_NAMES:
+            yield f"stage {stage!r} is unknown, expected one of {', '.join(STAGE_NAMES)}"
+        if file not in manifest.files:
+            yield f"the file of stage {stage!r}, {file}, is not listed under [files]"
+    for file in manifest.files:
+        if Path(file).name != file:
+            yield f"{file!r} is not a plain file name"
+    if manifest.ranges and manifest.ranges not in manifest.files:
+        yield f"{manifest.ranges} is not listed under [files]"
+
+
+def _verified(folder: Path, name: str, digest: str) -> bytes:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelFileError(
+            f"{folder / name} cannot be read: {error.strerror}; fetch or import the model again"
+        ) from error
+    found = sha256_of(data)
+    if found != digest:
+        raise ModelFileError(
+            f"{folder / name} is damaged: SHA-256 {found[:12]}…, {MANIFEST} says {digest[:12]}…; "
+            "fetch or import the model again"
+        )
+    return data
+
+
+def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle whole or not at all: a temporary folder beside, then a rename.
+
+    The digests in `manifest.files` are filled in from `files`. An existing bundle at `folder` is replaced;
+    any other non-empty folder is refused with OutputError.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise OutputError(f"{folder} exists and is no model bundle; choose a new folder")
+    pinned = msgspec.structs.replace(manifest, files={n: sha256_of(d) for n, d in sorted(files.items())})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; choose a writable folder") from error
+    try:
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        (temporary / MANIFEST).write_bytes(manifest_text(pinned))
+        temporary.chmod(0o755)
+        _swap(temporary, folder)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; free some space and try again") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle(folder, pinned, dict(files))
+
+
+def manifest_text(manifest: Manifest) -> bytes:
+    """The contents of model.toml; what is None (TOML has no word for it) is left out."""
+    table = msgspec.to_builtins(manifest)
+    return msgspec.toml.encode({key: value for key, value in table.items() if value is not None})
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    """Rename `temporary` to `folder`; an old bundle there is moved aside first and removed last."""
+    aside = None
+    if folder.exists():
+        aside = folder.with_name(f".{folder.name}.old-{temporary.name.rsplit('.', 1)[-1]}")
+        folder.rename(aside)
+    temporary.rename(folder)
+    sync_folder(folder.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)

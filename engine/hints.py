@@ -1,0 +1,82 @@
+"""Hints: the colours a person puts on a photograph, and how they become network input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import HintRejected
+
+WORKING_PX = 256
+SMALLEST_PX, LARGEST_PX, USUAL_PX = 1, 9, 5
+AB_LIMIT = 128.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A patch of colour.
+
+    x, y: centre in the photograph, x to the right, y down, each in 0…1.
+    a, b: CIELAB units, −128…128; (0, 0) asks for grey.
+    size: side of the patch in working pixels (of 256), an integer 1…9.
+    """
+
+    x: float
+    y: float
+    a: float
+    b: float
+    size: int = USUAL_PX
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1):
+            raise HintRejected(
+                f"the hint at ({self.x:.4g}, {self.y:.4g}) lies outside the photograph; both numbers run from 0 to 1"
+            )
+        if not (abs(self.a) <= AB_LIMIT and abs(self.b) <= AB_LIMIT):
+            raise HintRejected(f"ab = ({self.a:.4g}, {self.b:.4g}) is no colour; both lie within ±{AB_LIMIT:.0f}")
+        if not (SMALLEST_PX <= self.size <= LARGEST_PX) or self.size != int(self.size):
+            raise HintRejected(
+                f"hint size {self.size} is not possible; it is a whole number from {SMALLEST_PX} to {LARGEST_PX}"
+            )
+
+
+def patch_bounds(x: float, y: float, size: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Rows and columns (top, bottom, left, right; half open) of a hint's patch, clipped to the plane.
+
+    First row floor(y·H − size/2 + ½), columns alike. A patch never vanishes: a hint on the very edge keeps
+    its nearest row and column.
+    """
+    top, bottom = _span(y, size, height)
+    left, right = _span(x, size, width)
+    return top, bottom, left, right
+
+
+def _span(centre: float, size: int, length: int) -> tuple[int, int]:
+    first = math.floor(centre * length - size / 2 + 0.5)
+    start, stop = max(first, 0), min(first + size, length)
+    if stop <= start:
+        start = min(max(start, 0), length - 1)
+        stop = start + 1
+    return start, stop
+
+
+def rasterise(
+    hints: Sequence[Hint], shape: tuple[int, int] = (WORKING_PX, WORKING_PX)
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Hints → ab float32 [2, H, W] in CIELAB units (0 without a hint) and mask float32 [1, H, W] in {0, 1}.
+
+    Later hints lie on top of earlier ones.
+    """
+    height, width = shape
+    ab = np.zeros((2, height, width), np.float32)
+    mask = np.zeros((1, height, width), np.float32)
+    for hint in hints:
+        top, bottom, left, right = patch_bounds(hint.x, hint.y, hint.size, height, width)
+        ab[0, top:bottom, left:right] = hint.a
+        ab[1, top:bottom, left:right] = hint.b
+        mask[0, top:bottom, left:right] = 1
+    return ab, mask

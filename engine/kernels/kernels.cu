@@ -1,0 +1,8 @@
+// All kernels in one translation unit: one fatbin for a card, one library for the CPU tests.
+#include "hints.cu"
+#include "compose.cu"
+#include "distribution.cu"
+#include "photo.cu"
+#include "touch_fine.cu"
+#include "touch_flow.cu"
+#include "touch_prepare.cu"

@@ -1,0 +1,20 @@
+// The kernel lab: every kernel and every launch configuration, right before fast.
+//
+//   on a card   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch|photo]
+//   on a CPU    g++ -std=c++17 -O2 -ffp-contract=off -fno-strict-aliasing -x c++ lab.cu -o lab && ./lab
+#include "lab_compose.cuh"
+#include "lab_distribution.cuh"
+#include "lab_hints.cuh"
+#include "lab_photo.cuh"
+#include "lab_touch.cuh"
+
+int main(int count, char** words) {
+    const std::string only = count > 1 ? words[1] : "";
+    lab::Lab bench(only);
+    if (bench.wants("hints")) lab::hints(bench);
+    if (bench.wants("compose")) lab::compose(bench);
+    if (bench.wants("distribution")) lab::distribution(bench);
+    if (bench.wants("touch")) lab::touch(bench);
+    if (bench.wants("photo")) lab::photo(bench);
+    return bench.verdict();
+}

@@ -1,0 +1,131 @@
+// The fused touch stage: its six kernels, and plain versions of the two that every pixel pays.
+#pragma once
+#include "touch_reference.cuh"
+
+// One thread a cell and head; `parts` [HEADS, 2, cells] still has to be added up.
+KERNEL(1024, touch_flow_plain, const int* count, const float* query, const float* gate, const TouchWork* work,
+       float* parts, int cells) {
+    const int at = blockIdx.x * blockDim.x + threadIdx.x, head = blockIdx.y;
+    if (at >= cells) return;
+    float mine[CHANNELS];
+    for (int c = 0; c < CHANNELS; c++) mine[c] = query[size_t(head * CHANNELS + c) * cells + at];
+    Flow flow;
+    for (int n = 0; n < hints_in(count); n++) {
+        const float weight = weight_of(product(work->keys[n][head], mine));
+        flow.weight += weight;
+        flow.a += weight * work->values[0][n];
+        flow.b += weight * work->values[1][n];
+    }
+    const float gain = gate[size_t(head) * cells + at] / (1.0f + flow.weight);
+    parts[size_t(2 * head) * cells + at] = flow.a * gain;
+    parts[size_t(2 * head + 1) * cells + at] = flow.b * gain;
+}
+
+// One thread a pixel and channel, every bump of every hint.
+KERNEL(1024, touch_fine_plain, const Hint* hints, const int* count, const float* up, const float* coarse,
+       const TouchWork* work, float* ab, int h, int w) {
+    const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
+    if (x >= FINE * w || y >= FINE * h) return;
+    for (int channel = 0; channel < 2; channel++) {
+        float sum = fine_pixel({up, coarse, h, w}, channel, x, y);
+        for (int n = 0; n < hints_in(count); n++)
+            sum += work->heights[channel][n] * bump(float(hints[n].x) - (x + 0.5f) / (FINE * w)) *
+                   bump(float(hints[n].y) - (y + 0.5f) / (FINE * h));
+        ab[(size_t(channel) * FINE * h + y) * FINE * w + x] = sum;
+    }
+}
+
+namespace lab {
+
+// The kernels that prepare a touch: small, so that their time is that of a launch and of memory's latency.
+inline void prepare(Lab& bench, Touch& touch, const std::string& size) {
+    const Hint* hints = touch.hints.device();
+    const int* count = touch.count.device();
+    const float *query = touch.query.device(), *key = touch.key.device(), *gate = touch.gate.device();
+    const float *base = touch.base.device(), *mood = touch.mood.device(), *globals = touch.globals.device();
+    const TouchWeights* weights = touch.weights.device();
+    TouchWork* work = touch.work.device();
+    const int h = touch.h, w = touch.w;
+    const size_t sampled = size_t(touch.number) * SAMPLED * 16 * sizeof(float),
+                 square = size_t(touch.number) * touch.number * sizeof(float);
+    const auto nothing = [] {};
+    bench.run(
+        "touch_tokens" + size, sampled + touch.weights.bytes(), [&] { touch.work.poison(); },
+        LAUNCH(touch_tokens, dim3{MOST_HINTS}, dim3{PREPARE_THREADS}, hints, count, query, key, gate, base, mood,
+               globals, weights, work, h, w),
+        [&] { return tokens_right(touch); });
+    bench.run("touch_share" + size, 2 * square, nothing,
+              LAUNCH(touch_share, dim3{MOST_HINTS + 1}, dim3{PREPARE_THREADS}, hints, count, globals, weights, work),
+              [&] { return shares_right(touch); });
+    bench.run("touch_values" + size, square, nothing,
+              LAUNCH(touch_values, dim3{1}, dim3{VALUES_THREADS}, hints, count, work),
+              [&] { return values_right(touch); });
+}
+
+inline void flow(Lab& bench, Touch& touch, const std::string& size) {
+    const int *count = touch.count.device(), cells = int(touch.cells), h = touch.h, w = touch.w;
+    const float *query = touch.query.device(), *gate = touch.gate.device(), *base = touch.base.device(),
+                *mood = touch.mood.device();
+    const TouchWork* work = touch.work.device();
+    float *parts = touch.parts.device(), *coarse = touch.coarse.device();
+    const std::vector<double> wanted_parts = flow_reference(touch, true), wanted = flow_reference(touch, false);
+    const size_t read = touch.query.bytes() + touch.gate.bytes();
+    for (unsigned threads : {32u, 64u, 128u, 256u, 512u, 1024u}) {
+        const dim3 block{threads}, grid{unsigned(cells + threads - 1) / threads, HEADS};
+        bench.run(
+            "touch_flow_plain " + std::to_string(threads) + size, read + touch.parts.bytes(),
+            [&] { touch.parts.poison(); },
+            LAUNCH(touch_flow_plain, grid, block, count, query, gate, work, parts, cells),
+            [&] { return touch.parts.download(), same("part", touch.parts.host, wanted_parts, SUMS); });
+    }
+    bench.run(
+        "touch_flow" + size, read + touch.mood.bytes() + 2 * touch.coarse.bytes(), [&] { touch.coarse.poison(); },
+        LAUNCH(touch_flow, tiles(cells, 1, FLOW_CELLS, 1), (dim3{FLOW_CELLS, HEADS}), count, query, gate, base, mood,
+               work, coarse, h, w),
+        [&] { return touch.coarse.download(), same("coarse", touch.coarse.host, wanted, SUMS); });
+}
+
+inline void fine(Lab& bench, Touch& touch, const std::string& size) {
+    const Hint* hints = touch.hints.device();
+    const int *count = touch.count.device(), h = touch.h, w = touch.w;
+    const float *up = touch.up.device(), *coarse = touch.coarse.device();
+    TouchWork* work = touch.work.device();
+    float* ab = touch.ab.device();
+    bench.run(
+        "touch_heights" + size, touch.number * 8 * NEIGHBOURS * sizeof(float), [] {},
+        LAUNCH(touch_heights, dim3{1}, dim3{HEIGHTS_THREADS}, hints, count, up, coarse, work, h, w),
+        [&] { return heights_right(touch); });
+    const std::vector<double> wanted = fine_reference(touch);
+    const auto check = [&] {
+        return touch.ab.download(), same("ab", touch.ab.host, wanted, {2e-5, 2e-3, "bumps below e^-20 are left out"});
+    };
+    const auto poison = [&] { touch.ab.poison(); };
+    const size_t bytes = touch.up.bytes() + touch.coarse.bytes() + touch.ab.bytes();
+    for (unsigned rows : {2u, 4u, 8u, 16u, 32u}) {
+        const dim3 block{32, rows}, grid = tiles(FINE * w, FINE * h, 32, int(rows));
+        bench.run("touch_fine_plain 32x" + std::to_string(rows) + size, bytes, poison,
+                  LAUNCH(touch_fine_plain, grid, block, hints, count, up, coarse, work, ab, h, w), check);
+    }
+    bench.run("touch_fine" + size, bytes, poison,
+              LAUNCH(touch_fine, tiles(w, h, FINE_CELLS, 1), (dim3{FINE_CELLS, FINE}), hints, count, up, coarse, work,
+                     ab, h, w),
+              check);
+}
+
+inline void touch_of_size(Lab& bench, int h, int w, int number) {
+    Touch touch(h, w, number);
+    const std::string size =
+        " " + std::to_string(w) + "x" + std::to_string(h) + ", " + std::to_string(number) + " hints";
+    prepare(bench, touch, size);
+    flow(bench, touch, size);
+    fine(bench, touch, size);
+}
+
+inline void touch(Lab& bench) {
+    touch_of_size(bench, 7, 13, 40);
+#ifdef __CUDACC__
+    for (int number : {1, 16, 64, 128}) touch_of_size(bench, 64, 64, number);
+#endif
+}
+
+}  // namespace lab

@@ -1,0 +1,285 @@
+// What the six kernels of the touch stage must give, in doubles.
+#pragma once
+#include "../touch_fine.cu"
+#include "../touch_flow.cu"
+#include "../touch_prepare.cu"
+#include "lab.cuh"
+
+namespace lab {
+
+// Everything a touch reads and writes, filled as an encoder and a training might leave it.
+struct Touch {
+    Touch(int h, int w, int number)
+        : h(h),
+          w(w),
+          number(number),
+          cells(size_t(h) * w),
+          hints(MOST_HINTS),
+          count(1),
+          query(HEADS * CHANNELS * cells),
+          key(HEADS * KEY * cells),
+          gate(HEADS * cells),
+          base(2 * cells),
+          mood(2 * MOOD * cells),
+          up(NEIGHBOURS * SUBPIXELS * cells),
+          globals(GLOBALS),
+          weights(1),
+          work(1),
+          coarse(2 * cells),
+          parts(2 * HEADS * cells),
+          ab(2 * SUBPIXELS * cells) {
+        std::uniform_real_distribution<double> place(0, 1), colour(-90, 90);
+        for (Hint& hint : hints.host)
+            hint = {place(dice()),         place(dice()),           float(colour(dice())),
+                    float(colour(dice())), float(1 + dice()() % 9), 0};
+        count.host[0] = number;
+        for (Array<float>* map : {&query, &key, &base, &mood}) fill_uniform(map->host, -0.4f, 0.4f);
+        for (Array<float>* map : {&gate, &up, &globals}) fill_uniform(map->host, 0, 0.25f);
+        std::vector<float> random(sizeof(TouchWeights) / sizeof(float));
+        fill_uniform(random, -0.08f, 0.08f);
+        memcpy(static_cast<void*>(weights.host.data()), random.data(), sizeof(TouchWeights));
+        for (float& reach : weights.host[0].reach) reach = 5;
+        for (Array<float>* map : {&query, &key, &gate, &base, &mood, &up, &globals}) map->upload();
+        hints.upload(), count.upload(), weights.upload();
+    }
+
+    // Means of a plane over a hint's patch.
+    double patch(const std::vector<float>& planes, size_t plane, int n) const {
+        const Hint& hint = hints.host[n];
+        double sum = 0;
+        for (int quarter = 0; quarter < 4; quarter++) {
+            const double step = hint.size / (4.0 * WORKING_PX);
+            const double x = float(hint.x) + (quarter % 2 ? step : -step),
+                         y = float(hint.y) + (quarter / 2 ? step : -step);
+            sum += mixed(&planes[plane * cells], w, neighbours(y * h - 0.5, h), neighbours(x * w - 0.5, w)) / 4;
+        }
+        return sum;
+    }
+
+    double fine(int channel, int x, int y) const {
+        const int cx = x / FINE, cy = y / FINE, sub = y % FINE * FINE + x % FINE;
+        double sum = 0;
+        for (int k = 0; k < NEIGHBOURS; k++) {
+            const int row = std::min(std::max(cy + k / 3 - 1, 0), h - 1),
+                      column = std::min(std::max(cx + k % 3 - 1, 0), w - 1);
+            sum += double(coarse.host[channel * cells + row * w + column]) *
+                   up.host[size_t(k * SUBPIXELS + sub) * cells + cy * w + cx];
+        }
+        return sum * AB_SCALE;
+    }
+
+    const int h, w, number;
+    const size_t cells;
+    Array<Hint> hints;
+    Array<int> count;
+    Array<float> query, key, gate, base, mood, up, globals;
+    Array<TouchWeights> weights;
+    Array<TouchWork> work;
+    Array<float> coarse, parts, ab;
+};
+
+inline double gelu_reference(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
+
+inline double weight_reference(const float* key, const float* query, size_t stride) {
+    double logit = 0;
+    for (int c = 0; c < CHANNELS; c++) logit += double(key[c]) * query[c * stride];
+    return std::exp(std::min(logit, double(LARGEST_LOGIT)));
+}
+
+inline double bump_reference(double distance) { return std::exp(-distance * distance / (2.0 * ANCHOR * ANCHOR)); }
+
+inline double bump_between(const Hint& one, const Hint& other) {
+    return bump_reference(double(float(one.x)) - float(other.x)) *
+           bump_reference(double(float(one.y)) - float(other.y));
+}
+
+inline std::vector<float> floats(const float* from, size_t count) { return {from, from + count}; }
+
+constexpr Tolerance SUMS{2e-4, 2e-5, "sums of products in float"};
+
+// Key, sampled maps and mood of every hint.
+inline bool tokens_right(Touch& touch) {
+    touch.work.download();
+    const TouchWeights& weights = touch.weights.host[0];
+    const TouchWork& work = touch.work.host[0];
+    bool right = true;
+    for (int n = 0; n < touch.number; n++) {
+        const Hint& hint = touch.hints.host[n];
+        std::vector<double> token, hidden, out, keys, queries;
+        for (int i = 0; i < HEADS * KEY; i++) token.push_back(touch.patch(touch.key.host, i, n));
+        const double a = hint.a / AB_SCALE, b = hint.b / AB_SCALE;
+        for (double value : {(a - touch.patch(touch.base.host, 0, n)) * 4, (b - touch.patch(touch.base.host, 1, n)) * 4,
+                             a * 4, b * 4, (hint.size - 5.0) / 4, double(touch.globals.host[HISTOGRAM_FLAG]),
+                             double(touch.globals.host[SATURATION_FLAG])})
+            token.push_back(value);
+        for (int unit = 0; unit < HIDDEN; unit++) {
+            double sum = weights.token_bias[unit];
+            for (int i = 0; i < TOKEN; i++) sum += token[i] * weights.token[i][unit];
+            hidden.push_back(gelu_reference(sum));
+        }
+        for (int row = 0; row < MOOD + HEADS; row++) {
+            double sum = weights.out_bias[row];
+            for (int i = 0; i < HIDDEN; i++) sum += hidden[i] * weights.out[row][i];
+            out.push_back(sum);
+        }
+        const double x = float(hint.x), y = float(hint.y);
+        for (int head = 0; head < HEADS; head++) {
+            keys.insert(keys.end(), token.begin() + head * KEY, token.begin() + (head + 1) * KEY);
+            for (double value : {x, y, 1.0, out[MOOD + head] - weights.reach[head] * (x * x + y * y)})
+                keys.push_back(value);
+        }
+        for (int i = 0; i < HEADS * CHANNELS; i++) queries.push_back(touch.patch(touch.query.host, i, n));
+        right = right && same("key", floats(work.keys[n][0], keys.size()), keys, SUMS) &&
+                same("query", floats(work.queries[n][0], queries.size()), queries, SUMS) &&
+                same("mood", floats(work.moods[n], MOOD), {out.begin(), out.begin() + MOOD}, SUMS);
+    }
+    return right;
+}
+
+inline bool shares_right(Touch& touch) {
+    touch.work.download();
+    const TouchWork& work = touch.work.host[0];
+    bool right = true;
+    for (int m = 0; m < touch.number; m++) {
+        std::vector<double> shares(touch.number, 0.0), bumps;
+        std::vector<float> found;
+        for (int head = 0; head < HEADS; head++) {
+            std::vector<double> all;
+            double sum = 1;
+            for (int n = 0; n < touch.number; n++) {
+                all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1));
+                sum += all.back();
+            }
+            for (int n = 0; n < touch.number; n++) shares[n] += all[n] * work.gates[m][head] / sum;
+        }
+        for (int n = 0; n < touch.number; n++) {
+            found.push_back(work.shares[n][m]);
+            bumps.push_back(bump_between(touch.hints.host[m], touch.hints.host[n]));
+        }
+        right = right && same("share", found, shares, SUMS) &&
+                same("bump", floats(work.bumps[m], bumps.size()), bumps, SUMS);
+    }
+    const TouchWeights& weights = touch.weights.host[0];
+    std::vector<double> hidden, mood;
+    for (int unit = 0; unit < HIDDEN; unit++) {
+        double sum = 0;
+        for (int i = 0; i < GLOBALS; i++) sum += double(touch.globals.host[i]) * weights.global_hidden[i][unit];
+        hidden.push_back(gelu_reference(sum));
+    }
+    for (int i = 0; i < MOOD; i++) {
+        double sum = 0, moved = 0;
+        for (int n = 0; n < touch.number; n++) sum += work.moods[n][i];
+        for (int unit = 0; unit < HIDDEN; unit++) moved += hidden[unit] * weights.global_mood[i][unit];
+        mood.push_back(sum / (1 + touch.number) + moved);
+    }
+    return right && same("pooled mood", floats(work.mood, MOOD), mood, SUMS);
+}
+
+// v ← v + (wanted − v·matrix) · step, as both of the stage's small systems are solved.
+inline std::vector<double> richardson(const std::vector<double>& wanted, const std::function<double(int, int)>& matrix,
+                                      const std::vector<double>& step) {
+    std::vector<double> values;
+    for (size_t m = 0; m < wanted.size(); m++) values.push_back(wanted[m] * step[m]);
+    for (int round = 0; round < ROUNDS; round++) {
+        std::vector<double> next = values;
+        for (size_t m = 0; m < wanted.size(); m++) {
+            double given = 0;
+            for (size_t n = 0; n < wanted.size(); n++) given += values[n] * matrix(int(n), int(m));
+            next[m] += (wanted[m] - given) * step[m];
+        }
+        values = next;
+    }
+    return values;
+}
+
+inline bool values_right(Touch& touch) {
+    touch.work.download();
+    const TouchWork& work = touch.work.host[0];
+    bool right = true;
+    for (int channel = 0; channel < 2; channel++) {
+        std::vector<double> delta;
+        for (int m = 0; m < touch.number; m++) {
+            double automatic = work.bases[m][channel];
+            for (int i = 0; i < MOOD; i++) automatic += double(work.mood[i]) * work.mood_maps[m][channel * MOOD + i];
+            const Hint& hint = touch.hints.host[m];
+            delta.push_back((channel ? hint.b : hint.a) / AB_SCALE - automatic);
+        }
+        const auto wanted =
+            richardson(delta, [&](int n, int m) { return work.shares[n][m]; }, std::vector<double>(delta.size(), 1.0));
+        right = right && same("value", floats(work.values[channel], wanted.size()), wanted, SUMS);
+    }
+    return right;
+}
+
+inline std::vector<double> flow_reference(const Touch& touch, bool of_parts) {
+    const TouchWork& work = touch.work.host[0];
+    std::vector<double> parts(2 * HEADS * touch.cells), coarse(2 * touch.cells);
+    for (size_t p = 0; p < touch.cells; p++)
+        for (int head = 0; head < HEADS; head++) {
+            double sum = 1, flow[2] = {0, 0};
+            for (int n = 0; n < touch.number; n++) {
+                const double weight = weight_reference(
+                    work.keys[n][head], &touch.query.host[size_t(head) * CHANNELS * touch.cells + p], touch.cells);
+                sum += weight;
+                for (int channel = 0; channel < 2; channel++) flow[channel] += weight * work.values[channel][n];
+            }
+            for (int channel = 0; channel < 2; channel++) {
+                const double part = flow[channel] * touch.gate.host[head * touch.cells + p] / sum;
+                parts[(2 * head + channel) * touch.cells + p] = part;
+                coarse[channel * touch.cells + p] += part;
+            }
+        }
+    for (size_t i = 0; i < coarse.size(); i++) {
+        const size_t channel = i / touch.cells, p = i % touch.cells;
+        coarse[i] += touch.base.host[i];
+        for (int k = 0; k < MOOD; k++)
+            coarse[i] += double(work.mood[k]) * touch.mood.host[(channel * MOOD + k) * touch.cells + p];
+    }
+    return of_parts ? parts : coarse;
+}
+
+inline bool heights_right(Touch& touch) {
+    touch.work.download();
+    const std::vector<Hint>& hints = touch.hints.host;
+    std::vector<double> share;
+    for (int m = 0; m < touch.number; m++) {
+        double sum = 0;
+        for (int n = 0; n < touch.number; n++) sum += bump_between(hints[n], hints[m]);
+        share.push_back(1 / std::max(sum, 1e-4));
+    }
+    bool right = true;
+    for (int channel = 0; channel < 2; channel++) {
+        std::vector<double> missing;
+        for (int m = 0; m < touch.number; m++) {
+            const Neighbours row = neighbours(double(float(hints[m].y)) * touch.h * FINE - 0.5, touch.h * FINE);
+            const Neighbours column = neighbours(double(float(hints[m].x)) * touch.w * FINE - 0.5, touch.w * FINE);
+            const auto at = [&](int x, int y) { return touch.fine(channel, x, y); };
+            const double above =
+                at(column.first, row.first) * (1 - column.share) + at(column.second, row.first) * column.share;
+            const double below =
+                at(column.first, row.second) * (1 - column.share) + at(column.second, row.second) * column.share;
+            missing.push_back((channel ? hints[m].b : hints[m].a) - above * (1 - row.share) - below * row.share);
+        }
+        const auto wanted = richardson(missing, [&](int n, int m) { return bump_between(hints[n], hints[m]); }, share);
+        right = right && same("height", floats(touch.work.host[0].heights[channel], wanted.size()), wanted,
+                              {2e-4, 2e-3, "sums of products in float"});
+    }
+    return right;
+}
+
+inline std::vector<double> fine_reference(const Touch& touch) {
+    std::vector<double> ab;
+    for (int channel = 0; channel < 2; channel++)
+        for (int y = 0; y < FINE * touch.h; y++)
+            for (int x = 0; x < FINE * touch.w; x++) {
+                double sum = touch.fine(channel, x, y);
+                for (int n = 0; n < touch.number; n++)
+                    sum += touch.work.host[0].heights[channel][n] *
+                           bump_reference(float(touch.hints.host[n].x) - (x + 0.5) / (FINE * touch.w)) *
+                           bump_reference(float(touch.hints.host[n].y) - (y + 0.5) / (FINE * touch.h));
+                ab.push_back(sum);
+            }
+    return ab;
+}
+
+}  // namespace lab

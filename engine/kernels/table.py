@@ -1,0 +1,72 @@
+"""Every kernel by name: its arguments, its block, and how large a grid it wants.
+
+The one place where launches are described; runner, tests and the stand-in driver all read it, and a test holds it
+equal to what the sources declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hints import Hint
+
+# One hint as the kernels read it: 32 bytes. Positions are float64 so that patches fall where hints.py puts them.
+HINT = np.dtype(
+    {
+        "names": ["x", "y", "a", "b", "size"],
+        "formats": [np.float64, np.float64, np.float32, np.float32, np.float32],
+        "offsets": [0, 8, 16, 20, 24],
+        "itemsize": 32,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How a kernel is launched.
+
+    arguments: a struct string, `P` an address, `i` int32, `f` float32. block: threads (x, y, z).
+    tile: how many columns and rows of its work one block does.
+    """
+
+    name: str
+    arguments: str
+    block: tuple[int, int, int]
+    tile: tuple[int, int] = (1, 1)
+
+    def grid(self, columns: int, rows: int = 1) -> tuple[int, int, int]:
+        """Blocks (x, y, z) for so many columns and rows of work (README.md says of what); at least one."""
+        across, down = self.tile
+        return max(1, -(-columns // across)), max(1, -(-rows // down)), 1
+
+
+def _kernels() -> list[Kernel]:
+    wide, tile = (32, 8, 1), (128, 8)
+    return [
+        *(Kernel(f"hint_planes_{kind}", "PPPiifff", wide, tile) for kind in ("f32", "f16")),
+        *(Kernel(f"light_plane_{kind}", "PPiff", (256, 1, 1), (1024, 1)) for kind in ("f32", "f16")),
+        Kernel("touch_tokens", "PPPPPPPPPPii", (128, 1, 1)),
+        Kernel("touch_share", "PPPPP", (128, 1, 1)),
+        Kernel("touch_values", "PPP", (256, 1, 1)),
+        Kernel("touch_flow", "PPPPPPPii", (32, 4, 1), (32, 1)),
+        Kernel("touch_heights", "PPPPPii", (256, 1, 1)),
+        Kernel("touch_fine", "PPPPPPii", (32, 4, 1), (32, 1)),
+        *(Kernel(f"distribution_points_{kind}", "PPfiiiiPPP", (128, 1, 1)) for kind in ("f32", "f16")),
+        Kernel("probabilities_points", "PfiiPPP", (128, 1, 1)),
+        *(Kernel(f"distribution_map_{kind}", "PPffiiiPPii", wide, (32, 8)) for kind in ("f32", "f16")),
+        *(Kernel(f"compose_{kind}", "PPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
+        *(Kernel(f"photo_light_{kind}", "PiPii", wide, tile) for kind in ("rgb", "grey16")),
+        *(Kernel(f"photo_working_{kind}", "PiiiPii", wide, (32, 8)) for kind in ("rgb", "grey16")),
+    ]
+
+
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in _kernels()}
+
+
+def hint_records(hints: Sequence[Hint]) -> NDArray[np.void]:
+    """Hints as the kernels read them: HINT [N], in the order given (later ones lie on top)."""
+    return np.array([(h.x, h.y, h.a, h.b, h.size) for h in hints], HINT)

@@ -1,0 +1,50 @@
+// The touch stage of form "hint-attention-1" (build_engine/networks/touch.py): sizes, weights and scratch memory.
+//
+// Whoever changes the form changes these files, table.py, touch.py, the reference and the tests in the same commit.
+#pragma once
+#include "hints.cuh"
+
+constexpr int MOST_HINTS = 128, HEADS = 4, KEY = 32, CHANNELS = KEY + 4, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
+constexpr int TOKEN = HEADS * KEY + 7, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
+constexpr float LARGEST_LOGIT = 30.0f, AB_SCALE = 110.0f, USUAL_PX = 5.0f, WORKING_PX = 256.0f;
+constexpr float ANCHOR = 7.0f / WORKING_PX;  // standard deviation of an anchor's bump
+
+// touch.pack_weights writes this.
+struct TouchWeights {
+    float reach[HEADS];  // distance penalty of every head
+    float token[TOKEN][HIDDEN], token_bias[HIDDEN];
+    float out[MOOD + HEADS][HIDDEN], out_bias[MOOD + HEADS];
+    float global_hidden[GLOBALS][HIDDEN], global_mood[MOOD][HIDDEN];
+};
+
+// What the six kernels hand on to one another; touch.WORK_BYTES is its size.
+struct TouchWork {
+    float keys[MOST_HINTS][HEADS][CHANNELS];     // touch_tokens → touch_share, touch_flow
+    float queries[MOST_HINTS][HEADS][CHANNELS];  // the query map under each hint
+    float gates[MOST_HINTS][HEADS];
+    float mood_maps[MOST_HINTS][2 * MOOD];
+    float bases[MOST_HINTS][2];
+    float moods[MOST_HINTS][MOOD];
+    float mood[MOOD];                      // touch_share → touch_values, touch_flow
+    float shares[MOST_HINTS][MOST_HINTS];  // of hint n (row) in the colour at hint m
+    float bumps[MOST_HINTS][MOST_HINTS];   // of hint n's anchor at hint m; symmetric
+    float values[2][MOST_HINTS];           // touch_values → touch_flow: what each hint sends, ab / 110
+    float heights[2][MOST_HINTS];          // touch_heights → touch_fine: of the anchors, CIELAB units
+};
+static_assert(sizeof(TouchWork) == 332928, "touch.WORK_BYTES must say the same");
+
+DEVICE int hints_in(const int* count) { return min(max(*count, 0), MOST_HINTS); }
+
+DEVICE float weight_of(float logit) { return expf(fminf(logit, LARGEST_LOGIT)); }
+
+// A key (16-byte aligned) times a query (in registers or shared memory).
+DEVICE float product(const float* key, const float* query) {
+    float sum = 0.0f;
+    for (int c = 0; c < CHANNELS; c += 4) {
+        const float4 k = wide_load<float4>(key + c);
+        sum += k.x * query[c] + k.y * query[c + 1] + k.z * query[c + 2] + k.w * query[c + 3];
+    }
+    return sum;
+}
+
+DEVICE float bump(float distance) { return expf(distance * distance * (-0.5f / (ANCHOR * ANCHOR))); }

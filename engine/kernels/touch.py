@@ -1,0 +1,51 @@
+"""The fused touch stage: which form of it the kernels know, its weights and its scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelFileError
+
+FORM = "hint-attention-1"
+MOST_HINTS = 128
+HEADS, KEY, MOOD, HIDDEN, GLOBALS = 4, 32, 32, 128, 316
+TOKEN = HEADS * KEY + 7
+
+# Initialisers of touch.onnx in the order in which the kernels find them: name, shape, whether transposed (so that
+# neighbouring threads, one for each hidden unit, read neighbouring numbers).
+_WEIGHTS = (
+    ("reach", (HEADS,), False),
+    ("token.weight", (HIDDEN, TOKEN), True),
+    ("token.bias", (HIDDEN,), False),
+    ("token_mood.weight", (MOOD, HIDDEN), False),
+    ("token_weight.weight", (HEADS, HIDDEN), False),
+    ("token_mood.bias", (MOOD,), False),
+    ("token_weight.bias", (HEADS,), False),
+    ("global_hidden.weight", (HIDDEN, GLOBALS), True),
+    ("global_mood.weight", (MOOD, HIDDEN), False),
+)
+
+# Scratch memory of the touch kernels, the same for every photograph (TouchWork in touch.cuh).
+WORK_BYTES = 332_928
+
+
+def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:
+    """Initialisers of `touch.onnx` by name → `weights` of the touch kernels, float32 [n].
+
+    Raises ModelFileError when `form` (touch_form of model.toml) is not the one the kernels compute, or a
+    weight is missing or of another shape; the plan of the touch stage then serves instead.
+    """
+    if form != FORM:
+        raise ModelFileError(f"the touch kernels compute the form {FORM!r}, this model has {form!r}; use its plan")
+    parts = []
+    for name, shape, transposed in _WEIGHTS:
+        weight = initialisers.get(f"attention.{name}")
+        if weight is None or weight.shape != shape:
+            found = "missing" if weight is None else f"of shape {list(weight.shape)}"
+            raise ModelFileError(f"the touch stage's weight {name} is {found}, expected {list(shape)}; use its plan")
+        parts.append(np.asarray(weight.T if transposed else weight, np.float32).ravel())
+    parts[0] = np.exp(5 * parts[0])  # what the form uses of it: the distance penalty of every head
+    return np.concatenate(parts)

@@ -1,0 +1,73 @@
+// Hint attention: every cell attends over the hints and the null token, in one pass.
+//
+// touch_flow: coarse ab/110 [2, h·w] = automatic colour + mood + Σ over heads of gate · Σ w·value / (1 + Σ w), with
+//   w = exp(logit): the null token's weight is 1 because the query carries minus its logit, and no maximum has to be
+//   kept because logits are clamped at LARGEST_LOGIT. The distance penalty is part of the product (see touch.py).
+//   plain  one thread a cell and head, keys straight from memory
+//   fast   a block of 32 cells and 4 heads, a warp a head: the query stays in registers, keys pass through shared
+//          memory 32 hints at a time, in 16-byte accesses that all lanes of a warp share
+#include "touch.cuh"
+
+constexpr int FLOW_CELLS = 32, FLOW_HINTS = 32, FLOW_THREADS = FLOW_CELLS * HEADS;
+
+struct FlowRoom {
+    alignas(16) float keys[FLOW_HINTS][HEADS][CHANNELS];
+    float values[2][FLOW_HINTS];
+    float parts[2][HEADS][FLOW_CELLS];
+};
+
+DEVICE void load_keys(const TouchWork& work, int first, int hints, FlowRoom& room) {
+    const float* from = work.keys[first][0];
+    float* to = room.keys[0][0];
+    const int thread = thread_in_block(), channel = thread / FLOW_HINTS, n = thread % FLOW_HINTS;
+    for (int i = thread * 4; i < hints * HEADS * CHANNELS; i += FLOW_THREADS * 4)
+        wide_store(to + i, wide_load<float4>(from + i));
+    if (channel < 2 && n < hints) room.values[channel][n] = work.values[channel][first + n];
+}
+
+struct Flow {
+    float weight = 0.0f, a = 0.0f, b = 0.0f;
+};
+
+// One head of one cell over the hints in shared memory.
+DEVICE void attend(const FlowRoom& room, int hints, int head, const float* query, Flow& flow) {
+    for (int n = 0; n < hints; n++) {
+        const float weight = weight_of(product(room.keys[n][head], query));
+        flow.weight += weight;
+        flow.a += weight * room.values[0][n];
+        flow.b += weight * room.values[1][n];
+    }
+}
+
+// This head's quarter of what the mood adds to one channel of a cell.
+DEVICE float mood_part(const float* mood, const TouchWork& work, int channel, int head, int cells, int cell) {
+    float sum = 0.0f;
+    for (int i = head * (MOOD / HEADS); i < (head + 1) * (MOOD / HEADS); i++)
+        sum += work.mood[i] * mood[size_t(channel * MOOD + i) * cells + cell];
+    return sum;
+}
+
+KERNEL(FLOW_THREADS, touch_flow, const int* count, const float* query, const float* gate, const float* base,
+       const float* mood, const TouchWork* work, float* coarse, int h, int w) {
+    SHARED(FlowRoom, room);
+    const int cells = h * w, lane = threadIdx.x, head = threadIdx.y, hints = hints_in(count);
+    const int at = blockIdx.x * FLOW_CELLS + lane, cell = min(at, cells - 1);
+    float mine[CHANNELS];
+    for (int c = 0; c < CHANNELS; c++) mine[c] = query[size_t(head * CHANNELS + c) * cells + cell];
+    Flow flow;
+    for (int first = 0; first < hints; first += FLOW_HINTS) {
+        const int some = min(FLOW_HINTS, hints - first);
+        load_keys(*work, first, some, room);
+        __syncthreads();
+        attend(room, some, head, mine, flow);
+        __syncthreads();
+    }
+    const float gain = gate[size_t(head) * cells + cell] / (1.0f + flow.weight);
+    room.parts[0][head][lane] = flow.a * gain + mood_part(mood, *work, 0, head, cells, cell);
+    room.parts[1][head][lane] = flow.b * gain + mood_part(mood, *work, 1, head, cells, cell);
+    __syncthreads();
+    if (head >= 2 || at >= cells) return;
+    float ab = base[size_t(head) * cells + cell];
+    for (int part = 0; part < HEADS; part++) ab += room.parts[head][part][lane];
+    coarse[size_t(head) * cells + cell] = ab;
+}

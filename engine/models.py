@@ -1,0 +1,47 @@
+"""Where bundles are found: beside the package, in the user's cache, or in a folder given by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+import platformdirs
+
+from .bundle import MANIFEST, Bundle
+from .errors import ModelFileError
+
+DEFAULT_MODEL = "touch"
+
+
+def bundled_folder() -> Path:
+    """The folder of bundles inside the installed package."""
+    return Path(__file__).resolve().parent.parent / "models"
+
+
+def cache_folder() -> Path:
+    """The user's cache of fetched and imported bundles."""
+    return Path(platformdirs.user_cache_dir("livetint")) / "models"
+
+
+def known_models() -> dict[str, Path]:
+    """Name → folder of every bundle that `--model NAME` finds; bundled ones win over cached ones of one name."""
+    return {folder.name: folder for root in (cache_folder(), bundled_folder()) for folder in _bundles(root)}
+
+
+def _bundles(root: Path) -> Iterator[Path]:
+    if root.is_dir():
+        yield from (f for f in sorted(root.iterdir()) if not f.name.startswith(".") and (f / MANIFEST).is_file())
+
+
+def find_model(name: str | Path) -> Bundle:
+    """Load a bundle by name or by folder. Raises ModelFileError, with the nearest known name."""
+    models = known_models()
+    if str(name) in models:
+        return Bundle.load(models[str(name)])
+    folder = Path(name)
+    if folder.is_dir():
+        return Bundle.load(folder)
+    close = get_close_matches(str(name), models, 1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(models)) or 'none'}"
+    raise ModelFileError(f"there is no model {str(name)!r}; {hint} (see `livetint models list`)")

@@ -1,0 +1,190 @@
+"""The runner that needs no GPU: ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from . import bins
+from .bundle import Bundle
+from .distribution import distribution_at
+from .errors import ModelFileError, RunnerError
+from .hints import Hint, rasterise
+from .keep_colour import keep_colours
+from .runner import NO_GLOBAL_HINTS, check_hints, distribution_table
+from .statistics import GlobalHints
+from .subgraph import extract_outputs
+
+MOST_THREADS = 8
+# It narrows the weights of layers that an INT8 graph leaves wide on purpose, by a cruder scale (ONNX Runtime 1.32).
+LEFT_OUT = ["WeightBiasQuantization"]
+
+
+@dataclass(frozen=True)
+class OnnxFeatures:
+    """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane."""
+
+    maps: dict[str, NDArray[np.float32]]
+
+
+def usual_threads() -> int:
+    """The processors this process may use, at most 8: a touch is too small to gain from more."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:
+        usable = os.cpu_count() or 1
+    return max(1, min(usable, MOST_THREADS))
+
+
+class OnnxRunner:
+    """Runs a bundle with ONNX Runtime. `threads` None: every processor this process may use, at most 8.
+
+    Stages are made ready when first asked for: a bundle's distribution costs nothing to those who never ask.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        self.bundle = bundle
+        self.threads = threads or usual_threads()
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._closed = False
+        first = "encoder" if self._staged else "colour"
+        self._session(first)
+
+    @property
+    def _staged(self) -> bool:
+        return self.bundle.manifest.input.kind == "hints"
+
+    def encode(self, light: NDArray[np.float32]) -> OnnxFeatures:
+        """Working L float32 [H, W] in 0…100, of the bundle's working size → features."""
+        settings = self.bundle.manifest.input
+        if light.shape != tuple(settings.working_size):
+            raise RunnerError(f"L has shape {light.shape}; model {self.bundle.name} works at {settings.working_size}")
+        offset, scale = settings.light
+        plane = ((light.astype(np.float32) - offset) / scale)[None, None]
+        if not self._staged:
+            return OnnxFeatures({"light": plane})
+        session = self._session("encoder")
+        names = [output.name for output in session.get_outputs()]
+        maps = session.run(names, {"light": plane})
+        return OnnxFeatures({name: np.asarray(plane) for name, plane in zip(names, maps, strict=True)})
+
+    def colorize(
+        self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
+    ) -> NDArray[np.float32]:
+        """ab float32 [2, H, W] in CIELAB units; the caller owns it."""
+        check_hints(self.bundle, hints, global_hints)
+        stage = "touch" if self._staged else "colour"
+        ab = self._run(stage, self._inputs(features, hints, global_hints))[0]
+        if self.bundle.manifest.output.ab_scale != 1:
+            ab = ab * self.bundle.manifest.output.ab_scale
+        return keep_colours(ab, hints) if self._staged else ab
+
+    def distribution(
+        self,
+        features: OnnxFeatures,
+        hints: Sequence[Hint],
+        global_hints: GlobalHints,
+        points: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Probabilities float32 [P, bins] at points [P, 2] (x, y in 0…1), tempered as the bundle says."""
+        check_hints(self.bundle, hints, global_hints)
+        table = distribution_table(self.bundle)
+        inputs = self._inputs(features, hints, global_hints)
+        if table.gives == "probabilities":
+            inputs["points"] = np.asarray(points, np.float32)[None]
+            probabilities = self._run("distribution", inputs)[0]
+            return bins.temper(probabilities, table.temperature_scale)
+        logits = self._run("distribution", inputs)[0]
+        return distribution_at(logits, np.asarray(points, np.float32), table.temperature_scale)
+
+    def close(self) -> None:
+        """Give back the sessions' memory; the runner cannot be used afterwards."""
+        self._sessions.clear()
+        self._closed = True
+
+    def __enter__(self) -> OnnxRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _inputs(
+        self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints
+    ) -> dict[str, NDArray[np.float32]]:
+        settings = self.bundle.manifest.input
+        if self._staged:
+            return {**features.maps, **hint_tensors(hints), "global_hints": global_hints.vector()[None]}
+        inputs = {"planes": features.maps["light"]}
+        if settings.local:
+            ab, mask = rasterise(hints, (settings.working_size[0], settings.working_size[1]))
+            low, high = settings.mask
+            planes = [inputs["planes"], ab[None] / settings.ab_scale, (mask * (high - low) + low)[None]]
+            inputs["planes"] = np.concatenate(planes, 1).astype(np.float32)
+        if settings.takes_global:
+            inputs["global"] = global_hints.vector()[None]
+        return inputs
+
+    def _run(self, stage: str, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        session = self._session(stage)
+        wanted = {node.name for node in session.get_inputs()}
+        return session.run(None, {name: inputs[name] for name in wanted})[0]  # type: ignore[return-value]
+
+    def _session(self, stage: str) -> ort.InferenceSession:
+        if self._closed:
+            raise RunnerError("this runner is closed; make a new one")
+        if stage not in self._sessions:
+            self._sessions[stage] = self._start(stage)
+        return self._sessions[stage]
+
+    def _start(self, stage: str) -> ort.InferenceSession:
+        stages = self.bundle.manifest.stages
+        data = self.bundle.stage(stage)
+        if list(stages.values()).count(stages[stage]) > 1:
+            data = extract_outputs(data, ["ab" if stage == "colour" else "logits"])
+        try:
+            return ort.InferenceSession(
+                data, session_options(self.threads), providers=["CPUExecutionProvider"],
+                disabled_optimizers=LEFT_OUT,
+            )  # fmt: skip
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise ModelFileError(
+                f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
+            ) from error
+
+
+def hint_tensors(hints: Sequence[Hint]) -> dict[str, NDArray[np.float32]]:
+    """Hints as `touch` takes them: positions [1, N, 2], colours [1, N, 2] in CIELAB units, sizes [1, N] px,
+    valid [1, N]; without hints one that is not valid."""
+    if not hints:
+        zero, one = np.zeros((1, 1, 2), np.float32), np.ones((1, 1), np.float32)
+        return {"positions": zero, "colours": zero, "sizes": one, "valid": one * 0}
+    table = np.array([(h.x, h.y, h.a, h.b, h.size) for h in hints], np.float32)[None]
+    return {
+        "positions": np.ascontiguousarray(table[..., :2]),
+        "colours": np.ascontiguousarray(table[..., 2:4]),
+        "sizes": np.ascontiguousarray(table[..., 4]),
+        "valid": np.ones(table.shape[:2], np.float32),
+    }
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Options of every session here: `threads` within an operator, one operator at a time, quiet."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def first_line(error: Any) -> str:
+    """The first line of an error's text: what fits in one line on a terminal."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,264 @@
+"""A session: one photograph being coloured. Place hints, look, ask for colours, change your mind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .colour import project_into_gamut
+from .compose import compose
+from .errors import ConfigError, HintRejected
+from .files import atomic_write
+from .hints import USUAL_PX, Hint
+from .photo import Photo
+from .runner import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
+from .statistics import GlobalHints
+from .suggest import USUAL_COUNT, Suggestions, suggest
+from .where import Place, where_to_touch
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Everything a person has said about a photograph."""
+
+    hints: tuple[Hint, ...] = ()
+    global_hints: GlobalHints = NO_GLOBAL_HINTS
+
+
+class _HintRecord(msgspec.Struct, forbid_unknown_fields=True):
+    x: float
+    y: float
+    a: float
+    b: float
+    size: int = USUAL_PX
+
+
+class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
+    histogram: list[float] | None = None
+    saturation: float | None = None
+
+
+class _EditsRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON form. The words `global` and `hints` are the file's, positions are x, y in 0…1."""
+
+    schema: int
+    hints: list[_HintRecord]
+    global_: _GlobalRecord = msgspec.field(default_factory=_GlobalRecord, name="global")
+
+
+class Session:
+    """One photograph, encoded once, and the hints on it. Every edit can be undone and redone."""
+
+    def __init__(self, photo: Photo, runner: Runner) -> None:
+        self.photo = photo
+        self.runner = runner
+        self._features = runner.encode(photo.working_L)
+        self._edits = Edits()
+        self._past: list[Edits] = []
+        self._future: list[Edits] = []
+        self._ab: NDArray[np.float32] | None = None
+
+    # What there is
+
+    @property
+    def hints(self) -> tuple[Hint, ...]:
+        """The hints in the order they were placed; later ones lie on top."""
+        return self._edits.hints
+
+    @property
+    def global_hints(self) -> GlobalHints:
+        """What is asked of the picture as a whole."""
+        return self._edits.global_hints
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._future)
+
+    @property
+    def ab(self) -> NDArray[np.float32]:
+        """Colours as they are now: float32 [2, 256, 256], CIELAB units, read-only; computed once per edit."""
+        if self._ab is None:
+            self._ab = self.runner.colorize(self._features, self.hints, self.global_hints)
+            self._ab.setflags(write=False)
+        return self._ab
+
+    def render(self, size: tuple[int, int] | None = None, method: str = "bilinear") -> NDArray[np.uint8]:
+        """The coloured photograph, uint8 sRGB [H, W, 3], at its own size or at `size` = (width, height); `method` is
+        one of `compose`."""
+        return compose(self.photo.L, self.ab, size, method)
+
+    def suggest(self, x: float, y: float, count: int = USUAL_COUNT) -> Suggestions:
+        """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it.
+
+        Beside `count` swatches, showable at the point's L, stand the current colour and grey.
+        """
+        point = np.array([[x, y]], np.float32)
+        table = distribution_table(self.runner.bundle)
+        if count < 1:
+            raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
+        light = self.light_at(x, y)
+        probabilities = self.runner.distribution(self._features, self.hints, self.global_hints, point)[0]
+        return suggest(probabilities, table.centres, light, self.colour_at(x, y), count)
+
+    def light_at(self, x: float, y: float) -> float:
+        """L of the photograph's pixel at (x, y in 0…1)."""
+        row, column = self._pixel(x, y)
+        return float(self.photo.L[row, column])
+
+    def colour_at(self, x: float, y: float) -> tuple[float, float]:
+        """The ab shown now at (x, y in 0…1), within the gamut at the L there."""
+        rows, columns = self.ab.shape[1:]
+        row, column = min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)
+        a, b = (float(v) for v in self.ab[:, row, column])
+        return self.showable(x, y, a, b)
+
+    def where(self, count: int = 1) -> tuple[Place, ...]:
+        """The `count` places where a hint would settle most of what the network does not know, the best first."""
+        return where_to_touch(self.runner, self._features, self.hints, self.global_hints, count)
+
+    def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
+        """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""
+        lab = project_into_gamut(np.array([self.light_at(x, y), a, b]))
+        return float(lab[1]), float(lab[2])
+
+    def _pixel(self, x: float, y: float) -> tuple[int, int]:
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise HintRejected(f"the point ({x:.4g}, {y:.4g}) lies outside the photograph; both run from 0 to 1")
+        height, width = self.photo.L.shape
+        return min(int(y * height), height - 1), min(int(x * width), width - 1)
+
+    # Edits
+
+    def add(self, x: float, y: float, a: float, b: float, size: int = USUAL_PX, project: bool = True) -> int:
+        """Place a hint at (x, y in 0…1) with colour ab; returns its index.
+
+        A person's pick is projected into the gamut at the L under it; `project=False` keeps ab as it is.
+        """
+        hint = Hint(x, y, a, b, size)
+        if project:
+            hint = replace(hint, **dict(zip(("a", "b"), self.showable(x, y, a, b), strict=True)))
+        self._commit(replace(self._edits, hints=(*self.hints, hint)))
+        return len(self.hints) - 1
+
+    def move(self, index: int, x: float, y: float) -> None:
+        """Move a hint; its colour is projected into the gamut at its new place."""
+        hint = replace(self._hint(index), x=x, y=y)
+        a, b = self.showable(x, y, hint.a, hint.b)
+        self._replace(index, lambda _: replace(hint, a=a, b=b))
+
+    def recolour(self, index: int, a: float, b: float, project: bool = True) -> None:
+        """Give a hint another colour."""
+        hint = replace(self._hint(index), a=a, b=b)
+        if project:
+            a, b = self.showable(hint.x, hint.y, a, b)
+        self._replace(index, lambda _: replace(hint, a=a, b=b))
+
+    def resize(self, index: int, size: int) -> None:
+        """Give a hint another size, 1…9 working pixels."""
+        self._replace(index, lambda hint: replace(hint, size=size))
+
+    def delete(self, index: int) -> None:
+        """Take a hint away; later ones move up by one."""
+        self._hint(index)
+        kept = tuple(hint for i, hint in enumerate(self.hints) if i != index)
+        self._commit(replace(self._edits, hints=kept))
+
+    def clear(self) -> None:
+        """Take away every hint and global hint; one undo brings all back."""
+        self._commit(Edits())
+
+    def set_global(self, global_hints: GlobalHints) -> None:
+        """Ask for a histogram or a saturation of the whole picture."""
+        self._commit(replace(self._edits, global_hints=global_hints))
+
+    def set_hints(self, hints: Sequence[Hint], global_hints: GlobalHints | None = None) -> None:
+        """Replace all hints at once, as one edit; they pass unchanged, without projection."""
+        kept = self.global_hints if global_hints is None else global_hints
+        self._commit(Edits(tuple(hints), kept))
+
+    def undo(self) -> bool:
+        """Take back the last edit; False if there is none."""
+        return self._step(self._past, self._future)
+
+    def redo(self) -> bool:
+        """Bring back what was undone last; False if there is none."""
+        return self._step(self._future, self._past)
+
+    # JSON
+
+    def to_json(self) -> str:
+        """Hints and global hints as JSON; positions are relative, so that it fits any size of the photograph."""
+        histogram = self.global_hints.histogram
+        table: dict[str, Any] = {
+            "schema": SCHEMA,
+            "hints": [{"x": h.x, "y": h.y, "a": h.a, "b": h.b, "size": h.size} for h in self.hints],
+            "global": {
+                "histogram": None if histogram is None else [float(v) for v in histogram],
+                "saturation": self.global_hints.saturation,
+            },
+        }
+        return json.dumps(table, indent=1)
+
+    def load_json(self, text: str) -> None:
+        """Replace all edits by those of `to_json`'s text, as one undoable edit.
+
+        Raises ConfigError for malformed text and HintRejected for hints that cannot be; nothing changes then.
+        """
+        edits = parse_edits(text)
+        self.set_hints(edits.hints, edits.global_hints)
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json` to a file, whole or not at all."""
+        atomic_write(path, self.to_json().encode())
+
+    # Inside
+
+    def _hint(self, index: int) -> Hint:
+        if not 0 <= index < len(self.hints):
+            raise HintRejected(f"there is no hint {index}; there are {len(self.hints)}, counted from 0")
+        return self.hints[index]
+
+    def _replace(self, index: int, change: Callable[[Hint], Hint]) -> None:
+        changed = change(self._hint(index))
+        hints = tuple(changed if i == index else hint for i, hint in enumerate(self.hints))
+        self._commit(replace(self._edits, hints=hints))
+
+    def _commit(self, edits: Edits) -> None:
+        check_hints(self.runner.bundle, edits.hints, edits.global_hints)
+        self._past.append(self._edits)
+        self._future.clear()
+        self._edits, self._ab = edits, None
+
+    def _step(self, source: list[Edits], target: list[Edits]) -> bool:
+        if not source:
+            return False
+        target.append(self._edits)
+        self._edits, self._ab = source.pop(), None
+        return True
+
+
+def parse_edits(text: str | bytes) -> Edits:
+    """JSON of `Session.to_json` → edits. Raises ConfigError or HintRejected."""
+    try:
+        record = msgspec.json.decode(text, type=_EditsRecord)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the hints file is not usable: {error}; write one with --save-hints") from error
+    if record.schema != SCHEMA:
+        raise ConfigError(f"the hints file has schema {record.schema}; this version reads {SCHEMA}")
+    histogram = record.global_.histogram
+    shares = None if histogram is None else np.asarray(histogram, np.float32)
+    hints = tuple(Hint(h.x, h.y, h.a, h.b, h.size) for h in record.hints)
+    return Edits(hints, GlobalHints(shares, record.global_.saturation))

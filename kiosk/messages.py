@@ -1,0 +1,107 @@
+"""What travels between browser, server and engine worker. One typed definition of each message.
+
+Browser → server: JSON text, always the whole hint set. Server → browser: a binary reply, little-endian uint32
+length of the JSON header, header padded with spaces to a multiple of 4, then the pixels: half floats
+[256, 256, 2] (a, b interleaved, as an RG16F texture takes them) or a JPEG.
+Server ↔ worker: one JSON object a line; pixels lie in shared memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Unit = Annotated[float, Meta(ge=0, le=1)]
+Ab = Annotated[float, Meta(ge=-128, le=128)]
+PictureId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+MoodName = Literal["none", "sunlit", "cool", "rich", "faded"]
+
+# Largest message of a browser. 128 hints are about 12 KiB.
+MOST_BYTES = 64 * 1024
+SHARED_BYTES = 8 * 1024 * 1024
+
+
+class HintMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """[x, y, a, b, size] as in `engine.hints.Hint`; ab is projected into the gamut at L by the engine."""
+
+    x: Unit
+    y: Unit
+    a: Ab
+    b: Ab
+    size: Annotated[int, Meta(ge=1, le=9)] = 5
+
+
+class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
+    """The picture as the browser wants it. `point` asks for suggestions there; `width` is a JPEG's, in pixels."""
+
+    seq: int
+    photo: PictureId
+    hints: Annotated[tuple[HintMessage, ...], Meta(max_length=256)] = ()
+    mood: MoodName = "none"
+    lender: PictureId | None = None
+    saturation: Unit | None = None
+    point: tuple[Unit, Unit] | None = None
+    want: Literal["planes", "jpeg"] = "planes"
+    width: Annotated[int, Meta(ge=64, le=2048)] = 1024
+    t_event: float = 0.0
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
+    """The page is alive; `state` is what it shows, `frame_ms` its last touch-to-frame time."""
+
+    state: Literal["attract", "gallery", "painting", "closed"] = "attract"
+    frame_ms: float | None = None
+    event: Literal["session", "reset", "fallback", ""] = ""
+
+
+Upward = Edit | Beat
+decode_upward = msgspec.json.Decoder(Upward).decode
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Server → worker. `op`: edit, picture (grey JPEG at most `width` wide), ab (an edit's colours for a file, float32
+    [2, H, W] as .npy), pulse, forget (let go of all that was made of a picture)."""
+
+    op: Literal["edit", "picture", "ab", "pulse", "forget"]
+    path: str = ""
+    lender_path: str = ""
+    edit: Edit | None = None
+    width: int = 0
+
+
+class Colours(msgspec.Struct, frozen=True):
+    """Suggestions at a point: each (a, b, confidence); L there; the colour shown now."""
+
+    light: float
+    swatches: list[tuple[float, float, float]]
+    current: tuple[float, float]
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Worker → server. `length` bytes of pixels lie at the start of shared memory."""
+
+    ok: bool = True
+    length: int = 0
+    timings: dict[str, float] = {}
+    colours: Colours | None = None
+    error: str = ""
+    sentence: str = ""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The JSON header of a binary reply."""
+
+    seq: int
+    kind: str
+    timings: dict[str, float]
+    colours: Colours | None
+
+
+def pack(header: Header, pixels: bytes) -> bytes:
+    """A binary reply."""
+    text = msgspec.json.encode(header)
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<I", len(text)) + text + pixels

@@ -1,0 +1,224 @@
+"""Everything about a kiosk that a house may set: one typed table, read from one TOML file.
+
+The field's name, its default and its description are the setting's name, default and help; docs/kiosk.md is
+tested against them. An unknown key is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from ..engine.errors import ConfigError, OutputError
+from ..engine.files import atomic_write, read_toml
+
+LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ar")
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^$"
+MOST_PORT = 65535
+
+
+class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[server]"""
+
+    host: Annotated[str, Meta(description="Address to listen on; loopback keeps strangers out.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port to listen on; 0 takes any free one.")] = 8017
+    allowed_hosts: Annotated[
+        tuple[str, ...], Meta(description="Further Host headers to accept, exactly, with port.")
+    ] = ()
+
+
+class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[engine]"""
+
+    model: Annotated[str, Meta(description="Name or folder of the model bundle.")] = "touch"
+    threads: Annotated[int, Meta(ge=0, le=64, description="Threads of the engine; 0: all processors.")] = 0
+    device: Annotated[
+        str, Meta(pattern="^(auto|cpu|cuda)$", description="Where it runs; auto: the card if it can, see docs/gpu.md.")
+    ] = "auto"
+    deadline_s: Annotated[
+        float, Meta(gt=0, le=60, description="An edit that takes longer gets the engine restarted.")
+    ] = 2.0
+    spare: Annotated[
+        bool, Meta(description="A second engine stands by, so that a fault costs no start; it takes memory.")
+    ] = True
+
+
+class GalleryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[gallery]"""
+
+    folder: Annotated[str, Meta(description="Folder of the exhibition; empty: the bundled photographs.")] = ""
+    max_megapixels: Annotated[float, Meta(gt=0, description="Larger photographs are refused.")] = 64.0
+
+
+class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[screen]"""
+
+    panel_width_mm: Annotated[
+        float, Meta(ge=0, description="Width of the panel; buttons are sized in millimetres by it. 0: unknown.")
+    ] = 0.0
+    reach: Annotated[str, Meta(pattern="^(usual|low)$", description="low: everything in the lower part.")] = "usual"
+    contrast: Annotated[str, Meta(pattern="^(usual|high)$", description="Contrast at first.")] = "usual"
+    pixels: Annotated[
+        str, Meta(pattern="^(auto|planes|jpeg)$", description="How colours travel; auto measures the browser.")
+    ] = "auto"
+    palm_mm: Annotated[float, Meta(gt=0, description="A contact wider than this is a palm, not a finger.")] = 25.0
+
+
+class VisitorsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[visitors]"""
+
+    language: Annotated[str, Meta(description="Language at first and after each visitor.")] = "en"
+    languages: Annotated[tuple[str, ...], Meta(min_length=1, description="Languages offered.")] = LANGUAGES
+    idle_s: Annotated[float, Meta(gt=0, description="Seconds without a touch until the warning.")] = 60.0
+    warning_s: Annotated[float, Meta(gt=0, description="Seconds the warning stands before the wipe.")] = 20.0
+
+
+class SavingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[saving]"""
+
+    download: Annotated[bool, Meta(description="Save offers the picture as a download.")] = True
+    folder: Annotated[str, Meta(description="Saved pictures go to this folder; empty: nowhere.")] = ""
+
+
+class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[uploads]"""
+
+    enabled: Annotated[bool, Meta(description="Visitors may bring a picture of their own.")] = False
+    camera: Annotated[bool, Meta(description="They may also take one with the camera of the exhibit.")] = False
+    max_mib: Annotated[float, Meta(gt=0, le=256, description="Larger files are refused.")] = 24.0
+    max_megapixels: Annotated[float, Meta(gt=0, le=256, description="Larger pictures are refused.")] = 24.0
+    deadline_s: Annotated[
+        float, Meta(gt=0, le=120, description="A picture may take this long to arrive, and again to be opened.")
+    ] = 15.0
+
+
+class TakeawayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[takeaway]"""
+
+    host: Annotated[str, Meta(description="Address that visitors' phones reach; empty: no QR code.")] = ""
+    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port of that listener.")] = 8018
+    minutes: Annotated[float, Meta(gt=0, le=1440, description="A picture can be fetched this long.")] = 10.0
+
+
+class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[operator]"""
+
+    token: Annotated[str, Meta(description="Password of the operator page; empty: no page.")] = ""
+    host: Annotated[str, Meta(description="Address of the operator page.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port of the operator page.")] = 8019
+
+
+class HoursTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[hours]"""
+
+    opens: Annotated[str, Meta(pattern=_CLOCK, description="Opening time HH:MM; empty: always open.")] = ""
+    closes: Annotated[str, Meta(pattern=_CLOCK, description="Closing time HH:MM.")] = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings, by table of the TOML file."""
+
+    server: ServerTable = ServerTable()
+    engine: EngineTable = EngineTable()
+    gallery: GalleryTable = GalleryTable()
+    screen: ScreenTable = ScreenTable()
+    visitors: VisitorsTable = VisitorsTable()
+    saving: SavingTable = SavingTable()
+    uploads: UploadsTable = UploadsTable()
+    takeaway: TakeawayTable = TakeawayTable()
+    operator: OperatorTable = OperatorTable()
+    hours: HoursTable = HoursTable()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Settings of a TOML file, or the defaults. Raises ConfigError naming file, key and what to write."""
+    if path is None:
+        return Settings()
+    raw = read_toml(path)
+    _refuse_unknown(raw, path)
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_in_words(str(error))}; see docs/kiosk.md for every setting") from error
+    _check(settings, path)
+    return settings
+
+
+def load_for_service(path: Path, state: Path) -> tuple[Settings, str]:
+    """Settings for an exhibit that has to open whatever staff wrote, and what is wrong with the file ("" if nothing).
+
+    A good file is copied to `state`; in the place of a bad one its last good copy is used. Raises ConfigError where
+    there is none, or where it is no good any more either.
+    """
+    copy = state / "last-good.toml"
+    try:
+        settings = load_settings(path)
+    except ConfigError as error:
+        if not copy.exists():
+            raise
+        return load_settings(copy), f"{error}; the last good settings are used"
+    text = path.read_bytes()
+    try:
+        if not copy.exists() or copy.read_bytes() != text:
+            atomic_write(copy, text)
+    except (OSError, OutputError) as error:
+        return settings, f"no copy of the settings was kept: {error}"
+    return settings, ""
+
+
+def every_setting() -> Iterator[tuple[str, Any, str]]:
+    """(name, default, help) of every setting, in order; the name as `table.key`."""
+    for table in msgspec.structs.fields(Settings):
+        hints = get_type_hints(type(table.default), include_extras=True)
+        for field in msgspec.structs.fields(type(table.default)):
+            meta = next(m for m in hints[field.name].__metadata__ if isinstance(m, Meta))
+            yield f"{table.name}.{field.name}", field.default, meta.description or ""
+
+
+def _refuse_unknown(raw: dict[str, Any], path: Path) -> None:
+    tables = {table.name: type(table.default) for table in msgspec.structs.fields(Settings)}
+    for name, content in raw.items():
+        if name not in tables:
+            raise ConfigError(f"{path}: there is no table [{name}]; {nearest(name, list(tables))}")
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: {name} is a table; write [{name}] and its keys below")
+        keys = [field.name for field in msgspec.structs.fields(tables[name])]
+        for key in content:
+            if key not in keys:
+                raise ConfigError(f"{path}: there is no setting {name}.{key}; {nearest(key, keys)}")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """What a misspelt name may have meant, in words."""
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+
+
+def _in_words(message: str) -> str:
+    found = re.search(r" - at `\$\.(.+)`", message)
+    return f"{found[1]}: {message[: found.start()]}" if found else message
+
+
+def _check(settings: Settings, path: Path) -> None:
+    visitors = settings.visitors
+    for language in (*visitors.languages, visitors.language):
+        if language not in LANGUAGES:
+            raise ConfigError(f"{path}: there is no language {language!r}; known are {', '.join(LANGUAGES)}")
+    if visitors.language not in visitors.languages:
+        raise ConfigError(f"{path}: visitors.language {visitors.language!r} is not among visitors.languages")
+    if bool(settings.hours.opens) != bool(settings.hours.closes):
+        raise ConfigError(f"{path}: hours needs both opens and closes, or neither")
+    if settings.operator.token and len(settings.operator.token) < 12:
+        raise ConfigError(f"{path}: operator.token is too short; use at least 12 characters")
+    if settings.uploads.camera and not settings.uploads.enabled:
+        raise ConfigError(f"{path}: uploads.camera needs uploads.enabled; set both, or neither")
+    if settings.takeaway.host in ("0.0.0.0", "::", "*"):
+        raise ConfigError(f"{path}: takeaway.host is {settings.takeaway.host!r}; give the address that phones open")
+    if settings.saving.folder and not Path(settings.saving.folder).is_dir():
+        raise ConfigError(f"{path}: saving.folder {settings.saving.folder} is no folder; create it")

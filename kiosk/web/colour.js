@@ -1,0 +1,112 @@
+// @ts-check
+// CIELAB and sRGB as engine/colour.py has them (D65, 2 degrees); tests hold the two equal.
+
+/** Linear sRGB from XYZ, row by row: the inverse that engine/colour.py computes, times its white. */
+export const RGB_FROM_XYZ = [
+  [3.079980302, -1.537151516, -0.542821308],
+  [-0.921247752, 1.875990001, 0.045247340],
+  [0.052890461, -0.204041338, 1.151232012],
+];
+const GAMUT_SLACK = 1.5e-4;
+/** Rims are at least this light, and dark colours no stronger than this in them. */
+const RIM_L = 60;
+const RIM_CHROMA = 34;
+
+/** @param {number} f */
+const expand = (f) => (f > 0.2068966 ? f ** 3 : (f - 16 / 116) / 7.787);
+
+/** CIELAB to linear-light sRGB, unclipped. @param {number} L @param {number} a @param {number} b */
+export function labToLinear(L, a, b) {
+  const y = (L + 16) / 116;
+  const xyz = [expand(y + a / 500), expand(y), expand(Math.max(y - b / 200, 0))];
+  return RGB_FROM_XYZ.map((row) => row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2]);
+}
+
+/** CIELAB to sRGB bytes. @param {number} L @param {number} a @param {number} b */
+export function labToBytes(L, a, b) {
+  return labToLinear(L, a, b).map((v) => {
+    const c = Math.min(1, Math.max(0, v));
+    return Math.round(255 * (c > 0.0031308 ? 1.055 * c ** (1 / 2.4) - 0.055 : 12.92 * c));
+  });
+}
+
+/** @param {number} L @param {number} a @param {number} b */
+export function inGamut(L, a, b) {
+  return labToLinear(L, a, b).every((v) => v >= -GAMUT_SLACK && v <= 1 + GAMUT_SLACK);
+}
+
+/** The nearest showable ab of the same L and hue. @param {number} L @param {number} a @param {number} b @returns {[number, number]} */
+export function project(L, a, b) {
+  if (inGamut(L, a, b)) return [a, b];
+  let low = 0;
+  let high = 1;
+  for (let i = 0; i < 20; i += 1) {
+    const middle = (low + high) / 2;
+    if (inGamut(L, a * middle, b * middle)) low = middle;
+    else high = middle;
+  }
+  return [a * low, b * low];
+}
+
+/** The square of ab that holds every colour sRGB can show at L: its middle and half its side. @param {number} L */
+export function extent(L) {
+  const [a, b] = [[Infinity, -Infinity], [Infinity, -Infinity]];
+  for (let hue = 0; hue < 360; hue += 3) {
+    const angle = (hue * Math.PI) / 180;
+    const [p, q] = project(L, 140 * Math.cos(angle), 140 * Math.sin(angle));
+    [a[0], a[1], b[0], b[1]] = [Math.min(a[0], p), Math.max(a[1], p), Math.min(b[0], q), Math.max(b[1], q)];
+  }
+  return { a: (a[0] + a[1]) / 2, b: (b[0] + b[1]) / 2, reach: Math.max(8, a[1] - a[0], b[1] - b[0]) / 2 * 1.06 };
+}
+
+/** @param {number} L @param {number} a @param {number} b */
+export function css(L, a, b) {
+  return `rgb(${labToBytes(L, a, b).join(' ')})`;
+}
+
+/** The hue of a dark colour, light enough to be told from others: for rims, never for the picture. @param {number} L @param {number} a @param {number} b */
+export function cssHue(L, a, b) {
+  const light = Math.max(L, RIM_L);
+  const more = Math.min(light / Math.max(L, 12), Math.max(1, RIM_CHROMA / Math.max(1, Math.hypot(a, b))));
+  return css(light, ...project(light, a * more, b * more));
+}
+
+/** sRGB byte of a grey to L. @param {number} byte */
+export function lightOf(byte) {
+  const s = byte / 255;
+  const y = s > 0.04045 ? ((s + 0.055) / 1.055) ** 2.4 : s / 12.92;
+  return y > 0.008856 ? 116 * Math.cbrt(y) - 16 : 903.292 * y;
+}
+
+/** The bits of a number as a half float; for numbers of 2^-14 and more, which is all that is asked here. @param {number} value */
+export function toHalf(value) {
+  // Half of a half's last place, so that the cut rounds to the nearest.
+  const bits = new Uint32Array(new Float32Array([value]).buffer)[0] + 0x1000;
+  return value === 0 ? 0 : ((bits >>> 16) & 0x8000) | (((bits >>> 23 & 255) - 112) << 10) | (bits >>> 13 & 0x3ff);
+}
+
+/** What a colour is called: [shade, name], keys of the language files. @param {number} L @param {number} a @param {number} b @returns {[string, string]} */
+export function nameOf(L, a, b) {
+  const chroma = Math.hypot(a, b);
+  if (chroma < 7) return [shadeOf(L, 30), 'grey_name'];
+  const hue = ((Math.atan2(b, a) * 180) / Math.PI + 360) % 360;
+  const dull = chroma < 28;
+  /** @type {[number, string][]} */
+  const names = [
+    [15, L > 62 ? 'pink' : 'red'], [45, L > 70 ? 'pink' : dull ? 'brown' : 'red'],
+    [72, dull && L > 62 ? 'beige' : L < 55 || dull ? 'brown' : 'orange'],
+    [98, dull && L > 68 ? 'beige' : L < 50 || dull ? 'ochre' : 'yellow'],
+    [122, L < 60 || dull ? 'olive' : 'yellow_green'],
+    [165, 'green'], [220, 'teal'], [288, 'blue'], [330, 'purple'], [361, L > 55 ? 'pink' : 'red'],
+  ];
+  const found = names.find(([limit]) => hue < limit);
+  return [shadeOf(L, chroma), found ? found[1] : 'red'];
+}
+
+/** The most telling of a colour's other qualities. @param {number} L @param {number} chroma */
+function shadeOf(L, chroma) {
+  if (L < 35) return 'dark';
+  if (chroma > 55) return 'vivid';
+  if (L > 78) return 'light';
+  return chroma < 20 ? 'dull' : L > 72 ? 'light' : 'plain';
+}

@@ -1,0 +1,51 @@
+// @ts-check
+// The exhibition: its pictures to choose from, and what is written beside the one on show.
+import { the } from './dom.js';
+import { language } from './words.js';
+
+/**
+ * @typedef {{id: string, title: string, photographer: string, year: string, rights: string, titles: Record<string, string>,
+ *   captions: Record<string, string>, hints: [number, number, number, number][]}} Picture
+ */
+
+/** @param {Picture} picture */
+export const titleOf = (picture) => picture.titles[language] ?? picture.title;
+
+/** @param {Picture} picture */
+const makerOf = (picture) => [picture.photographer, picture.year].filter(Boolean).join(', ');
+
+/** Title of the picture on show, who made it and when, and what is said of it. @param {Picture} picture */
+export function describe(picture) {
+  the('title').textContent = titleOf(picture);
+  the('caption').textContent = [makerOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
+  the('picture').setAttribute('aria-label', titleOf(picture));
+}
+
+/** A small copy of a picture, fetched when it comes into view. @param {Picture} picture @param {string} alt */
+export function thumbnail(picture, alt) {
+  const image = document.createElement('img');
+  image.loading = 'lazy';
+  image.src = `/pictures/${picture.id}/480.jpg`;
+  image.alt = alt;
+  image.addEventListener('load', () => image.classList.add('here'));
+  return image;
+}
+
+/** @param {Picture[]} pictures @param {(picture: Picture) => void} begin */
+export function showGallery(pictures, begin) {
+  the('pictures').replaceChildren(...pictures.map((picture) => {
+    const item = document.createElement('li');
+    const button = document.createElement('button');
+    const words = document.createElement('span');
+    words.className = 'words';
+    const title = document.createElement('strong');
+    title.textContent = titleOf(picture);
+    const who = document.createElement('span');
+    who.textContent = makerOf(picture);
+    words.append(title, who);
+    button.append(thumbnail(picture, ''), words);
+    button.addEventListener('click', () => begin(picture));
+    item.append(button);
+    return item;
+  }));
+}

@@ -1,0 +1,91 @@
+"""Runners whose answers are known, and small sets of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from livetint.bench import latency, workloads
+from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
+from livetint.engine.hints import Hint
+from livetint.engine.runner import NO_GLOBAL_HINTS, check_hints
+from livetint.engine.statistics import GlobalHints
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class ConstantRunner:
+    """Answers every touch with one ab everywhere, and remembers what it was asked."""
+
+    def __init__(self, ab: tuple[float, float] = (0.0, 0.0), max_hints: int = 128, local: bool = True) -> None:
+        kind = "hints" if local else "planes"
+        stages = {"encoder": "e", "touch": "t", "distribution": "d"} if local else {"colour": "e"}
+        manifest = Manifest(
+            name="constant",
+            network="constant",
+            version="1",
+            licence="none",
+            data="none",
+            trained=False,
+            input=InputTable(kind=kind, max_hints=max_hints, local=local, takes_global=True),
+            stages=stages,
+            files={"e": "00", "t": "11", "d": "22"},
+            distribution=DistributionTable("in-gamut-313", "probabilities"),
+        )
+        self.bundle = Bundle(Path("constant"), manifest, {})
+        self.colour = ab
+        self.lights: list[NDArray[np.float32]] = []
+        self.asked: list[tuple[tuple[Hint, ...], GlobalHints]] = []
+
+    def encode(self, light: NDArray[np.float32]) -> Any:
+        self.lights.append(light)
+        return light
+
+    def colorize(
+        self, features: Any, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
+    ) -> NDArray[np.float32]:
+        check_hints(self.bundle, hints, global_hints)
+        self.asked.append((tuple(hints), global_hints))
+        ab = np.empty((2, 256, 256), np.float32)
+        ab[0], ab[1] = self.colour
+        return ab
+
+    def distribution(
+        self, features: Any, hints: Sequence[Hint], global_hints: GlobalHints, points: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return np.full((len(points), 313), 1 / 313, np.float32)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> ConstantRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def hasten(patch: Any) -> None:
+    """Make a latency run take a moment: small pictures instead of 1080p and 4K, hardly any warm-up."""
+    patch.setattr(workloads, "SIZES", {"1080p": (64, 36), "4k": (128, 72)})
+    patch.setattr(latency, "WARM_UP_S", 0.001)
+    patch.setattr(latency, "WARM_UP_RUNS", 1)
+
+
+def gradient_photo(side: int = 300, tint: tuple[int, int, int] = (40, 0, -30)) -> NDArray[np.uint8]:
+    """A grey ramp with a tint: every pixel's colour is known and close to one ab."""
+    ramp = np.linspace(60, 200, side)
+    return np.clip(ramp[None, :, None] + np.array(tint), 0, 255).repeat(side, 0).astype(np.uint8)
+
+
+def write_photos(folder: Path, number: int = 2) -> Path:
+    """A folder of small photographs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(number):
+        Image.fromarray(gradient_photo(64, (40 - 10 * index, 0, -30))).save(folder / f"{index}.png")
+    return folder

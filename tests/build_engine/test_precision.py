@@ -1,0 +1,95 @@
+"""Folding changes nothing, fp16 loses little, and what must stay wide stays wide."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from livetint.build_engine.graphs import element_types, plain
+from livetint.build_engine.precision import to_half
+from livetint.engine.errors import ModelFileError
+from onnx import TensorProto, helper
+
+from .small_network import small_graph, small_planes
+
+
+def run(model: onnx.ModelProto | bytes, feed: dict[str, np.ndarray]) -> np.ndarray:
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    return np.asarray(ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, feed)[0])
+
+
+def test_folding_keeps_every_bit_and_drops_casts_of_weights():
+    feed = small_planes(1)[0]
+    model = plain(small_graph())
+    assert "Cast" not in {node.op_type for node in model.graph.node}
+    np.testing.assert_array_equal(run(model, feed), run(small_graph(), feed))
+
+
+def test_folding_fixes_named_axes_and_the_shape_arithmetic_behind_them():
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Shape", ["x"], ["s"]),
+            node("Gather", ["s", "one"], ["n"]),
+            node("Concat", ["minus", "n"], ["target"], axis=0),
+            node("Reshape", ["x", "target"], ["y"]),
+        ],
+        "reshape",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, "hints", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("minus", TensorProto.INT64, [1], [-1]),
+        ],
+    )
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    model = plain(data, {"hints": 5})
+    assert [n.op_type for n in model.graph.node] == ["Reshape"]
+    assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [6, 5]
+
+
+def test_a_file_that_is_no_graph_is_refused_in_words():
+    with pytest.raises(ModelFileError, match="cannot be prepared"):
+        plain(helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString()[:-3] + b"xyz")
+
+
+def test_half_keeps_inputs_outputs_and_the_tail_wide():
+    model = to_half(plain(small_graph()))
+    onnx.checker.check_model(model, full_check=True)
+    types = element_types(model)
+    assert types["planes"] == types["ab"] == TensorProto.FLOAT
+    wide = {n.op_type for n in model.graph.node if types[n.output[0]] == TensorProto.FLOAT}
+    half = {n.op_type for n in model.graph.node if types[n.output[0]] == TensorProto.FLOAT16}
+    assert {"Tanh", "Mul"} <= wide
+    assert {"Conv", "ConvTranspose", "Relu", "LeakyRelu"} <= half - wide
+
+
+def test_half_is_near_and_half_as_large():
+    feed = small_planes(1)[0]
+    model = plain(small_graph())
+    narrow = to_half(model)
+    assert np.abs(run(narrow, feed) - run(model, feed)).max() < 0.5
+    assert narrow.ByteSize() < model.ByteSize()
+
+
+def test_named_nodes_stay_in_fp32():
+    model = to_half(plain(small_graph()), keep={"second"})
+    types = element_types(model)
+    kept = next(n for n in model.graph.node if n.name == "second")
+    assert {types[name] for name in [*kept.input, *kept.output]} == {TensorProto.FLOAT}
+
+
+def test_exponentials_stay_wide_between_products():
+    node = helper.make_node
+    graph = helper.make_graph(
+        [node("MatMul", ["x", "w"], ["a"]), node("Exp", ["a"], ["b"]), node("MatMul", ["b", "w"], ["y"])],
+        "exp",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [4, 4], np.eye(4, dtype=np.float32).ravel())],
+    )
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    model = to_half(plain(data))
+    exp = next(n for n in model.graph.node if n.op_type == "Exp")
+    assert element_types(model)[exp.output[0]] == TensorProto.FLOAT

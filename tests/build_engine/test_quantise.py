@@ -1,0 +1,196 @@
+"""INT8 in two dialects from one set of ranges: each keeps to its back end's rules, both stay near fp32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from livetint.build_engine.graphs import plain
+from livetint.build_engine.processor import pairs_saturate
+from livetint.build_engine.quantise import (
+    bytes_by_type,
+    layers_of,
+    measured_tensors,
+    quantise_for_onnxruntime,
+    quantise_for_tensorrt,
+)
+from livetint.calibration.ranges import all_methods, measure
+from livetint.engine.errors import ConfigError
+from livetint.engine.onnx_runner import LEFT_OUT
+from onnx import TensorProto, helper, numpy_helper
+
+from .small_network import small_graph, small_planes
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return plain(small_graph())
+
+
+@pytest.fixture(scope="module")
+def ranges(model: onnx.ModelProto) -> dict:
+    return all_methods(measure(model, measured_tensors(model), small_planes(6)))["minmax"]
+
+
+def run(model: onnx.ModelProto, optimise: bool = True) -> np.ndarray:
+    options = ort.SessionOptions()
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
+    )
+    return np.asarray(session.run(None, small_planes(1, seed=9)[0])[0])
+
+
+def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+
+
+def test_layers_are_named_after_their_weights_and_end_behind_a_folded_activation(model):
+    layers = {layer.name: layer for layer in layers_of(model)}
+    assert list(layers) == ["first", "second", "up", "head"]
+    assert layers["first"].output == "b"
+    assert layers["up"].output == "e", "LeakyRelu is not folded"
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_tensorrt_takes_signed_symmetric_inputs_and_weights_alone(model, ranges, half):
+    quantised = quantise_for_tensorrt(model, ranges, half=half)
+    onnx.checker.check_model(quantised, full_check=True)
+    values = constants(quantised)
+    for node in quantised.graph.node:
+        if node.op_type == "QuantizeLinear":
+            assert values[node.input[2]] == 0 and values[node.input[2]].dtype == np.int8
+    weights = [n for n in quantised.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values]
+    assert sorted(values[n.input[1]].size for n in weights) == [2, 8, 16], "a scale per channel, no deconvolution"
+    assert sum(n.op_type == "QuantizeLinear" for n in quantised.graph.node) == 3, "inputs, never outputs"
+    assert quantised.opset_import[0].version == (19 if half else 17)
+
+
+def test_scales_are_exact_in_fp16(model, ranges):
+    values = constants(quantise_for_tensorrt(model, ranges, half=False))
+    narrow = constants(quantise_for_tensorrt(model, ranges, half=True))
+    scales = [v for n, v in narrow.items() if "/scale" in n and v.dtype == np.float16]
+    assert scales and all(np.all(s > 0) for s in scales)
+    assert any(v.dtype == np.float32 for n, v in values.items() if "/scale" in n)
+
+
+def test_onnxruntime_takes_unsigned_activations_and_whole_biases(model, ranges):
+    quantised = quantise_for_onnxruntime(model, ranges)
+    kinds = bytes_by_type(quantised.SerializeToString())
+    assert {"uint8", "int8", "int32"} <= kinds.keys()
+    assert "ab" in {o.name for o in quantised.graph.output}
+
+
+@pytest.mark.parametrize("dialect", ["tensorrt", "tensorrt-8", "onnxruntime"])
+def test_every_dialect_stays_near_fp32(model, ranges, dialect):
+    if dialect == "onnxruntime":
+        found = run(quantise_for_onnxruntime(model, ranges))
+    else:
+        found = run(quantise_for_tensorrt(model, ranges, half=dialect == "tensorrt"), optimise=False)
+    assert np.abs(found - run(model)).mean() < 3
+
+
+def test_kept_layers_are_not_touched(model, ranges):
+    names = [layer.name for layer in layers_of(model)]
+    untouched = quantise_for_onnxruntime(model, ranges, keep=names)
+    assert "QuantizeLinear" not in {n.op_type for n in untouched.graph.node}
+    some = quantise_for_tensorrt(model, ranges, keep=["first"], half=False)
+    assert "first.weight" in constants(some) and "head.weight" not in constants(some)
+
+
+def test_preparing_a_quantised_graph_again_does_not_undo_it(model, ranges):
+    quantised = quantise_for_tensorrt(model, ranges)
+    again = plain(quantised.SerializeToString())
+    assert bytes_by_type(again.SerializeToString())["int8"] == bytes_by_type(quantised.SerializeToString())["int8"]
+
+
+def test_ranges_of_another_graph_are_refused(model, ranges):
+    with pytest.raises(ConfigError, match="livetint calibrate"):
+        quantise_for_tensorrt(model, {k: v for k, v in ranges.items() if k != "d"})
+
+
+def test_without_vnni_no_pair_of_products_can_saturate(model, ranges):
+    exact, safe = (constants(quantise_for_onnxruntime(model, ranges, (), saturates)) for saturates in (False, True))
+    for name, weights in safe.items():
+        if weights.dtype == np.int8 and weights.ndim == 4:
+            by_channel = np.moveaxis(weights.astype(int), int(name.startswith("up")), 0)
+            whole = by_channel.reshape(len(by_channel), -1)
+            for signed in (whole, -whole):
+                assert np.sort(np.maximum(signed, 0), 1)[:, -2:].sum(1).max() * 255 < 2**15
+            assert np.abs(exact[name]).max() == 127
+    full = run(quantise_for_onnxruntime(model, ranges, (), True))
+    assert np.abs(full - run(model)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "saturates"),
+    [
+        ("x86_64", "fpu avx2 fma", True),
+        ("AMD64", "fpu avx512f avx512_vnni", False),
+        ("x86_64", "avx_vnni", False),
+        ("aarch64", "asimd asimddp", False),
+        ("x86_64", None, True),
+    ],
+)
+def test_vnni_is_read_from_what_the_processor_says(tmp_path: Path, machine, flags, saturates):
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert pairs_saturate(machine, cpuinfo) is saturates
+
+
+PLANE = [1, 4, 16, 16]
+
+
+def chain(number: int, outputs: list[int]) -> onnx.ModelProto:
+    """`number` convolutions in a row, layers "0", "1", …; those in `outputs` give an output "y0", "y1", … each."""
+    rng = np.random.default_rng(5)
+    weights = [
+        numpy_helper.from_array(rng.normal(size=(4, 4, 3, 3)).astype(np.float32), f"{n}.weight") for n in range(number)
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x" if n == 0 else f"y{n - 1}", f"{n}.weight"], [f"y{n}"], pads=[1] * 4)
+        for n in range(number)
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "chain", [value("x", TensorProto.FLOAT, PLANE)],
+        [value(f"y{n}", TensorProto.FLOAT, PLANE) for n in outputs], weights,
+    )  # fmt: skip
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return plain(data)
+
+
+def quantised_chain(model: onnx.ModelProto, keep: list[str], path: Path) -> tuple[list[str], float]:
+    """Kinds of the nodes as ONNX Runtime runs them, and the largest mean error of an output, as a share of its
+    largest value."""
+    feed = {"x": np.random.default_rng(6).uniform(-1, 1, PLANE).astype(np.float32)}
+    ranges = all_methods(measure(model, measured_tensors(model), [feed]))["minmax"]
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(path), 3
+    providers = ["CPUExecutionProvider"]
+    narrow = ort.InferenceSession(
+        quantise_for_onnxruntime(model, ranges, keep, True).SerializeToString(), options, providers=providers,
+        disabled_optimizers=LEFT_OUT,
+    )  # fmt: skip
+    wide = ort.InferenceSession(model.SerializeToString(), providers=providers)
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(narrow.run(None, feed), wide.run(None, feed), strict=True)]
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    return kinds, max(float(np.abs(a - b).mean() / np.abs(b).max()) for a, b in pairs)
+
+
+def test_convolutions_that_end_in_an_output_are_integer_ones_too(tmp_path: Path):
+    kinds, error = quantised_chain(chain(2, [0, 1]), [], tmp_path / "optimised.onnx")
+    assert kinds.count("QLinearConv") == 2 and "Conv" not in kinds
+    assert error < 0.02
+
+
+def test_a_kept_layer_stays_wide_in_onnxruntime_as_well(tmp_path: Path):
+    """Between a dequantised input and a quantised output ONNX Runtime would narrow its weights by itself."""
+    kinds, error = quantised_chain(chain(3, [2]), ["1"], tmp_path / "optimised.onnx")
+    assert kinds.count("QLinearConv") == 2 and kinds.count("Conv") == 1
+    assert error < 0.02

@@ -1,0 +1,202 @@
+"""The network `touch`: its cost, its promises, and that the exported stages answer like PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from livetint.engine.models import find_model
+
+from ..needs import import_or_skip
+
+torch = import_or_skip("torch")
+
+from livetint.build_engine.export import FORBIDDEN, LARGEST_IR, OPSET  # noqa: E402
+from livetint.build_engine.networks.touch import (  # noqa: E402
+    Hints,
+    TouchNetwork,
+    anchor,
+    sample_patches,
+    softmax_of_few,
+    upsample_convex,
+)
+from livetint.build_engine.touch_bundle import MOST_HINTS, weights_of  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def network() -> TouchNetwork:
+    network = TouchNetwork()
+    network.load_state_dict(weights_of(find_model("touch")))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def maps(network):
+    light = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 100
+    light = torch.nn.functional.avg_pool2d(light, 9, 1, 4)
+    with torch.no_grad():
+        return light, network(light)
+
+
+def draw_hints(number: int, seed: int = 0, valid: int | None = None) -> Hints:
+    rng = np.random.default_rng(seed)
+    on = np.zeros((1, number), np.float32)
+    on[:, : number if valid is None else valid] = 1
+    return Hints(
+        torch.from_numpy(rng.random((1, number, 2), np.float32)),
+        torch.from_numpy(rng.uniform(-0.5, 0.5, (1, number, 2)).astype(np.float32)),
+        torch.from_numpy(rng.integers(1, 10, (1, number)).astype(np.float32)),
+        torch.from_numpy(on),
+    )
+
+
+def flops(call) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        call()
+    return counter.get_total_flops()
+
+
+def test_the_costs_are_within_the_budget(network, maps):
+    light, kept = maps
+    none = torch.zeros(1, 316)
+    assert flops(lambda: network(light)) <= 12e9
+    assert flops(lambda: network.attention.colours(kept, draw_hints(16), none)) <= 0.05e9
+    assert flops(lambda: network.attention.colours(kept, draw_hints(128), none)) <= 0.3e9
+
+
+def test_weights_come_back_from_the_bundle_by_name(network):
+    assert set(weights_of(find_model("touch"))) == set(network.state_dict())
+
+
+@pytest.mark.parametrize("stage", ["encoder", "touch", "distribution"])
+def test_the_graphs_are_portable(stage):
+    model = onnx.load_model_from_string(find_model("touch").stage(stage))
+    onnx.checker.check_model(model)
+    assert model.ir_version <= LARGEST_IR
+    assert all(entry.version <= OPSET for entry in model.opset_import if entry.domain == "")
+    assert not {node.op_type for node in model.graph.node} & FORBIDDEN
+    for node in model.graph.node:
+        if node.op_type == "GridSample":
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            assert attributes["mode"] == b"bilinear"
+
+
+@pytest.mark.parametrize("number", [1, 2, 16, 64, MOST_HINTS])
+def test_exported_stages_answer_like_pytorch(network, maps, number):
+    light, kept = maps
+    bundle = find_model("touch")
+    sessions = {s: ort.InferenceSession(bundle.stage(s)) for s in ("encoder", "touch", "distribution")}
+    names = [o.name for o in sessions["encoder"].get_outputs()]
+    planes = dict(zip(names, sessions["encoder"].run(names, {"light": light.numpy()}), strict=True))
+    for name, plane in kept._asdict().items():
+        tolerance = 2e-3 * max(1, float(plane.abs().max()))
+        np.testing.assert_allclose(np.asarray(planes[name]), plane.numpy(), atol=tolerance)
+    hints = draw_hints(number)
+    global_hints = torch.zeros(1, 316)
+    global_hints[0, -2:] = torch.tensor([0.4, 1.0])
+    points = torch.rand(1, 7, 2, generator=torch.Generator().manual_seed(2))
+    inputs = {
+        "positions": hints.positions.numpy(), "colours": hints.ab.numpy() * 110, "sizes": hints.size.numpy(),
+        "valid": hints.valid.numpy(), "global_hints": global_hints.numpy(), "points": points.numpy(),
+        **{name: plane.numpy() for name, plane in kept._asdict().items()},
+    }  # fmt: skip
+    with torch.no_grad():
+        ab = network.attention.colours(kept, hints, global_hints)[0]
+        p = network.attention.distribution(kept, hints, global_hints, points)
+    for stage, expected, tolerance in (("touch", ab, 2e-2), ("distribution", p, 1e-5)):
+        session = sessions[stage]
+        given_inputs = {i.name: inputs[i.name] for i in session.get_inputs()}
+        np.testing.assert_allclose(np.asarray(session.run(None, given_inputs)[0]), expected.numpy(), atol=tolerance)
+
+
+def test_padding_hints_changes_nothing(network, maps):
+    _, kept = maps
+    full, none = draw_hints(40, valid=7), torch.zeros(1, 316)
+    short = Hints(*(t[:, :7] for t in full))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network.attention.colours(kept, full, none)[0],
+            network.attention.colours(kept, short, none)[0],
+            atol=2e-3, rtol=1e-4,
+        )  # fmt: skip
+
+
+def test_without_global_hints_the_global_path_is_silent(network):
+    zero = torch.zeros(1, 316)
+    attention = network.attention
+    with torch.no_grad():
+        vector = attention.global_mood(torch.nn.functional.gelu(attention.global_hidden(zero)))
+    assert not vector.any()
+
+
+def test_the_distribution_head_does_not_train_the_features():
+    from livetint.training.config import Augmentation, Card, Config, Data, Optimiser
+    from livetint.training.data import draw_batch
+    from livetint.training.tasks import TouchTask
+
+    config = Config("touch", "unused", Data(["x"], ["x"]), Optimiser(1), Card("0", "none", "none"))
+    task = TouchTask(config)
+    torch.nn.init.normal_(task.network.attention.bins_mood.weight)
+    squares = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), np.uint8)
+    batch = draw_batch(squares, 1, Augmentation(crop_px=64, recoloured=0), np.random.default_rng(0))
+    task.losses(batch, torch.device("cpu"))["distribution"].backward()
+    trained = {n for n, p in task.network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert {"attention.bins.weight", "attention.bins_hidden.weight"} <= trained
+    assert not any(name.startswith("encoder.") for name in trained)
+
+
+def test_the_softmax_of_few_planes_is_a_softmax():
+    x = torch.randn(2, 9, 3, 5) * torch.tensor([1.0, 200.0])[:, None, None, None]
+    torch.testing.assert_close(softmax_of_few(x), x.softmax(1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_convex_upsampling_keeps_constants_and_range(a, b):
+    coarse = torch.tensor([a, b])[None, :, None, None].expand(1, 2, 5, 6).contiguous()
+    up = torch.rand(1, 9, 16, 30).softmax(1)
+    fine = upsample_convex(coarse, up)
+    assert fine.shape == (1, 2, 20, 24)
+    torch.testing.assert_close(fine, coarse[:, :, :1, :1].expand_as(fine), atol=1e-4, rtol=0)
+
+
+def test_convex_upsampling_puts_each_fine_pixel_beside_its_cell():
+    coarse = torch.arange(12.0).reshape(1, 1, 3, 4).repeat(1, 2, 1, 1)
+    up = torch.zeros(1, 9, 16, 12)
+    up[:, 4] = 1
+    fine = upsample_convex(coarse, up)
+    torch.testing.assert_close(fine, coarse.repeat_interleave(4, 2).repeat_interleave(4, 3))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 1000))
+def test_the_anchor_meets_separate_hints_and_moves_smoothly(number, seed):
+    rng = np.random.default_rng(seed)
+    positions = np.stack([(np.arange(number) + 0.5) / number, rng.uniform(0.1, 0.9, number)], 1)[None]
+    hints = Hints(
+        torch.from_numpy(positions.astype(np.float32)),
+        torch.from_numpy(rng.uniform(-0.1, 0.1, (1, number, 2)).astype(np.float32)),
+        torch.full((1, number), 5.0),
+        torch.ones(1, number),
+    )
+    ab = anchor(torch.zeros(1, 2, 256, 256), hints)
+    column = (hints.positions[0, :, 0] * 256).long()
+    row = (hints.positions[0, :, 1] * 256).long()
+    shown = ab[0, :, row, column].T
+    assert (shown - hints.ab[0] * 110).abs().max() < 0.5
+    assert ab.diff(dim=2).norm(dim=1).max() < 3 and ab.diff(dim=3).norm(dim=1).max() < 3
+
+
+def test_patches_are_averaged():
+    ramp = (torch.arange(64.0) + 0.5)[None, None, None].expand(1, 1, 64, 64)
+    hints = Hints(
+        torch.tensor([[[0.5, 0.5], [0.25, 0.5]]]), torch.zeros(1, 2, 2), torch.tensor([[8.0, 1.0]]), torch.ones(1, 2)
+    )
+    torch.testing.assert_close(sample_patches(ramp, hints)[0, 0], torch.tensor([32.0, 16.0]))
+    step = (torch.arange(64) >= 32).float()[None, None, None].expand(1, 1, 64, 64).contiguous()
+    edge = Hints(torch.tensor([[[0.5, 0.5]]]), torch.zeros(1, 1, 2), torch.tensor([[9.0]]), torch.ones(1, 1))
+    assert sample_patches(step, edge).item() == pytest.approx(0.5)

@@ -1,0 +1,77 @@
+"""Reading sets of photographs: folders and tar files, in a fixed order, with plain errors."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from livetint.calibration import samples
+from livetint.calibration.photographs import fast_lab, load_squares, photograph_files
+from livetint.engine.colour import srgb_to_lab
+from livetint.engine.errors import ConfigError
+from livetint.engine.models import find_model
+from PIL import Image
+
+
+def picture(level: int, size=(40, 20)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, (level, 10, 200)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, level in (("b.png", 20), ("a.png", 10), ("notes.txt", 0)):
+        (tmp_path / name).write_bytes(picture(level) if level else b"hello")
+    return tmp_path
+
+
+def test_a_folder_is_read_by_name(folder):
+    assert [name for name, _ in photograph_files(folder)] == ["a.png", "b.png"]
+    squares = load_squares(folder, 16)
+    assert squares.shape == (2, 16, 16, 3) and squares[0, 0, 0, 0] == 10
+
+
+def test_a_tar_is_read_in_its_own_order(folder, tmp_path):
+    path = tmp_path / "set.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("b.png", "notes.txt", "a.png"):
+            archive.add(folder / name, name)
+    assert [name for name, _ in photograph_files([path])] == ["b.png", "a.png"]
+    assert len(load_squares([path, folder], 8, limit=3)) == 3
+
+
+def test_what_is_no_set_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="neither a folder nor a tar"):
+        load_squares(tmp_path / "missing", 8)
+    with pytest.raises(ConfigError, match="holds no photographs"):
+        load_squares(tmp_path, 8)
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match=r"broken\.jpg cannot be decoded"):
+        load_squares(tmp_path, 8)
+
+
+def test_the_fast_lab_of_training_is_close_to_the_definition():
+    rgb = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
+    np.testing.assert_allclose(fast_lab(rgb), srgb_to_lab(rgb.astype(np.float64) / 255), atol=0.35)
+
+
+def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(folder, monkeypatch):
+    looked = []
+    squares = samples.squares
+
+    def counted(sources):
+        for square in squares(sources):
+            looked.append(square[0, 0, 0])
+            yield square
+
+    monkeypatch.setattr(samples, "squares", counted)
+    touch = find_model("touch")
+    assert len(list(samples.feeds(touch, folder, 1))) == 1
+    assert len(looked) <= 2, "not the whole set"
+    looked.clear()
+    lights = [feed["light"].mean() for feed in samples.feeds(touch, folder, 3, skip=1)]
+    assert len(lights) == 3 and np.allclose(lights, lights[0]), "only the second photograph, again and again"
+    assert list(samples.feeds(touch, folder, 3, skip=2)) == []

@@ -1,0 +1,188 @@
+"""The command line as its users meet it: pictures written, suggestions printed, every mistake in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from livetint.cli.main import COMMANDS, main
+from livetint.engine.colour import parse_colour, project_into_gamut, srgb_to_lab
+from livetint.engine.metrics import delta_e
+from livetint.engine.models import bundled_folder
+from PIL import Image
+
+PHOTOS = bundled_folder().parent / "photos"
+HOUSE, COFFEE = PHOTOS / "abandoned-dust-bowl-home.jpg", PHOTOS / "coffee.jpg"
+
+
+def livetint(capsys, *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command."""
+    try:
+        main([str(a) for a in arguments])
+        code = 0
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def lab_of(path: Path) -> np.ndarray:
+    return srgb_to_lab(np.asarray(Image.open(path).convert("RGB")).astype(np.float64) / 255)
+
+
+def test_colorize_meets_every_hint_at_full_size(capsys, tmp_path):
+    out = tmp_path / "out.png"
+    asked = {(120, 100): "#B03020", (420, 90): "#3060B0", (300, 330): "#50A040"}
+    hints = [f for (x, y), colour in asked.items() for f in ("--hint", f"{x},{y},{colour}")]
+    assert livetint(capsys, "colorize", COFFEE, "-o", out, *hints) == (0, "", "")
+    lab, grey = lab_of(out), lab_of(COFFEE)
+    assert lab.shape == grey.shape
+    for (x, y), colour in asked.items():
+        wanted = srgb_to_lab(parse_colour(colour))
+        wanted[0] = grey[y, x, 0]
+        assert delta_e(lab[y, x], project_into_gamut(wanted)) <= 3
+
+
+def test_hints_survive_a_file(capsys, tmp_path):
+    first, second, hints = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "hints.json"
+    code, _, _ = livetint(
+        capsys, "colorize", COFFEE, "-o", first, "--hint", "100,100,#808080,9", "--saturation", "0.6",
+        "--save-hints", hints,
+    )  # fmt: skip
+    assert code == 0
+    table = json.loads(hints.read_text())
+    assert table["hints"][0]["size"] == 9 and abs(table["hints"][0]["a"]) < 0.01
+    assert table["global"]["saturation"] == 0.6
+    assert livetint(capsys, "colorize", COFFEE, "-o", second, "--hints", hints)[0] == 0
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_reference_lends_its_colours(capsys, tmp_path):
+    plain, lent = tmp_path / "plain.png", tmp_path / "lent.png"
+    livetint(capsys, "colorize", HOUSE, "-o", plain)
+    assert livetint(capsys, "colorize", HOUSE, "-o", lent, "--reference", COFFEE)[0] == 0
+    assert np.abs(lab_of(plain) - lab_of(lent)).max() > 2
+
+
+def test_suggest_where_names_places_inside_the_photograph(capsys):
+    code, out, _ = livetint(capsys, "suggest", COFFEE, "--where", "--count", 3)
+    assert code == 0 and len(out.splitlines()) == 3
+    code, out, _ = livetint(capsys, "suggest", COFFEE, "--where", "--count", 3, "--json")
+    places = json.loads(out)
+    assert len({(p["x"], p["y"]) for p in places}) == 3
+    assert all(0 <= p["x"] < 600 and 0 <= p["y"] < 400 and p["worth"] > 0 for p in places)
+
+
+def test_suggest_prints_swatches_the_current_colour_and_grey(capsys):
+    code, out, _ = livetint(capsys, "suggest", COFFEE, "300,200", "--count", 5)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 7
+    assert all(parse_colour(line.split()[0]).shape == (3,) for line in lines)
+    code, out, _ = livetint(capsys, "suggest", COFFEE, "300,200", "--json", "--hint", "310,205,#40A040")
+    table = json.loads(out)
+    assert code == 0 and len(table["swatches"]) == 9
+    assert sum(s["confidence"] for s in table["swatches"]) == pytest.approx(1, abs=1e-2)
+
+
+def test_help_names_every_command(capsys):
+    code, out, _ = livetint(capsys, "--help")
+    assert code == 0 and all(f"  {name}" in out for name in COMMANDS)
+
+
+def test_models_list_and_doctor(capsys):
+    assert "touch" in livetint(capsys, "models", "list")[1]
+    code, out, _ = livetint(capsys, "doctor", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["healthy"] and report["models"]["touch"] == "sound"
+    assert "ready" in livetint(capsys, "doctor")[1]
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(body: bytes) -> bytes:
+        return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = chunk(b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT" + zlib.compress(bytes(1000)))
+
+
+@pytest.fixture
+def bad(tmp_path) -> Path:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    (tmp_path / "cut.jpg").write_bytes(COFFEE.read_bytes()[:9000])
+    (tmp_path / "bomb.png").write_bytes(png_header(30000, 30000))
+    (tmp_path / "large.png").write_bytes(png_header(12000, 12000))
+    (tmp_path / "hints.json").write_text("{oops")
+    (tmp_path / "edges.json").write_text('{"schema":1,"hints":[{"x":3,"y":0,"a":0,"b":0}]}')
+    many = [{"x": 0.5, "y": i / 129, "a": 1, "b": 1} for i in range(129)]
+    (tmp_path / "many.json").write_text(json.dumps({"schema": 1, "hints": many}))
+    return tmp_path
+
+
+MISTAKES = [
+    (["colorize", "{bad}/missing.jpg", "-o", "{out}"], "does not exist"),
+    (["colorize", "{bad}", "-o", "{out}"], "folder|directory"),
+    (["colorize", "{bad}/empty.jpg", "-o", "{out}"], "empty"),
+    (["colorize", "{bad}/text.jpg", "-o", "{out}"], "not a picture|no picture|cannot be opened|not an image"),
+    (["colorize", "{bad}/cut.jpg", "-o", "{out}"], "truncated|cut|damaged|incomplete"),
+    (["colorize", "{bad}/bomb.png", "-o", "{out}"], "megapixel"),
+    (["colorize", "{bad}/large.png", "-o", "{out}"], "144 megapixel|megapixel"),
+    (["colorize", "{photo}", "-o", "{bad}/nowhere/out.png"], "folder|directory"),
+    (["colorize", "{photo}", "-o", "{bad}/out.xyz"], "extension|xyz"),
+    (["colorize", "{photo}", "-o", "{bad}/out"], "extension"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "600,10,#FF0000"], "outside"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "-1,10,#FF0000"], "outside"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10,red"], "#RRGGBB"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10"], "not a hint"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "x,10,#FF0000"], "not a number"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "nan,10,#FF0000"], "finite"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10,#FF0000,11"], "from 1 to 9"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10,#FF0000,2.5"], "whole number"),
+    (["colorize", "{photo}", "-o", "{out}", "--hints", "{bad}/hints.json"], "hints file"),
+    (["colorize", "{photo}", "-o", "{out}", "--hints", "{bad}/edges.json"], "outside"),
+    (["colorize", "{photo}", "-o", "{out}", "--hints", "{bad}/many.json"], "at most 128"),
+    (["colorize", "{photo}", "-o", "{out}", "--saturation", "2"], "from 0 to 1"),
+    (["colorize", "{photo}", "-o", "{out}", "--reference", "{bad}/text.jpg"], "text.jpg"),
+    (["colorize", "{photo}", "-o", "{out}", "--model", "tuoch"], "did you mean touch"),
+    (["colorize", "{photo}", "-o", "{out}", "--device", "cuda"], "cpu"),
+    (["colorize", "{photo}", "-o", "{out}", "--max-megapixels", "0.01"], "megapixel"),
+    (["colorize", "{photo}"], "--output"),
+    (["colorize", "{photo}", "-o", "{out}", "--colour", "x"], "--colour"),
+    (["suggest", "{photo}", "10"], "not a point"),
+    (["suggest", "{photo}", "10,9999"], "outside"),
+    (["suggest", "{photo}", "10,10", "--count", "0"], "count"),
+    (["suggest", "{photo}"], "either a point"),
+    (["suggest", "{photo}", "10,10", "--where"], "either a point"),
+    (["colourise"], "colourise"),
+    (["train", "{bad}/missing.toml"], "does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES)
+def test_mistakes_end_in_one_line_and_write_nothing(capsys, bad, arguments, said):
+    before = sorted(p.name for p in bad.iterdir())
+    places = {"bad": bad, "out": bad / "out.png", "photo": COFFEE}
+    code, out, err = livetint(capsys, *(a.format(**places) for a in arguments))
+    assert code == 2
+    assert out == "" and err.count("\n") == 1 and err.startswith("livetint: ")
+    assert re.search(said, err), err
+    assert sorted(p.name for p in bad.iterdir()) == before
+
+
+def test_a_full_disk_keeps_the_old_picture(capsys, tmp_path, monkeypatch):
+    out = tmp_path / "out.png"
+    out.write_bytes(b"the old picture")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    code, _, err = livetint(capsys, "colorize", COFFEE, "-o", out)
+    assert code == 2 and "No space left" in err
+    assert out.read_bytes() == b"the old picture"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]

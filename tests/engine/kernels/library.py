@@ -1,0 +1,99 @@
+"""The kernels built for the CPU, and a way to launch them that guards every array."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from livetint.engine.kernels.table import KERNELS
+from numpy.typing import NDArray
+
+from .card import CardLibrary
+from .guarded import Guarded
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = ROOT / "engine" / "kernels"
+FAULTS = Path(__file__).with_name("faults.cu")
+# No contraction into fused multiply-adds: the compiler's, not the kernels', would differ from one CPU to the next.
+FLAGS = (
+    *("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-fvisibility=hidden"),
+    *("-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"),
+)
+
+DIVERGENT, BAD_LAUNCH, MISALIGNED, OUT_OF_RANGE = 1, 2, 3, 4
+# Set to "card", the property tests launch the compiled fatbin on this machine's card instead.
+WHERE = "LIVETINT_KERNELS_ON"
+
+
+def kernel_library(source: Path = SOURCES / "kernels.cu") -> Path:
+    """The shared library of `source` (README.md of engine/kernels says what it exports), built when it has changed."""
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        raise RuntimeError("a C++ compiler is needed; mark the test with needs('c++')")
+    content = b"".join(path.read_bytes() for path in [source, *sorted(SOURCES.glob("*.[ch]*"))])
+    digest = hashlib.sha256(content + " ".join([compiler, *FLAGS]).encode()).hexdigest()[:16]
+    target = ROOT / "build" / "kernels" / f"lib{source.stem}-{digest}.so"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not target.exists():
+            command = [compiler, *FLAGS, "-I", SOURCES, "-x", "c++", source, "-o", target.with_suffix(".new")]
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{source} does not compile:\n{done.stderr}")
+            target.with_suffix(".new").rename(target)
+    return target
+
+
+class Library:
+    """Launches kernels of a CPU library on NumPy arrays, each between guards while the kernel runs."""
+
+    def __init__(self, source: Path = SOURCES / "kernels.cu") -> None:
+        self._library = ctypes.CDLL(str(kernel_library(source)))
+
+    def schedule(self, seed: int) -> None:
+        """0: blocks and threads in order, 1: in reverse, more: shuffled, with odd ones warps far apart."""
+        self._library.emu_schedule(seed)
+
+    def signature(self, name: str) -> str:
+        function = getattr(self._library, f"{name}_signature")
+        function.restype = ctypes.c_char_p
+        return function().decode()
+
+    def status(
+        self, name: str, grid: Sequence[int], block: Sequence[int], *arguments: NDArray | float | None, shared: int = 0
+    ) -> int:
+        """What the launch answers; arrays are written back. None is the address 0."""
+        guarded = [Guarded(a) if isinstance(a, np.ndarray) else None for a in arguments]
+        values = [_argument(a, g) for a, g in zip(arguments, guarded, strict=True)]
+        addresses = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
+        status = getattr(self._library, f"{name}_cpu")(*grid, *block, shared, addresses)
+        for buffer in guarded:
+            if buffer is not None:
+                buffer.give_back()
+        return status
+
+    def launch(self, name: str, work: tuple[int, ...], *arguments: NDArray | float | None) -> None:
+        """A kernel of the table over `work` (columns[, rows]) with its own block and grid; it must succeed."""
+        kernel = KERNELS[name]
+        assert len(arguments) == len(kernel.arguments)
+        assert self.status(name, kernel.grid(*work), kernel.block, *arguments) == 0
+
+
+def _argument(value: NDArray | float | None, buffer: Guarded | None) -> ctypes.c_void_p | ctypes.c_int | ctypes.c_float:
+    if value is None or buffer is not None:
+        return ctypes.c_void_p(buffer.address if buffer else 0)
+    return ctypes.c_int(value) if isinstance(value, int) else ctypes.c_float(float(value))
+
+
+@functools.cache
+def kernels() -> Library | CardLibrary:
+    """The kernels of engine/kernels, on the CPU or where WHERE says."""
+    return CardLibrary() if os.environ.get(WHERE) == "card" else Library()

@@ -1,0 +1,79 @@
+"""Composing on the card: what engine/compose.py gives, within one level of 255, for every size and pitch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from livetint.engine.colour import lab_to_srgb, srgb_to_lab
+from livetint.engine.compose import compose
+
+from tests.needs import needs
+
+from .library import kernels
+
+pytestmark = needs("c++")
+
+
+def composed(L, ab, channels=3, spare=0, offset=0):
+    """Pixels [H, W, channels] and what lies behind each row, `spare` bytes of pitch."""
+    height, width = L.shape
+    pitch = width * channels + spare
+    memory = np.full(height * pitch + offset, 0xAB, np.uint8)
+    kernel = "compose_rgb" if channels == 3 else "compose_rgba"
+    out = memory[offset:]
+    kernels().launch(kernel, (width, height), L, ab, *ab.shape[1:], out, pitch, height, width)
+    rows = out.reshape(height, pitch)
+    return rows[:, : width * channels].reshape(height, width, channels), rows[:, width * channels :]
+
+
+def case(seed, shape, working, reach):
+    rng = np.random.default_rng(seed)
+    return (
+        rng.uniform(0, 100, shape).astype(np.float32),
+        rng.uniform(-reach, reach, (2, *working)).astype(np.float32),
+    )
+
+
+sizes = st.tuples(st.integers(1, 60), st.integers(1, 200))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 999),
+    sizes,
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from([10.0, 60.0, 128.0]),
+    st.sampled_from([3, 4]),
+    st.integers(0, 19),
+    st.integers(0, 5),
+)
+def test_every_size_and_pitch_agrees_with_the_python_definition(seed, shape, working, reach, channels, spare, schedule):
+    kernels().schedule(schedule)
+    L, ab = case(seed, shape, working, reach)
+    pixels, behind = composed(L, ab, channels, spare, offset=seed % 5)
+    difference = np.abs(pixels[..., :3].astype(int) - compose(L, ab))
+    assert difference.max() <= 1
+    assert (behind == 0xAB).all()
+    assert channels == 3 or (pixels[..., 3] == 255).all()
+
+
+def test_rounding_differs_hardly_ever_at_the_working_size():
+    L, ab = case(3, (300, 401), (256, 256), 60)
+    assert np.mean(composed(L, ab)[0] != compose(L, ab)) < 0.005
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_shown_colour_is_the_plain_formula(channels):
+    L, ab = case(4, (48, 64), (48, 64), 80)
+    truth = lab_to_srgb(np.concatenate([L[None], ab]).transpose(1, 2, 0).astype(np.float64)) * 255
+    assert np.abs(composed(L, ab, channels)[0][..., :3] - truth).max() < 0.52
+
+
+def test_every_8_bit_colour_survives():
+    steps = np.arange(0, 256, 15)
+    rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(18, -1, 3).astype(np.uint8)
+    lab = srgb_to_lab(rgb.astype(np.float32) / np.float32(255))
+    light, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+    np.testing.assert_array_equal(composed(light, ab)[0], rgb)

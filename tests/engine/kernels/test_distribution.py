@@ -1,0 +1,182 @@
+"""The distribution on the card: probabilities, their K largest, annealed mean and entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from livetint.engine import bins
+from livetint.engine.distribution import distribution_at, softmax
+
+from tests.needs import needs
+
+from .library import kernels
+
+pytestmark = needs("c++")
+
+TYPES = {"f32": np.float32, "f16": np.float16}
+RELATIVE, ABSOLUTE = 2e-5, 1e-7
+# Neighbours in rank that differ by less than this may change places.
+SAME_RANK = 1e-5
+
+
+def assert_same_largest(indices, top, probabilities):
+    """The K largest of each row, in order, except among neighbours that are equal but for rounding."""
+    for found, values, row in zip(indices, top, probabilities, strict=True):
+        order = np.argsort(-row, kind="stable")[: len(found)]
+        np.testing.assert_allclose(values, row[order], rtol=RELATIVE, atol=ABSOLUTE)
+        assert len(set(found)) == len(found)
+        for rank in np.flatnonzero(found != order):
+            assert abs(row[found[rank]] - row[order[rank]]) <= SAME_RANK * row[order[rank]]
+
+
+def at_points(logits, points, scale, K, kind="f32"):
+    count, h, w = logits.shape
+    number = len(points)
+    probabilities = np.empty((number, count), np.float32)
+    indices, top = np.empty((number, K), np.int32), np.empty((number, K), np.float32)
+    kernels().launch(
+        f"distribution_points_{kind}", (number,), logits, points, scale, count, h, w, K, probabilities, indices, top
+    )
+    return probabilities, indices, top
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 999),
+    st.sampled_from([1, 5, 127, 313, 529]),
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.integers(1, 4),
+    st.sampled_from([0.38, 1.0, 2.6]),
+    st.sampled_from(["f32", "f16"]),
+    st.integers(0, 7),
+)
+def test_probabilities_and_the_largest_at_points(seed, count, size, number, scale, kind, schedule):
+    kernels().schedule(schedule)
+    rng = np.random.default_rng(seed)
+    logits = (rng.standard_normal((count, *size)) * 6).astype(TYPES[kind])
+    points = rng.uniform(0, 1, (number, 2)).astype(np.float32)
+    K = min(9, count)
+    probabilities, indices, top = at_points(logits, points, scale, K, kind)
+    exact = distribution_at(logits.astype(np.float64), points.astype(np.float64), scale)  # type: ignore[arg-type]
+    np.testing.assert_allclose(probabilities, exact, rtol=RELATIVE, atol=ABSOLUTE)
+    assert_same_largest(indices, top, exact)
+
+
+def test_the_corners_and_the_outside_repeat_the_border():
+    logits = np.random.default_rng(1).standard_normal((313, 4, 6)).astype(np.float32)
+    points = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [-0.5, 2]], np.float32)
+    cells = [(0, 0), (3, 5), (3, 0), (0, 5), (3, 0)]
+    found = at_points(logits, points, 1.0, 1)[0]
+    np.testing.assert_allclose(found, softmax(np.stack([logits[:, y, x] for y, x in cells])), rtol=RELATIVE)
+
+
+def test_among_equals_the_lowest_bins_come_first():
+    logits = np.zeros((313, 2, 2), np.float32)
+    logits[200:210] = 1
+    _, indices, top = at_points(logits, np.array([[0.3, 0.7]], np.float32), 1.0, 12)
+    np.testing.assert_array_equal(indices[0], [*range(200, 210), 0, 1])
+    assert (np.diff(top[0]) <= 0).all()
+
+
+def test_all_bins_can_be_ranked():
+    logits = np.random.default_rng(2).standard_normal((529, 3, 3)).astype(np.float32)
+    probabilities, indices, _ = at_points(logits, np.array([[0.5, 0.5]], np.float32), 1.0, 529)
+    assert sorted(indices[0]) == list(range(529))
+    assert (np.diff(probabilities[0][indices[0]]) <= 0).all()
+
+
+def test_huge_logits_neither_overflow_nor_vanish():
+    logits = np.zeros((313, 1, 1), np.float32)
+    logits[7], logits[9] = 30000, 29999
+    probabilities, indices, _ = at_points(logits, np.array([[0.5, 0.5]], np.float32), 1.0, 2)
+    np.testing.assert_array_equal(indices[0], [7, 9])
+    assert probabilities[0, 7] == pytest.approx(1 / (1 + np.exp(-1)), rel=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.sampled_from([313, 529]), st.sampled_from([0.38, 1.0, 2.6]), st.integers(0, 5))
+def test_probabilities_that_a_network_gives_are_tempered_and_ranked(seed, count, scale, schedule):
+    kernels().schedule(schedule)
+    rng = np.random.default_rng(seed)
+    given_ = softmax((rng.standard_normal((3, count)) * 5).astype(np.float32))
+    given_[:, rng.integers(0, count, 20)] = 0
+    probabilities = np.empty_like(given_)
+    indices, top = np.empty((3, 9), np.int32), np.empty((3, 9), np.float32)
+    kernels().launch("probabilities_points", (3,), given_, scale, count, 9, probabilities, indices, top)
+    exact = given_.astype(np.float64) ** scale
+    exact /= exact.sum(1, keepdims=True)
+    np.testing.assert_allclose(probabilities, exact, rtol=RELATIVE, atol=ABSOLUTE)
+    np.testing.assert_allclose(probabilities, bins.temper(given_, scale), rtol=1e-4, atol=ABSOLUTE)
+    assert_same_largest(indices, top, exact)
+
+
+def test_outputs_that_nobody_wants_are_left_out():
+    logits = np.random.default_rng(3).standard_normal((313, 5, 5)).astype(np.float32)
+    points = np.array([[0.2, 0.9]], np.float32)
+    probabilities, indices, top = at_points(logits, points, 1.0, 9)
+    only = np.empty((1, 9), np.int32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, only, None)
+    np.testing.assert_array_equal(only, indices)
+    values = np.empty((1, 9), np.float32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, None, values)
+    np.testing.assert_array_equal(values, top)
+    whole = np.empty((1, 313), np.float32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 0, whole, None, None)
+    np.testing.assert_array_equal(whole, probabilities)
+
+
+def exact_map(logits, centres, scale, annealing, shape):
+    """ab [2, H, W] and entropy [H, W] in float64, all planes at once."""
+    height, width = shape
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    points = np.stack([x.ravel(), y.ravel()], 1)
+    p = distribution_at(logits.astype(np.float64), points, scale).astype(np.float64)
+    surprise = np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0)
+    sharp = p**annealing
+    mean = sharp @ centres.astype(np.float64) / sharp.sum(1, keepdims=True)
+    return mean.T.reshape(2, height, width), -surprise.sum(1).reshape(height, width)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 999),
+    st.sampled_from(["in-gamut-313", "grid-529"]),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 20), st.integers(1, 40)),
+    st.sampled_from([0.38, 1.0, 2.6]),
+    st.sampled_from(["f32", "f16"]),
+    st.integers(0, 5),
+)
+def test_annealed_mean_and_entropy_at_any_size(seed, name, size, shape, scale, kind, schedule):
+    kernels().schedule(schedule)
+    centres = bins.BINS[name]
+    logits = (np.random.default_rng(seed).standard_normal((len(centres), *size)) * 3).astype(TYPES[kind])
+    ab, entropy = np.empty((2, *shape), np.float32), np.empty(shape, np.float32)
+    arguments = (logits, centres, scale, bins.ANNEALING_SCALE, len(centres), *size, ab, entropy, *shape)
+    kernels().launch(f"distribution_map_{kind}", shape[::-1], *arguments)
+    exact_ab, exact_entropy = exact_map(logits, centres, scale, bins.ANNEALING_SCALE, shape)
+    np.testing.assert_allclose(ab, exact_ab, rtol=2e-4, atol=2e-3)
+    np.testing.assert_allclose(entropy, exact_entropy, rtol=1e-4, atol=1e-4)
+
+
+def test_a_map_made_smaller_and_one_of_a_single_likely_bin():
+    logits = (np.random.default_rng(5).standard_normal((313, 40, 30)) * 3).astype(np.float32)
+    logits[17, :20] += 60
+    ab, entropy = np.empty((2, 6, 5), np.float32), np.empty((6, 5), np.float32)
+    arguments = (logits, bins.CENTRES, 1.0, 2.6, 313, 40, 30, ab, entropy, 6, 5)
+    kernels().launch("distribution_map_f32", (5, 6), *arguments)
+    exact_ab, exact_entropy = exact_map(logits, bins.CENTRES, 1.0, 2.6, (6, 5))
+    np.testing.assert_allclose(ab, exact_ab, rtol=2e-4, atol=2e-3)
+    np.testing.assert_allclose(entropy, exact_entropy, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(ab[:, 0, 0], bins.CENTRES[17], atol=1e-3)
+    assert entropy[0, 0] < 1e-3 < entropy[-1, 0]
+
+
+def test_uniform_probabilities_have_the_largest_entropy():
+    ab, entropy = np.empty((2, 3, 3), np.float32), np.empty((3, 3), np.float32)
+    logits = np.full((313, 1, 1), -4, np.float32)
+    kernels().launch("distribution_map_f32", (3, 3), logits, bins.CENTRES, 1.0, 2.6, 313, 1, 1, ab, entropy, 3, 3)
+    np.testing.assert_allclose(entropy, np.log(313), rtol=1e-5)
+    np.testing.assert_allclose(ab[:, 1, 1], bins.CENTRES.mean(0), atol=1e-3)

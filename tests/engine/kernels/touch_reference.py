@@ -1,0 +1,167 @@
+"""The touch stage of form "hint-attention-1" in NumPy and float64: what the CUDA kernels must give.
+
+Written from the form's definition (build_engine/networks/touch.py), for maps of any size. Shapes: N hints, h heads,
+P = height · width cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from livetint.engine.distribution import sample_bilinear
+from livetint.engine.hints import USUAL_PX, WORKING_PX, Hint
+from livetint.engine.kernels.touch import HEADS, HIDDEN, KEY, MOOD, TOKEN
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+CHANNELS = KEY + 4
+AB_SCALE, LARGEST_LOGIT, ROUNDS, ANCHOR_PX = 110.0, 30.0, 3, 7.0
+MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
+
+
+def touch(
+    maps: Mapping[str, NDArray[np.float32]],
+    hints: Sequence[Hint],
+    global_hints: NDArray[np.float32],
+    weights: Mapping[str, NDArray[np.float32]],
+) -> tuple[Doubles, Doubles]:
+    """ab [2, 4·height, 4·width] in CIELAB units and the coarse ab / 110 [2, height, width].
+
+    `maps` without the batch axis: query [h, KEY + 4, P], key [h·KEY, height, width], gate [h, height, width],
+    base [2, height, width], mood [2, MOOD, P], up [9, 16, P]. `weights`: initialisers of touch.onnx.
+    """
+    wide = {name: maps[name].astype(np.float64) for name in MAP_NAMES}
+    solid = {name.removeprefix("attention."): value.astype(np.float64) for name, value in weights.items()}
+    height, width = wide["base"].shape[1:]
+    keys, mood = _tokens(wide, hints, global_hints.astype(np.float64), solid)
+    base = wide["base"] + (mood @ wide["mood"]).reshape(2, height, width)
+    asked = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
+    values = _consistent_values(wide, keys, asked - _patches(base, hints), hints)
+    weight = np.exp(np.minimum(keys @ wide["query"], LARGEST_LOGIT))
+    flow = values[None] @ weight
+    gain = wide["gate"].reshape(HEADS, 1, -1) / (1 + weight.sum(1, keepdims=True))
+    coarse = base + (flow * gain).sum(0).reshape(2, height, width)
+    return _anchored(_upsampled(coarse, wide["up"]) * AB_SCALE, hints, asked * AB_SCALE), coarse
+
+
+def _patches(plane: Doubles, hints: Sequence[Hint]) -> Doubles:
+    """Means [C, N] of plane [C, height, width] over each hint's patch, by the midpoints of its four quarters."""
+    if not hints:
+        return np.zeros((len(plane), 0))
+    corners = np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)])
+    points = [np.array((hint.x, hint.y), np.float32) + corners * hint.size / (4 * WORKING_PX) for hint in hints]
+    return sample_bilinear(plane, np.concatenate(points)).reshape(-1, 4, len(plane)).mean(1).T  # type: ignore[arg-type]
+
+
+def _gelu(x: Doubles) -> Doubles:
+    return 0.5 * x * (1 + np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2)))
+
+
+def _tokens(
+    maps: Mapping[str, Doubles], hints: Sequence[Hint], global_hints: Doubles, weights: Mapping[str, Doubles]
+) -> tuple[Doubles, Doubles]:
+    """Keys [h, N, KEY + 4] and the mood vector [MOOD]."""
+    number = len(hints)
+    key, base = _patches(maps["key"], hints), _patches(maps["base"], hints)
+    ab = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
+    size = (np.array([h.size for h in hints], np.float64) - USUAL_PX)[None] / 4
+    known = np.repeat(global_hints[[-3, -1], None], number, 1)
+    token = np.concatenate([key, (ab - base) * 4, ab * 4, size, known]).T
+    assert token.shape == (number, TOKEN)
+    hidden = _gelu(token @ weights["token.weight"].T + weights["token.bias"])
+    mood = (hidden @ weights["token_mood.weight"].T + weights["token_mood.bias"]).sum(0) / (1 + number)
+    mood = mood + weights["global_mood.weight"] @ _gelu(weights["global_hidden.weight"] @ global_hints)
+    weight = (hidden @ weights["token_weight.weight"].T + weights["token_weight.bias"]).T
+    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2)
+    far = weight - np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
+    own = key.reshape(HEADS, KEY, number).transpose(0, 2, 1)
+    place = np.broadcast_to(places, (HEADS, number, 2))
+    return np.concatenate([own, place, np.ones((HEADS, number, 1)), far[..., None]], 2), mood
+
+
+def _consistent_values(maps: Mapping[str, Doubles], keys: Doubles, delta: Doubles, hints: Sequence[Hint]) -> Doubles:
+    """What each hint sends, [2, N], so that together they give `delta` [2, N]: Richardson's iteration."""
+    height, width = maps["base"].shape[1:]
+    query = _patches(maps["query"].reshape(HEADS * CHANNELS, height, width), hints).reshape(HEADS, CHANNELS, -1)
+    gate = _patches(maps["gate"], hints)[:, None]
+    weight = np.exp(np.minimum(keys @ query, LARGEST_LOGIT))
+    share = (weight * gate / (1 + weight.sum(1, keepdims=True))).sum(0)
+    values = delta
+    for _ in range(ROUNDS):
+        values = values + delta - values @ share
+    return values
+
+
+def _upsampled(coarse: Doubles, up: Doubles) -> Doubles:
+    """[2, height, width] → [2, 4·height, 4·width]: convex mixtures of 3 × 3 cells, borders repeated."""
+    _, height, width = coarse.shape
+    padded = np.pad(coarse, ((0, 0), (1, 1), (1, 1)), "edge")
+    shifted = np.stack([padded[:, k // 3 : k // 3 + height, k % 3 : k % 3 + width] for k in range(9)])
+    fine = np.einsum("kchw,kshw->chws", shifted, up.reshape(9, 16, height, width))
+    return fine.reshape(2, height, width, 4, 4).transpose(0, 1, 3, 2, 4).reshape(2, 4 * height, 4 * width)
+
+
+def _anchored(fine: Doubles, hints: Sequence[Hint], asked: Doubles) -> Doubles:
+    """Smooth bumps at the hints that bring the pixels under them to `asked` [2, N]."""
+    if not hints:
+        return fine
+    height, width = fine.shape[1:]
+    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64)
+
+    def bump(difference: Doubles) -> Doubles:
+        return np.exp(-(difference**2) / (2 * (ANCHOR_PX / WORKING_PX) ** 2))
+
+    across = bump(places[:, :1] - (np.arange(width) + 0.5) / width)
+    down = bump(places[:, 1:] - (np.arange(height) + 0.5) / height)
+    kernel = bump(places[:, None, 0] - places[:, 0]) * bump(places[:, None, 1] - places[:, 1])
+    share = 1 / np.maximum(kernel.sum(0), 1e-4)
+    missing = asked - sample_bilinear(fine, places).T  # type: ignore[arg-type]
+    heights = missing * share
+    for _ in range(ROUNDS):
+        heights = heights + (missing - heights @ kernel) * share
+    return fine + np.einsum("ny,cn,nx->cyx", down, heights, across)
+
+
+def random_maps(rng: np.random.Generator, height: int, width: int, sharpness: float = 1.0) -> dict[str, NDArray]:
+    """Maps as an encoder might leave them, float32; `sharpness` scales queries, and so how far attention reaches."""
+    cells = height * width
+    gate = np.exp(rng.standard_normal((HEADS, height, width)))
+    up = np.exp(rng.standard_normal((9, 16, cells)))
+    query = rng.standard_normal((HEADS, CHANNELS, cells)) * sharpness * KEY**-0.5
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    reach = np.exp(5 * random_reach())[:, None]
+    query[:, KEY], query[:, KEY + 1] = 2 * reach * x.ravel(), 2 * reach * y.ravel()
+    query[:, KEY + 2] = -reach * (x**2 + y**2).ravel() - rng.standard_normal((HEADS, cells))
+    query[:, KEY + 3] = 1
+    maps = {
+        "query": query,
+        "key": rng.standard_normal((HEADS * KEY, height, width)) * sharpness,
+        "gate": gate / gate.sum(0),
+        "base": rng.uniform(-0.3, 0.3, (2, height, width)),
+        "mood": rng.standard_normal((2, MOOD, cells)) * 0.05,
+        "up": up / up.sum(0),
+    }
+    return {name: plane.astype(np.float32) for name, plane in maps.items()}
+
+
+def random_reach() -> Doubles:
+    return np.linspace(-0.2, 1, HEADS)
+
+
+def random_weights(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Initialisers of a touch.onnx that was never trained."""
+    shapes = {
+        "token.weight": (HIDDEN, TOKEN),
+        "token.bias": (HIDDEN,),
+        "token_mood.weight": (MOOD, HIDDEN),
+        "token_mood.bias": (MOOD,),
+        "token_weight.weight": (HEADS, HIDDEN),
+        "token_weight.bias": (HEADS,),
+        "global_hidden.weight": (HIDDEN, 316),
+        "global_mood.weight": (MOOD, HIDDEN),
+    }
+    weights = {f"attention.{name}": rng.standard_normal(shape) * shape[-1] ** -0.5 for name, shape in shapes.items()}
+    weights["attention.reach"] = random_reach()
+    return {name: value.astype(np.float32) for name, value in weights.items()}

@@ -1,0 +1,255 @@
+"""A session on the bundled model: edits, undo, colours at the hints, suggestions, JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from livetint.engine import GlobalHints, Hint, OnnxRunner, Photo, Session, find_model
+from livetint.engine.bundle import Bundle
+from livetint.engine.colour import in_gamut, project_into_gamut, srgb_to_lab
+from livetint.engine.errors import ConfigError, HintRejected, RunnerError
+from livetint.engine.hints import patch_bounds
+from livetint.engine.metrics import delta_e
+from livetint.engine.models import bundled_folder
+from livetint.engine.session import parse_edits
+
+PHOTOS = bundled_folder().parent / "photos"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with OnnxRunner(find_model("touch"), threads=1) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def coffee() -> Photo:
+    return Photo.open(PHOTOS / "coffee.jpg")
+
+
+@pytest.fixture
+def session(coffee, runner) -> Session:
+    return Session(coffee, runner)
+
+
+def shown_at(session: Session, x: float, y: float) -> np.ndarray:
+    rgb = session.render()
+    row, column = int(y * rgb.shape[0]), int(x * rgb.shape[1])
+    return srgb_to_lab(rgb[row, column].astype(np.float64) / 255)
+
+
+PLACES = [(0.2, 0.25), (0.7, 0.3), (0.45, 0.6), (0.15, 0.8), (0.85, 0.75)]
+
+
+@pytest.mark.parametrize("name", ["coffee", "abandoned-dust-bowl-home", "chelsea-the-cat"])
+def test_the_colour_at_every_hint_is_the_asked_one(runner, name):
+    session = Session(Photo.open(PHOTOS / f"{name}.jpg"), runner)
+    colours = [(60, 40), (-40, 30), (10, -50), (0, 0), (30, 60)]
+    for (x, y), (a, b) in zip(PLACES, colours, strict=True):
+        session.add(x, y, a, b)
+    for (x, y), (a, b) in zip(PLACES, colours, strict=True):
+        asked = project_into_gamut(np.array([session.light_at(x, y), a, b]))
+        assert delta_e(shown_at(session, x, y), asked) <= 3
+
+
+def test_colour_spreads_and_is_not_a_pasted_patch(session):
+    """Around a hint ab changes by at most 3 from one working pixel to the next wherever L is smooth."""
+    before = session.ab
+    session.add(0.2, 0.25, 50, 40)
+    top, bottom, left, right = patch_bounds(0.2, 0.25, 41, 256, 256)
+    window = session.ab[:, top:bottom, left:right]
+    light = session.photo.working_L[top:bottom, left:right]
+    for axis in (1, 2):
+        step = np.linalg.norm(np.diff(window, axis=axis), axis=0)
+        smooth = np.abs(np.diff(light, axis=axis - 1)) < 1
+        assert step[smooth].max() <= 3
+    moved = np.linalg.norm(session.ab - before, axis=0)
+    assert (moved > 5).sum() > 20 * 25
+
+
+def test_a_grey_hint_makes_a_coloured_region_grey_and_survives_json(session, coffee, runner):
+    chroma = np.linalg.norm(session.ab, axis=0)
+    row, column = np.unravel_index(chroma.argmax(), chroma.shape)
+    x, y = (column + 0.5) / 256, (row + 0.5) / 256
+    assert chroma.max() > 10
+    session.add(x, y, 0, 0)
+    assert np.linalg.norm(session.ab[:, row, column]) <= 3
+    again = Session(coffee, runner)
+    again.load_json(session.to_json())
+    assert again.hints == session.hints
+    np.testing.assert_array_equal(again.ab, session.ab)
+
+
+def test_sizes_matter(session):
+    index = session.add(0.45, 0.6, 40, 40, size=1)
+    small = session.ab
+    session.resize(index, 9)
+    assert np.abs(session.ab - small).max() > 0.2
+
+
+def test_global_hints_matter_and_can_be_undone(session):
+    plain = session.ab
+    session.set_global(GlobalHints(saturation=0.9))
+    assert np.abs(session.ab - plain).max() > 0.2
+    assert session.undo()
+    np.testing.assert_array_equal(session.ab, plain)
+
+
+def test_suggestions_follow_every_edit(session):
+    before = session.suggest(0.45, 0.6)
+    assert len(before.swatches) == 9
+    assert all(in_gamut(np.array([before.light, s.a, s.b])) for s in before.swatches)
+    session.add(0.47, 0.62, -40, 35)
+    after = session.suggest(0.45, 0.6)
+    assert after != before
+    nearest = min(np.hypot(s.a - after.current[0], s.b - after.current[1]) for s in after.swatches)
+    assert nearest < 15
+    with pytest.raises(HintRejected):
+        session.suggest(1.5, 0.5)
+    with pytest.raises(HintRejected):
+        session.suggest(0.5, 0.5, count=0)
+
+
+def test_a_pick_is_projected_at_the_light_under_it_and_simulated_hints_are_not(session):
+    session.add(0.2, 0.25, 120, -120)
+    hint = session.hints[0]
+    assert in_gamut(np.array([session.light_at(0.2, 0.25), hint.a, hint.b]))
+    session.set_hints([Hint(0.2, 0.25, 120, -120)])
+    assert session.hints[0].a == 120
+
+
+def test_the_129th_hint_is_refused_in_a_plain_sentence(session):
+    many = [Hint(i / 128, 0.5, 10, 10) for i in range(128)]
+    session.set_hints(many)
+    assert np.isfinite(session.ab).all()
+    with pytest.raises(HintRejected, match="at most 128 hints"):
+        session.add(0.5, 0.5, 0, 0)
+    assert len(session.hints) == 128
+
+
+def test_padding_does_not_change_the_answer(runner, coffee):
+    """One hint or the same hint among more calls: the hint axis is dynamic and order of calls is irrelevant."""
+    features = runner.encode(coffee.working_L)
+    hint = [Hint(0.3, 0.4, 30, 20)]
+    first = runner.colorize(features, hint)
+    runner.colorize(features, [Hint(0.1, 0.1, 5, 5)] * 7)
+    np.testing.assert_array_equal(runner.colorize(features, hint), first)
+
+
+def test_distributions_sum_to_one_anywhere(runner, coffee):
+    features = runner.encode(coffee.working_L)
+    points = np.array([[0, 0], [1, 1], [0.5, 0.5], [0.999, 0.001]], np.float32)
+    p = runner.distribution(features, [Hint(0.5, 0.5, 30, 20)], GlobalHints(), points)
+    assert p.shape == (4, 313) and (p >= 0).all()
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-4)
+
+
+def test_a_closed_runner_and_a_wrong_size_say_so(coffee):
+    runner = OnnxRunner(Bundle.load(bundled_folder() / "touch"), threads=1)
+    with pytest.raises(RunnerError, match="works at"):
+        runner.encode(coffee.L)
+    runner.close()
+    with pytest.raises(RunnerError, match="closed"):
+        runner.encode(coffee.working_L)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "{", '{"schema": 1}', '{"schema": 2, "hints": []}', '{"schema": 1, "hints": [{"x": 1}]}',
+        '{"schema": 1, "hints": [], "extra": 0}', '{"schema": 1, "hints": [{"x": "a", "y": 0, "a": 0, "b": 0}]}',
+        b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_malformed_json_changes_nothing(session, text):
+    session.add(0.5, 0.5, 10, 10)
+    with pytest.raises(ConfigError):
+        session.load_json(text)
+    assert len(session.hints) == 1
+
+
+def test_impossible_hints_in_json_are_refused():
+    table = {"schema": 1, "hints": [{"x": 2, "y": 0, "a": 0, "b": 0}]}
+    with pytest.raises(HintRejected):
+        parse_edits(json.dumps(table))
+
+
+class StubRunner:
+    """Answers at once: the edits are under test here, not the colours."""
+
+    def __init__(self) -> None:
+        self.bundle = find_model("touch")
+
+    def encode(self, light):
+        return light
+
+    def colorize(self, features, hints, global_hints=None):
+        return np.zeros((2, 256, 256), np.float32)
+
+
+class EditsMachine(RuleBasedStateMachine):
+    """Any sequence of edits equals a plain list of snapshots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        photo = Photo.from_rgb(np.full((20, 30, 3), 128, np.uint8))
+        self.session = Session(photo, StubRunner())  # type: ignore[arg-type]
+        self.snapshots, self.at = [self.session.hints], 0
+
+    def record(self) -> None:
+        self.snapshots = [*self.snapshots[: self.at + 1], self.session.hints]
+        self.at += 1
+
+    @rule(x=st.floats(0, 1), y=st.floats(0, 1), a=st.floats(-90, 90), b=st.floats(-90, 90))
+    def add(self, x, y, a, b):
+        self.session.add(x, y, a, b)
+        self.record()
+
+    @rule(which=st.integers(0, 5), x=st.floats(0, 1), size=st.integers(1, 9))
+    def change(self, which, x, size):
+        if which < len(self.session.hints):
+            self.session.move(which, x, 1 - x)
+            self.record()
+            self.session.resize(which, size)
+            self.record()
+            self.session.recolour(which, 5, -5)
+            self.record()
+        else:
+            with pytest.raises(HintRejected):
+                self.session.move(which, x, x)
+
+    @rule(which=st.integers(0, 3))
+    def delete(self, which):
+        if which < len(self.session.hints):
+            self.session.delete(which)
+            self.record()
+
+    @rule()
+    def clear(self):
+        self.session.clear()
+        self.record()
+
+    @rule()
+    def undo(self):
+        assert self.session.undo() == (self.at > 0)
+        self.at = max(0, self.at - 1)
+
+    @rule()
+    def redo(self):
+        assert self.session.redo() == (self.at < len(self.snapshots) - 1)
+        self.at = min(len(self.snapshots) - 1, self.at + 1)
+
+    @invariant()
+    def agrees(self):
+        assert self.session.hints == self.snapshots[self.at]
+        assert self.session.can_undo == (self.at > 0)
+        assert self.session.can_redo == (self.at < len(self.snapshots) - 1)
+
+
+TestEdits = EditsMachine.TestCase
+TestEdits.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)

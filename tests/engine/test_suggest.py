@@ -1,0 +1,68 @@
+"""Distributions at points and the swatches made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from livetint.engine import bins
+from livetint.engine.colour import in_gamut
+from livetint.engine.distribution import distribution_at, sample_bilinear, softmax
+from livetint.engine.suggest import suggest, weighted_kmeans
+
+
+@given(arrays(np.float32, (1, 5, 7), elements=st.floats(-3, 3, width=32)), st.integers(0, 6), st.integers(0, 4))
+def test_sampling_meets_cell_centres_and_lines_between(plane, column, row):
+    at = np.array([[(column + 0.5) / 7, (row + 0.5) / 5]], np.float32)
+    np.testing.assert_allclose(sample_bilinear(plane, at)[0], plane[:, row, column], atol=1e-4)
+    right = min(column + 1, 6)
+    middle = np.array([[(column + right + 1) / 2 / 7, (row + 0.5) / 5]], np.float32)
+    np.testing.assert_allclose(
+        sample_bilinear(plane, middle)[0], (plane[:, row, column] + plane[:, row, right]) / 2, atol=1e-4
+    )
+    corner = np.array([[0, 0], [1, 1]], np.float32)
+    np.testing.assert_allclose(sample_bilinear(plane, corner)[:, 0], [plane[0, 0, 0], plane[0, -1, -1]], atol=1e-6)
+
+
+def test_logits_are_mixed_before_the_softmax():
+    logits = np.zeros((2, 1, 2), np.float32)
+    logits[0, 0] = [8, -8]
+    between = distribution_at(logits, np.array([[0.5, 0.5]], np.float32), 1.0)[0]
+    np.testing.assert_allclose(between, [0.5, 0.5], atol=1e-6)
+    off = distribution_at(logits, np.array([[0.375, 0.5]], np.float32), 0.2)[0]
+    np.testing.assert_allclose(off, softmax(np.array([4.0, 0.0], np.float32), 0.2), atol=1e-6)
+
+
+distributions = arrays(np.float32, (313,), elements=st.floats(0, 1, width=32)).filter(lambda p: p.sum() > 0.1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(distributions, st.floats(1, 99), st.integers(1, 12))
+def test_swatches_can_be_shown_and_are_sorted(p, light, count):
+    found = suggest((p / p.sum()).astype(np.float32), bins.CENTRES, light, (1.0, 2.0), count)
+    assert 1 <= len(found.swatches) <= count
+    confidences = [s.confidence for s in found.swatches]
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1, abs=1e-4)
+    assert all(in_gamut(np.array([light, s.a, s.b])) for s in found.swatches)
+    assert found.current == (1.0, 2.0) and found.grey == (0.0, 0.0)
+    assert found == suggest((p / p.sum()).astype(np.float32), bins.CENTRES, light, (1.0, 2.0), count)
+
+
+def test_separate_colours_become_separate_swatches():
+    p = np.zeros(313, np.float32)
+    for (a, b), mass in {(40, 20): 0.5, (-30, 30): 0.3, (10, -40): 0.2}.items():
+        p[bins.nearest(np.array([a, b]))] = mass
+    swatches = suggest(p, bins.CENTRES, 55.0, (0.0, 0.0), 3).swatches
+    assert [(round(s.a), round(s.b), round(s.confidence, 3)) for s in swatches] == [
+        (40, 20, 0.5), (-30, 30, 0.3), (10, -40, 0.2),
+    ]  # fmt: skip
+
+
+def test_kmeans_recovers_weighted_means():
+    points = np.array([[0.0, 0], [2, 0], [100, 0], [104, 0]])
+    means, masses = weighted_kmeans(points, np.array([1.0, 3, 2, 2]), 2)
+    np.testing.assert_allclose(sorted(means[:, 0]), [1.5, 102])
+    np.testing.assert_allclose(masses, [0.5, 0.5])

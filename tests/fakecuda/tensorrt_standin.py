@@ -1,0 +1,306 @@
+"""A stand-in for TensorRT: plans are ONNX graphs with a header, contexts run them in ONNX Runtime, in stream order.
+
+`module(flavour, version)` has the shape of that version's Python bindings as far as Livetint touches them: what a
+version lacks is missing here too. Work goes into the stand-in driver's streams as host functions, so it happens when
+the stream gets there and is recorded into graphs; as with the real one, a context must have run once before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto
+
+HEADER = b"stand-in plan "
+SCRATCH_BYTES = 4096
+SCRIBBLE = 0xEE
+JIT = b"compiled for the stand-in"
+_DTYPES: dict[int, type[np.generic]] = {
+    TensorProto.FLOAT: np.float32,
+    TensorProto.FLOAT16: np.float16,
+    TensorProto.INT8: np.int8,
+}
+_HOST_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+
+
+class Severity(enum.IntEnum):
+    INTERNAL_ERROR, ERROR, WARNING, INFO = range(4)
+
+
+class TensorIOMode(enum.Enum):
+    INPUT, OUTPUT = range(2)
+
+
+class Strategy(enum.Enum):
+    STATIC, USER_MANAGED = range(2)
+
+
+class ILogger:
+    Severity = Severity
+
+    def log(self, severity: int, message: str) -> None:
+        raise NotImplementedError
+
+
+class IProgressMonitor:
+    pass
+
+
+def header(name: str) -> bytes:
+    """What a plan for TensorRT `name` ("tensorrt 10.3.0") starts with."""
+    return HEADER + name.encode() + b"\n"
+
+
+class Runtime:
+    def __init__(self, log: ILogger, shape: Shape) -> None:
+        self._log, self._shape = log, shape
+
+    def deserialize_cuda_engine(self, data: bytes) -> Any:
+        start = header(self._shape.name)
+        if not data.startswith(start):
+            self._log.log(1, f"the plan was made by something else: {bytes(data[:40])!r}")
+            return None
+        return self._shape.engine(data[len(start) :], self._log)
+
+    def get_engine_validity(self, data: bytes) -> tuple[Any, int]:
+        return SimpleNamespace(__str__=lambda: "VALID"), 0
+
+
+class Engine:
+    """An ONNX graph with static shapes, and a session that runs it."""
+
+    def __init__(self, graph: bytes, log: ILogger) -> None:
+        model = onnx.load_model_from_string(graph)
+        given = {value.name: value for value in model.graph.input}
+        self.values = [*given.values(), *model.graph.output]
+        self.inputs = list(given)
+        self.outputs = [value.name for value in model.graph.output]
+        self.num_io_tensors = len(self.values)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.log = log
+        self._static = {n.name: n for n in (*self.session.get_inputs(), *self.session.get_outputs())}
+
+    def get_tensor_name(self, index: int) -> str:
+        return self.values[index].name
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._static[name].shape)
+
+    def get_tensor_dtype(self, name: str) -> int:
+        return next(v.type.tensor_type.elem_type for v in self.values if v.name == name)
+
+    def get_tensor_mode(self, name: str) -> TensorIOMode:
+        return TensorIOMode.INPUT if name in self.inputs else TensorIOMode.OUTPUT
+
+
+class Context:
+    """Runs its engine's session on the tensors that lie at the given addresses."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._driver = ctypes.CDLL("libcuda.so.1")
+        self._tensors: dict[str, np.ndarray] = {}
+        self._scratch: np.ndarray | None = None
+        self._ran = False
+        self._call = _HOST_FUNCTION(self._run)
+        self._problem = ""
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        if name not in (*self._engine.inputs, *self._engine.outputs) or address % 256:
+            return False
+        dtype = np.dtype(_DTYPES[self._engine.get_tensor_dtype(name)])
+        self._tensors[name] = _memory(address, self._engine.get_tensor_shape(name), dtype)
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        capturing = ctypes.c_int()
+        self._driver.cuStreamIsCapturing(ctypes.c_void_p(stream), ctypes.byref(capturing))
+        missing = [n for n in (*self._engine.inputs, *self._engine.outputs) if n not in self._tensors]
+        if missing or self._scratch is None or (capturing.value and not self._ran):
+            self._engine.log.log(1, f"not ready: no address for {missing or 'scratch'}, or never run before capture")
+            return False
+        self._ran = True
+        return self._driver.cuLaunchHostFunc(ctypes.c_void_p(stream), self._call, None) == 0
+
+    def _place(self, address: int) -> None:
+        self._scratch = _memory(address, (SCRATCH_BYTES,), np.dtype(np.uint8))
+
+    def _run(self, _: int) -> int:
+        assert self._scratch is not None
+        self._scratch[:] = SCRIBBLE
+        given = {name: self._tensors[name] for name in self._engine.inputs}
+        for name, value in zip(self._engine.outputs, self._engine.session.run(None, given), strict=True):
+            self._tensors[name][...] = np.asarray(value) * (2 if os.environ.get("FAKECUDA_SPOIL") else 1)
+        return 0
+
+
+def _memory(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """An array over the stand-in's device memory, which is this process's."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address)).view(dtype).reshape(shape)
+
+
+class _AttributeMemory(Context):
+    """Scratch memory as 8.6 and 10.x take it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "device_memory":
+            self._place(value)
+        else:
+            super().__setattr__(name, value)
+
+
+class _SizedMemory(Context):
+    """Scratch memory as 11.x and RTX take it."""
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        if size >= SCRATCH_BYTES:
+            self._place(address)
+
+
+class _Engine8(Engine):
+    device_memory_size = SCRATCH_BYTES
+
+    def create_execution_context_without_device_memory(self) -> Context:
+        return _AttributeMemory(self)
+
+
+class _Engine10(Engine):
+    device_memory_size = SCRATCH_BYTES
+
+    def create_execution_context(self, strategy: Strategy = Strategy.STATIC) -> Context | None:
+        return _AttributeMemory(self) if strategy is Strategy.USER_MANAGED else None
+
+
+class _Engine11(Engine):
+    device_memory_size_v2 = SCRATCH_BYTES
+
+    def create_execution_context(self, strategy: Strategy = Strategy.STATIC) -> Context | None:
+        return _SizedMemory(self) if strategy is Strategy.USER_MANAGED else None
+
+
+class _RuntimeCache:
+    def __init__(self) -> None:
+        self.given = b""
+
+    def deserialize(self, data: bytes) -> None:
+        self.given = data
+
+    def serialize(self) -> bytes:
+        return JIT
+
+
+class _RuntimeConfig:
+    def __init__(self) -> None:
+        self.strategy = Strategy.STATIC
+
+    def set_execution_context_allocation_strategy(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> _RuntimeCache:
+        return _RuntimeCache()
+
+    def set_runtime_cache(self, cache: _RuntimeCache) -> None:
+        self.cache = cache
+
+
+class _EngineRtx(Engine):
+    device_memory_size_v2 = SCRATCH_BYTES
+
+    def create_runtime_config(self) -> _RuntimeConfig:
+        return _RuntimeConfig()
+
+    def create_execution_context(self, config: _RuntimeConfig | None = None) -> Context | None:
+        return _SizedMemory(self) if config and config.strategy is Strategy.USER_MANAGED else None
+
+
+class Shape:
+    """One flavour and version: its name and its kind of engine."""
+
+    def __init__(self, flavour: str, version: str) -> None:
+        major = int(version.split(".")[0])
+        self.name = f"{flavour} {version}"
+        self.rtx, self.major = flavour == "tensorrt-rtx", major
+        self.engine = _EngineRtx if self.rtx else _Engine8 if major < 10 else _Engine10 if major < 11 else _Engine11
+
+
+class _Config:
+    """A builder's configuration: everything is taken, nothing changes an ONNX graph."""
+
+    def set_memory_pool_limit(self, pool: str, size: int) -> None: ...
+    def set_flag(self, flag: str) -> None: ...
+    def clear_flag(self, flag: str) -> None: ...
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None: ...
+
+    def create_timing_cache(self, data: bytes) -> Any:
+        return SimpleNamespace(serialize=lambda: data + b"t")
+
+
+class _Network:
+    graph = b""
+
+
+class _Parser:
+    num_errors = 1
+
+    def __init__(self, network: _Network, log: ILogger) -> None:
+        self._network = network
+
+    def parse(self, graph: bytes) -> bool:
+        self._network.graph = graph
+        return bool(onnx.load_model_from_string(graph).graph.node)
+
+    def get_error(self, index: int) -> str:
+        return "the graph is empty"
+
+
+class _Builder:
+    def __init__(self, log: ILogger, shape: Shape) -> None:
+        self._shape = shape
+
+    def create_network(self, flags: int) -> _Network:
+        return _Network()
+
+    def create_builder_config(self) -> _Config:
+        return _Config()
+
+    def build_serialized_network(self, network: _Network, config: _Config) -> bytes:
+        return header(self._shape.name) + network.graph
+
+
+def module(flavour: str, version: str) -> ModuleType:
+    """The stand-in as a module of one flavour and version."""
+    made = ModuleType(flavour.replace("-", "_"))
+    made.__spec__ = ModuleSpec(made.__name__, None)
+    made.__dict__.update(contents(flavour, version))
+    return made
+
+
+def contents(flavour: str, version: str) -> dict[str, Any]:
+    """What such a module holds, by name."""
+    shape = Shape(flavour, version)
+    flags = ["TF32", "VERSION_COMPATIBLE"] + (["FP16", "INT8"] if shape.major < 11 and not shape.rtx else [])
+    kinds = {"STRONGLY_TYPED": 1} if shape.major >= 10 or shape.rtx else {"EXPLICIT_BATCH": 0}
+    held: dict[str, Any] = {
+        "__version__": version, "ILogger": ILogger, "IProgressMonitor": IProgressMonitor, "TensorIOMode": TensorIOMode,
+        "nptype": lambda dtype: _DTYPES[dtype], "Runtime": lambda log: Runtime(log, shape),
+        "Builder": lambda log: _Builder(log, shape), "OnnxParser": _Parser,
+        "BuilderFlag": SimpleNamespace(**{name: name for name in flags}),
+        "MemoryPoolType": SimpleNamespace(WORKSPACE="workspace"),
+        "NetworkDefinitionCreationFlag": SimpleNamespace(**kinds),
+        "EngineInvalidityDiagnostics": SimpleNamespace(__members__={}),
+    }  # fmt: skip
+    if shape.major >= 10 or shape.rtx:
+        held["ExecutionContextAllocationStrategy"] = Strategy
+    return held

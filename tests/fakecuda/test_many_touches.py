@@ -1,0 +1,83 @@
+"""Ten thousand touches take nothing after the first; of touches that come too fast the latest is answered."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pytest
+from livetint.engine.bundle import Bundle
+from livetint.engine.errors import DeviceLost, RunnerError
+from livetint.engine.latest import LatestTouches
+from livetint.engine.onnx_runner import OnnxRunner
+from livetint.engine.tensorrt_runner import TensorRTRunner
+
+from ..needs import needs
+from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .standin import LAUNCH_FAILED, Standin
+
+pytestmark = [needs("c++"), needs("pycuda")]
+GROWTH_BYTES = 64 << 10
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Bundle:
+    bundle = tiny_bundle(tmp_path / "tiny", side=8)
+    build_for_standin(bundle)
+    return bundle
+
+
+@pytest.mark.parametrize(("integrated", "count"), [(False, 10_000), (True, 2_000)])
+def test_ten_thousand_touches_allocate_nothing(card: Standin, small: Bundle, integrated: bool, count: int):
+    card.integrated(integrated)
+    drags = [some_hints(hints, hints) for hints in (1, 2, 3, 7)]
+    with TensorRTRunner(small) as runner:
+        features = runner.encode(light_of(8))
+        first = runner.colorize(features, drags[0])
+        taken, held, captures = card.allocations, card.held_bytes, card.calls("cuStreamBeginCapture")
+        runner.colorize(features, drags[0])
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for turn in range(count):
+            runner.colorize(features, drags[turn % len(drags)])
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert (card.allocations, card.held_bytes) == (taken, held), "device or pinned memory was taken"
+        assert card.calls("cuStreamBeginCapture") == captures == 1 and card.calls("cuGraphLaunch") == count + 1
+        assert grown <= GROWTH_BYTES
+        np.testing.assert_array_equal(runner.colorize(features, drags[0]), first)
+
+
+def test_the_latest_hints_win_and_nobody_waits_for_ever(card: Standin, small: Bundle):
+    with TensorRTRunner(small) as runner, OnnxRunner(small) as other, LatestTouches(runner) as touches:
+        lights = [light_of(8, seed) for seed in range(3)]
+        photographs = [runner.encode(light) for light in lights]
+        with runner._lock:  # as while a long frame is drawn
+            asked = [
+                [touches.ask(features, some_hints(2, 100 * who + turn)) for turn in range(50)]
+                for who, features in enumerate(photographs)
+            ]
+        for who, answers in enumerate(asked):
+            expected = other.colorize(other.encode(lights[who]), some_hints(2, 100 * who + 49))
+            np.testing.assert_allclose(answers[-1].result(10), expected, atol=0.15)
+            assert sum(answer.cancelled() for answer in answers) >= 48
+        with pytest.raises(CancelledError):
+            asked[1][10].result(1)
+    with pytest.raises(RunnerError, match="closed"):
+        touches.ask(photographs[0], ())
+
+
+def test_what_goes_wrong_reaches_whoever_asked(card: Standin, small: Bundle):
+    with TensorRTRunner(small) as runner, LatestTouches(runner) as touches:
+        features = runner.encode(light_of(8))
+        assert touches.ask(features, ()).result(10).shape == (2, 8, 8)
+        card.fail("run", 1, LAUNCH_FAILED)
+        with pytest.raises(DeviceLost):
+            touches.ask(features, ()).result(10)
+        with pytest.raises(DeviceLost):
+            touches.ask(features, ()).result(10)

@@ -1,0 +1,217 @@
+"""TensorRTRunner, its real code, on the stand-in driver: the same answers as OnnxRunner, from every kind of plan."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from livetint.engine import Photo, Session
+from livetint.engine.bundle import Bundle
+from livetint.engine.compose import compose, resize_lightness
+from livetint.engine.errors import HintRejected, ModelFileError, RunnerError
+from livetint.engine.models import bundled_folder
+from livetint.engine.onnx_runner import OnnxRunner
+from livetint.engine.runner import NO_GLOBAL_HINTS, Runner
+from livetint.engine.statistics import GlobalHints
+from livetint.engine.tensorrt_runner import KEPT_PHOTOGRAPHS, TensorRTRunner
+
+from ..kiosk.stub_bundle import write_stub_bundle
+from ..needs import needs
+from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .standin import Standin
+from .tensorrt_standin import module
+
+pytestmark = [needs("c++"), needs("pycuda")]
+# fp16 weights and planes move ab by so much; the two runners agree better in fp32.
+TOLERANCE = {"fp16": 0.15, "fp32": 2e-3}
+VERSIONS = {
+    "tensorrt": ("8.6.2", "10.3.0", "10.13.3", "10.16.2", "11.4.1"),
+    "tensorrt-rtx": ("1.7.1",),
+}
+
+
+@pytest.fixture(scope="module")
+def photo() -> Photo:
+    return Photo.open(sorted((bundled_folder().parent / "photos").glob("*.jpg"))[0])
+
+
+@pytest.fixture(scope="module")
+def touch() -> Bundle:
+    return Bundle.load(bundled_folder() / "touch")
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_copies_on_a_discrete_card_and_none_on_an_integrated_one(card: Standin, tmp_path: Path, integrated: bool):
+    card.integrated(integrated)
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
+        features, expected = runner.encode(light_of(32)), other.encode(light_of(32))
+        for count in (0, 1, 7, 0, 40):
+            hints = some_hints(count, count)
+            np.testing.assert_allclose(runner.colorize(features, hints), other.colorize(expected, hints), atol=0.15)
+        copies = card.calls("cuMemcpyHtoDAsync") + card.calls("cuMemcpyDtoHAsync")
+        assert copies == (0 if integrated else 5), "L once; then the warm-up's two, and two recorded"
+
+
+@pytest.mark.parametrize(("flavour", "version"), [(f, v) for f, all_of in VERSIONS.items() for v in all_of])
+def test_plans_of_every_tensorrt(
+    card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, version: str
+):
+    for name in VERSIONS:
+        monkeypatch.setitem(sys.modules, name.replace("-", "_"), module(name, version if name == flavour else "9.9"))
+    bundle = tiny_bundle(tmp_path / "tiny", ab_scale=10.0)
+    folder, _ = build_for_standin(bundle, flavour=flavour)
+    with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
+        assert runner.tensorrt == f"{flavour} {version}"
+        got = runner.colorize(runner.encode(light_of(32)), some_hints(5))
+        np.testing.assert_allclose(got, other.colorize(other.encode(light_of(32)), some_hints(5)), atol=0.15)
+    kept = (folder / "colour.jit.cache").exists()
+    assert kept == (flavour == "tensorrt-rtx"), "only TensorRT-RTX compiles at run time"
+
+
+def test_half_precision_at_the_plans_doors(card: Standin, tmp_path: Path):
+    wide = tiny_bundle(tmp_path / "wide")
+    narrow = tiny_bundle(tmp_path / "narrow", half=True)
+    build_for_standin(narrow, "fp32")
+    points = np.random.default_rng(4).uniform(0, 1, (300, 2)).astype(np.float32)
+    with TensorRTRunner(narrow) as runner, OnnxRunner(wide) as other:
+        features, expected = runner.encode(light_of(32)), other.encode(light_of(32))
+        np.testing.assert_allclose(
+            runner.colorize(features, some_hints(9)), other.colorize(expected, some_hints(9)), atol=0.1
+        )
+        ours = runner.distribution(features, some_hints(9), NO_GLOBAL_HINTS, points)
+        theirs = other.distribution(expected, some_hints(9), NO_GLOBAL_HINTS, points)
+        assert np.abs(ours - theirs).max() < 2e-3
+        assert card.calls("cuGraphLaunch") == 1, "the first 256 points are recorded, the rest replay them"
+
+
+def test_touches_go_to_whichever_is_faster_and_knows_the_form(
+    card: Standin, touch: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("livetint.engine.tensorrt_runner.WARM_UP", 1)
+    monkeypatch.setattr("livetint.engine.tensorrt_runner.TIMED", 1)
+    build_for_standin(touch, "fp32")
+    with TensorRTRunner(touch) as runner:
+        assert runner.served_by in ("plan", "kernels")
+        assert {key[1] for key in runner._graphs} == {"plan", "kernels"}, "both were timed"
+    other = Bundle(touch.folder, msgspec.structs.replace(touch.manifest, touch_form="another-1"), touch.files)
+    with TensorRTRunner(other) as runner:
+        assert runner.served_by == "plan"
+    with pytest.raises(ModelFileError, match="another-1"):
+        TensorRTRunner(other, touch_by="kernels")
+
+
+@pytest.mark.parametrize(("precision", "by"), [("fp16", "plan"), ("fp32", "plan"), ("fp32", "kernels")])
+def test_touch_colours_a_photograph_end_to_end(card: Standin, touch: Bundle, photo: Photo, precision: str, by: str):
+    build_for_standin(touch, precision)
+    with TensorRTRunner(touch, touch_by=by) as runner, OnnxRunner(touch) as other:
+        assert runner.served_by == by
+        session, expected = Session(photo, runner), Session(photo, other)
+        asked = GlobalHints(saturation=0.4)
+        for count in (0, 3, 1, 20) if by == "plan" else (0, 3):
+            for each in (session, expected):
+                each.set_hints(some_hints(count, count), asked if count == 1 else NO_GLOBAL_HINTS)
+            gone = np.abs(session.ab - expected.ab)
+            assert gone.max() < 30 * TOLERANCE[precision] and gone.mean() < TOLERANCE[precision]
+        rgb, same = (each.render((320, 200)).astype(int) for each in (session, expected))
+        assert np.abs(rgb - same).mean() < 1
+        for point in ((0.3, 0.4), (0.0, 1.0)):
+            ours, theirs = session.suggest(*point), expected.suggest(*point)
+            assert np.abs(np.subtract(ours.current, theirs.current)).max() < 30 * TOLERANCE[precision]
+
+
+def test_distribution_of_touch_at_many_points(card: Standin, touch: Bundle, photo: Photo):
+    build_for_standin(touch, "fp32")
+    points = np.random.default_rng(2).uniform(0, 1, (37, 2)).astype(np.float32)
+    with TensorRTRunner(touch, touch_by="plan") as runner, OnnxRunner(touch) as other:
+        both: list[Runner] = [runner, other]
+        ours, theirs = (
+            each.distribution(each.encode(photo.working_L), some_hints(4), NO_GLOBAL_HINTS, points) for each in both
+        )
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-6)
+        nothing = runner.distribution(runner.encode(photo.working_L), (), NO_GLOBAL_HINTS, points[:0])
+        assert nothing.shape == (0, 313)
+
+
+def test_planes_with_global_hints_and_logits(card: Standin, tmp_path: Path, photo: Photo):
+    bundle = Bundle.load(write_stub_bundle(tmp_path / "stub"))
+    build_for_standin(bundle, "fp32")
+    asked = GlobalHints(saturation=0.7)
+    points = np.random.default_rng(3).uniform(0, 1, (20, 2)).astype(np.float32)
+    with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
+        answers: list[tuple[np.ndarray, np.ndarray]] = []
+        both: list[Runner] = [runner, other]
+        for each in both:
+            features = each.encode(photo.working_L)
+            ab = each.colorize(features, some_hints(6), asked)
+            answers.append((ab, each.distribution(features, some_hints(6), asked, points)))
+    np.testing.assert_allclose(answers[0][0], answers[1][0], atol=0.02)
+    np.testing.assert_allclose(answers[0][1], answers[1][1], rtol=1e-2, atol=1e-5)
+
+
+def test_several_sessions_on_one_runner(card: Standin, tmp_path: Path):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
+        lights = [light_of(32, seed) for seed in range(KEPT_PHOTOGRAPHS + 3)]
+        ours, theirs = [runner.encode(light) for light in lights], [other.encode(light) for light in lights]
+        order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(lights)), 4))
+        for turn, who in enumerate(order):
+            hints = some_hints(3, turn)
+            got, expected = runner.colorize(ours[who], hints), other.colorize(theirs[who], hints)
+            np.testing.assert_allclose(got, expected, atol=0.15)
+        del ours[2:]
+        for features in ours:
+            runner.colorize(features, ())
+        again = [runner.encode(light) for light in lights[: KEPT_PHOTOGRAPHS - 2]]
+        assert all(features.slot is not None for features in (*ours, *again)), "slots of forgotten photographs are free"
+    with TensorRTRunner(bundle) as another, pytest.raises(RunnerError, match="another runner"):
+        another.colorize(ours[0], ())
+
+
+def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_size_changes(
+    card: Standin, tmp_path: Path, photo: Photo
+):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle, display=(97, 61)) as runner:
+        features = runner.encode(light_of(32))
+        for size, captures in (((97, 61), 1), ((97, 61), 1), ((40, 60), 2), ((1, 1), 3), ((98, 61), 4)):
+            light = resize_lightness(photo.L, size)
+            got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, light)
+            expected = compose(light, runner.colorize(features, some_hints(4)))
+            assert got.shape == expected.shape == (size[1], size[0], 3)
+            assert np.abs(got.astype(int) - expected).max() <= 1
+            assert card.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
+        again = runner.render(features, some_hints(1), NO_GLOBAL_HINTS, resize_lightness(photo.L, (40, 60)))
+        assert again.shape == (60, 40, 3)
+
+
+def test_a_forgotten_runner_gives_the_card_back(card: Standin, tmp_path: Path):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    before = card.held_bytes
+    runner = TensorRTRunner(bundle)
+    runner.colorize(runner.encode(light_of(32)), ())
+    del runner
+    gc.collect()
+    assert card.held_bytes == before
+
+
+def test_what_it_does_not_take_is_refused_in_words(card: Standin, tmp_path: Path, touch: Bundle):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle) as runner:
+        features = runner.encode(light_of(32))
+        with pytest.raises(HintRejected, match="at most 1024"):
+            runner.colorize(features, some_hints(1025))
+        with pytest.raises(RunnerError, match=r"\(33, 33\)"):
+            runner.encode(light_of(33))
+    runner.close()
+    with pytest.raises(RunnerError, match="given back"):
+        runner.encode(light_of(32))

@@ -1,0 +1,161 @@
+"""What a class of eight-year-olds does to the picture, as a state machine; after each deed browser and server agree.
+
+The model is the history of edits as undo and redo should walk it, and a session in this process that is given the
+browser's hints: what it computes must be what the page shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from livetint.engine.session import Session
+from livetint.engine.statistics import GlobalHints
+
+from .page import Visitor
+from .running import until
+
+# Raw pointer events as fast as the page takes them: [kind, id, x, y (0…1 of the stage), contact size].
+_HANDS = """async (events) => {
+  const stage = document.getElementById('stage'), box = stage.getBoundingClientRect();
+  for (const [kind, id, x, y, size] of events) {
+    if (kind === 'frame') await new Promise(requestAnimationFrame);
+    else stage.dispatchEvent(new PointerEvent(`pointer${kind}`, { pointerId: id, pointerType: 'touch', width: size,
+      height: size, clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+      bubbles: true, cancelable: true }));
+  }
+}"""
+_OPEN = "async () => { const { painting } = livetint; await painting.open(painting.photo); painting.palette.forget(); }"
+FINGER, PALM = 8, 200
+PLACES = ((0.2, 0.2), (0.5, 0.5), (0.8, 0.6))
+
+places = st.tuples(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+chaos = st.lists(
+    st.tuples(
+        st.sampled_from(["down", "move", "move", "up", "cancel", "frame"]),
+        st.integers(1, 3), st.floats(0, 1), st.floats(0, 1), st.sampled_from([FINGER, FINGER, PALM]),
+    ),
+    min_size=3, max_size=14,
+)  # fmt: skip
+
+
+class Hands(RuleBasedStateMachine):
+    """Needs `visitor`, who has opened a picture, and a `session` of the same picture and model."""
+
+    visitor: Visitor
+    session: Session
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past: list[Any] = []
+        self.future: list[Any] = []
+        self.now: Any = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.visitor.page.evaluate(_OPEN)
+        self.settle()
+        self.now = self.edits
+        assert self.now["hints"] == []
+
+    @property
+    def edits(self) -> Any:
+        return self.visitor.say("livetint.painting.edits.now")
+
+    def settle(self) -> None:
+        self.visitor.until("livetint.painting.asking === null", "the answer to a tap")
+        self.visitor.settled()
+
+    def one_step(self) -> None:
+        """Whatever was done is at most one step of undo."""
+        self.settle()
+        found = self.edits
+        if found != self.now:
+            self.past.append(self.now)
+            self.now, self.future = found, []
+
+    @rule(place=places)
+    def tap(self, place: tuple[float, float]) -> None:
+        self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
+        self.one_step()
+
+    @rule(start=places, end=places)
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        moves = [("move", 1, *middle, FINGER), ("frame", 0, 0, 0, 0), ("move", 1, *end, FINGER), ("frame", 0, 0, 0, 0)]
+        self.visitor.page.evaluate(_HANDS, [("down", 1, *start, FINGER), *moves, ("up", 1, *end, FINGER)])
+        self.one_step()
+
+    @rule(events=chaos)
+    def many_hands(self, events: list[tuple[str, int, float, float, int]]) -> None:
+        lifted = [("up", id, 0.5, 0.5, FINGER) for id in (1, 2, 3)]
+        self.visitor.page.evaluate(_HANDS, [*events, *lifted])
+        self.settle()
+        assert self.visitor.say("livetint.painting.gestures.fingers.size") == 0
+        # Several gestures may be several steps: the page's own history is taken over.
+        self.past, self.now, self.future = self.visitor.say(
+            "(({ past, now, future }) => [past, now, [...future]])(livetint.painting.edits)"
+        )
+
+    @precondition(lambda self: self.past)
+    @rule()
+    def undo(self) -> None:
+        self.visitor.page.evaluate("document.getElementById('undo').click()")
+        self.settle()
+        self.future.append(self.now)
+        self.now = self.past.pop()
+
+    @precondition(lambda self: self.future)
+    @rule()
+    def redo(self) -> None:
+        self.visitor.page.evaluate("document.getElementById('redo').click()")
+        self.settle()
+        self.past.append(self.now)
+        self.now = self.future.pop()
+
+    @rule(button=st.sampled_from(["delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split"]))
+    def press(self, button: str) -> None:
+        self.visitor.page.evaluate("(id) => document.getElementById(id).click()", button)
+        self.one_step()
+
+    @rule(number=st.integers(0, 4))
+    def swatch(self, number: int) -> None:
+        self.visitor.page.evaluate("(i) => document.querySelectorAll('.swatch')[i]?.click()", number)
+        self.one_step()
+
+    @rule(place=places)
+    def move_by_taps(self, place: tuple[float, float]) -> None:
+        self.visitor.page.evaluate("document.getElementById('move').click()")
+        self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
+        self.one_step()
+
+    @rule(strength=st.integers(0, 100))
+    def saturate(self, strength: int) -> None:
+        self.visitor.page.evaluate(
+            "(v) => { const s = document.getElementById('saturation'); s.value = v; "
+            "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }",
+            strength,
+        )
+        self.one_step()
+
+    @invariant()
+    def the_history_is_as_undo_and_redo_walk_it(self) -> None:
+        if self.now is not None:
+            assert self.edits == self.now
+
+    @invariant()
+    def the_page_shows_what_the_engine_makes_of_these_hints(self) -> None:
+        if self.now is None:
+            return
+        self.session.clear()
+        for hint in self.now["hints"]:
+            self.session.add(hint["x"], hint["y"], hint["a"], hint["b"], hint["size"])
+        self.session.set_global(GlobalHints(None, self.now["saturation"]))
+        expected = [self.session.ab[:, int(y * 256), int(x * 256)] for x, y in PLACES]
+        shown = [self.visitor.shown_ab(x, y) for x, y in PLACES]
+        np.testing.assert_allclose(shown, expected, atol=0.5)
+
+    def teardown(self) -> None:
+        until(lambda: self.visitor.say("livetint.link.up"), "the link")

@@ -1,0 +1,119 @@
+"""A visitor at the page: touches, looks, waits for what the page shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from playwright.sync_api import Browser
+
+from .running import until
+
+SETTLED = """(({ stage, courier, coming }, link) =>
+  stage.image && !coming && courier.shown >= link.seq && !courier.dirty)(livetint.painting, livetint.link)"""
+
+
+# Animations that end and have not ended; one that is to begin with the next style of the page is among them.
+MOVING = """document.getAnimations().some((a) => a.playState !== 'finished' && a.playState !== 'idle'
+  && Number.isFinite(a.effect.getComputedTiming().endTime))"""
+
+
+def house(**changed: Any) -> str:
+    """A script that lets the page think the house has set other settings: one kiosk serves all layouts."""
+    return f"""const had = globalThis.fetch;
+    globalThis.fetch = async (address, ...rest) => {{ const reply = await had(address, ...rest);
+      return address === '/settings.json'
+        ? new Response(JSON.stringify({{ ...await reply.json(), ...{json.dumps(changed)} }})) : reply; }};"""
+
+
+class Visitor:
+    """One page with a touch screen. Places on the picture are 0…1; `before` is a script run before the page's own.
+
+    With `clock` the page's time can be moved by `page.clock`; it runs by itself as well.
+    """
+
+    def __init__(
+        self,
+        browser: Browser,
+        address: str,
+        width: int = 1280,
+        height: int = 800,
+        before: str = "",
+        clock: bool = False,
+        **context: Any,
+    ) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=True, accept_downloads=True, **context
+        )
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        if before:
+            self.page.add_init_script(before)
+        if clock:
+            self.page.clock.install()
+        self.page.goto(address)
+        self.until("globalThis.livetint !== undefined", "the page")
+        self.touch = self.context.new_cdp_session(self.page)
+
+    def say(self, expression: str) -> Any:
+        """Value of a JavaScript expression. (Waiting inside the page would need eval, which its policy forbids.)"""
+        return self.page.evaluate(expression)
+
+    def until(self, expression: str, what: str = "") -> Any:
+        return until(lambda: self.say(expression), what or expression)
+
+    def settled(self) -> None:
+        """Until what is shown answers what was asked last."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.until(SETTLED)
+
+    def still(self) -> None:
+        """Until everything that moves to its place has come to rest: sizes, places and colours can be read."""
+        self.until(f"!({MOVING})", "the page at rest")
+
+    def open(self, picture: int = 1) -> None:
+        """From attract to painting a picture."""
+        self.page.click("#begin")
+        self.page.click(f"#pictures li:nth-child({picture}) button")
+        self.until("document.body.dataset.state === 'painting'")
+        self.settled()
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Place on the picture → CSS pixels of the page."""
+        box = self.say("document.getElementById('stage').getBoundingClientRect().toJSON()")
+        spot = self.say(f"livetint.painting.stage.toStage({{x: {x}, y: {y}}})")
+        return box["x"] + spot["x"], box["y"] + spot["y"]
+
+    def tap(self, x: float, y: float) -> None:
+        self.page.touchscreen.tap(*self.at(x, y))
+
+    def place(self, x: float, y: float) -> None:
+        """Tap an empty place and wait for its colour."""
+        before = len(self.hints)
+        self.tap(x, y)
+        until(lambda: len(self.hints) == before + 1, "a new point")
+        self.settled()
+
+    def fingers(self, kind: str, *points: tuple[float, float], size: float = 8) -> None:
+        """Raw touches: kind is Start, Move, End or Cancel; points in CSS pixels; size is the contact's radius."""
+        touches = [{"x": x, "y": y, "radiusX": size, "radiusY": size, "id": i} for i, (x, y) in enumerate(points)]
+        self.touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
+
+    @property
+    def hints(self) -> list[dict[str, float]]:
+        return self.say("livetint.painting.edits.now.hints")
+
+    def shown_ab(self, x: float, y: float) -> list[float]:
+        """The half floats shown at a place, decoded."""
+        return self.say(
+            f"""(() => {{ const at = (Math.floor({y} * 256) * 256 + Math.floor({x} * 256)) * 2;
+            const one = (h) => {{ const e = (h >> 10) & 31, f = h & 1023, s = h & 32768 ? -1 : 1;
+              return e ? s * 2 ** (e - 15) * (1 + f / 1024) : s * 2 ** -14 * f / 1024; }};
+            const p = livetint.view.planes; return [one(p[at]), one(p[at + 1])]; }})()"""
+        )
+
+    def close(self) -> None:
+        """Leave; no error may have happened on the page."""
+        self.context.close()
+        assert not self.faults, self.faults

@@ -1,0 +1,259 @@
+"""What the house has: the operator page, the take-away, logs, figures, opening hours, systemd's ear."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from livetint.engine.photo import Photo
+from livetint.kiosk.kiosk import Kiosk
+from livetint.kiosk.notify import notify
+from livetint.kiosk.settings import HoursTable, Settings, TakeawayTable
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from .running import PATIENCE_S, RunningKiosk, until
+from .test_server import controls, edit, first_picture, free_port, reply
+
+TOKEN = "a-long-enough-token"
+
+
+class House(RunningKiosk):
+    """A kiosk with an operator page and a take-away on ports of their own."""
+
+    def __init__(self, folder: Path, stub: Path) -> None:
+        self.operator_port, self.takeaway_port = free_port(), free_port()
+        super().__init__(
+            folder, stub,
+            operator={"token": TOKEN, "port": self.operator_port},
+            takeaway={"host": "127.0.0.1", "port": self.takeaway_port},
+        )  # fmt: skip
+
+    def at(self, port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+        """Status and body at another port than the kiosk's own."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request(method, path, b"" if method == "POST" else None, headers)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+    def operator(self, path: str, method: str = "GET", token: str = TOKEN, **headers: str) -> tuple[int, bytes]:
+        login = "Basic " + base64.b64encode(f"operator:{token}".encode()).decode()
+        return self.at(self.operator_port, path, method, Authorization=login, **headers)
+
+
+@pytest.fixture(scope="module")
+def house(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    running = House(tmp_path_factory.mktemp("house"), stub)
+    yield running
+    running.close()
+
+
+# The operator page
+
+
+def test_the_operator_page_needs_its_token_and_its_own_origin(house: House) -> None:
+    assert house.at(house.operator_port, "/")[0] == 401
+    assert house.operator("/", token="wrong-but-long-enough")[0] == 401
+    assert house.operator("/floor", "POST")[0] == 403
+    assert house.operator("/floor", "POST", Origin=house.address[:-1])[0] == 403
+    assert house.operator("/", Host="evil.example")[0] == 403
+    assert house.get("/floor", "POST", b"", Origin=house.address[:-1])[0] in (404, 405)
+
+
+def told(socket: Any, kind: str) -> dict[str, Any]:
+    """The next message of a kind to the page."""
+    while True:
+        message = socket.recv(PATIENCE_S)
+        if isinstance(message, str) and json.loads(message)["type"] == kind:
+            return json.loads(message)
+
+
+def test_the_operator_takes_the_exhibit_off_the_floor_and_loads_the_page_anew(house: House) -> None:
+    own = f"http://127.0.0.1:{house.operator_port}"
+    with controls(house) as socket:
+        assert b"Take off the floor" in house.operator("/")[1]
+        assert house.operator("/floor", "POST", Origin=own)[0] == 303
+        assert told(socket, "hours")["open"] is False
+        assert house.status()["open"] is False
+        assert house.get("/healthz")[0] == 200
+        assert b"Put on the floor" in house.operator("/")[1]
+        assert house.operator("/floor", "POST", Origin=own)[0] == 303
+        assert told(socket, "hours")["open"] is True
+        assert house.operator("/reload", "POST", Origin=own)[0] == 303
+        assert told(socket, "reload")
+
+
+def test_the_operator_reads_of_the_last_errors(house: House) -> None:
+    page = house.operator("/")[1].decode()
+    assert "Working" in page
+    assert "engine lost" not in page
+    os.kill(house.worker, signal.SIGKILL)
+    page = until(lambda: text if "engine lost" in (text := house.operator("/")[1].decode()) else "", "the error")
+    assert re.search(r"engine_faults</th><td>1<", page)
+    until(lambda: house.ready_again(0), "another engine")
+
+
+# The take-away
+
+
+def address_in(code: bytes) -> str:
+    """What a phone reads in a picture of a QR code."""
+    drawn = cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    return cv2.QRCodeDetector().detectAndDecode(drawn)[0]
+
+
+def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(house: House) -> None:
+    photo = first_picture(house)
+    status, code = house.get("/save/takeaway", "POST", edit(photo).encode(), Origin=house.address[:-1])
+    assert status == 200
+    address = address_in(code)
+    start = f"http://127.0.0.1:{house.takeaway_port}"
+    assert address.startswith(start + "/")
+    key = address.removeprefix(start)
+    assert len(key) > 20
+    status, picture = house.at(house.takeaway_port, key)
+    assert status == 200
+    assert Photo.from_bytes(picture).size == (1600, 1229)
+    for path in ("/", "/settings.json", "/healthz", "/metrics", "/touches", "/main.js", key[:-1], key + "/x"):
+        assert house.at(house.takeaway_port, path)[0] == 404, path
+    for method in ("POST", "PUT", "DELETE"):
+        assert house.at(house.takeaway_port, key, method, Origin=start)[0] == 405
+    assert house.at(house.takeaway_port, key, Host="evil.example")[0] == 403
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://127.0.0.1:{house.takeaway_port}/touches", origin=start).__enter__()  # type: ignore[arg-type]
+
+
+def test_taken_away_pictures_are_gone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    kiosk = Kiosk(msgspec.structs.replace(Settings(), takeaway=TakeawayTable(host="10.0.0.1", minutes=10)))
+    key = kiosk.offer(b"picture").rsplit("/", 1)[1]
+    now = 599.0
+    assert kiosk.offered(key) == b"picture"
+    now = 601.0
+    assert kiosk.offered(key) is None
+
+
+def test_an_address_of_the_newer_kind_is_written_in_brackets() -> None:
+    kiosk = Kiosk(msgspec.structs.replace(Settings(), takeaway=TakeawayTable(host="fd00::1")))
+    kiosk.takeaway_port = 8018
+    assert kiosk.offer(b"").startswith("http://[fd00::1]:8018/")
+
+
+# Logs and figures
+
+
+def test_logs_are_json_lines_of_known_facts_without_anything_of_a_visitor(stub: Path, tmp_path: Path) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, uploads={"enabled": True})
+    try:
+        with controls(kiosk) as socket:
+            socket.send(json.dumps({"type": "beat", "state": "painting", "event": "session"}))
+            body = edit(first_picture(kiosk), 1, hints=[[0.123, 0.456, 20, 20, 5]], point=[0.123, 0.456])
+            socket.send(body)
+            reply(socket)
+            kiosk.get("/save/download", "POST", body.encode(), Origin=kiosk.address[:-1])
+            kiosk.get("/uploads", "POST", b"GIF89a of somebody", Origin=kiosk.address[:-1])
+            socket.send('{"type":"edit","seq":1,"photo":"somebody"}')
+            until(lambda: "page refused" in kiosk.log.read_text(), "the refusal")
+    finally:
+        kiosk.close()
+    facts = {"time", "level", "event", "reason", "faults", "start_s", "how", "status", "pictures", "where", "error"}
+    lines = [json.loads(line) for line in kiosk.log.read_text().splitlines()]
+    assert lines
+    for line in lines:
+        assert line.keys() <= facts
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line["time"])
+        assert not re.search(r"0\.123|0\.456|somebody|GIF89a|[0-9a-f]{16}|127\.0\.0\.1", json.dumps(line)), line
+
+
+def test_figures_count_edits_stages_visits_and_faults_under_our_name(house: House) -> None:
+    def figures() -> dict[str, float]:
+        text = house.get("/metrics")[1].decode()
+        rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in rows}
+
+    before = figures()
+    assert all(name.startswith("livetint_") for name in before)
+    with controls(house) as socket:
+        socket.send(json.dumps({"type": "beat", "state": "gallery", "event": "session"}))
+        socket.send(edit(first_picture(house), point=[0.5, 0.5]))
+        reply(socket)
+        socket.send(json.dumps({"type": "beat", "state": "painting", "frame_ms": 41.5}))
+        socket.send(json.dumps({"type": "beat", "state": "attract", "event": "reset"}))
+        until(lambda: figures()["livetint_resets_total"] > before["livetint_resets_total"], "the reset")
+    after = figures()
+    for name in ("edits", "sessions", "resets"):
+        assert after[f"livetint_{name}_total"] == before[f"livetint_{name}_total"] + 1
+    for stage in ("encode", "touch", "suggest", "pack", "edit", "touch_to_frame"):
+        assert after[f'livetint_latency_ms_count{{stage="{stage}"}}'] >= 1
+    assert {"livetint_engine_faults", "livetint_refused_total", "livetint_uploads_total"} <= after.keys()
+
+
+# Time
+
+
+def test_opening_hours_follow_the_clock_over_midnight_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    day, night = HoursTable("09:00", "18:00"), HoursTable("20:00", "02:00")
+    expected = {"08:59": (0, 0), "09:00": (1, 0), "17:59": (1, 0), "18:00": (0, 0), "20:00": (0, 1), "01:59": (0, 1)}
+    for hours, column in ((day, 0), (night, 1)):
+        kiosk = Kiosk(msgspec.structs.replace(Settings(), hours=hours))
+        for clock, found in expected.items():
+            monkeypatch.setattr(time, "strftime", lambda *_, now=clock: now)
+            assert kiosk.open_now == found[column], (clock, column)
+        kiosk.on_floor = False
+        assert not kiosk.open_now
+
+
+def test_systemd_hears_of_readiness_and_life_from_inferences_alone(stub: Path, tmp_path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(tmp_path / "notify"))
+    listener.settimeout(PATIENCE_S)
+    ear = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    kiosk = RunningKiosk(tmp_path, stub, environment=ear, engine={"spare": False, "deadline_s": 60.0})
+    try:
+        assert listener.recv(100) == b"READY=1"
+        assert listener.recv(100) == b"WATCHDOG=1"
+        os.kill(kiosk.worker, signal.SIGSTOP)  # hangs, within its deadline: nothing is fed meanwhile
+        until(lambda: kiosk.get("/healthz")[0] == 503, "failing health")
+        listener.settimeout(0)
+        fed = 0
+        with pytest.raises(BlockingIOError):
+            while listener.recv(100):
+                fed += 1
+        assert fed <= 2  # by pulses that were over; health lasts longer than three of them
+        listener.settimeout(PATIENCE_S)
+        os.kill(kiosk.worker, signal.SIGCONT)
+        assert listener.recv(100) == b"WATCHDOG=1"
+    finally:
+        kiosk.close()
+    while listener.recv(100) != b"STOPPING=1":
+        pass
+    listener.close()
+
+
+def test_systemd_listens_in_the_abstract_namespace_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert notify("READY=1") is False
+    name = f"livetint-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0" + name)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
+        assert notify("READY=1") is True
+        assert listener.recv(100) == b"READY=1"
+    assert notify("READY=1") is False

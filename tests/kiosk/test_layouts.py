@@ -1,0 +1,83 @@
+"""Layouts: everything is on screen and large enough in millimetres, from 1024 x 600 to 4K, upright and low."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from livetint.kiosk.settings import LANGUAGES
+
+from ..needs import needs
+from .page import Visitor, house
+from .running import RunningKiosk
+
+pytestmark = needs("chromium")
+
+# Every control that can be seen: name, rectangle, whether it is a primary one.
+_TARGETS = """[...document.querySelectorAll('button, #field')]
+  .filter((e) => e.checkVisibility({ visibilityProperty: true })
+  && !e.closest('dialog') && !e.matches('.mark, #cross, #begin')).map((e) => { const b = e.getBoundingClientRect();
+  return { name: e.id || e.className || e.textContent, x: b.x, y: b.y, w: b.width, h: b.height,
+    primary: e.matches('.primary, .swatch'), swatch: e.matches('.swatch'),
+    cut: e.scrollWidth > e.clientWidth + 1 }; })"""
+
+
+def targets_of(visitor: Visitor) -> list[dict[str, Any]]:
+    """The controls as they are once nothing moves: swatches grow into their size."""
+    visitor.still()
+    return visitor.say(_TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "width_mm"),
+    [(1024, 600, 223.0), (1920, 1080, 477.0), (3840, 2160, 597.0), (1080, 1920, 300.0), (800, 1280, 136.0)],
+    ids=["10 inches", "21 inches", "4K", "portrait", "small portrait"],
+)
+def test_targets_are_on_screen_and_large_enough(
+    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
+) -> None:
+    visitor = Visitor(browser, kiosk.address, width, height, before=house(panel_width_mm=width_mm))
+    visitor.open(2)
+    visitor.place(0.5, 0.5)
+    visitor.until("document.querySelectorAll('.swatch').length === 5 && !swatches.hidden", "five swatches")
+    px = width / width_mm
+    targets = targets_of(visitor)
+    for target in targets:
+        assert target["x"] >= -0.5 and target["x"] + target["w"] <= width + 0.5, target
+        assert target["y"] >= -0.5 and target["y"] + target["h"] <= height + 0.5, target
+        # Panels under ten inches shrink all alike; nothing is ever under 9 mm.
+        least = (20 if target["primary"] else 15) if width_mm >= 200 else 9
+        assert min(target["w"], target["h"]) / px >= least - 0.1, target
+        assert not target["cut"], target
+    swatches = [target for target in targets if target["swatch"]]
+    for i, one in enumerate(swatches):
+        for other in swatches[:i]:
+            apart = ((one["x"] - other["x"]) ** 2 + (one["y"] - other["y"]) ** 2) ** 0.5
+            assert apart >= one["w"], "swatches do not overlap"
+    visitor.close()
+
+
+def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, 1080, 1920, before=house(panel_width_mm=300, reach="low"))
+    visitor.open(2)
+    visitor.place(0.5, 0.5)
+    assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
+    top = visitor.say("document.getElementById('picture').getBoundingClientRect().top")
+    assert top >= 1920 * 0.34 - 1
+    visitor.page.click("#moods-open")
+    assert visitor.say("document.getElementById('moods').getBoundingClientRect().top") >= 1920 * 0.3
+    visitor.close()
+
+
+def test_words_fit_a_small_panel_unbroken_in_every_language(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, 1024, 600, before=house(panel_width_mm=223))
+    visitor.open(2)
+    visitor.place(0.5, 0.5)
+    for language in LANGUAGES:
+        visitor.page.click("#language")
+        visitor.page.click(f"#language-list [lang={language}]")
+        visitor.until(f"document.documentElement.lang === '{language}' && !languages.open")
+        for target in targets_of(visitor):
+            assert not target["cut"], (language, target)
+            assert target["x"] >= -0.5 and target["x"] + target["w"] <= 1024.5, (language, target)
+    visitor.close()

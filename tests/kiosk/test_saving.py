@@ -1,0 +1,121 @@
+"""Saving: painting goes on meanwhile, what fails costs nobody anything, the file is what the command line writes."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from livetint.engine.models import find_model
+from livetint.engine.onnx_runner import OnnxRunner
+from livetint.engine.photo import Photo
+from livetint.engine.session import Session
+from livetint.kiosk import kiosk as kiosk_module
+from livetint.kiosk.gallery import bundled_photos
+from livetint.kiosk.kiosk import Kiosk
+from livetint.kiosk.settings import Settings
+from PIL import Image
+
+from .running import RunningKiosk, until
+from .test_server import PHOTO, controls, edit, first_picture, reply
+
+WIDTH, HEIGHT = 4000, 3000
+HINTS = [[0.3, 0.4, 20, 30, 5], [0.7, 0.6, -30, 10, 7]]
+
+
+@pytest.fixture(scope="module")
+def large(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
+    """A kiosk that shows one large picture, whose grain makes its file a long work."""
+    folder = tmp_path_factory.mktemp("large")
+    show = folder / "show"
+    show.mkdir()
+    grain = np.random.default_rng(0).integers(60, 190, (500, 500), np.uint8)
+    Image.fromarray(np.tile(grain, (HEIGHT // 500, WIDTH // 500))).save(show / "grain.png")
+    running = RunningKiosk(folder, stub, gallery={"folder": str(show)})
+    with controls(running) as socket:  # the engine opens it once
+        socket.send(edit(first_picture(running)))
+        reply(socket)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk) -> Future[tuple[int, bytes]]:
+    """A download of the first picture, asked for while the test goes on."""
+    body = edit(first_picture(kiosk), hints=HINTS).encode()
+    return pool.submit(kiosk.get, "/save/download", "POST", body, Origin=kiosk.address.rstrip("/"))
+
+
+def presses(kiosk: RunningKiosk) -> list[int]:
+    """Processes of the kiosk that make a file now."""
+    server = kiosk.process.pid
+    found = []
+    for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+        try:
+            if b"livetint.kiosk.rendering" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+        except FileNotFoundError:  # it ended while we looked
+            pass
+    return found
+
+
+def test_painting_goes_on_while_a_large_picture_is_saved(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+    with controls(large) as socket:
+        photo = first_picture(large)
+        saved = save(beside, large)
+        until(lambda: presses(large), "the making of the file")
+        for seq in range(2, 12):
+            socket.send(edit(photo, seq, hints=[[seq / 12, 0.5, 20, 20, 5]]))
+            assert reply(socket)[0]["seq"] == seq
+        assert presses(large), "ten answers, and the file is still being made"
+        status, data = saved.result()
+    assert status == 200
+    assert struct.unpack(">II", data[16:24]) == (WIDTH, HEIGHT)
+
+
+def test_two_savings_are_done_one_after_the_other(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+    both = [save(beside, large), save(beside, large)]
+    while not all(one.done() for one in both):
+        assert len(presses(large)) <= 1
+    assert both[0].result() == both[1].result()
+    assert both[0].result()[0] == 200
+
+
+def test_a_saving_that_dies_is_said_and_costs_no_engine(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+    faults, engine = large.status()["engine_faults"], large.worker
+    saved = save(beside, large)
+    os.kill(until(lambda: presses(large), "the making of the file")[0], signal.SIGKILL)
+    assert saved.result() == (503, b"The picture could not be saved.")
+    assert (large.status()["engine_faults"], large.worker) == (faults, engine)
+    assert "the child that saves ended with -9" in large.log.read_text()
+
+
+def test_the_file_is_what_the_command_line_writes(kiosk: RunningKiosk, stub: Path, beside: ThreadPoolExecutor) -> None:
+    status, data = save(beside, kiosk).result()
+    assert status == 200
+    session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
+    for x, y, a, b, size in HINTS:
+        session.add(x, y, a, b, int(size))
+    saved = np.asarray(Image.open(io.BytesIO(data)))
+    assert np.abs(saved.astype(int) - session.render().astype(int)).max() <= 1
+
+
+def test_taken_away_pictures_have_a_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kiosk_module, "MOST_TAKEAWAY_BYTES", 100)
+    kiosk = Kiosk(Settings())
+    keys = [kiosk.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]
+    assert [kiosk.offered(key) is not None for key in keys] == [False, True, True]
+    last = kiosk.offer(bytes(300)).rsplit("/", 1)[1]
+    assert kiosk.offered(last) == bytes(300), "the newest one is always there"
+    assert kiosk.offered(keys[2]) is None

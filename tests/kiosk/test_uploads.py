@@ -1,0 +1,244 @@
+"""A visitor's own picture: what is let in, what is refused and how, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from livetint.engine.photo import Photo
+from PIL import Image
+from websockets.sync.client import ClientConnection
+
+from .running import PATIENCE_S, RunningKiosk, until
+from .test_server import controls, edit, reply
+
+
+@pytest.fixture(scope="module")
+def house(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
+    """A kiosk whose door for uploads is open, with narrow limits."""
+    folder = tmp_path_factory.mktemp("uploads")
+    running = RunningKiosk(
+        folder,
+        stub,
+        uploads={"enabled": True, "camera": True, "max_mib": 1.0, "max_megapixels": 2.0, "deadline_s": 60.0},
+    )
+    yield running
+    running.close()
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (300, 200), **more: Any) -> bytes:
+    """A file of a smooth colourful picture."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    rgb = np.stack([x * 255 // size[0], y * 255 // size[1], 0 * x + 90], -1).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, kind, **more)
+    return file.getvalue()
+
+
+def bring(kiosk: RunningKiosk, data: bytes, method: str = "POST") -> tuple[int, Any]:
+    """Status and answer of an upload."""
+    status, body = kiosk.get("/uploads", method, data, Origin=kiosk.address.rstrip("/"))
+    return status, json.loads(body) if status == 201 else body.decode()
+
+
+@contextlib.contextmanager
+def visit(kiosk: RunningKiosk) -> Iterator[ClientConnection]:
+    """A page's socket; what it brought is wiped at the end."""
+    with controls(kiosk) as socket:
+        yield socket
+        assert bring(kiosk, b"", "DELETE")[0] == 204
+
+
+def held(kiosk: RunningKiosk) -> list[str]:
+    """Uploads in the server's memory, by the kernel's account."""
+    names = []
+    for entry in Path(f"/proc/{kiosk.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed while we look
+            names.append(str(entry.readlink()))
+    return [name for name in names if "livetint-upload" in name]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_brought_is_painted_shown_and_saved_like_any_other(house: RunningKiosk, kind: str) -> None:
+    with visit(house) as socket:
+        status, told = bring(house, picture(kind))
+        assert status == 201
+        assert told["own"] is True
+        socket.send(edit(told["id"], hints=[[0.5, 0.5, 20, 20, 5]]))
+        assert reply(socket)[0]["kind"] == "planes"
+        assert house.get(f"/pictures/{told['id']}/480.jpg")[1][:2] == b"\xff\xd8"
+        status, saved = house.get("/save/download", "POST", edit(told["id"]).encode(), Origin=house.address.rstrip("/"))
+        assert status == 200
+        assert struct.unpack(">II", saved[16:24]) == (300, 200)
+
+
+def test_its_light_is_the_file_s_own_and_it_stands_upright(house: RunningKiosk) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = picture("JPEG", exif=exif, quality=98)
+    with visit(house):
+        _, told = bring(house, data)
+        status, saved = house.get("/save/download", "POST", edit(told["id"]).encode(), Origin=house.address.rstrip("/"))
+    assert status == 200
+    expected = Photo.from_bytes(data)
+    assert expected.size == (200, 300)
+    # Colours that do not fit at a lightness are clipped; the stub's sepia does nearly everywhere.
+    assert float(np.median(np.abs(Photo.from_bytes(saved).L - expected.L))) < 1
+
+
+def bomb() -> bytes:
+    """A PNG of a few hundred bytes that says it has 400 megapixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "sentence"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", 415, "JPEG, PNG or WebP"),
+        (b"%PDF-1.7 not a photograph", 415, "JPEG, PNG or WebP"),
+        (picture("TIFF"), 415, "JPEG, PNG or WebP"),
+        (picture("GIF"), 415, "JPEG, PNG or WebP"),
+        (b"", 415, "JPEG, PNG or WebP"),
+        (picture("JPEG")[:900], 422, "cannot be opened"),
+        (b"\xff\xd8\xff" + bytes(5000), 422, "cannot be opened"),
+        (bomb(), 422, "cannot be opened"),
+        (picture("PNG", (1500, 1400)), 422, "cannot be opened"),
+        (bytes(2 << 20), 413, "too big"),
+    ],
+    ids=["svg", "pdf", "tiff", "gif", "nothing", "cut", "damaged", "bomb", "pixels", "bytes"],
+)
+def test_what_is_no_sound_small_photograph_is_refused_in_a_sentence(
+    house: RunningKiosk, data: bytes, status: int, sentence: str
+) -> None:
+    with visit(house):
+        answered, said = bring(house, data)
+    assert answered == status
+    assert sentence in said
+    assert held(house) == []
+
+
+def test_the_length_is_judged_before_a_byte_is_read_and_has_to_be_said(house: RunningKiosk) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)
+    with visit(house):
+        for header, expected in ((("Content-Length", str(1 << 40)), 413), (("Transfer-Encoding", "chunked"), 411)):
+            connection.putrequest("POST", "/uploads")
+            connection.putheader("Origin", house.address.rstrip("/"))
+            connection.putheader(*header)
+            connection.endheaders()
+            assert connection.getresponse().status == expected
+            connection.close()
+
+
+def test_nobody_at_the_controls_brings_nothing(house: RunningKiosk) -> None:
+    until(lambda: bring(house, picture())[0] == 409, "the page before to have left")
+    assert house.get("/uploads", "POST", picture(), Origin="http://evil.example")[0] == 403
+    assert house.get("/uploads", "POST", picture())[0] == 403
+
+
+def test_a_wiped_picture_is_gone_from_every_place(house: RunningKiosk) -> None:
+    with visit(house) as socket:
+        _, told = bring(house, picture())
+        socket.send(edit(told["id"], 1))
+        reply(socket)
+        assert len(held(house)) == 1
+        bring(house, b"", "DELETE")
+        assert held(house) == []
+        assert house.get(f"/pictures/{told['id']}/480.jpg")[0] == 404
+        socket.send(edit(told["id"], 2))
+        assert json.loads(socket.recv(PATIENCE_S))["type"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "beat", [{"state": "attract", "event": "reset"}, {"state": "gallery", "event": "session"}, {"state": "attract"}]
+)
+def test_the_end_of_a_visit_wipes_what_was_brought(house: RunningKiosk, beat: dict[str, str]) -> None:
+    with visit(house) as socket:
+        bring(house, picture())
+        assert len(held(house)) == 1
+        socket.send(json.dumps({"type": "beat", "state": "painting"}))
+        socket.send(json.dumps({"type": "beat", **beat}))
+        until(lambda: not held(house), "the wipe")
+
+
+def test_three_are_kept_and_the_oldest_goes_first(house: RunningKiosk) -> None:
+    with visit(house):
+        ids = [bring(house, picture(size=(300 + n, 200)))[1]["id"] for n in range(4)]
+        assert len(held(house)) == 3
+        assert house.get(f"/pictures/{ids[0]}/480.jpg")[0] == 404
+        assert house.get(f"/pictures/{ids[3]}/480.jpg")[0] == 200
+
+
+def test_neither_disk_nor_log_knows_of_it(house: RunningKiosk) -> None:
+    with visit(house):
+        _, told = bring(house, picture())
+        bring(house, b"%PDF")
+    for line in house.log.read_text().splitlines():
+        assert told["id"] not in line
+        assert "/fd/" not in line
+
+
+def test_a_slow_file_and_a_slow_picture_are_given_up(stub: Path, tmp_path: Path) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, uploads={"enabled": True, "deadline_s": 0.05})
+    try:
+        with controls(kiosk):
+            assert bring(kiosk, picture())[0] == 503
+            connection = http.client.HTTPConnection("127.0.0.1", kiosk.port, timeout=PATIENCE_S)
+            connection.putrequest("POST", "/uploads")
+            connection.putheader("Origin", kiosk.address.rstrip("/"))
+            connection.putheader("Content-Length", "1000")
+            connection.endheaders(b"\xff\xd8\xff")
+            assert connection.getresponse().status == 408
+            connection.close()
+        assert kiosk.get("/healthz")[0] == 200
+    finally:
+        kiosk.close()
+
+
+def test_the_door_is_shut_unless_a_house_opens_it(kiosk: RunningKiosk, house: RunningKiosk) -> None:
+    assert json.loads(kiosk.get("/settings.json")[1])["uploads"] is None
+    assert bring(kiosk, picture())[0] == 404
+    told = json.loads(house.get("/settings.json")[1])["uploads"]
+    assert told == {
+        "camera": True, "max_bytes": 1 << 20, "max_megapixels": 2.0, "types": ["image/jpeg", "image/png", "image/webp"],
+    }  # fmt: skip
+
+
+def test_only_a_house_with_a_camera_lets_the_page_ask_for_it(kiosk: RunningKiosk, house: RunningKiosk) -> None:
+    for running, expected in ((kiosk, "camera=()"), (house, "camera=(self)")):
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_S)
+        connection.request("GET", "/")
+        assert expected in (connection.getresponse().getheader("permissions-policy") or "")
+        connection.close()
+
+
+def test_memory_and_time_of_the_opening_child_are_limited_by_the_kernel(tmp_path: Path) -> None:
+    """In the child itself: what asks for more memory is refused, what runs on is ended."""
+    start = "from livetint.kiosk.limits import limit; limit(1_000_000, 1, 24, 3); "
+    greedy = subprocess.run([sys.executable, "-c", start + "bytes(1 << 30)"], capture_output=True, text=True)
+    assert "MemoryError" in greedy.stderr
+    endless = subprocess.run([sys.executable, "-c", start + "sum(1 for _ in iter(int, 1))"], capture_output=True)
+    assert endless.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+    writing = f"open({str(tmp_path / 'big')!r}, 'wb').write(bytes(4_000_000))"
+    assert (
+        "File too large"
+        in subprocess.run([sys.executable, "-c", start + writing], capture_output=True, text=True).stderr
+    )

@@ -1,0 +1,251 @@
+"""A visit as a whole: gallery, moods, languages, saving, leaving, faults, a second page, a picture of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from livetint.engine.photo import Photo
+from livetint.kiosk.gallery import bundled_photos
+
+from ..needs import needs
+from .page import Visitor, house
+from .running import RunningKiosk, until
+
+pytestmark = needs("chromium")
+
+
+def test_who_is_quicker_than_the_words_is_not_sent_back(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address)
+    held: list[Any] = []
+    visitor.page.route("**/languages/*.json", lambda route: held.append(route))
+    visitor.page.reload(wait_until="commit")
+    until(lambda: visitor.say("document.body.dataset.state") and held, "the question for the words")
+    visitor.page.click("#begin")
+    visitor.until("document.body.dataset.state === 'gallery'")
+    held[0].continue_()
+    visitor.until("globalThis.livetint !== undefined", "the page")
+    assert visitor.say("document.body.dataset.state") == "gallery"
+    visitor.close()
+
+
+def test_a_picture_on_its_way_takes_no_touch(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address)
+    visitor.until("livetint.painting.stage.image !== null", "a picture of the attract loop")
+    visitor.page.click("#begin")
+    held: list[Any] = []
+    visitor.page.route("**/2048.jpg", lambda route: held.append(route))
+    visitor.page.click("#pictures li:nth-child(2) button")
+    until(lambda: visitor.say("document.body.dataset.state === 'painting'") and held, "the question for the picture")
+    assert visitor.say("getComputedStyle(document.getElementById('picture')).opacity") == "0", "the other one is away"
+    visitor.tap(0.5, 0.5)
+    visitor.page.locator("#cross").focus()
+    visitor.page.keyboard.press("Enter")
+    held[0].continue_()
+    visitor.settled()
+    assert visitor.hints == []
+    visitor.place(0.5, 0.5)
+    visitor.close()
+
+
+def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
+    before = visitor.shown_ab(0.2, 0.2)
+    visitor.page.click("#moods-open")
+    visitor.page.click("[data-mood=rich]")
+    visitor.settled()
+    assert visitor.shown_ab(0.2, 0.2) != before
+    lent = visitor.page.locator("#lenders button").nth(2)
+    lent.click()
+    visitor.settled()
+    assert visitor.say("livetint.painting.edits.now.lender") == lent.get_attribute("data-lender")
+    visitor.page.click("#moods-close")
+
+
+def test_arabic_runs_from_right_to_left_and_every_word_is_there(visitor: Visitor) -> None:
+    visitor.page.click("#language")
+    visitor.page.click("#language-list [lang=ar]")
+    visitor.until("document.documentElement.dir === 'rtl'")
+    tools = visitor.page.locator("#tools button")
+    first, last = tools.first.bounding_box(), tools.last.bounding_box()
+    assert first and last and first["x"] > last["x"]
+    assert visitor.page.locator("#undo").inner_text() == "تراجع"
+
+
+def test_saving_downloads_the_picture_at_full_size(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.place(0.5, 0.5)
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#save")
+    path = tmp_path / "saved.png"
+    download.value.save_as(path)
+    assert Photo.open(path).size == (1600, 1229)
+    visitor.page.click("#saved-close")
+
+
+IDLE = house(idle_s=60, warning_s=20, language="de")
+WARNED = "document.getElementById('idle').open"
+
+
+def test_a_visitor_who_leaves_is_wiped_after_a_warning(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
+    visitor.open()
+    visitor.place(0.5, 0.5)
+    visitor.page.click("#language")
+    visitor.page.click("#language-list [lang=fr]")
+    visitor.until("document.documentElement.lang === 'fr'")
+    visitor.page.click("#contrast")
+    visitor.page.clock.fast_forward(61_000)
+    visitor.until(WARNED, "the warning")
+    visitor.page.mouse.move(200, 200)
+    visitor.until(f"!{WARNED}", "the end of the warning")
+    visitor.page.clock.fast_forward(61_000)
+    visitor.until(WARNED, "another warning")
+    assert len(visitor.hints) == 1
+    visitor.page.clock.fast_forward(20_000)
+    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
+    visitor.until("document.documentElement.lang === 'de'", "the house's language")
+    assert visitor.say("livetint.painting.palette.recent") == []
+    assert visitor.say("document.documentElement.dataset.contrast") == "usual"
+    assert not visitor.say(WARNED)
+    visitor.close()
+
+
+def test_what_is_saved_after_its_visitor_left_is_nobodys(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
+    visitor.open()
+    held: list[Any] = []
+    visitor.page.route("**/save/*", lambda route: held.append(route))
+    visitor.page.click("#save")
+    until(lambda: visitor.say("document.getElementById('save').disabled") and held, "the saving")
+    visitor.page.clock.fast_forward(81_000)
+    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
+    with visitor.page.expect_response("**/save/*") as answer:
+        held[0].continue_()
+    answer.value.body()
+    visitor.page.click("#begin")
+    visitor.page.click("#pictures li:nth-child(1) button")
+    visitor.settled()
+    assert not visitor.say("document.getElementById('saved').open")
+    assert visitor.say("document.getElementById('save').disabled") is False
+    visitor.close()
+
+
+def test_a_clock_that_jumps_wipes_nobody_and_keeps_nobody(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
+    visitor.open()
+    visitor.place(0.5, 0.5)
+    for hours, place in ((5, (0.15, 0.2)), (-7, (0.85, 0.8))):
+        told = visitor.say("Date.now()")
+        visitor.page.clock.set_system_time(told / 1000 + hours * 3600)
+        visitor.until(f"Math.abs(Date.now() - {told}) > 3_600_000", "the jump")
+        visitor.page.clock.fast_forward(10_000)
+        visitor.place(*place)
+        assert not visitor.say(WARNED)
+    assert len(visitor.hints) == 3
+    visitor.page.clock.fast_forward(61_000)
+    visitor.until(WARNED, "the warning in its time")
+    visitor.close()
+
+
+NO_WEBGL = """const had = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind === 'webgl2' ? null : had.call(this, kind, ...rest); };"""
+
+
+def test_without_webgl_the_page_lives_on_jpegs(browser: Any, stub: Path, tmp_path: Path) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "auto"})
+    try:
+        visitor = Visitor(browser, kiosk.address, before=NO_WEBGL)
+        assert visitor.say("livetint.view.kind") == "jpeg"
+        visitor.open()
+        visitor.place(0.4, 0.5)
+        assert visitor.say("livetint.view.coloured.width") > 0
+        shown = visitor.say("[...livetint.view.read(livetint.painting.stage.scene()).slice(0, 4000)]")
+        assert any(shown[i] != shown[i + 1] for i in range(0, 4000, 4)), "colour on the canvas"
+        until(lambda: b"livetint_fallbacks_total 1.0" in kiosk.get("/metrics")[1], "the count of fallbacks")
+        visitor.close()
+        drawing = Visitor(browser, kiosk.address)
+        assert drawing.say("livetint.probe.draw_ms") > 0, "where there is WebGL its speed is measured"
+        drawing.close()
+    finally:
+        kiosk.close()
+
+
+def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, tmp_path: Path) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "planes"}, uploads={"enabled": True, "camera": True})
+    try:
+        visitor = Visitor(browser, kiosk.address)
+        visitor.page.click("#begin")
+        assert visitor.page.locator("#camera-open").is_visible()
+        visitor.page.set_input_files("#file", bundled_photos() / "coffee.jpg")
+        visitor.until("document.body.dataset.state === 'painting'", "the visitor's picture")
+        visitor.settled()
+        visitor.place(0.5, 0.5)
+        id = visitor.say("livetint.painting.photo")
+        assert kiosk.get(f"/pictures/{id}/480.jpg")[0] == 200
+        visitor.page.click("#gallery-open")
+        assert visitor.page.locator("#pictures li").count() == len(visitor.say("livetint.settings.pictures")) + 1
+        visitor.page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no picture at all"})
+        visitor.until("document.getElementById('status').textContent.includes('another')", "a sentence")
+        visitor.page.evaluate("fetch('/uploads', { method: 'DELETE' })")
+        until(lambda: kiosk.get(f"/pictures/{id}/480.jpg")[0] == 404, "its end")
+        visitor.close()
+    finally:
+        kiosk.close()
+
+
+def test_uploads_are_not_offered_where_the_house_has_none(visitor: Visitor) -> None:
+    visitor.page.click("#gallery-open")
+    assert not visitor.page.locator("#own").is_visible()
+
+
+def test_every_language_has_every_word(kiosk: RunningKiosk, browser: Any) -> None:
+    page = Visitor(browser, kiosk.address)
+    tables = {
+        code: json.loads(kiosk.get(f"/languages/{code}.json")[1]) for code in page.say("livetint.settings.languages")
+    }
+    elements = "[...document.querySelectorAll('[data-words], [data-label]')]"
+    named = set(page.say(f"{elements}.map((e) => e.dataset.words ?? e.dataset.label)"))
+    for code, words in tables.items():
+        assert set(words) == set(tables["en"]), code
+        assert named <= set(words), code
+        assert all(words.values()), code
+    page.close()
+
+
+def test_a_second_tab_waits_and_takes_over(browser: Any, kiosk: RunningKiosk) -> None:
+    first = Visitor(browser, kiosk.address)
+    first.until("livetint.link.up")
+    second = Visitor(browser, kiosk.address)
+    second.until("!document.getElementById('veil').hidden", "the polite refusal")
+    first.close()
+    second.until("document.getElementById('veil').hidden && livetint.link.up", "its turn")
+    second.close()
+
+
+def test_engine_and_server_deaths_cost_no_hint(browser: Any, stub: Path, tmp_path: Path) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "planes"})
+    visitor = Visitor(browser, kiosk.address)
+    try:
+        visitor.open()
+        visitor.place(0.4, 0.5)
+        start = visitor.at(0.4, 0.5)
+        visitor.fingers("Start", start)
+        visitor.fingers("Move", (start[0] + 20, start[1]))
+        os.kill(kiosk.worker, signal.SIGKILL)
+        visitor.fingers("Move", (start[0] + 60, start[1]))
+        visitor.fingers("End")
+        visitor.settled()
+        assert len(visitor.hints) == 1
+        kept = visitor.hints
+        kiosk.kill()
+        visitor.until("!livetint.link.up", "the loss")
+        seq = visitor.say("livetint.painting.courier.shown")
+        kiosk = RunningKiosk(tmp_path, stub, port=kiosk.port, screen={"pixels": "planes"})
+        visitor.until(f"livetint.link.up && livetint.painting.courier.shown > {seq}", "colours again")
+        assert visitor.hints == kept
+        visitor.close()
+    finally:
+        kiosk.close()

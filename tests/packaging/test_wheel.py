@@ -1,0 +1,71 @@
+"""The wheel, installed in a fresh environment and used away from the checkout, does the main job."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: object, cwd: Path) -> str:
+    """stdout of a command that must succeed, away from the checkout."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+    return next(folder.glob("livetint-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel, tmp_path_factory) -> Path:
+    """An environment with the wheel and its base dependencies, nothing else."""
+    folder = tmp_path_factory.mktemp("fresh")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    run(folder / "venv/bin/python", "-m", "pip", "install", "-q", wheel, cwd=folder)
+    return folder
+
+
+def test_the_wheel_is_pure_and_holds_the_model_and_the_photographs(wheel):
+    assert wheel.name.endswith("-py3-none-any.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in ("models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/main.py"):
+        assert f"livetint/{wanted}" in names
+    assert not [n for n in names if "__pycache__" in n or n.startswith(("tests/", "livetint/tests"))]
+    assert wheel.stat().st_size < 25 * 2**20
+
+
+def test_it_colours_suggests_and_lists_without_torch_or_a_compiler(fresh):
+    livetint = fresh / "venv/bin/livetint"
+    photos = next((fresh / "venv/lib").glob("python*/site-packages/livetint/photos"))
+    photo = photos / "abandoned-dust-bowl-home.jpg"
+    run(livetint, "colorize", photo, "-o", "out.png", "--hint", "300,150,#6FA0D8", cwd=fresh)
+    assert Image.open(fresh / "out.png").size == Image.open(photo).size
+    swatches = json.loads(run(livetint, "suggest", photo, "300,150", "--json", cwd=fresh))["swatches"]
+    assert len(swatches) == 9
+    assert "touch" in run(livetint, "models", "list", cwd=fresh)
+    installed = run(fresh / "venv/bin/python", "-m", "pip", "list", cwd=fresh).lower()
+    assert "torch" not in installed and "livetint" in installed
+    assert "ready" in run(livetint, "doctor", cwd=fresh)
+
+
+def test_the_five_lines_of_the_readme_run(fresh):
+    code = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 6
+    photo = next((fresh / "venv/lib").glob("python*/site-packages/livetint/photos")) / "coffee.jpg"
+    (fresh / "photo.jpg").write_bytes(photo.read_bytes())
+    run(fresh / "venv/bin/python", "-c", code, cwd=fresh)
+    assert (fresh / "coloured.png").exists()

@@ -1,0 +1,312 @@
+"""Training: settings, batches, losses, and a short real run that resumes and becomes a bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from livetint.engine.errors import ConfigError, ModelFileError
+from livetint.engine.models import bundled_folder
+from PIL import Image
+
+from ..needs import import_or_skip
+
+torch = import_or_skip("torch")
+
+from livetint.calibration.photographs import fast_lab  # noqa: E402
+from livetint.engine import GlobalHints, Hint, OnnxRunner  # noqa: E402
+from livetint.training.aging import age  # noqa: E402
+from livetint.training.config import Augmentation, load_config  # noqa: E402
+from livetint.training.data import batches, draw_batch  # noqa: E402
+from livetint.training.losses import cross_entropy, huber, picture_error  # noqa: E402
+from livetint.training.recolour import recolour, recolour_one  # noqa: E402
+from livetint.training.run import run  # noqa: E402
+from livetint.training.tasks import TouchTask  # noqa: E402
+
+SETTINGS = """
+network = "touch"
+output = "{folder}/run"
+every = 2
+threads = 1
+[card]
+version = "0"
+licence = "test"
+data = "test pictures"
+[data]
+sources = ["{folder}/photos"]
+held_out = ["{folder}/photos"]
+side_px = 96
+held_out_limit = 2
+[augmentation]
+crop_px = 64
+most_hints = 12
+[optimiser]
+steps = {steps}
+batch = 2
+rate = 3e-4
+warm_up_steps = 1
+[losses]
+distribution_points = 16
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("coffee", "astronaut", "chelsea-the-cat"):
+        image = Image.open(bundled_folder().parent / "photos" / f"{name}.jpg").convert("RGB")
+        image.resize((120, 100)).save(tmp_path / "photos" / f"{name}.png")
+    return tmp_path
+
+
+def write_settings(folder, steps: int, extra: str = ""):
+    path = folder / "run.toml"
+    path.write_text(SETTINGS.format(folder=folder, steps=steps) + extra)
+    return path
+
+
+def squares(n: int = 3, side: int = 96) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (n, 6, 6, 3), np.uint8)
+    return small.repeat(side // 6, 1).repeat(side // 6, 2)
+
+
+def test_a_run_resumes_starts_from_a_bundle_and_becomes_a_bundle(folder):
+    first = run(write_settings(folder, steps=2), init="touch")
+    log = (folder / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [2]
+    run(write_settings(folder, steps=4), resume=True)
+    log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [2, 4]
+    assert set(log[-1]["gain_db"]) == {"0", "1", "10", "100"}
+    card = first.files["MODEL_CARD.md"].decode()
+    assert "test pictures" in card and "Started from: touch" in card
+    with OnnxRunner(first, threads=1) as runner:
+        light = np.full((256, 256), 50, np.float32)
+        ab = runner.colorize(runner.encode(light), [Hint(0.5, 0.5, 20, 20)], GlobalHints(saturation=0.5))
+    assert np.isfinite(ab).all() and np.linalg.norm(ab[:, 128, 128] - 20) < 3
+
+
+def test_starting_from_a_bundle_starts_where_it_ended(folder):
+    """One step at almost no rate from the bundled weights leaves the bundled curve."""
+    from livetint.build_engine.touch_bundle import weights_of
+    from livetint.engine.models import find_model
+    from safetensors.torch import load_file
+
+    path = write_settings(folder, steps=1)
+    path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-9"))
+    run(path, init="touch")
+    ended = load_file(folder / "run" / "averaged.safetensors")
+    for name, weight in weights_of(find_model("touch")).items():
+        torch.testing.assert_close(ended[name], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_a_frozen_encoder_stays_as_it_is_while_the_attention_learns(folder):
+    path = write_settings(folder, steps=2)
+    path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-3\nencoder_rate = 0.0\nbackbone_rate = 0.0"))
+    task = TouchTask(load_config(path))
+    bundle = run(path, init="touch")
+    from livetint.build_engine.touch_bundle import weights_of
+    from livetint.engine.models import find_model
+
+    before, after = weights_of(find_model("touch")), weights_of(bundle)
+    moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
+    assert moved and not [name for name in moved if name.startswith("encoder.")]
+    assert not [name for name, weight in task.network.encoder.named_parameters() if weight.requires_grad]
+
+
+def test_only_what_is_named_learns(folder):
+    from livetint.build_engine.touch_bundle import weights_of
+    from livetint.engine.models import find_model
+
+    path = write_settings(folder, steps=2)
+    path.write_text(path.read_text().replace("rate = 3e-4", 'rate = 1e-3\nonly = ["attention.global_"]'))
+    path.write_text(path.read_text().replace("most_hints = 12", "most_hints = 0\nglobal_share = 1.0"))
+    before, after = weights_of(find_model("touch")), weights_of(run(path, init="touch"))
+    moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
+    assert moved == {"attention.global_hidden.weight", "attention.global_mood.weight"}
+
+
+def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
+    """The automatic colours and the automatic distribution get no gradient from them; the reach of hints does."""
+    task = TouchTask(load_config(write_settings(folder, steps=1)))
+    settings = Augmentation(crop_px=64, recoloured=1.0, uniform_counts=1.0, most_hints=12, global_share=0.0)
+    batch = draw_batch(squares(), 2, settings, np.random.default_rng(2))
+    assert not batch.natural.any() and batch.valid.sum() > 0
+    torch.stack(list(task.losses(batch, torch.device("cpu")).values())).sum().backward()
+    attention = task.network.attention
+    learned = {
+        name: weight.grad is not None and bool(weight.grad.any()) for name, weight in attention.named_parameters()
+    }
+    assert learned["key.weight"]
+    assert not learned["base.weight"] and not learned["bins.weight"]
+
+
+def test_nothing_to_resume_is_said(folder):
+    with pytest.raises(ModelFileError, match="nothing to resume"):
+        run(write_settings(folder, steps=2), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("batch = 2", "batsh = 2", "batsh"),
+        ('network = "touch"', 'network = "tuch"', "tuch"),
+        ("steps = 2", 'steps = "many"', "steps"),
+        ("steps = 2", 'steps = 2\nonly = ["attention.globe"]', "attention.globe"),
+        ("[data]", "[data", "TOML"),
+        ("/photos", "/elsewhere", "neither a folder"),
+        ("threads = 1", 'device = "cuda"', "no NVIDIA GPU|cuda"),
+        ("threads = 1", 'bf16 = "maybe"', "bf16"),
+    ],
+)
+def test_wrong_settings_are_named(folder, old, new, said):
+    if 'device = "cuda"' in new and torch.cuda.is_available():
+        pytest.skip("this machine has a card")
+    path = write_settings(folder, steps=2)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError, match=said):
+        run(path)
+
+
+def test_every_shipped_configuration_is_valid():
+    from importlib.resources import files
+
+    found = [p for p in files("livetint.training").iterdir() if p.name.endswith(".toml")]
+    assert found
+    for path in found:
+        load_config(str(path))
+
+
+def test_batches_do_not_depend_on_where_a_run_was_cut():
+    settings = Augmentation(crop_px=32)
+    source = batches(squares(), 2, settings, seed=3)
+    whole = [next(source) for _ in range(3)]
+    source.close()
+    later = batches(squares(), 2, settings, seed=3, first=2)
+    np.testing.assert_array_equal(next(later).light, whole[2].light)
+    later.close()
+
+
+def test_hints_of_a_batch_are_the_true_colours():
+    settings = Augmentation(crop_px=64, smallest_crop=1.0, recoloured=0)
+    batch = draw_batch(squares(), 3, settings, np.random.default_rng(1))
+    assert batch.valid.sum() > 0 and batch.global_hints.shape == (3, 316)
+    spread = batch.ab.max((2, 3)) - batch.ab.min((2, 3))
+    assert (spread > 0).all()
+    low, high = batch.ab.min((2, 3))[:, None], batch.ab.max((2, 3))[:, None]
+    on = batch.valid[..., None] > 0
+    assert ((batch.colours >= low - 1e-3) | ~on).all() and ((batch.colours <= high + 1e-3) | ~on).all()
+
+
+def test_an_error_in_the_background_is_raised_here():
+    source = batches(squares(0), 2, Augmentation(crop_px=32), seed=0)
+    with pytest.raises(ValueError, match="high"):
+        next(source)
+
+
+def test_huber_is_quadratic_then_linear():
+    zero = torch.zeros(1, 2, 4, 4)
+    assert huber(zero + 0.5, zero).item() == pytest.approx(2 * 0.125)
+    assert huber(zero + 3.0, zero).item() == pytest.approx(2 * 2.5)
+
+
+def test_a_pictures_error_is_its_own_mean_in_decibels():
+    """Two pictures, one ten times as far off: the mean of their dB, not the dB of their mean."""
+    true = torch.zeros(2, 2, 4, 4)
+    predicted = torch.stack([torch.full((2, 4, 4), 3.0), torch.full((2, 4, 4), 30.0)])
+    assert picture_error(predicted, true).item() == pytest.approx(5 * np.log10(10.0 * 901.0), rel=1e-5)
+
+
+def test_cross_entropy_is_least_at_the_truth():
+    target = torch.tensor([[0.7, 0.3]])
+    best = cross_entropy(target, target)
+    assert cross_entropy(torch.tensor([[0.6, 0.4]]), target) > best
+    assert torch.isfinite(cross_entropy(torch.tensor([[0.0, 1.0]]), target))
+
+
+def test_recolouring_keeps_light_and_changes_some_regions():
+    rgb = np.asarray(Image.open(bundled_folder().parent / "photos" / "coffee.jpg").resize((96, 96)))
+    lab = fast_lab(rgb)
+    changed = recolour(rgb, np.random.default_rng(4))
+    moved = np.linalg.norm(changed[..., 1:] - lab[..., 1:], axis=-1)
+    assert (moved > 10).mean() > 0.02
+    assert np.median(np.abs(changed[..., 0] - lab[..., 0])) < 3
+
+
+def coffee(side: int = 96) -> np.ndarray:
+    return np.asarray(Image.open(bundled_folder().parent / "photos" / "coffee.jpg").convert("RGB").resize((side, side)))
+
+
+def test_a_lone_region_is_in_one_piece_and_nothing_else_changes():
+    lab = fast_lab(coffee())
+    found = [recolour_one(coffee(), np.random.default_rng(seed)) for seed in range(12)]
+    regions = [one for one in found if one is not None]
+    assert len(regions) >= 6
+    for changed, mask in regions:
+        moved = np.linalg.norm(changed[..., 1:] - lab[..., 1:], axis=-1)
+        assert moved[mask > 0.95].mean() > 10 > 1 > moved[mask == 0].max()
+        assert 0.01 < (mask > 0.5).mean() < 0.5
+        assert cv2.connectedComponents((mask > 0.5).astype(np.uint8))[0] == 2
+
+
+def test_a_picture_whose_regions_will_not_move_far_enough_is_left(monkeypatch):
+    monkeypatch.setattr("livetint.training.recolour.LEAST_CHANGE", 500.0)
+    assert recolour_one(coffee(), np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_old_print_is_light_and_still_the_picture(seed):
+    light = fast_lab(coffee())[..., 0]
+    aged = age(light, np.random.default_rng(seed))
+    assert aged.dtype == np.float32 and aged.shape == light.shape and 0 <= aged.min() <= aged.max() <= 100
+    assert np.corrcoef(aged.ravel(), light.ravel())[0, 1] > 0.7
+
+
+def lone_batch(**settings):
+    """A batch of lone regions alone: [2] crops with a visitor's few hints in one recoloured region each."""
+    settings = Augmentation(crop_px=64, lone_region=1.0, recoloured=0.0, **settings)
+    return draw_batch(np.stack([coffee()] * 3), 4, settings, np.random.default_rng(6))
+
+
+def test_hints_of_a_lone_region_lie_in_it():
+    batch = lone_batch()
+    lone = batch.touched.min((1, 2, 3)) < 1
+    assert lone.sum() >= 2 and not batch.natural[lone].any() and not batch.global_hints[lone].any()
+    for index in np.nonzero(lone)[0]:
+        places = batch.positions[index][batch.valid[index] > 0]
+        assert 1 <= len(places) <= 5
+        columns, rows = (places * 64).astype(int).T
+        assert (batch.touched[index, 0, rows, columns] > 0.5).all()
+
+
+def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
+    """A network whose hints reach nowhere but their region has nothing to learn outside it."""
+    task = TouchTask(load_config(write_settings(folder, steps=1)))
+    batch = lone_batch()
+    lone = batch.touched.min((1, 2, 3)) < 1
+    before = replace(batch, valid=np.zeros_like(batch.valid))
+    with torch.no_grad():
+        automatic = task.predict(task.network.eval(), before, torch.device("cpu"))
+    shown = batch.ab * batch.touched + automatic * (1 - batch.touched)
+    whole = replace(batch, ab=shown.astype(np.float32), touched=np.ones_like(batch.touched))
+    losses = [task.losses(some, torch.device("cpu")) for some in (batch, whole)]
+    for name in ("huber", "picture"):
+        torch.testing.assert_close(losses[0][name], losses[1][name], atol=1e-3, rtol=1e-4)
+    blind = task.losses(replace(batch, touched=np.ones_like(batch.touched)), torch.device("cpu"))
+    assert lone.any() and abs(float(blind["huber"].detach() - losses[0]["huber"].detach())) > 1e-3
+
+
+def test_aged_pictures_keep_their_colours():
+    plain, aged = lone_batch(), lone_batch(aged=1.0)
+    assert (plain.light != aged.light).any()
+    np.testing.assert_array_equal(plain.ab, aged.ab)
+
+
+def test_unknown_keys_are_errors_everywhere():
+    with pytest.raises(msgspec.ValidationError, match="unknown"):
+        msgspec.convert({"crop": 3}, Augmentation)

@@ -1,0 +1,54 @@
+"""A quick held-out curve for the log: dB gained over grey at a few numbers of points.
+
+The figures to quote come from `livetint bench accuracy`, which follows the protocol to the letter.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..calibration import visitor
+from ..calibration.photographs import fast_lab
+from ..engine.metrics import psnr
+from ..engine.statistics import VECTOR_LENGTH
+from .data import Batch, with_hints
+from .tasks import Task
+
+COUNTS = (0, 1, 10, 100)
+PATCH_PX = 6
+# The same points for every run, whatever its seed, so that curves of different runs can be set side by side.
+POINTS_SEED = 2017
+
+
+def held_out_curve(
+    task: Task, weights: dict[str, torch.Tensor], squares: NDArray[np.uint8], device: torch.device
+) -> dict[str, float]:
+    """Mean PSNR gained over grey in dB, by number of points, of `weights` on `squares` [n, s, s, 3]."""
+    network = copy.deepcopy(task.network)
+    network.load_state_dict(weights)
+    network.eval()
+    gains: dict[str, list[float]] = {str(count): [] for count in COUNTS}
+    with torch.no_grad():
+        for index, square in enumerate(squares):
+            lab = fast_lab(square).transpose(2, 0, 1)
+            grey = psnr(square, _rgb(lab[:1], np.zeros_like(lab[1:])))
+            for count in COUNTS:
+                rng = np.random.default_rng([POINTS_SEED, index, count])
+                batch = _one(lab, visitor.gaussian_patches(rng, count, (PATCH_PX, PATCH_PX)))
+                ab = task.predict(network, batch, device)[0]
+                gains[str(count)].append(psnr(square, _rgb(lab[:1], ab)) - grey)
+    return {count: round(float(np.mean(values)), 3) for count, values in gains.items()}
+
+
+def _one(lab: NDArray[np.float32], patches: visitor.Patches) -> Batch:
+    return with_hints(np.ascontiguousarray(lab[None]), [patches], np.zeros((1, VECTOR_LENGTH), np.float32))
+
+
+def _rgb(light: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
+    lab = np.concatenate([light, ab]).transpose(1, 2, 0).astype(np.float32)
+    return (np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255).astype(np.uint8)

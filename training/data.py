@@ -1,0 +1,168 @@
+"""Batches for training: crops of photographs held in memory, with a simulated visitor's hints on them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration import visitor
+from ..calibration.photographs import fast_lab
+from ..engine.colour import lab_to_srgb
+from ..engine.statistics import VECTOR_LENGTH, histogram_of, saturation_of
+from .aging import age
+from .config import Augmentation
+from .recolour import recolour, recolour_one
+
+# Hints of a lone region: at most as many as a visitor's few touches, where its soft mask is nearly one.
+MOST_IN_REGION = 5
+SURELY_INSIDE = 0.95
+
+
+@dataclass
+class Batch:
+    """B crops of side S with at most N hints each; all float32.
+
+    light [B, 1, S, S] in 0…100; ab [B, 2, S, S] in CIELAB units; positions [B, N, 2] as x, y in 0…1;
+    colours [B, N, 2] in CIELAB units; sizes [B, N] in working pixels of 256; valid [B, N] in {0, 1};
+    global_hints [B, 316]; natural [B]: False where regions wear colours that nothing in L predicts;
+    touched [B, 1, S, S] in 0…1: where ab is what is wanted; elsewhere the automatic colours are, because the hints
+    of that picture all lie in one recoloured region.
+    """
+
+    light: NDArray[np.float32]
+    ab: NDArray[np.float32]
+    positions: NDArray[np.float32]
+    colours: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    valid: NDArray[np.float32]
+    global_hints: NDArray[np.float32]
+    natural: NDArray[np.bool_]
+    touched: NDArray[np.float32]
+
+
+def draw_crop(rgb: NDArray[np.uint8], crop: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A random square of `rgb` [n, n, 3], at least `smallest_crop` of its side, at crop_px, often mirrored."""
+    side = rgb.shape[0]
+    taken = int(rng.integers(int(side * crop.smallest_crop), side + 1))
+    y, x = rng.integers(0, side - taken + 1, 2)
+    method = cv2.INTER_AREA if taken > crop.crop_px else cv2.INTER_LINEAR
+    square = cv2.resize(rgb[y : y + taken, x : x + taken], (crop.crop_px, crop.crop_px), interpolation=method)
+    square = square[:, ::-1] if rng.random() < 0.5 else square
+    return np.ascontiguousarray(square, np.uint8)
+
+
+def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rng: np.random.Generator) -> Batch:
+    """`size` random photographs of `squares` [n, s, s, 3] as a Batch."""
+    many = rng.random() < settings.uniform_counts
+    drawn = [
+        _draw(draw_crop(squares[chosen], settings, rng), settings, many, rng)
+        for chosen in rng.integers(0, len(squares), size)
+    ]
+    vectors = np.stack([one.vector for one in drawn])
+    batch = with_hints(np.stack([one.lab.transpose(2, 0, 1) for one in drawn]), [one.patches for one in drawn], vectors)
+    for index, one in enumerate(drawn):
+        batch.natural[index] = one.natural
+        if one.region is not None:
+            batch.touched[index, 0] = one.region
+        if rng.random() < settings.aged:
+            batch.light[index, 0] = age(batch.light[index, 0], rng)
+    return batch
+
+
+@dataclass
+class _Drawn:
+    """One picture of a batch: CIELAB [S, S, 3], its patches, its global vector, and the lone region if it has one."""
+
+    lab: NDArray[np.float32]
+    patches: visitor.Patches
+    vector: NDArray[np.float32]
+    natural: bool
+    region: NDArray[np.float32] | None = None
+
+
+def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.random.Generator) -> _Drawn:
+    kind = rng.random()
+    lone = recolour_one(rgb, rng) if kind < settings.lone_region else None
+    if lone is not None:
+        patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MOST_IN_REGION + 1)))
+        return _Drawn(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
+    natural = kind >= settings.lone_region + settings.recoloured
+    lab = fast_lab(rgb) if natural else recolour(rgb, rng)
+    count = visitor.mixed_count(rng, float(many), settings.most_hints, settings.geometric_p)
+    patches = visitor.gaussian_patches(rng, count, whole=False)
+    return _Drawn(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
+
+
+def _global_vector(lab: NDArray[np.float32], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    ab = lab[..., 1:].transpose(2, 0, 1)
+    small = cv2.resize(lab, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+    hints = visitor.global_hints(rng, histogram_of(ab), saturation_of(lab_to_srgb(small)), share)
+    return hints.vector()
+
+
+def with_hints(
+    planes: NDArray[np.float32],
+    patches: list[visitor.Patches],
+    vectors: NDArray[np.float32],
+) -> Batch:
+    """Lab planes [B, 3, S, S], a list of patches a picture and global vectors [B, 316] as a Batch of natural pictures;
+    the hints' colours are the planes' mean ab under the patches."""
+    number = max(1, *map(len, patches)) if patches else 1
+    shape = (len(planes), number)
+    positions, colours = np.zeros((*shape, 2), np.float32), np.zeros((*shape, 2), np.float32)
+    sizes, valid = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    for index, patch in enumerate(patches):
+        count = len(patch)
+        positions[index, :count] = patch.centres()
+        colours[index, :count] = visitor.mean_colours(planes[index, 1:], patch)
+        sizes[index, :count] = patch.size
+        valid[index, :count] = 1
+    light = np.ascontiguousarray(planes[:, :1])
+    ab, natural, touched = np.ascontiguousarray(planes[:, 1:]), np.ones(len(planes), np.bool_), np.ones_like(light)
+    return Batch(light, ab, positions, colours, sizes, valid, vectors, natural, touched)
+
+
+def batches(
+    squares: NDArray[np.uint8], size: int, settings: Augmentation, seed: int, first: int = 0, ahead: int = 4
+) -> Generator[Batch, None, None]:
+    """Endless batches, drawn `ahead` by one background thread.
+
+    Batch k depends on the seed and k alone, so that a resumed run sees what it would have seen. An error in the
+    thread is raised here.
+    """
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
+    stop = threading.Event()
+
+    def produce() -> None:
+        step = first
+        try:
+            while not stop.is_set():
+                _put(ready, draw_batch(squares, size, settings, np.random.default_rng([seed, step])), stop)
+                step += 1
+        except Exception as error:  # noqa: BLE001 - handed to the consumer, which raises it
+            _put(ready, error, stop)
+
+    threading.Thread(target=produce, daemon=True, name="batches").start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+
+
+def _put(target: queue.Queue, item: object, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            target.put(item, timeout=0.2)
+        except queue.Full:
+            continue
+        return

@@ -1,0 +1,216 @@
+"""The training loop: resumable, averaged weights, a held-out curve at every checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+from torch import nn
+
+from ..calibration.photographs import load_squares
+from ..engine.errors import ConfigError, ModelFileError
+from .config import Config
+from .curve import held_out_curve
+from .data import Batch, batches
+from .tasks import Task
+
+AVERAGED, STATE, LOG = "averaged.safetensors", "state.pt", "log.jsonl"
+
+
+@dataclass
+class Progressed:
+    """How far a run is: steps done, seconds spent, and the last held-out curve."""
+
+    step: int = 0
+    seconds: float = 0.0
+    curve: dict[str, float] = field(default_factory=dict)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes the GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda but no NVIDIA GPU is usable; install a CUDA build of torch or say cpu")
+    return torch.device(name)
+
+
+def uses_bf16(setting: str, device: torch.device) -> bool:
+    """bf16 where the processor has it in hardware; emulated bf16 is several times slower than float32."""
+    if setting not in ("auto", "yes", "no"):
+        raise ConfigError(f"bf16 is {setting!r}; it is auto, yes or no")
+    if setting != "auto":
+        return setting == "yes"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def train(task: Task, config: Config, resume: bool = False, seconds: float | None = None) -> Progressed:
+    """Train for the configured steps, or until `seconds` have passed (a checkpoint is written either way).
+
+    Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl.
+    """
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    device = pick_device(config.device)
+    squares = load_squares(config.data.sources, config.data.side_px, config.data.limit or None)
+    held_out = load_squares(config.data.held_out, config.data.side_px, config.data.held_out_limit)
+    network = task.network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    run = _Run(task, network, config, device)
+    if resume:
+        run.load(output / STATE)
+    source = batches(squares, config.optimiser.batch, config.augmentation, config.seed, run.progressed.step)
+    started, spent = time.monotonic(), run.progressed.seconds
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar, denormals_flushed():
+        shown = bar.add_task(config.network, total=config.optimiser.steps, completed=run.progressed.step)
+        while run.progressed.step < config.optimiser.steps:
+            run.one_step(next(source))
+            bar.advance(shown)
+            run.progressed.seconds = spent + time.monotonic() - started
+            late = seconds is not None and time.monotonic() - started >= seconds
+            if late or run.progressed.step % config.every == 0 or run.progressed.step == config.optimiser.steps:
+                bar.update(shown, description=run.checkpoint(output, held_out))
+            if late:
+                break
+    source.close()
+    return run.progressed
+
+
+@contextlib.contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Far hints have weights near zero, which as denormal numbers triple a step's time on a CPU."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+class _Run:
+    """The moving parts of a run: optimiser, averaged weights, progress."""
+
+    def __init__(self, task: Task, network: nn.Module, config: Config, device: torch.device) -> None:
+        self.task, self.network, self.config, self.device = task, network, config, device
+        learning = [([p for p in group if p.requires_grad], share) for group, share in task.parameter_groups()]
+        self.groups = [{"params": parameters, "share": share} for parameters, share in learning if parameters]
+        optimiser = config.optimiser
+        self.optimiser = torch.optim.AdamW(self.groups, optimiser.rate, weight_decay=optimiser.weight_decay)
+        self.averaged = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self.bf16 = uses_bf16(config.bf16, device)
+        self.progressed = Progressed()
+        self.recent: list[dict[str, float]] = []
+
+    def rate(self) -> float:
+        """Warm-up, then a cosine to zero, or the rate of the stage."""
+        settings, step = self.config.optimiser, self.progressed.step
+        warm = min(1.0, (step + 1) / max(settings.warm_up_steps, 1))
+        stage = self.config.stage_at(step)
+        if stage is not None:
+            return stage.rate * warm
+        return settings.rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) + 1e-7
+
+    def one_step(self, batch: Batch) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["share"] * self.rate()
+        self.task.enter(self.config.stage_at(self.progressed.step))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            terms = self.task.losses(batch, self.device)
+        total = torch.stack(list(terms.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
+        self.optimiser.step()
+        self._average()
+        self.progressed.step += 1
+        self.recent.append({name: float(term.detach()) for name, term in terms.items()})
+
+    def _average(self) -> None:
+        """Exponential moving average; its decay grows with the steps so that early weights are forgotten."""
+        decay = min(self.config.optimiser.average, (1 + self.progressed.step) / (10 + self.progressed.step))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                kept = self.averaged[name]
+                if kept.dtype.is_floating_point:
+                    kept.lerp_(value, 1 - decay)
+                else:
+                    kept.copy_(value)
+
+    def checkpoint(self, output: Path, held_out: NDArray[np.uint8]) -> str:
+        """Write all that a resumed run needs and one line of log; returns the line to show."""
+        means = {name: float(np.mean([r[name] for r in self.recent])) for name in self.recent[0]} if self.recent else {}
+        self.recent.clear()
+        averaged = {k: v.detach().cpu().contiguous() for k, v in self.averaged.items()}
+        self.progressed.curve = held_out_curve(self.task, averaged, held_out, self.device)
+        _replace(output / AVERAGED, lambda path: save_file(averaged, path))
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.progressed.step,
+            "seconds": self.progressed.seconds,
+            "shuffle": torch.get_rng_state(),
+        }
+        _replace(output / STATE, lambda path: torch.save(state, path))
+        line = {
+            "step": self.progressed.step, "seconds": round(self.progressed.seconds), "losses": means,
+            "gain_db": self.progressed.curve,
+        }  # fmt: skip
+        with (output / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        curve = " ".join(f"{k}:{v:.2f}" for k, v in self.progressed.curve.items())
+        return f"{self.config.network} loss {sum(means.values()):.3f} gain dB {curve}"
+
+    def load(self, path: Path) -> None:
+        """Carry on from state.pt, written by this program on this machine."""
+        if not path.is_file():
+            raise ModelFileError(f"{path} does not exist, so there is nothing to resume; start without --resume")
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged = state["averaged"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progressed.step, self.progressed.seconds = state["step"], state["seconds"]
+        torch.set_rng_state(state["shuffle"].cpu())
+
+
+def initialise(network: nn.Module, weights: dict[str, torch.Tensor]) -> list[str]:
+    """Take over every entry whose name and shape agree; returns the names that started fresh."""
+    own = network.state_dict()
+    fits = {k: v.to(own[k].dtype) for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(fits, strict=False)
+    return [name for name in own if name not in fits]
+
+
+def freeze_all_but(network: nn.Module, beginnings: list[str]) -> None:
+    """Freeze every parameter whose name begins with none of `beginnings`; an empty list freezes nothing.
+
+    Raises ConfigError for a beginning that no parameter has.
+    """
+    named = dict(network.named_parameters())
+    for beginning in beginnings:
+        if not any(name.startswith(beginning) for name in named):
+            raise ConfigError(f"optimiser.only names {beginning!r}, but no weight of the network begins so")
+    for name, weight in named.items():
+        if beginnings and not name.startswith(tuple(beginnings)):
+            weight.requires_grad_(False)
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside, then rename: a run cut off in the middle keeps its last checkpoint."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    write(temporary)
+    temporary.replace(path)

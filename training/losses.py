@@ -1,0 +1,48 @@
+"""The paper's losses: Huber on ab, cross-entropy against the soft-encoded colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+HUBER_DELTA = 1.0
+AB_SCALE = 110.0
+L1_WEIGHT = 10.0
+
+
+def huber(predicted: Tensor, true: Tensor) -> Tensor:
+    """Smooth L1 on ab in CIELAB units, both [B, 2, H, W]: ½d² below d = 1, d − ½ above (Zhang et al. 2017, eq. 2),
+    summed over the two channels, averaged over pixels and pictures so that rates do not depend on the size."""
+    return 2 * F.huber_loss(predicted.float(), true.float(), delta=HUBER_DELTA)
+
+
+def picture_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """10 log₁₀ of each picture's mean squared error of ab, averaged over pictures, in dB: what a mean of PSNR
+    counts, lightness being given. Both [B, 2, H, W] in CIELAB units; one square unit is the floor; B may be 0.
+
+    Where Huber's loss settles on the likeliest colour, this one settles on the mean, and it weighs a slip in a pale
+    picture as heavily as one in a colourful picture.
+    """
+    squared = ((predicted.float() - true.float()) ** 2).mean((1, 2, 3))
+    return 10 * torch.log10(1 + squared).sum() / max(len(squared), 1)
+
+
+def cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
+    """−Σ z log p over the bins (last axis), averaged over the rest. Both [..., bins]; z sums to 1."""
+    return -(target * torch.log(probabilities.float().clamp(min=1e-8))).sum(-1).mean()
+
+
+def absolute(predicted: Tensor, true: Tensor) -> Tensor:
+    """10 · |d| / 110 on ab in CIELAB units, summed over the two channels, averaged over pixels and pictures: what
+    the retrained release minimises instead of the paper's Huber loss."""
+    return 2 * L1_WEIGHT / AB_SCALE * F.l1_loss(predicted.float(), true.float())
+
+
+def grid_cross_entropy(logits: Tensor, ab: Tensor) -> Tensor:
+    """−log p of the class of ab, averaged: logits [B, 529, h, w], ab [B, 2, h, w] in CIELAB units.
+
+    Classes run over the 23 × 23 grid of step 10, a slow and b fast.
+    """
+    cell = ((ab + AB_SCALE) / 10).round().clamp(0, 22).long()
+    return F.cross_entropy(logits.float(), cell[:, 0] * 23 + cell[:, 1])

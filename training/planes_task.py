@@ -1,0 +1,146 @@
+"""Training of the paper's three networks: planes of hints in, the paper's losses out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..build_engine.checkpoint import read_weights
+from ..build_engine.networks.planes import DECODER, HEAD, PlanesNetwork
+from ..build_engine.planes_bundle import MASKS, topology_of
+from ..calibration import visitor
+from ..engine import bins
+from ..engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint
+from .config import Config, Stage
+from .data import Batch
+from .eccv16 import start_from_eccv16
+from .losses import absolute, cross_entropy, grid_cross_entropy, huber
+
+LIGHT = (50.0, 100.0)
+AB_SCALE = 110.0
+
+
+class PlanesTask:
+    """siggraph17, siggraph17-hypercolumn or siggraph17-global, by `config.network`.
+
+    In the paper's order the Huber loss trains trunk and decoder while the head learns from detached features; a
+    stage that `classes` lead turns that round.
+    """
+
+    mask = "zero-one"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.planes = PlanesNetwork(topology_of(config.network))
+        self.stage: Stage | None = None
+        initialise(self.planes)
+        if config.eccv16:
+            start_from_eccv16(self.planes, read_weights(Path(config.eccv16)))
+
+    @property
+    def network(self) -> PlanesNetwork:
+        return self.planes
+
+    def enter(self, stage: Stage | None) -> None:
+        """Open and close the gradient stops as the stage says."""
+        self.stage = stage
+        leads = stage.leads if stage else "colour"
+        self.planes.stopped = frozenset({HEAD if leads == "colour" else DECODER})
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        return [(list(self.planes.parameters()), 1.0)]
+
+    def losses(self, batch: Batch, device: torch.device) -> dict[str, Tensor]:
+        """Huber (or L1) on ab, and cross-entropy where there is a head."""
+        hinted = self.stage.hints if self.stage else True
+        full_share = self.config.augmentation.full_reveal if hinted else 0.0
+        answers = self._forward(self.planes, batch, device, hinted, full_share)
+        true = torch.from_numpy(batch.ab).to(device)
+        settings = self.config.losses
+        terms = {"colour": huber(answers["ab"], true) if settings.colour == "huber" else absolute(answers["ab"], true)}
+        if "logits" in answers:
+            terms["distribution"] = settings.distribution * distribution_loss(answers["logits"], true)
+        return terms
+
+    def predict(self, network: nn.Module, batch: Batch, device: torch.device) -> NDArray[np.float32]:
+        return self._forward(network, batch, device)["ab"].float().cpu().numpy()
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The network's weights by state-dict key, for its bundle."""
+        state = self.planes.state_dict()
+        return {name: state[name].float().cpu().numpy() for name in self.planes.topology.shapes()}
+
+    def _forward(
+        self, network: nn.Module, batch: Batch, device: torch.device, hinted: bool = True, full_share: float = 0.0
+    ) -> dict[str, Tensor]:
+        if "global" in self.planes.topology.inputs:
+            vector = torch.from_numpy(batch.global_hints).to(device)
+            return network(torch.from_numpy((batch.light - LIGHT[0]) / LIGHT[1]).to(device), vector)
+        return network(torch.from_numpy(input_planes(batch, MASKS[self.mask], hinted, full_share)).to(device))
+
+
+def input_planes(
+    batch: Batch, mask: tuple[float, float] = MASKS["zero-one"], hinted: bool = True, full_share: float = 0.0
+) -> NDArray[np.float32]:
+    """A batch as the networks take it: L, a, b and mask, float32 [B, 4, S, S], normalised.
+
+    Patches are scaled with the crop. `full_share` of the pictures are revealed whole; `hinted` False shows nothing.
+    """
+    rng = np.random.default_rng(int(torch.randint(1 << 31, (1,))))
+    side = batch.light.shape[-1]
+    low, high = mask
+    result = np.empty((len(batch.light), 4, side, side), np.float32)
+    result[:, :1] = (batch.light - LIGHT[0]) / LIGHT[1]
+    for index in range(len(batch.light)):
+        hints = hints_of(batch, index, side) if hinted else []
+        ab, shown = visitor.planes(rng, batch.ab[index], hints, full_share)
+        result[index, 1:3] = ab / AB_SCALE
+        result[index, 3:] = shown * (high - low) + low
+    return result
+
+
+def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:
+    """The hints on one picture of a batch, their patches in pixels of a crop of `side`."""
+    count = int(batch.valid[index].sum())
+    sizes = np.clip(np.rint(batch.sizes[index, :count] * side / WORKING_PX), SMALLEST_PX, LARGEST_PX).astype(int)
+    return [
+        Hint(float(np.clip(x, 0, 1)), float(np.clip(y, 0, 1)), float(a), float(b), int(size))
+        for (x, y), (a, b), size in zip(
+            batch.positions[index, :count], batch.colours[index, :count], sizes, strict=True
+        )
+    ]
+
+
+def distribution_loss(logits: Tensor, true: Tensor) -> Tensor:
+    """Cross-entropy of a head at quarter resolution against the true ab [B, 2, H, W].
+
+    529 classes: the class of every fourth pixel (the released training); 313 classes: ab reduced bilinearly to a
+    quarter, then soft-encoded over ten neighbours (the paper's).
+    """
+    if logits.shape[1] == len(bins.GRID_CENTRES):
+        return grid_cross_entropy(logits, true[:, :, ::4, ::4])
+    small = F.interpolate(true, scale_factor=0.25, mode="bilinear", align_corners=False)
+    encoded = bins.soft_encode(small.permute(0, 2, 3, 1).cpu().numpy())
+    probabilities = logits.float().softmax(1).permute(0, 2, 3, 1)
+    return cross_entropy(probabilities, torch.from_numpy(encoded).to(logits.device))
+
+
+def initialise(network: PlanesNetwork) -> None:
+    """Fresh weights: He normals; the last layer, the global branch and the hypercolumn start small, so that the
+    first colours are near grey."""
+    for name, module in network.named_modules():
+        if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            continue
+        hypercolumn = name.startswith("hypercolumn.conv")
+        if hypercolumn or name.startswith(("global", "model_out", "model_class", "hypercolumn")):
+            nn.init.normal_(module.weight, std=0.01)
+        else:
+            taps = module.kernel_size[0] ** 2 // (4 if isinstance(module, nn.ConvTranspose2d) else 1)
+            nn.init.normal_(module.weight, std=(2 / (module.in_channels * taps)) ** 0.5)
+        if module.bias is not None:
+            nn.init.constant_(module.bias, 1.0 if hypercolumn else 0.0)

@@ -1,0 +1,95 @@
+"""Photographs in which some regions wear colours of their own.
+
+In a real photograph a hint's colour agrees with its scene, so a network may learn that one red patch reddens
+everything. Here regions (clusters of colour, lightness and place) turn to colours that nothing else predicts:
+a hint must then travel by structure and stop at the object.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration.photographs import fast_lab
+
+CLUSTER_SIDE_PX = 40
+# A lone region: its share of the picture, how far its mean ab moves at least, and how often another is tried.
+SMALLEST_SHARE, LARGEST_SHARE = 0.015, 0.4
+LEAST_CHANGE, TRIES = 25.0, 6
+
+
+def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+    """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3], some of 3 to 7 regions turned and shifted in ab, in gamut."""
+    lab = fast_lab(rgb)
+    labels, number = _clusters(lab, rng)
+    ab = lab[..., 1:].copy()
+    for label in rng.permutation(number)[: int(rng.integers(1, number))]:
+        mask = _soft_mask(labels == label, lab.shape[:2])
+        ab = ab * (1 - mask) + _other_colours(lab[..., 1:], rng) * mask
+    return _in_gamut(lab[..., :1], ab)
+
+
+def recolour_one(
+    rgb: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """One connected region turned to another colour: CIELAB float32 [H, W, 3] and its soft mask [H, W] in 0…1.
+
+    None where no region of a fit size moved far enough.
+    """
+    lab = fast_lab(rgb)
+    for _ in range(TRIES):
+        labels, number = _clusters(lab, rng)
+        region = _connected(labels == rng.integers(number), rng)
+        if region is None:
+            continue
+        mask = _soft_mask(region, lab.shape[:2])
+        ab = lab[..., 1:] * (1 - mask) + _other_colours(lab[..., 1:], rng) * mask
+        changed = _in_gamut(lab[..., :1], ab.astype(np.float32, copy=False))
+        moved = np.linalg.norm(((changed - lab)[..., 1:] * mask).sum((0, 1)) / max(float(mask.sum()), 1.0))
+        if moved >= LEAST_CHANGE:
+            return changed, mask[..., 0]
+    return None
+
+
+def _connected(cluster: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    """One of the connected parts of a cluster whose share of the picture is fit, or None."""
+    number, labels, stats, _ = cv2.connectedComponentsWithStats(cluster.astype(np.uint8), connectivity=4)
+    shares = stats[:, cv2.CC_STAT_AREA] / cluster.size
+    fit = [i for i in range(1, number) if SMALLEST_SHARE <= shares[i] <= LARGEST_SHARE]
+    return labels == rng.choice(fit) if fit else None
+
+
+def _clusters(lab: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.int32], int]:
+    side = CLUSTER_SIDE_PX
+    small = cv2.resize(lab, (side, side), interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[0:side, 0:side] / side
+    place = rng.uniform(0, 40)
+    features = np.dstack([small[..., 1:], small[..., :1] * 0.4, x * place, y * place]).reshape(-1, 5)
+    number = int(rng.integers(3, 8))
+    cv2.setRNGSeed(int(rng.integers(1 << 30)))
+    stop = (cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
+    start = np.zeros((side * side, 1), np.int32)
+    labels = cv2.kmeans(features.astype(np.float32), number, start, stop, 1, cv2.KMEANS_PP_CENTERS)[1]
+    return labels.reshape(side, side).astype(np.int32, copy=False), number
+
+
+def _soft_mask(region: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    enlarged = cv2.resize(region.astype(np.float32), (shape[1], shape[0]))
+    return np.clip((enlarged - 0.5) * 3 + 0.5, 0, 1).astype(np.float32)[..., None]
+
+
+def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """ab turned by any angle, its chroma scaled by 0.7…1.6, then shifted by up to 45 in any direction."""
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * rng.uniform(0.7, 1.6)
+    direction = rng.normal(0, 1, 2)
+    shift = direction * rng.uniform(0, 45) / np.linalg.norm(direction)
+    return (ab @ turn.T + shift).astype(np.float32)
+
+
+def _in_gamut(light: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] of the nearest sRGB, channel by channel."""
+    coloured = np.concatenate([light, ab], -1).astype(np.float32)
+    shown = np.clip(cv2.cvtColor(coloured, cv2.COLOR_LAB2RGB), 0, 1)
+    return cv2.cvtColor(shown, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)

@@ -1,0 +1,110 @@
+"""A training run from its TOML file to a finished bundle with a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from ..build_engine.networks import TOPOLOGIES
+from ..build_engine.planes_bundle import planes_files, planes_manifest
+from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
+from ..engine.bundle import Bundle, Manifest, write_bundle
+from ..engine.errors import ConfigError
+from ..engine.models import find_model
+from .config import Card, Config, load_config
+from .loop import AVERAGED, LOG, Progressed, freeze_all_but, initialise, train
+from .planes_task import PlanesTask
+from .tasks import Task, TouchTask
+
+CARD = "MODEL_CARD.md"
+# network: how to make its task, and how its trained network becomes a manifest and files
+TASKS: dict[str, Callable[[Config], Task]] = {"touch": TouchTask, **dict.fromkeys(TOPOLOGIES, PlanesTask)}
+
+
+def run(path: Path, resume: bool = False, init: str | None = None, seconds: float | None = None) -> Bundle:
+    """Train as the TOML file at `path` says and write `<output>/bundle`.
+
+    `init`: name or folder of a bundle whose weights to start from, wherever names and shapes agree.
+    `seconds`: stop after this long, with a checkpoint to resume from. Returns the bundle.
+    """
+    config = load_config(path)
+    task = task_of(config)
+    if init and not resume:
+        initialise(task.network, weights_of(find_model(init)))
+    progressed = train(task, config, resume, seconds)
+    return export_run(task, config, progressed, init)
+
+
+def task_of(config: Config) -> Task:
+    """The task of the configured network. Raises ConfigError for unknown ones."""
+    if config.network not in TASKS:
+        raise ConfigError(f"network {config.network!r} cannot be trained; known are {', '.join(TASKS)}")
+    task = TASKS[config.network](config)
+    freeze_all_but(task.network, config.optimiser.only)
+    return task
+
+
+def export_run(task: Task, config: Config, progressed: Progressed, init: str | None = None) -> Bundle:
+    """Write the averaged weights of a run as a bundle with its model card."""
+    output = Path(config.output)
+    network = task.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network.load_state_dict(load_file(output / AVERAGED))
+    manifest, files = bundle_parts(task, config.card)
+    files[CARD] = model_card(config, progressed, init, _curves(output / LOG)).encode()
+    return write_bundle(output / "bundle", manifest, files)
+
+
+def bundle_parts(task: Task, card: Card) -> tuple[Manifest, dict[str, bytes]]:
+    """Manifest and ONNX files of a trained task."""
+    if isinstance(task, TouchTask):
+        return touch_manifest(card.version, card.licence, card.data, trained=True), export_stages(task.network)
+    if isinstance(task, PlanesTask):
+        manifest = planes_manifest(
+            task.config.network, card.version, card.licence, card.data, trained=True, mask=PlanesTask.mask
+        )
+        return manifest, planes_files(task.config.network, task.weights())
+    raise ConfigError(f"there is no bundle for {type(task).__name__}")
+
+
+def model_card(config: Config, progressed: Progressed, init: str | None, curves: list[dict]) -> str:
+    """MODEL_CARD.md: what the weights are, what they were trained on and how far they came."""
+    counts = list(progressed.curve)
+    lines = [
+        f"# {config.network} {config.card.version}",
+        "",
+        f"* Licence of the weights: {config.card.licence}",
+        f"* Trained on: {config.card.data}",
+        f"* Started from: {init or 'a fresh initialisation'}",
+        f"* {progressed.step} steps of {config.optimiser.batch} crops of {config.augmentation.crop_px} px, "
+        f"{progressed.seconds / 60:.0f} minutes",
+        f"* {config.augmentation.recoloured:.0%} of the photographs recoloured by regions; "
+        "weights averaged over the steps",
+    ]
+    if config.card.notes:
+        lines += ["", config.card.notes]
+    lines += [
+        "",
+        "Held-out curve while training: dB gained over grey by number of points "
+        f"({config.data.held_out_limit} photographs at {config.data.side_px} px; a quick look, "
+        "the figures to quote come from `livetint bench accuracy`).",
+        "",
+        "| step | " + " | ".join(counts) + " |",
+        "|---" * (len(counts) + 1) + "|",
+    ]
+    lines += [
+        f"| {line['step']} | " + " | ".join(f"{line['gain_db'][count]:.2f}" for count in counts) + " |"
+        for line in curves
+        if set(counts) <= set(line["gain_db"])
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _curves(log: Path, most: int = 12) -> list[dict]:
+    """At most `most` lines of the log, evenly spaced, the last one included."""
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    stride = -(-len(lines) // most)
+    return lines[::-1][::stride][::-1]
