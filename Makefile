@@ -41,6 +41,7 @@ $(VENV)/.test: $(SOURCES) $(VENV)/.python constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt 'torch==2.13.0'
 	$(BIN)/python -m pip install -q -c constraints.txt --force-reinstall --no-deps .
 	$(BIN)/python -m pip install -q -c constraints.txt '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps --upgrade --target $(VENV)/stubs tensorrt-stubs
 	@touch $@ $(STAMP)
 
 $(STAMP): $(SOURCES) $(VENV)/.python

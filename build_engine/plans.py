@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..engine.errors import ConfigError, RunnerError
+from ..engine.tensorrt_plans import typed
 from .flavours import Flavour, enum_name
+
+if TYPE_CHECKING:
+    import tensorrt
 
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
@@ -66,14 +70,13 @@ def build_plan(
     Raises RunnerError with TensorRT's own words when parsing or building fails.
     """
     check_options(flavour, options)
-    trt = flavour.module
-    log = _collecting_log(trt)
-    builder = _builder(trt, log)
+    log = _collecting_log(flavour)
+    builder = _builder(flavour, log)
     network, parser = parsed_network(flavour, builder, onnx, log)
     config = builder.create_builder_config()
     cache = _configure(flavour, config, options, timing_cache)
     if progress is not None and flavour.traits.progress_monitor:
-        config.progress_monitor = _monitor(trt, progress)
+        config.progress_monitor = _monitor(flavour, progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise RunnerError(f"{flavour.name} {flavour.version} could not build the plan: {log.last()}")
@@ -84,14 +87,13 @@ def build_plan(
 
 def network_layers(flavour: Flavour, onnx: bytes) -> list[LayerInfo]:
     """The layers TensorRT sees in a graph, with their types; needs no card."""
-    trt = flavour.module
-    log = _collecting_log(trt)
-    network, parser = parsed_network(flavour, _builder(trt, log), onnx, log)
+    log = _collecting_log(flavour)
+    network, parser = parsed_network(flavour, _builder(flavour, log), onnx, log)
     found = []
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         output = layer.get_output(0) if layer.num_outputs else None
-        shape = tuple(output.shape) if output is not None else ()
+        shape = output.shape[:] if output is not None else ()
         kind = str(output.dtype).rsplit(".", 1)[-1].lower() if output is not None else ""
         found.append(LayerInfo(str(layer.type).rsplit(".", 1)[-1], layer.name, kind, shape))
     del parser
@@ -106,16 +108,18 @@ def plan_validity(flavour: Flavour, plan: bytes) -> str | None:
     if not flavour.traits.engine_validity:
         return None
     trt = flavour.module
-    runtime = trt.Runtime(_collecting_log(trt))
+    runtime = trt.Runtime(_collecting_log(flavour))
     validity, reasons = runtime.get_engine_validity(plan)
     names = [name for name, value in trt.EngineInvalidityDiagnostics.__members__.items() if int(reasons) & int(value)]
     answer = str(validity).rsplit(".", 1)[-1].lower()
     return f"{answer}: {', '.join(names)}" if names else answer
 
 
-def parsed_network(flavour: Flavour, builder: Any, onnx: bytes, log: Any) -> tuple[Any, Any]:
+def parsed_network(
+    flavour: Flavour, builder: tensorrt.Builder, onnx: bytes, log: Any
+) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """The network and the parser, which has to live as long as the network."""
-    trt = flavour.module
+    trt = typed(flavour.module)
     flags, kinds = 0, trt.NetworkDefinitionCreationFlag
     if flavour.traits.strongly_typed:
         flags |= 1 << int(kinds.STRONGLY_TYPED)
@@ -129,18 +133,20 @@ def parsed_network(flavour: Flavour, builder: Any, onnx: bytes, log: Any) -> tup
     return network, parser
 
 
-def _builder(trt: Any, log: Any) -> Any:
+def _builder(flavour: Flavour, log: Any) -> tensorrt.Builder:
     try:
-        return trt.Builder(log)
+        return typed(flavour.module).Builder(log)
     except TypeError as error:  # how pybind11 says that the constructor gave nothing
         raise RunnerError(
             f"TensorRT cannot start: {log.last()}; full TensorRT needs an NVIDIA driver to build"
         ) from error
 
 
-def _configure(flavour: Flavour, config: Any, options: PlanOptions, timing_cache: bytes) -> Any:
+def _configure(
+    flavour: Flavour, config: tensorrt.IBuilderConfig, options: PlanOptions, timing_cache: bytes
+) -> tensorrt.ITimingCache | None:
     """Set everything on a builder config; returns the timing cache object, or None."""
-    trt, traits = flavour.module, flavour.traits
+    trt, traits = typed(flavour.module), flavour.traits
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     # TF32 keeps ten bits: a hint's logit, a difference of squared distances, needs more. fp32 means fp32.
     config.clear_flag(trt.BuilderFlag.TF32)
@@ -156,9 +162,7 @@ def _configure(flavour: Flavour, config: Any, options: PlanOptions, timing_cache
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.compute_capabilities:
-        config.num_compute_capabilities = len(options.compute_capabilities)
-        for index, capability in enumerate(options.compute_capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, enum_name(capability)), index)
+        _aim(config, flavour.module, options.compute_capabilities)
     if not traits.timing_cache:
         return None
     cache = config.create_timing_cache(timing_cache)
@@ -166,17 +170,25 @@ def _configure(flavour: Flavour, config: Any, options: PlanOptions, timing_cache
     return cache
 
 
-def _collecting_log(trt: Any) -> Any:
+def _aim(config: Any, rtx: Any, capabilities: tuple[str, ...]) -> None:
+    """Name the cards a plan of TensorRT-RTX is for."""
+    config.num_compute_capabilities = len(capabilities)
+    for index, capability in enumerate(capabilities):
+        config.set_compute_capability(getattr(rtx.ComputeCapability, enum_name(capability)), index)
+
+
+def _collecting_log(flavour: Flavour) -> Any:
     """A TensorRT logger that keeps warnings and errors for our own messages instead of printing them."""
+    trt = typed(flavour.module)
 
     class Log(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.lines: list[str] = []
 
-        def log(self, severity: Any, message: str) -> None:
+        def log(self, severity: Any, msg: str) -> None:
             if int(severity) <= int(trt.ILogger.Severity.ERROR):
-                self.lines.append(message)
+                self.lines.append(msg)
 
         def last(self) -> str:
             return " ".join(self.lines[-2:]) or "it gave no reason"
@@ -184,8 +196,9 @@ def _collecting_log(trt: Any) -> Any:
     return Log()
 
 
-def _monitor(trt: Any, progress: Progress) -> Any:
+def _monitor(flavour: Flavour, progress: Progress) -> tensorrt.IProgressMonitor:
     """TensorRT's progress monitor as calls of `progress` for the outermost phase."""
+    trt = typed(flavour.module)
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:

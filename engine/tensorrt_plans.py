@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from .device import Device, Stream
 from .errors import DeviceError, NoDevice, OutputError
 from .files import atomic_write
 from .plan_folder import StalePlan
+
+if TYPE_CHECKING:
+    import tensorrt
 
 # flavour: Python module
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -75,6 +78,14 @@ class Tensor:
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
 
+def typed(module: Any):
+    """A TensorRT's module. The type checker takes it for full TensorRT, whose stubs it reads; what only TensorRT-RTX
+    has is asked of `module` itself."""
+    if TYPE_CHECKING:
+        return tensorrt
+    return module
+
+
 class TensorRT:
     """One flavour, imported: its version, and plans from bytes."""
 
@@ -91,7 +102,7 @@ class TensorRT:
         numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
         self.traits = traits_of(flavour, numbers)
         self._log = _log(self._module)
-        self._runtime = self._module.Runtime(self._log)
+        self._runtime = typed(self._module).Runtime(self._log)
 
     def plan(self, title: str, data: bytes, jit: bytes = b"") -> LoadedPlan:
         """A plan made ready, still without addresses. Raises StalePlan when TensorRT does not take it."""
@@ -107,21 +118,24 @@ class TensorRT:
 class LoadedPlan:
     """A plan with its context. inputs, outputs: name → Tensor. scratch_bytes: what it needs beside them."""
 
-    def __init__(self, module: Any, traits: Traits, title: str, engine: Any, log: Any, jit: bytes) -> None:
+    def __init__(
+        self, module: Any, traits: Traits, title: str, engine: tensorrt.ICudaEngine, log: Any, jit: bytes
+    ) -> None:
         self.title = title
         self._traits, self._log = traits, log
-        self._engine: Any = engine
+        self._engine = engine
         self._jit: Any = None
-        self._context: Any = self._make_context(module, jit)
-        if self._context is None:
+        context = self._make_context(module, jit)
+        if context is None:
             raise DeviceError(f"the plan of {title} has no room to run: {log.last()}; use --device cpu")
+        self._context = context
         self.inputs: dict[str, Tensor] = {}
         self.outputs: dict[str, Tensor] = {}
         for index in range(engine.num_io_tensors):
             name = engine.get_tensor_name(index)
-            dtype = np.dtype(module.nptype(engine.get_tensor_dtype(name)))
-            tensor = Tensor(tuple(engine.get_tensor_shape(name)), dtype)
-            is_input = engine.get_tensor_mode(name) == module.TensorIOMode.INPUT
+            dtype = np.dtype(typed(module).nptype(engine.get_tensor_dtype(name)))
+            tensor = Tensor(engine.get_tensor_shape(name)[:], dtype)
+            is_input = engine.get_tensor_mode(name) == typed(module).TensorIOMode.INPUT
             (self.inputs if is_input else self.outputs)[name] = tensor
         self.scratch_bytes = int(getattr(engine, traits.size))
 
@@ -133,7 +147,8 @@ class LoadedPlan:
         if self._traits.sized:
             self._context.set_device_memory(scratch, scratch_bytes)
         else:
-            self._context.device_memory = scratch
+            context: Any = self._context  # the stubs do not know what can only be set
+            context.device_memory = scratch
 
     def enqueue(self, device: Device, stream: Stream) -> None:
         """Put one run into a stream."""
@@ -148,16 +163,16 @@ class LoadedPlan:
         return bytes(memoryview(self._jit.serialize())) if self._jit is not None else b""
 
     def close(self) -> None:
-        """Give context and engine back, in this order."""
-        self._jit = self._context = self._engine = None
+        """Give context and engine back, in this order; once."""
+        del self._jit, self._context, self._engine
 
-    def _make_context(self, module: Any, jit: bytes) -> Any:
+    def _make_context(self, module: Any, jit: bytes) -> tensorrt.IExecutionContext | None:
         if self._traits.context == "without memory":
             return self._engine.create_execution_context_without_device_memory()
-        ours = module.ExecutionContextAllocationStrategy.USER_MANAGED
+        ours = typed(module).ExecutionContextAllocationStrategy.USER_MANAGED
         if self._traits.context == "strategy":
             return self._engine.create_execution_context(ours)
-        config = self._engine.create_runtime_config()
+        config: Any = self._engine.create_runtime_config()  # its cache is TensorRT-RTX's own
         config.set_execution_context_allocation_strategy(ours)
         self._jit = config.create_runtime_cache()
         if jit:
@@ -184,15 +199,16 @@ def keep_jit_cache(folder: Path, plan: LoadedPlan, before: bytes) -> None:
 
 def _log(module: Any) -> Any:
     """A TensorRT logger that keeps the last errors for our own messages instead of printing them."""
+    trt = typed(module)
 
-    class Log(module.ILogger):
+    class Log(trt.ILogger):
         def __init__(self) -> None:
-            module.ILogger.__init__(self)
+            trt.ILogger.__init__(self)
             self.lines: list[str] = []
 
-        def log(self, severity: Any, message: str) -> None:
-            if int(severity) <= int(module.ILogger.Severity.ERROR):
-                self.lines = [*self.lines[-1:], message]
+        def log(self, severity: Any, msg: str) -> None:
+            if int(severity) <= int(trt.ILogger.Severity.ERROR):
+                self.lines = [*self.lines[-1:], msg]
 
         def last(self) -> str:
             return " ".join(self.lines) or "it gave no reason"
