@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.util
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from ..engine.errors import ConfigError
+from ..engine.tensorrt_plans import MODULES
 
-# flavour: (module, how to get it)
-FLAVOURS = {
-    "tensorrt": (
-        "tensorrt",
-        "on a Jetson: sudo apt-get install python3-libnvinfer, in an environment made with --system-site-packages; "
-        "on a desktop: NVIDIA's tensorrt packages",
-    ),
-    "tensorrt-rtx": ("tensorrt_rtx", "pip install 'livetint[rtx]'"),
+# flavour: how to get it
+SOURCES = {
+    "tensorrt": "on a Jetson: sudo apt-get install python3-libnvinfer, in an environment made with "
+    "--system-site-packages; on a desktop: NVIDIA's tensorrt packages",
+    "tensorrt-rtx": "pip install 'livetint[rtx]'",
 }
 # What TensorRT-RTX 1.x builds for. Jetson (8.7, 11.0) and Hopper (9.0) need full TensorRT.
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
@@ -40,8 +37,6 @@ class Traits:
     hardware_levels: tuple[str, ...]
     compute_capabilities: bool
     engine_validity: bool
-    runtime_config: bool
-    device_memory: str
     progress_monitor: bool
     version_compatible: bool
 
@@ -67,8 +62,6 @@ def traits_of(flavour: str, version: tuple[int, ...]) -> Traits:
         hardware_levels=levels,
         compute_capabilities=rtx,
         engine_validity=rtx,
-        runtime_config=rtx or version >= (10, 13),
-        device_memory="device_memory_size_v2" if rtx or version >= (11,) else "device_memory_size",
         progress_monitor=modern,
         version_compatible=not rtx,
     )
@@ -86,17 +79,11 @@ class Flavour:
 
 def load_flavour(name: str) -> Flavour:
     """Import a flavour by its name on the command line. Raises ConfigError that says how to get it."""
-    module, get = FLAVOURS[name]
     try:
-        trt = importlib.import_module(module)
+        trt = importlib.import_module(MODULES[name])
     except (ImportError, OSError) as error:
-        raise ConfigError(f"{name} cannot be imported ({error}); {get}") from error
+        raise ConfigError(f"{name} cannot be imported ({error}); {SOURCES[name]}") from error
     return Flavour(name, trt, trt.__version__, traits_of(name, version_of(trt.__version__)))
-
-
-def available_flavours() -> list[str]:
-    """Flavours whose module can be found, full TensorRT first; nothing is imported."""
-    return [name for name, (module, _) in FLAVOURS.items() if importlib.util.find_spec(module)]
 
 
 def version_of(text: str) -> tuple[int, ...]:

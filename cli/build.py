@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ..build_engine.accuracy_report import Accuracy
-from ..build_engine.flavours import RTX_CAPABILITIES, Flavour, available_flavours, compute_capability, load_flavour
+from ..build_engine.flavours import RTX_CAPABILITIES, Flavour, compute_capability, load_flavour
 from ..build_engine.make import (
     default_target,
     judged,
@@ -27,6 +27,7 @@ from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
 from ..engine.models import find_model
 from ..engine.plan_folder import cached_folder
+from ..engine.tensorrt_plans import installed_flavours
 from .progress import Bars
 
 TARGETS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
@@ -74,7 +75,7 @@ def build(
     """Make MODEL ready for a back end, once; say what it lost in accuracy."""
     bundle = find_model(model)
     ranges = load_ranges(ranges_file) if ranges_file else None
-    target = target or default_target(available_flavours())
+    target = target or default_target(installed_flavours())
     flavour = None if target == "onnxruntime" else load_flavour(target)
     options = PlanOptions("", workspace_mib, optimisation, hardware, version_compatible, capabilities)
     if flavour is not None:

@@ -13,22 +13,25 @@ from pathlib import Path
 import click
 import platformdirs
 
+from ..build_engine.flavours import SOURCES, compute_capability
 from ..engine.bundle import Bundle
+from ..engine.driver import driver_present
 from ..engine.errors import LivetintError
+from ..engine.kernels import FATBIN
 from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
 from ..engine.onnx_runner import usual_threads
+from ..engine.plan_folder import cached_plans
 from ..kiosk.fonts import in_words, languages_without_glyphs
 
 NEEDED = ("numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "msgspec", "click")
 # distribution: (module, what it is for, how to get it)
 OPTIONAL = {
-    "tensorrt": ("tensorrt", "TensorRT plans", "on a Jetson: sudo apt-get install python3-libnvinfer, and a virtual "
-                 "environment made with --system-site-packages; on a desktop: NVIDIA's tensorrt packages"),
-    "tensorrt-rtx-cu13": ("tensorrt_rtx", "TensorRT-RTX plans", "pip install 'livetint[rtx]'"),
+    "tensorrt": ("tensorrt", "TensorRT plans", SOURCES["tensorrt"]),
+    "tensorrt-rtx-cu13": ("tensorrt_rtx", "TensorRT-RTX plans", SOURCES["tensorrt-rtx"]),
     "pycuda": ("pycuda", "the GPU runner", "pip install 'livetint[gpu]' (needs the CUDA toolkit)"),
     "torch": ("torch", "training and importing checkpoints", "pip install 'livetint[train]'"),
     "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
-}  # fmt: skip
+}
 TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}
 USUAL_PLACES = ("/usr/local/cuda/bin",)
 
@@ -58,6 +61,9 @@ def examine() -> dict:
             for name, (module, use, get) in OPTIONAL.items()
         },
         "tools": {name: {"path": _tool(name), "for": use} for name, use in TOOLS.items()},
+        "card": _card(),
+        "kernels": FATBIN.is_file(),
+        "plans": cached_plans(),
         "languages_without_glyphs": languages_without_glyphs(),
         "models": models,
         "cache": str(cache_folder()),
@@ -78,6 +84,12 @@ def as_text(report: dict) -> str:
         lines.append(f"{name:<9} {state}")
     for name, found in report["tools"].items():
         lines.append(f"{name:<9} {found['path'] or 'not found: ' + found['for']}")
+    lines.append(f"card      {report['card']}")
+    compiled = (
+        "compiled in" if report["kernels"] else "not compiled in: pip install . -C cmake.define.LIVETINT_KERNELS=ON"
+    )
+    lines.append(f"kernels   {compiled}")
+    lines += [f"plans     {folder}: {what}" for folder, what in report["plans"].items()]
     lines.append(f"fonts     {in_words(report['languages_without_glyphs'])}")
     lines += [f"model     {name}: {state}" for name, state in report["models"].items()]
     lines.append(f"cache     {report['cache']} ({report['free_mib']} MiB free)")
@@ -90,6 +102,13 @@ def _version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _card() -> str:
+    if not driver_present():
+        return "no NVIDIA driver"
+    capability = compute_capability()
+    return f"compute capability {capability}" if capability else "an NVIDIA driver, but no card"
 
 
 def _tool(name: str) -> str | None:

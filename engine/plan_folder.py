@@ -94,6 +94,20 @@ def read_plans(folder: Path) -> PlanManifest:
     return manifest
 
 
+def cached_plans() -> dict[str, str]:
+    """Folder in the cache → what its plans are for, or why they cannot be read, in words."""
+    found = {}
+    for folder in sorted(path for path in plan_cache_folder().glob("*") if (path / PLANS).is_file()):
+        try:
+            plans = read_plans(folder)
+        except StalePlan as error:
+            found[folder.name] = str(error)
+            continue
+        card = f", compute capability {plans.compute_capability}" if plans.compute_capability else ""
+        found[folder.name] = f"{plans.model} {plans.precision}, {plans.flavour} {plans.version}{card}"
+    return found
+
+
 def check_plans(
     manifest: PlanManifest, bundle: Bundle, flavour: str, version: str, compute_capability: str | None
 ) -> None:

@@ -16,14 +16,13 @@ from livetint.engine.errors import ConfigError, RunnerError
 
 from .fake_tensorrt import FakeTensorRT
 
-# flavour, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity,
-# runtime config, device memory, hardware levels
+# flavour, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity, hardware levels
 TABLE = [
-    ("tensorrt", (8, 6, 1), False, True, True, True, False, False, False, "device_memory_size", 1),
-    ("tensorrt", (10, 3, 0), True, False, False, True, True, False, False, "device_memory_size", 1),
-    ("tensorrt", (10, 13, 3), True, False, False, True, True, False, True, "device_memory_size", 2),
-    ("tensorrt", (11, 4, 1), True, False, False, True, True, False, True, "device_memory_size_v2", 2),
-    ("tensorrt-rtx", (1, 7, 1), True, False, False, False, True, True, True, "device_memory_size_v2", 0),
+    ("tensorrt", (8, 6, 1), False, True, True, True, False, False, 1),
+    ("tensorrt", (10, 3, 0), True, False, False, True, True, False, 1),
+    ("tensorrt", (10, 13, 3), True, False, False, True, True, False, 2),
+    ("tensorrt", (11, 4, 1), True, False, False, True, True, False, 2),
+    ("tensorrt-rtx", (1, 7, 1), True, False, False, False, True, True, 0),
 ]
 
 
@@ -32,8 +31,7 @@ def test_the_table_of_versions(row):
     traits = traits_of(row[0], row[1])
     found = (
         traits.strongly_typed, traits.explicit_batch, traits.precision_flags, traits.timing_cache,
-        traits.progress_monitor, traits.engine_validity, traits.runtime_config, traits.device_memory,
-        len(traits.hardware_levels),
+        traits.progress_monitor, traits.engine_validity, len(traits.hardware_levels),
     )  # fmt: skip
     assert found == row[2:]
     assert traits.dialect == ("tensorrt" if row[2] else "tensorrt-8")

@@ -8,12 +8,15 @@ import struct
 import zlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from livetint.cli.main import COMMANDS, main
+from livetint.engine import plan_folder
 from livetint.engine.colour import parse_colour, project_into_gamut, srgb_to_lab
 from livetint.engine.metrics import delta_e
 from livetint.engine.models import bundled_folder
+from livetint.engine.plan_folder import PlanManifest
 from PIL import Image
 
 PHOTOS = bundled_folder().parent / "photos"
@@ -99,7 +102,20 @@ def test_models_list_and_doctor(capsys):
     code, out, _ = livetint(capsys, "doctor", "--json")
     report = json.loads(out)
     assert code == 0 and report["healthy"] and report["models"]["touch"] == "sound"
-    assert "ready" in livetint(capsys, "doctor")[1]
+    said = livetint(capsys, "doctor")[1]
+    assert "ready" in said and "card " in said and "kernels " in said
+
+
+def test_doctor_names_plans_in_the_cache_and_those_that_cannot_be_read(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_folder, "plan_cache_folder", lambda: tmp_path)
+    plans = PlanManifest("key", "touch", "tensorrt", "10.3.0", "8.7", "fp16", {}, {}, [])
+    for name, data in (("good", msgspec.json.encode(plans)), ("bad", b"{"), ("no-plans", None)):
+        (tmp_path / name).mkdir()
+        if data is not None:
+            (tmp_path / name / "plans.json").write_bytes(data)
+    said = livetint(capsys, "doctor")[1]
+    assert "plans     good: touch fp16, tensorrt 10.3.0, compute capability 8.7" in said
+    assert "plans     bad: " in said and "cannot be read" in said and "no-plans" not in said
 
 
 def png_header(width: int, height: int) -> bytes:
