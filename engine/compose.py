@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ConfigError
+from .guided import Guided, Plane
 from .intake import stripes
 
 # About what stays in the second-level cache of a core through all steps of a stripe.
@@ -23,10 +24,6 @@ STRIPE_PIXELS = 1 << 17
 # Beyond this a photograph wider than high is composed lying on its side: a row is the smallest stripe.
 WIDEST_ROW = 1 << 15
 
-# Guided: how far L may differ for a cell to lend its colour (standard deviation), and the least weight of a cell.
-ALIKE_L, LEAST_WEIGHT = 20.0, 1e-3
-
-Plane = NDArray[np.float32]
 # Some rows of the full picture → a and b [rows, W] there.
 Rows = Callable[[slice], tuple[Plane, Plane]]
 
@@ -42,8 +39,9 @@ def compose(
     `ab` (CIELAB units, any h and w) is brought to the size of L by `method`, clipped into the sRGB gamut
     (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size
     instead; a caller that composes often does better to keep `resize_lightness(L, size)`. Methods: "bilinear",
-    with pixel centres aligned, as the kiosk's shader and the card do it; "guided", whose colours keep to their
-    side of the edges of L, some ten times slower. An unknown one raises ConfigError, wrong shapes ValueError.
+    with pixel centres aligned; "guided", whose colours keep to their side of the edges of L (guided.py), three to
+    four times slower. The card and the kiosk's shader have both. An unknown one raises ConfigError, wrong shapes
+    ValueError.
     """
     upsample = METHODS.get(method)
     if upsample is None:
@@ -105,41 +103,9 @@ def _along_rows(plane: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return np.asarray(stretched, np.float32)
 
 
-def _guided(L: Plane, cells: NDArray[np.float32], rows: slice) -> tuple[Plane, Plane]:
-    """Rows of ab by joint bilateral upsampling: the four cells of the bilinear rule, each weighted also by how alike
-    its L is to the pixel's. cells float32 [3, h, w]: L, a, b at working size; L [H, W] at full size."""
-    height, width = L.shape
-    light = L[rows]
-    total = np.zeros_like(light)
-    sums = np.zeros((2, *light.shape), np.float32)
-    for row, down in _two_cells(np.arange(rows.start, rows.stop), height, cells.shape[1]):
-        near = cells[:, row]
-        for column, across in _two_cells(np.arange(width), width, cells.shape[2]):
-            there = near[:, :, column]
-            weight = np.exp((light - there[0]) ** 2 * np.float32(-0.5 / ALIKE_L**2)) + np.float32(LEAST_WEIGHT)
-            weight *= down[:, None] * across
-            total += weight
-            sums += weight * there[1:]
-    a, b = sums / total
-    return a, b
-
-
-def _two_cells(index: NDArray[np.intp], length: int, cells: int) -> list[tuple[NDArray[np.intp], Plane]]:
-    """The cells before and behind each pixel `index` of `length`, with their bilinear weights."""
-    centres = np.clip((index + 0.5) * (cells / length) - 0.5, 0, cells - 1)
-    first = np.floor(centres).astype(np.intp)
-    share = (centres - first).astype(np.float32)
-    return [(first, 1 - share), (np.minimum(first + 1, cells - 1), share)]
-
-
-def _start_guided(L: Plane, ab: NDArray[np.float32]) -> Rows:
-    light = resize_lightness(L, (ab.shape[2], ab.shape[1]))
-    return partial(_guided, L, np.concatenate([light[None], ab]))
-
-
 METHODS: dict[str, Callable[[Plane, NDArray[np.float32]], Rows]] = {
     "bilinear": lambda L, ab: partial(_bilinear, ab, *L.shape),
-    "guided": _start_guided,
+    "guided": lambda L, ab: Guided(L, resize_lightness(L, (ab.shape[2], ab.shape[1])), ab),
 }
 
 

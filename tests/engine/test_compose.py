@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine import compose as compose_module
 from livetint.engine.colour import lab_to_srgb, project_into_gamut, srgb_to_lab
-from livetint.engine.compose import compose, resize_lightness
+from livetint.engine.compose import METHODS, compose, resize_lightness
 from livetint.engine.errors import ConfigError
+from livetint.engine.guided import ALIKE_L, LEAST_WEIGHT
 
 
 def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
@@ -22,6 +23,21 @@ def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
 
     rows, columns = weights(L.shape[0], ab.shape[1]), weights(L.shape[1], ab.shape[2])
     full = np.einsum("hi,cij,wj->hwc", rows, ab.astype(np.float64), columns, optimize=True)
+    return lab_to_srgb(np.concatenate([L.astype(np.float64)[..., None], full], -1)) * 255
+
+
+def guided_reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """The definition in engine/guided.py, pixel by pixel and cell by cell, in float64; 0..255, unrounded."""
+    cell_light = resize_lightness(L, ab.shape[:0:-1]).astype(np.float64)
+    full = np.empty((*L.shape, 2))
+    for y, x in np.ndindex(L.shape):
+        row, column = (
+            np.maximum(0, 1 - np.abs(np.clip((at + 0.5) * cells / count - 0.5, 0, cells - 1) - np.arange(cells)))
+            for at, cells, count in zip((y, x), cell_light.shape, L.shape, strict=True)
+        )
+        alike = np.exp(-((L[y, x] - cell_light) ** 2) / (2 * ALIKE_L**2)) + LEAST_WEIGHT
+        weight = row[:, None] * column * alike
+        full[y, x] = (weight * ab).sum((1, 2)) / weight.sum()
     return lab_to_srgb(np.concatenate([L.astype(np.float64)[..., None], full], -1)) * 255
 
 
@@ -98,11 +114,12 @@ def test_stripes_leave_no_seam(monkeypatch):
         assert np.abs(compose(L, ab).astype(int) - whole).max() <= 1
 
 
-def test_very_wide_photographs_are_composed_lying_down(monkeypatch):
+@pytest.mark.parametrize("method", METHODS)
+def test_very_wide_photographs_are_composed_lying_down(monkeypatch, method):
     L, ab = random_case(4, 3, 900, 256, 256, 50)
-    upright = compose(L, ab)
+    upright = compose(L, ab, method=method)
     monkeypatch.setattr(compose_module, "WIDEST_ROW", 100)
-    lying = compose(L, ab)
+    lying = compose(L, ab, method=method)
     assert lying.shape == (3, 900, 3) and lying.flags.c_contiguous
     assert np.abs(lying.astype(int) - upright).max() <= 1
 
@@ -144,6 +161,13 @@ def test_guided_colours_keep_to_their_side_of_an_edge():
         for method in ("bilinear", "guided")
     }
     assert errors["guided"] < 0.8 * errors["bilinear"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 30), st.integers(1, 20), st.integers(1, 20))
+def test_guided_agrees_with_its_plain_formula(seed, height, width, h, w):
+    L, ab = random_case(seed, height, width, h, w, 90)
+    assert np.abs(compose(L, ab, method="guided") - guided_reference(L, ab)).max() <= 1
 
 
 @settings(deadline=None, max_examples=30)
