@@ -48,7 +48,7 @@ def chosen_touches(runner: Runner, features: Features, picture: Picture, count: 
     """`count` true hints, each where the engine, knowing those before it, would ask for the next."""
     hints: list[Hint] = []
     for _ in range(count):
-        hints += touches(picture, where_to_touch(runner, features, hints))
+        hints += touches(picture, where_to_touch(runner, features, picture.light, hints))
     return hints
 
 

@@ -52,10 +52,10 @@ def _sequences(
     yield NONE, ()
     chosen: list[Hint] = []
     for count in range(1, max(TOUCHES) + 1):
-        chosen += touches(picture, where_to_touch(runner, features, chosen))
+        chosen += touches(picture, where_to_touch(runner, features, picture.light, chosen))
         if count in TOUCHES:
             yield CHOSEN, tuple(chosen)
-    named = touches(picture, where_to_touch(runner, features, count=max(TOUCHES)))
+    named = touches(picture, where_to_touch(runner, features, picture.light, count=max(TOUCHES)))
     yield from ((AT_ONCE, named[:count]) for count in TOUCHES)
     for draw in range(DRAWS):
         rng = np.random.default_rng([SEED, index, draw])

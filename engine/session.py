@@ -127,7 +127,7 @@ class Session:
 
     def where(self, count: int = 1) -> tuple[Place, ...]:
         """The `count` places where a hint would settle most of what the network does not know, the best first."""
-        return where_to_touch(self.runner, self._features, self.hints, self.global_hints, count)
+        return where_to_touch(self.runner, self._features, self.photo.working_L, self.hints, self.global_hints, count)
 
     def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
         """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""

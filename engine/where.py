@@ -3,8 +3,8 @@
 The distribution says how far the true colour of every cell may lie from the one shown; a trial hint says how much
 of the picture moves along with a place. If the network moves a cell by the share f of a hint's change, it holds f to
 be the best guess of the cell's error from the hint's; the hint then settles f² of the place's own squared error there.
-An outlier, less sure than what moves along with it, promises no more than that does. A place is worth what it settles
-over the whole picture.
+An outlier, less sure than what moves along with it, promises no more than that does. A hint shows the mean of its
+patch, which says less of the picture where light is uneven. A place is worth what it settles over the whole picture.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from .hints import USUAL_PX, Hint
 from .runner import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
 from .statistics import GlobalHints
 
-# Cells a side in which uncertainty is held; one candidate is tried in every block of BLOCK × BLOCK cells.
-GRID, BLOCK = 16, 2
+# Cells a side in which uncertainty is held, and blocks a side, in each of which one candidate is tried.
+GRID, BLOCKS = 16, 8
+# Light is even where it varies little within a window of EVEN_PX working pixels around a place; a standard deviation
+# of EVEN_L, in CIELAB units, halves what a hint there is worth. Candidates keep INSIDE_PX off their block's border.
+EVEN_PX, EVEN_L, INSIDE_PX = 9, 4.0, 4
 # A trial hint moves its place by at least so much, in CIELAB units, lest rounding answer for the network.
 SMALLEST_TRIAL = 10.0
 # Places lie at least so far from one another and from the hints (of the side), as long as there are any that do.
@@ -32,7 +35,7 @@ LEAST_APART = 0.12
 @dataclass(frozen=True)
 class Place:
     """x, y in 0…1; worth: the mean squared error of ab over the picture that a true hint here is expected to
-    settle, in squared CIELAB units."""
+    settle, in squared CIELAB units, less where light is uneven."""
 
     x: float
     y: float
@@ -41,10 +44,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Doubt:
-    """How unsure the network is, cell by cell of GRID × GRID, rows first.
+    """How unsure the network is at some points.
 
-    shown float64 [cells, 2]: ab as it is shown; error [cells]: expected squared distance of the true ab from it;
-    direction [cells, 2]: the likeliest way for it to differ, of unit length.
+    shown float64 [points, 2]: ab as it is shown; error [points]: expected squared distance of the true ab from it;
+    direction [points, 2]: the likeliest way for it to differ, of unit length.
     """
 
     shown: NDArray[np.float64]
@@ -64,12 +67,23 @@ def doubt(
     hints: Sequence[Hint] = (),
     global_hints: GlobalHints = NO_GLOBAL_HINTS,
 ) -> Doubt:
-    """Spread of the distribution about the colours shown, at the centre of every cell. Raises ModelFileError for
-    models without a distribution."""
-    table = distribution_table(runner.bundle)
-    probabilities = runner.distribution(features, hints, global_hints, cell_centres()).astype(np.float64)
+    """Spread of the distribution about the colours shown, at the centre of every cell of GRID × GRID, rows first.
+    Raises ModelFileError for models without a distribution."""
+    distribution_table(runner.bundle)
     shown = _cells(runner.colorize(features, hints, global_hints))
-    centres = table.centres.astype(np.float64)
+    return _doubt_at(cell_centres(), shown, runner, features, hints, global_hints)
+
+
+def _doubt_at(
+    points: NDArray[np.float32],
+    shown: NDArray[np.float64],
+    runner: Runner,
+    features: Features,
+    hints: Sequence[Hint],
+    global_hints: GlobalHints,
+) -> Doubt:
+    probabilities = runner.distribution(features, hints, global_hints, points).astype(np.float64)
+    centres = distribution_table(runner.bundle).centres.astype(np.float64)
     offset = probabilities @ centres - shown
     second = np.einsum("pk,ki,kj->pij", probabilities, centres, centres)
     mean = offset + shown
@@ -81,39 +95,39 @@ def doubt(
 def where_to_touch(
     runner: Runner,
     features: Features,
+    light: NDArray[np.float32],
     hints: Sequence[Hint] = (),
     global_hints: GlobalHints = NO_GLOBAL_HINTS,
     count: int = 1,
 ) -> tuple[Place, ...]:
     """The `count` places to touch next, the best first; each takes into account what those before it settle.
 
-    A trial hint at each candidate costs one touch: 64 of them. Raises HintRejected where the model takes no
-    further hint, ModelFileError where it has no distribution.
+    light: the working L that `features` were made of, float32 [256, 256] in 0…100. A trial hint at each candidate
+    costs one touch: 64 of them. Raises HintRejected where the model takes no further hint, ModelFileError where it
+    has no distribution.
     """
-    candidates = (GRID // BLOCK) ** 2
-    if not 1 <= count <= candidates:
-        raise HintRejected(f"{count} places were asked for; from 1 to {candidates} can be named")
-    trial = Hint(0.5, 0.5, 0, 0)
-    check_hints(runner.bundle, [*hints, trial], global_hints)
-    unsure = doubt(runner, features, hints, global_hints)
-    cells = _candidates()
-    follows = np.stack([_following(runner, features, hints, global_hints, unsure, cell) for cell in cells])
+    if not 1 <= count <= BLOCKS**2:
+        raise HintRejected(f"{count} places were asked for; from 1 to {BLOCKS**2} can be named")
+    check_hints(runner.bundle, [*hints, Hint(0.5, 0.5, 0, 0)], global_hints)
+    ab = runner.colorize(features, hints, global_hints)
+    unsure = _doubt_at(cell_centres(), _cells(ab), runner, features, hints, global_hints)
+    points, evenness = _candidates(light)
+    follows, own = _trials(points, ab, runner, features, hints, global_hints)
     error = unsure.error.copy()
-    centres = cell_centres()[cells]
-    free = np.ones(candidates, np.bool_)
-    apart = np.full(candidates, np.inf)
+    free = np.ones(len(points), np.bool_)
+    apart = np.full(len(points), np.inf)
     for hint in hints:
-        apart = np.minimum(apart, np.hypot(*(centres - (hint.x, hint.y)).T))
+        apart = np.minimum(apart, np.hypot(*(points - (hint.x, hint.y)).T))
     places: list[Place] = []
     for _ in range(count):
-        settled = _settled(follows**2, error[cells], error)
-        worth = settled.mean(1)
+        settled = _settled(follows**2, own, error)
+        worth = settled.mean(1) * evenness
         allowed = free & (apart >= LEAST_APART)
         best = int(np.argmax(np.where(allowed if allowed.any() else free, worth, -1)))
-        x, y = map(float, centres[best])
+        x, y = map(float, points[best])
         places.append(Place(x, y, float(worth[best])))
         error, free[best] = error - settled[best], False
-        apart = np.minimum(apart, np.hypot(*(centres - (x, y)).T))
+        apart = np.minimum(apart, np.hypot(*(points - (x, y)).T))
     return tuple(places)
 
 
@@ -127,27 +141,44 @@ def _settled(shares: NDArray[np.float64], own: NDArray[np.float64], error: NDArr
     return np.minimum(shares * np.minimum(own, along)[:, None], error)
 
 
-def _following(
+def _trials(
+    points: NDArray[np.float32],
+    ab: NDArray[np.float32],
     runner: Runner,
     features: Features,
     hints: Sequence[Hint],
     global_hints: GlobalHints,
-    unsure: Doubt,
-    cell: int,
-) -> NDArray[np.float64]:
-    """How much of a change at one cell every cell takes part in, 0…1 [cells]."""
-    shown = unsure.shown
-    change = unsure.direction[cell] * max(SMALLEST_TRIAL, float(np.sqrt(unsure.error[cell])))
-    x, y = cell_centres()[cell]
-    a, b = shown[cell] + change
-    tried = runner.colorize(features, [*hints, Hint(float(x), float(y), float(a), float(b), USUAL_PX)], global_hints)
-    return np.clip((_cells(tried) - shown) @ change / (change @ change), 0, 1)
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A trial hint at every point: how much of its change every cell takes part in, 0…1 [points, cells], and the
+    expected squared error at the point itself [points]. ab [2, H, W]: what is shown without the trial."""
+    columns, rows = (points.T * np.array([[ab.shape[2]], [ab.shape[1]]])).astype(np.intp)
+    here = _doubt_at(points, ab[:, rows, columns].T.astype(np.float64), runner, features, hints, global_hints)
+    before, follows = _cells(ab), []
+    for (x, y), shown, error, direction in zip(points, here.shown, here.error, here.direction, strict=True):
+        change = direction * max(SMALLEST_TRIAL, float(np.sqrt(error)))
+        a, b = shown + change
+        trial = Hint(float(x), float(y), float(a), float(b), USUAL_PX)
+        moved = _cells(runner.colorize(features, [*hints, trial], global_hints)) - before
+        follows.append(np.clip(moved @ change / (change @ change), 0, 1))
+    return np.stack(follows), here.error
 
 
-def _candidates() -> NDArray[np.intp]:
-    """Index of one cell in every block of BLOCK × BLOCK cells, always the same one: the most unsure cell of a block is
-    often an outlier, whose colour says little about what lies around it."""
-    return np.arange(GRID * GRID).reshape(GRID, GRID)[BLOCK - 1 :: BLOCK, BLOCK - 1 :: BLOCK].reshape(-1)
+def _candidates(light: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The evenest place of light [H, W] in every block, float32 [blocks, 2] as x, y in 0…1, and what its evenness
+    leaves of a hint's worth, 0…1 [blocks]."""
+    window = (EVEN_PX, EVEN_PX)
+    squares, means = cv2.sqrBoxFilter(light, cv2.CV_32F, window), cv2.blur(light, window)
+    spread = np.sqrt(np.maximum(squares - means**2, 0))
+    size = np.array(light.shape) // BLOCKS
+    points, evenness = [], []
+    for corner in np.ndindex(BLOCKS, BLOCKS):
+        top, left = np.array(corner) * size + INSIDE_PX
+        bottom, right = np.array(corner) * size + size - INSIDE_PX
+        block = spread[top:bottom, left:right]
+        row, column = np.unravel_index(int(block.argmin()), block.shape)
+        points.append(((left + column + 0.5) / light.shape[1], (top + row + 0.5) / light.shape[0]))
+        evenness.append(EVEN_L / (EVEN_L + float(block[row, column])))
+    return np.array(points, np.float32), np.array(evenness)
 
 
 def _cells(ab: NDArray[np.float32]) -> NDArray[np.float64]:

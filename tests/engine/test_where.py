@@ -16,6 +16,9 @@ from livetint.engine.where import GRID, LEAST_APART, doubt, where_to_touch
 PHOTOS = bundled_folder().parent / "photos"
 
 
+EVEN = np.full((256, 256), 50, np.float32)
+
+
 class Halves:
     """A network that is unsure of the left half, knows the right one, and colours each half by its last hint."""
 
@@ -49,14 +52,25 @@ def test_doubt_is_the_spread_about_the_colour_shown():
 
 
 def test_the_doubtful_half_comes_first_and_counts_once():
-    first, second = where_to_touch(Halves(), None, count=2)  # type: ignore[arg-type]
+    first, second = where_to_touch(Halves(), None, EVEN, count=2)  # type: ignore[arg-type]
     assert first.x < 0.5
     assert first.worth == pytest.approx(1800, rel=1e-3)
     assert second.worth == pytest.approx(0, abs=1e-3)
 
 
+def test_places_lie_where_light_is_even_and_count_less_where_it_is_not():
+    rng = np.random.default_rng(0)
+    light = EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32)
+    light[100:124, 30:60] = 40  # the only even piece of the doubtful half
+    (first,) = where_to_touch(Halves(), None, light)  # type: ignore[arg-type]
+    assert 100 / 256 < first.y < 124 / 256 and 30 / 256 < first.x < 60 / 256
+    assert first.worth == pytest.approx(1800, rel=1e-3)
+    (uneven,) = where_to_touch(Halves(), None, EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32))  # type: ignore[arg-type]
+    assert uneven.worth < 0.6 * first.worth
+
+
 def test_what_hints_have_settled_is_not_named_again():
-    (place,) = where_to_touch(Halves(), None, [Hint(0.25, 0.5, 0, 0)])  # type: ignore[arg-type]
+    (place,) = where_to_touch(Halves(), None, EVEN, [Hint(0.25, 0.5, 0, 0)])  # type: ignore[arg-type]
     assert place.worth == pytest.approx(0, abs=1e-3)
 
 
@@ -73,22 +87,23 @@ def test_the_bundled_model_names_different_places_in_falling_order():
 
 def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room():
     with OnnxRunner(find_model("touch"), threads=1) as runner:
-        features = runner.encode(Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L)
+        light = Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L
+        features = runner.encode(light)
         hints = [Hint(0.4, 0.4, 10, 20), Hint(0.7, 0.3, 0, -20)]
-        places = where_to_touch(runner, features, hints, count=10)
+        places = where_to_touch(runner, features, light, hints, count=10)
     points = [(place.x, place.y) for place in places] + [(hint.x, hint.y) for hint in hints]
     apart = [np.hypot(a[0] - b[0], a[1] - b[1]) for i, a in enumerate(points[:-2]) for b in points[i + 1 :]]
     assert min(apart) >= LEAST_APART
-    assert len(where_to_touch(Halves(), None, count=64)) == 64  # type: ignore[arg-type]
+    assert len(where_to_touch(Halves(), None, EVEN, count=64)) == 64  # type: ignore[arg-type]
 
 
 def test_refusals():
     runner = Halves()
     for count in (0, 65):
         with pytest.raises(HintRejected, match="places were asked for"):
-            where_to_touch(runner, None, count=count)  # type: ignore[arg-type]
+            where_to_touch(runner, None, EVEN, count=count)  # type: ignore[arg-type]
     with pytest.raises(HintRejected, match="at most 128"):
-        where_to_touch(runner, None, [Hint(0.5, 0.5, 0, 0)] * 128)  # type: ignore[arg-type]
+        where_to_touch(runner, None, EVEN, [Hint(0.5, 0.5, 0, 0)] * 128)  # type: ignore[arg-type]
     bundle = runner.bundle
     runner.bundle = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, distribution=None))
     with pytest.raises(ModelFileError, match="suggests no colours"):
