@@ -43,9 +43,7 @@ def compose(
     four times slower. The card and the kiosk's shader have both. An unknown one raises ConfigError, wrong shapes
     ValueError.
     """
-    upsample = METHODS.get(method)
-    if upsample is None:
-        raise ConfigError(f"there is no upsampling method {method!r}; choose one of {', '.join(METHODS)}")
+    check_method(method)
     if L.ndim != 2 or ab.ndim != 3 or ab.shape[0] != 2 or 0 in L.shape or 0 in ab.shape:
         raise ValueError(f"expected L [H, W] and ab [2, h, w], found {list(L.shape)} and {list(ab.shape)}")
     L = np.asarray(L, np.float32)
@@ -56,10 +54,16 @@ def compose(
     if width > WIDEST_ROW and width > height:
         return np.ascontiguousarray(compose(L.T, ab.transpose(0, 2, 1), None, method).transpose(1, 0, 2))
     rgb = np.empty((height, width, 3), np.uint8)
-    rows_of = upsample(L, ab)
+    rows_of = METHODS[method](L, ab)
     for rows in stripes(height, width, STRIPE_PIXELS):
         _to_rgb(np.ascontiguousarray(L[rows]), *rows_of(rows), rgb[rows])
     return rgb
+
+
+def check_method(method: str) -> None:
+    """Raises ConfigError for an upsampling method that `compose` does not know."""
+    if method not in METHODS:
+        raise ConfigError(f"there is no upsampling method {method!r}; choose one of {', '.join(METHODS)}")
 
 
 def resize_lightness(L: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

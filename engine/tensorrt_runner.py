@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .compose import compose
+from .compose import check_method, compose
 from .device import USUAL_DEADLINE_S, Device, Graph, Stream
 from .errors import RunnerError
 from .hints import Hint
@@ -108,19 +108,22 @@ class TensorRTRunner:
         hints: Sequence[Hint],
         global_hints: GlobalHints,
         light: NDArray[np.float32],
+        method: str = "bilinear",
     ) -> NDArray[np.uint8]:
         """The coloured picture at the size of `light` (float32 [H, W] in 0…100, not changed between calls).
 
-        sRGB uint8 [H, W, 3], the caller's. `light` goes to the card when it is another array than the last time;
-        pictures larger than `display` are composed on the processor. What is composed on the card is the network's
-        own answer, without `keep_colours`, which needs the processor between two pieces of work.
+        sRGB uint8 [H, W, 3], the caller's. `method` is one of `compose`; an unknown one raises ConfigError. `light`
+        goes to the card when it is another array than the last time; pictures larger than `display` are composed on
+        the processor. What is composed on the card is the network's own answer, without `keep_colours`, which needs
+        the processor between two pieces of work.
         """
+        check_method(method)
         if light.size > self.stages.display_pixels:
-            return compose(light, self.colorize(features, hints, global_hints))
+            return compose(light, self.colorize(features, hints, global_hints), method=method)
         check_hints(self.bundle, hints, global_hints)
         with self._lock, self.device.at_work("rendering a touch"):
             self._show(light)
-            self._touch(features, hints, global_hints, light.shape)
+            self._touch(features, hints, global_hints, light.shape, method)
             return self.stages.pixels(light.shape).copy()
 
     def distribution(
@@ -201,13 +204,14 @@ class TensorRTRunner:
         hints: Sequence[Hint],
         global_hints: GlobalHints,
         frame: tuple[int, ...] | None,
+        method: str = "bilinear",
     ) -> None:
         self._bring(features)
         room = 0 if self.served_by == BY_KERNELS else self.stages.hint_room("touch", len(hints))
         lane = self.stages.touch
         lane.asked.write(hints, global_hints, room)
-        key = ("touch", self.served_by, room, frame)
-        make = functools.partial(self.stages.touch_work, self.served_by, room, frame)
+        key = ("touch", self.served_by, room, frame, method)
+        make = functools.partial(self.stages.touch_work, self.served_by, room, frame, method)
         self._replay(lane.stream, key, "answering a touch", make)
 
     def _replay(self, stream: Stream, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from .bundle import Bundle
+from .compose import resize_lightness
 from .device import Device, Exchange, Stream
 from .errors import ModelFileError, NoDevice
 from .kernels import load_fatbin
@@ -95,14 +96,19 @@ class Stages:
             self._plans["encoder", 0].enqueue(self._device, stream)
 
     def show(self, light: NDArray[np.float32]) -> None:
-        """Start to bring L of display size to the card."""
+        """Start to bring L of display size to the card, and with it the L of its cells."""
         put(self._display_light, light, self.touch.stream)
+        put(self._cell_light, resize_lightness(light, self.ab.shape[:0:-1]), self.touch.stream)
 
-    def touch_work(self, by: str, room: int, frame: tuple[int, ...] | None) -> Callable[[], None]:
-        """Hints → ab, or the picture where `frame` = (height, width) is given."""
-        return functools.partial(all_of, self.touch_pieces(by, room, frame))
+    def touch_work(
+        self, by: str, room: int, frame: tuple[int, ...] | None, method: str = "bilinear"
+    ) -> Callable[[], None]:
+        """Hints → ab, or the picture where `frame` = (height, width) is given, enlarged by a method of `compose`."""
+        return functools.partial(all_of, self.touch_pieces(by, room, frame, method))
 
-    def touch_pieces(self, by: str, room: int, frame: tuple[int, ...] | None) -> dict[str, Callable[[], None]]:
+    def touch_pieces(
+        self, by: str, room: int, frame: tuple[int, ...] | None, method: str = "bilinear"
+    ) -> dict[str, Callable[[], None]]:
         """The same piece by piece, in order, for those who time them. by: "plan" or "kernels"; room: of the plan."""
         stream = self.touch.stream
         pieces: dict[str, Callable[[], None]] = {"upload": functools.partial(self.touch.asked.block.to_device, stream)}
@@ -118,7 +124,7 @@ class Stages:
         if frame is None:
             pieces["download"] = functools.partial(self._ab.to_host, stream)
         else:
-            pieces["compose"] = functools.partial(self._compose, stream, *frame)
+            pieces["compose"] = functools.partial(self._compose, stream, method, *frame)
             pieces["download"] = functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3)
         return pieces
 
@@ -136,9 +142,11 @@ class Stages:
         for plan in self._plans.values():
             keep_jit_cache(self._folder, plan, self._jit[plan.title])
 
-    def _compose(self, stream: Stream, height: int, width: int) -> None:
+    def _compose(self, stream: Stream, method: str, height: int, width: int) -> None:
+        guided = method == "guided"
+        kernel, cells = ("compose_guided_rgb", (self._cell_light.address,)) if guided else ("compose_rgb", ())
         self._kernels.launch(
-            stream, "compose_rgb", width, height, self._display_light.address, self._ab.address, *self.ab.shape[1:],
+            stream, kernel, width, height, self._display_light.address, self._ab.address, *cells, *self.ab.shape[1:],
             self._pixels.address, 3 * width, height, width,
         )  # fmt: skip
 
@@ -252,6 +260,7 @@ class Stages:
         self.display_pixels = width * height
         if self.display_pixels:
             self._display_light = self._device.exchange(self.display_pixels * 4)
+            self._cell_light = self._device.exchange(self.ab[0].nbytes)
             self._pixels = self._device.exchange(self.display_pixels * 3)
 
     def _touch_weights(self, touch_by: str) -> int | None:

@@ -1,24 +1,65 @@
-// Colours of working size onto light of full size: bilinear ab, Lab → sRGB, clipped into the gamut, 8 bit.
+// Colours of working size onto light of full size: ab enlarged, Lab → sRGB, clipped into the gamut, 8 bit.
 //
-// compose: L [H, W] and ab [2, h, w] → pixels of 3 (RGB) or 4 (RGBA) bytes in rows of `pitch` bytes.
+// compose: L [H, W] and ab [2, h, w] → pixels of 3 (RGB) or 4 (RGBA) bytes in rows of `pitch` bytes; ab bilinear.
+// compose_guided: the same with the rule of engine/guided.py, for which the cells' L [h, w] is needed too.
 //   plain  one pixel a thread, byte by byte
 //   fast   four pixels in a row a thread: L in one 16-byte load, RGBA in one 16-byte store, RGB in three of 4 bytes;
-//          the neighbouring rows of ab are mixed once for the four
+//          what belongs to the row is found once for the four
 #include "colour.cuh"
 
 constexpr int COMPOSE_THREADS = 256, COMPOSE_COLUMNS = 128, COMPOSE_ROWS = 8;
 
-// Both channels of ab in one row of the full picture; columns are mixed when asked for.
-struct AbRow {
+// As in engine/guided.py.
+constexpr float ALIKE_L = 20.0f, LEAST_WEIGHT = 1e-3f;
+
+// One channel of bilinear ab in one row of the full picture.
+DEVICE float bilinear_in_row(const float* above, const float* below, float share, const Between& column) {
+    const float left = mix(above[column.first], below[column.first], share);
+    const float right = mix(above[column.second], below[column.second], share);
+    return mix(left, right, column.share);
+}
+
+// ab in one row of the full picture, bilinear.
+struct BilinearRow {
     const float *upper, *lower;
     float share;
     int plane;
 
-    DEVICE float at(int channel, const Between& column) const {
-        const float *above = upper + channel * plane, *below = lower + channel * plane;
-        const float left = mix(above[column.first], below[column.first], share);
-        const float right = mix(above[column.second], below[column.second], share);
-        return mix(left, right, column.share);
+    DEVICE BilinearRow(const float* ab, const float*, const Between& row, int h, int w)
+        : upper(ab + row.first * w), lower(ab + row.second * w), share(row.share), plane(h * w) {}
+
+    DEVICE float2 at(float, const Between& column) const {
+        return {bilinear_in_row(upper, lower, share, column),
+                bilinear_in_row(upper + plane, lower + plane, share, column)};
+    }
+};
+
+// ab in one row of the full picture, at a pixel whose L is `light`: guided.
+struct GuidedRow {
+    const float *ab, *cell_light;
+    Between row;
+    int width, plane;
+
+    DEVICE GuidedRow(const float* ab, const float* cell_light, const Between& row, int h, int w)
+        : ab(ab), cell_light(cell_light), row(row), width(w), plane(h * w) {}
+
+    DEVICE float2 at(float light, const Between& column) const {
+        const float left = 1.0f - column.share, above = 1.0f - row.share;
+        float sums[3] = {0.0f, 0.0f, 0.0f};
+        add(sums, light, row.first * width + column.first, above * left);
+        add(sums, light, row.first * width + column.second, above * column.share);
+        add(sums, light, row.second * width + column.first, row.share * left);
+        add(sums, light, row.second * width + column.second, row.share * column.share);
+        return {sums[1] / sums[0], sums[2] / sums[0]};
+    }
+
+    DEVICE void add(float* sums, float light, int cell, float share) const {
+        const float apart = light - cell_light[cell];
+        const float alike = exp2f(apart * apart * (-0.5f * LOG2_E / (ALIKE_L * ALIKE_L))) + LEAST_WEIGHT;
+        const float weight = share * alike;
+        sums[0] += weight;
+        sums[1] += weight * ab[cell];
+        sums[2] += weight * ab[cell + plane];
     }
 };
 
@@ -37,29 +78,38 @@ DEVICE void put_pixels(unsigned char* to, const unsigned* pixels, int room, int 
         for (int byte = 0; byte < bytes; byte++) to[i * bytes + byte] = (unsigned char)(pixels[i] >> 8 * byte);
 }
 
-template <int BYTES>
-DEVICE void compose(const float* light, const float* ab, int h, int w, unsigned char* pixels, int pitch, int height,
-                    int width) {
+template <class Row, int BYTES>
+DEVICE void compose(const float* light, const float* ab, const float* cell_light, int h, int w, unsigned char* pixels,
+                    int pitch, int height, int width) {
     const int x = (blockIdx.x * 32 + threadIdx.x) * 4, y = blockIdx.y * COMPOSE_ROWS + threadIdx.y;
     if (x >= width || y >= height) return;
-    const Between row = between_pixels(y, height, h);
-    const AbRow here{ab + row.first * w, ab + row.second * w, row.share, h * w};
+    const Row here(ab, cell_light, between_pixels(y, height, h), h, w);
     float L[4];
     take_up_to_4(light + size_t(y) * width + x, L, width - x);
     unsigned four[4];
     for (int i = 0; i < 4; i++) {
-        const Between column = between_pixels(min(x + i, width - 1), width, w);
-        four[i] = pixel_from_lab(L[i], here.at(0, column), here.at(1, column)) | 0xFF000000u * (BYTES == 4);
+        const float2 colour = here.at(L[i], between_pixels(min(x + i, width - 1), width, w));
+        four[i] = pixel_from_lab(L[i], colour.x, colour.y) | 0xFF000000u * (BYTES == 4);
     }
     put_pixels(pixels + size_t(y) * pitch + size_t(x) * BYTES, four, width - x, BYTES);
 }
 
 KERNEL(COMPOSE_THREADS, compose_rgb, const float* light, const float* ab, int h, int w, unsigned char* pixels,
        int pitch, int height, int width) {
-    compose<3>(light, ab, h, w, pixels, pitch, height, width);
+    compose<BilinearRow, 3>(light, ab, nullptr, h, w, pixels, pitch, height, width);
 }
 
 KERNEL(COMPOSE_THREADS, compose_rgba, const float* light, const float* ab, int h, int w, unsigned char* pixels,
        int pitch, int height, int width) {
-    compose<4>(light, ab, h, w, pixels, pitch, height, width);
+    compose<BilinearRow, 4>(light, ab, nullptr, h, w, pixels, pitch, height, width);
+}
+
+KERNEL(COMPOSE_THREADS, compose_guided_rgb, const float* light, const float* ab, const float* cell_light, int h, int w,
+       unsigned char* pixels, int pitch, int height, int width) {
+    compose<GuidedRow, 3>(light, ab, cell_light, h, w, pixels, pitch, height, width);
+}
+
+KERNEL(COMPOSE_THREADS, compose_guided_rgba, const float* light, const float* ab, const float* cell_light, int h, int w,
+       unsigned char* pixels, int pitch, int height, int width) {
+    compose<GuidedRow, 4>(light, ab, cell_light, h, w, pixels, pitch, height, width);
 }

@@ -12,6 +12,7 @@
 
 constexpr unsigned EVERY_LANE = 0xFFFFFFFFu;
 constexpr int WARP_LANES = 32;
+constexpr float LOG2_E = 1.44269504f;  // exp(x) is exp2(x · log2 e)
 
 DEVICE int thread_in_block() { return threadIdx.x + blockDim.x * threadIdx.y; }
 

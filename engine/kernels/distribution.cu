@@ -15,7 +15,7 @@
 
 constexpr int POINT_THREADS = 128, POINT_WARPS = POINT_THREADS / WARP_LANES;
 constexpr int MOST_BINS = 529, BINS_A_THREAD = (MOST_BINS + POINT_THREADS - 1) / POINT_THREADS;
-constexpr float LOWEST = -1e30f, LOG2_E = 1.44269504f;
+constexpr float LOWEST = -1e30f;
 
 struct PointRoom {
     float partial[POINT_WARPS];

@@ -59,6 +59,7 @@ def _kernels() -> list[Kernel]:
         Kernel("probabilities_points", "PfiiPPP", (128, 1, 1)),
         *(Kernel(f"distribution_map_{kind}", "PPffiiiPPii", wide, (32, 8)) for kind in ("f32", "f16")),
         *(Kernel(f"compose_{kind}", "PPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
+        *(Kernel(f"compose_guided_{kind}", "PPPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
         *(Kernel(f"photo_light_{kind}", "PiPii", wide, tile) for kind in ("rgb", "grey16")),
         *(Kernel(f"photo_working_{kind}", "PiiiPii", wide, (32, 8)) for kind in ("rgb", "grey16")),
     ]

@@ -12,7 +12,7 @@ import pytest
 from livetint.engine import Photo, Session
 from livetint.engine.bundle import Bundle
 from livetint.engine.compose import compose, resize_lightness
-from livetint.engine.errors import HintRejected, ModelFileError, RunnerError
+from livetint.engine.errors import ConfigError, HintRejected, ModelFileError, RunnerError
 from livetint.engine.models import bundled_folder
 from livetint.engine.onnx_runner import OnnxRunner
 from livetint.engine.runner import NO_GLOBAL_HINTS, Runner
@@ -190,6 +190,28 @@ def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_siz
             assert card.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
         again = runner.render(features, some_hints(1), NO_GLOBAL_HINTS, resize_lightness(photo.L, (40, 60)))
         assert again.shape == (60, 40, 3)
+
+
+def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others(
+    card: Standin, tmp_path: Path, photo: Photo
+):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    lights = [resize_lightness(photo.L, (97, 61)), resize_lightness(photo.L, (97, 61))[::-1].copy()]
+    with TensorRTRunner(bundle, display=(97, 61)) as runner:
+        features = runner.encode(light_of(32))
+        ab = runner.colorize(features, some_hints(4))
+        before = card.calls("cuStreamBeginCapture")
+        for method in ("guided", "bilinear", "guided"):
+            for light in lights:
+                got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, light, method)
+                assert np.abs(got.astype(int) - compose(light, ab, method=method)).max() <= 1
+        assert card.calls("cuStreamBeginCapture") == before + 2, "one graph for each method"
+        large = resize_lightness(photo.L, (98, 61))
+        on_processor = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, large, "guided")
+        np.testing.assert_array_equal(on_processor, compose(large, ab, method="guided"))
+        with pytest.raises(ConfigError, match="bilinear, guided"):
+            runner.render(features, (), NO_GLOBAL_HINTS, lights[0], "edge-aware")
 
 
 def test_a_forgotten_runner_gives_the_card_back(card: Standin, tmp_path: Path):

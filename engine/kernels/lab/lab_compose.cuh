@@ -10,17 +10,39 @@ inline double level_reference(double linear) {
     return 255 * (light > 0.0031308 ? 1.055 * std::pow(light, 1 / 2.4) - 0.055 : 12.92 * light);
 }
 
-// Levels [H, W, 3], not rounded.
-inline std::vector<double> compose_reference(const std::vector<float>& light, const std::vector<float>& ab, int h,
-                                             int w, int height, int width) {
+struct Ab {
+    double a, b;
+};
+
+// The rule of engine/guided.py at a pixel whose L is `light`.
+inline Ab guided_reference(const std::vector<float>& ab, const std::vector<float>& cell_light, int w, Neighbours row,
+                           Neighbours column, double light) {
+    double total = 0, a = 0, b = 0;
+    for (int below = 0; below < 2; below++)
+        for (int behind = 0; behind < 2; behind++) {
+            const size_t cell = size_t(below ? row.second : row.first) * w + (behind ? column.second : column.first);
+            const double apart = light - cell_light[cell];
+            const double weight = (below ? row.share : 1 - row.share) * (behind ? column.share : 1 - column.share) *
+                                  (std::exp(-apart * apart / (2 * 20.0 * 20.0)) + 1e-3);
+            total += weight, a += weight * ab[cell], b += weight * ab[cell + cell_light.size()];
+        }
+    return {a / total, b / total};
+}
+
+// Levels [H, W, 3], not rounded; bilinear where the cells have no light.
+inline std::vector<double> compose_reference(const std::vector<float>& light, const std::vector<float>& ab,
+                                             const std::vector<float>& cell_light, int h, int w, int height,
+                                             int width) {
     std::vector<double> levels;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const Neighbours row = neighbours((y + 0.5) * h / height - 0.5, h);
             const Neighbours column = neighbours((x + 0.5) * w / width - 0.5, w);
-            const double fy = (light[size_t(y) * width + x] + 16.0) / 116;
-            double f[3] = {fy + mixed(ab.data(), w, row, column) / 500, fy,
-                           std::max(fy - mixed(ab.data() + size_t(h) * w, w, row, column) / 200, 0.0)};
+            const double L = light[size_t(y) * width + x], fy = (L + 16.0) / 116;
+            const Ab colour = cell_light.empty() ? Ab{mixed(ab.data(), w, row, column),
+                                                      mixed(ab.data() + size_t(h) * w, w, row, column)}
+                                                 : guided_reference(ab, cell_light, w, row, column, L);
+            double f[3] = {fy + colour.a / 500, fy, std::max(fy - colour.b / 200, 0.0)};
             for (double& t : f) t = t > 0.2068966 ? t * t * t : (t - 16.0 / 116) / 7.787;
             levels.push_back(level_reference(3.079980302 * f[0] - 1.537151516 * f[1] - 0.542821308 * f[2]));
             levels.push_back(level_reference(-0.921247752 * f[0] + 1.875990001 * f[1] + 0.04524734 * f[2]));
@@ -42,39 +64,106 @@ KERNEL(1024, compose_rgb_plain, const float* light, const float* ab, int h, int 
     for (int byte = 0; byte < 3; byte++) pixels[3 * at + byte] = (unsigned char)(pixel >> 8 * byte);
 }
 
+KERNEL(1024, compose_guided_rgb_plain, const float* light, const float* ab, const float* cell_light, int h, int w,
+       unsigned char* pixels, int height, int width) {
+    const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
+    if (x >= width || y >= height) return;
+    const size_t at = size_t(y) * width + x;
+    const float2 colour = GuidedRow(ab, cell_light, between_pixels(y, height, h), h, w)
+                              .at(light[at], between_pixels(x, width, w));
+    const unsigned pixel = pixel_from_lab(light[at], colour.x, colour.y);
+    for (int byte = 0; byte < 3; byte++) pixels[3 * at + byte] = (unsigned char)(pixel >> 8 * byte);
+}
+
 namespace lab {
 
-inline void compose_of_size(Lab& bench, int h, int w, int height, int width) {
-    Array<float> light(size_t(height) * width), ab(2 * size_t(h) * w);
-    Array<unsigned char> rgb(3 * light.host.size()), rgba(4 * light.host.size());
-    fill_uniform(light.host, 0, 100);
-    fill_uniform(ab.host, -70, 70);
-    light.upload();
-    ab.upload();
-    const float *L = light.device(), *colours = ab.device();
-    unsigned char *to3 = rgb.device(), *to4 = rgba.device();
-    const std::vector<double> wanted = compose_reference(light.host, ab.host, h, w, height, width);
-    std::vector<double> wanted4;
-    for (size_t i = 0; i < wanted.size(); i++) {
-        wanted4.push_back(wanted[i]);
-        if (i % 3 == 2) wanted4.push_back(255);
+// What every launch over one picture shares: its light and colours, and room for pixels of 3 and of 4 bytes.
+struct Composing {
+    Array<float> light, ab, cell_light;
+    Array<unsigned char> rgb, rgba;
+    int h, w, height, width;
+    std::string size;
+
+    Composing(int h, int w, int height, int width)
+        : light(size_t(height) * width), ab(2 * size_t(h) * w), cell_light(size_t(h) * w), rgb(3 * light.host.size()),
+          rgba(4 * light.host.size()), h(h), w(w), height(height), width(width),
+          size(" " + std::to_string(width) + "x" + std::to_string(height)) {
+        fill_uniform(light.host, 0, 100);
+        fill_uniform(ab.host, -70, 70);
+        fill_uniform(cell_light.host, 0, 100);
+        light.upload(), ab.upload(), cell_light.upload();
     }
-    const Tolerance tolerance{0, 0.52, "half a level, for rounding"};
-    const auto poison = [&] { rgb.poison(), rgba.poison(); };
-    const auto check3 = [&] { return rgb.download(), same("rgb", rgb.host, wanted, tolerance); };
-    const auto check4 = [&] { return rgba.download(), same("rgba", rgba.host, wanted4, tolerance); };
-    const std::string size = " " + std::to_string(width) + "x" + std::to_string(height);
-    const size_t read = light.bytes() + ab.bytes();
+};
+
+// Runs launches whose pixels are to be `wanted`, levels [H, W, 3].
+class ComposeChecks {
+   public:
+    ComposeChecks(Lab& bench, Composing& with, std::vector<double> wanted, size_t read)
+        : bench_(bench), with_(with), wanted_(std::move(wanted)), read_(read) {
+        for (size_t i = 0; i < wanted_.size(); i++) {
+            wanted4_.push_back(wanted_[i]);
+            if (i % 3 == 2) wanted4_.push_back(255);
+        }
+    }
+
+    void rgb(const std::string& name, const std::function<void()>& launch) {
+        const auto check = [&] { return with_.rgb.download(), same("rgb", with_.rgb.host, wanted_, HALF_A_LEVEL); };
+        bench_.run(name + with_.size, read_ + with_.rgb.bytes(), [&] { with_.rgb.poison(); }, launch, check);
+    }
+
+    void rgba(const std::string& name, const std::function<void()>& launch) {
+        const auto check = [&] { return with_.rgba.download(), same("rgba", with_.rgba.host, wanted4_, HALF_A_LEVEL); };
+        bench_.run(name + with_.size, read_ + with_.rgba.bytes(), [&] { with_.rgba.poison(); }, launch, check);
+    }
+
+   private:
+    static constexpr Tolerance HALF_A_LEVEL{0, 0.52, "half a level, for rounding"};
+    Lab& bench_;
+    Composing& with_;
+    std::vector<double> wanted_, wanted4_;
+    size_t read_;
+};
+
+inline void compose_bilinear(Lab& bench, Composing& with) {
+    const int h = with.h, w = with.w, height = with.height, width = with.width;
+    const float *L = with.light.device(), *ab = with.ab.device();
+    unsigned char *to3 = with.rgb.device(), *to4 = with.rgba.device();
+    ComposeChecks checks(bench, with, compose_reference(with.light.host, with.ab.host, {}, h, w, height, width),
+                         with.light.bytes() + with.ab.bytes());
     for (unsigned rows : {2u, 4u, 8u, 16u, 32u}) {
         const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
-        bench.run("compose_rgb_plain 32x" + std::to_string(rows) + size, read + rgb.bytes(), poison,
-                  LAUNCH(compose_rgb_plain, grid, block, L, colours, h, w, to3, height, width), check3);
+        checks.rgb("compose_rgb_plain 32x" + std::to_string(rows),
+                   LAUNCH(compose_rgb_plain, grid, block, L, ab, h, w, to3, height, width));
     }
     const dim3 block{32, 8, 1}, grid = tiles(width, height, COMPOSE_COLUMNS, COMPOSE_ROWS);
-    bench.run("compose_rgb" + size, read + rgb.bytes(), poison,
-              LAUNCH(compose_rgb, grid, block, L, colours, h, w, to3, 3 * width, height, width), check3);
-    bench.run("compose_rgba" + size, read + rgba.bytes(), poison,
-              LAUNCH(compose_rgba, grid, block, L, colours, h, w, to4, 4 * width, height, width), check4);
+    checks.rgb("compose_rgb", LAUNCH(compose_rgb, grid, block, L, ab, h, w, to3, 3 * width, height, width));
+    checks.rgba("compose_rgba", LAUNCH(compose_rgba, grid, block, L, ab, h, w, to4, 4 * width, height, width));
+}
+
+inline void compose_guided(Lab& bench, Composing& with) {
+    const int h = with.h, w = with.w, height = with.height, width = with.width;
+    const float *L = with.light.device(), *ab = with.ab.device(), *cells = with.cell_light.device();
+    unsigned char *to3 = with.rgb.device(), *to4 = with.rgba.device();
+    ComposeChecks checks(
+        bench, with,
+        compose_reference(with.light.host, with.ab.host, with.cell_light.host, h, w, height, width),
+        with.light.bytes() + with.ab.bytes() + with.cell_light.bytes());
+    for (unsigned rows : {4u, 8u, 16u}) {
+        const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
+        checks.rgb("compose_guided_rgb_plain 32x" + std::to_string(rows),
+                   LAUNCH(compose_guided_rgb_plain, grid, block, L, ab, cells, h, w, to3, height, width));
+    }
+    const dim3 block{32, 8, 1}, grid = tiles(width, height, COMPOSE_COLUMNS, COMPOSE_ROWS);
+    checks.rgb("compose_guided_rgb",
+               LAUNCH(compose_guided_rgb, grid, block, L, ab, cells, h, w, to3, 3 * width, height, width));
+    checks.rgba("compose_guided_rgba",
+                LAUNCH(compose_guided_rgba, grid, block, L, ab, cells, h, w, to4, 4 * width, height, width));
+}
+
+inline void compose_of_size(Lab& bench, int h, int w, int height, int width) {
+    Composing with(h, w, height, width);
+    compose_bilinear(bench, with);
+    compose_guided(bench, with);
 }
 
 inline void compose(Lab& bench) {

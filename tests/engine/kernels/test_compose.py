@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine.colour import lab_to_srgb, srgb_to_lab
-from livetint.engine.compose import compose
+from livetint.engine.compose import METHODS, compose, resize_lightness
 
 from tests.needs import needs
 
@@ -16,14 +16,15 @@ from .library import kernels
 pytestmark = needs("c++")
 
 
-def composed(L, ab, channels=3, spare=0, offset=0):
+def composed(L, ab, channels=3, spare=0, offset=0, method="bilinear"):
     """Pixels [H, W, channels] and what lies behind each row, `spare` bytes of pitch."""
     height, width = L.shape
     pitch = width * channels + spare
     memory = np.full(height * pitch + offset, 0xAB, np.uint8)
-    kernel = "compose_rgb" if channels == 3 else "compose_rgba"
+    kernel = f"compose{'_guided' * (method == 'guided')}_{'rgb' if channels == 3 else 'rgba'}"
+    cells = [resize_lightness(L, ab.shape[:0:-1])] if method == "guided" else []
     out = memory[offset:]
-    kernels().launch(kernel, (width, height), L, ab, *ab.shape[1:], out, pitch, height, width)
+    kernels().launch(kernel, (width, height), L, ab, *cells, *ab.shape[1:], out, pitch, height, width)
     rows = out.reshape(height, pitch)
     return rows[:, : width * channels].reshape(height, width, channels), rows[:, width * channels :]
 
@@ -48,20 +49,24 @@ sizes = st.tuples(st.integers(1, 60), st.integers(1, 200))
     st.sampled_from([3, 4]),
     st.integers(0, 19),
     st.integers(0, 5),
+    st.sampled_from(sorted(METHODS)),
 )
-def test_every_size_and_pitch_agrees_with_the_python_definition(seed, shape, working, reach, channels, spare, schedule):
+def test_every_size_and_pitch_agrees_with_the_python_definition(
+    seed, shape, working, reach, channels, spare, schedule, method
+):
     kernels().schedule(schedule)
     L, ab = case(seed, shape, working, reach)
-    pixels, behind = composed(L, ab, channels, spare, offset=seed % 5)
-    difference = np.abs(pixels[..., :3].astype(int) - compose(L, ab))
+    pixels, behind = composed(L, ab, channels, spare, seed % 5, method)
+    difference = np.abs(pixels[..., :3].astype(int) - compose(L, ab, method=method))
     assert difference.max() <= 1
     assert (behind == 0xAB).all()
     assert channels == 3 or (pixels[..., 3] == 255).all()
 
 
-def test_rounding_differs_hardly_ever_at_the_working_size():
+@pytest.mark.parametrize("method", METHODS)
+def test_rounding_differs_hardly_ever_at_the_working_size(method):
     L, ab = case(3, (300, 401), (256, 256), 60)
-    assert np.mean(composed(L, ab)[0] != compose(L, ab)) < 0.005
+    assert np.mean(composed(L, ab, method=method)[0] != compose(L, ab, method=method)) < 0.005
 
 
 @pytest.mark.parametrize("channels", [3, 4])
