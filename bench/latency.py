@@ -1,13 +1,14 @@
 """Latency of a touch and of its stages: one after the other, in rounds that interleave everything compared.
 
-Single stream as MLPerf means it: the next query starts when the last has ended. Rounds put the network, what it
-is compared with and a reference workload side by side, so that ratios come from the same minutes.
+Single stream as MLPerf means it: the next query starts when the last has ended. Rounds put the network and what it is
+compared with side by side, so that ratios come from the same minutes. Whether a build became slower is another
+measurement, in the same run: `relative`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import environment, pacing, percentiles
-from .parts import MOST_LOST, Part, Reference, Stopwatch, time_part
-from .references import reference_of
+from .parts import MOST_LOST, Part, Stopwatch, time_part
 from .workloads import Workload
 
 SCHEMA = 1
@@ -26,8 +26,8 @@ LEAST_ROUNDS = 5
 TOUCHES = 1024
 WARM_UP_S, WARM_UP_RUNS = 0.2, 10
 WARM_UP_LIMIT_S = 1.0
-# Length of the rounds in seconds: with loading and warming up, a run stays under two minutes.
-RUN_S, LEAST_RUN_S = 85.0, 12.0
+# Length of the rounds in seconds: with loading, warming up and `relative`, a run stays under two minutes.
+RUN_S, LEAST_RUN_S = 40.0, 8.0
 UNSTEADY = 0.025
 
 
@@ -35,17 +35,16 @@ UNSTEADY = 0.025
 class Samples:
     """Milliseconds of every stage: name → one array per round.
 
-    paired: stage → its samples and the reference's around them, round by round (see `parts.Part`).
+    lost: stage → the share of every round's time that others took (see `parts.Part`).
     """
 
     rounds: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
-    paired: dict[str, list[Part]] = field(default_factory=dict)
+    lost: dict[str, list[float | None]] = field(default_factory=dict)
 
-    def add(self, name: str, part: Part, reference: str | None = None) -> None:
-        """One round's samples of a stage, and of the reference it was timed between."""
+    def add(self, name: str, part: Part) -> None:
+        """One round's samples of a stage."""
         self.rounds.setdefault(name, []).append(np.asarray(part.values, np.float64))
-        if reference:
-            self.paired.setdefault(name, []).append(part)
+        self.lost.setdefault(name, []).append(part.lost)
 
     @property
     def number(self) -> int:
@@ -57,7 +56,7 @@ class Samples:
         names = [name for name in self.rounds if name.startswith(prefix) and not name.startswith(without or "\0")]
         return Samples(
             {name.removeprefix(prefix): self.rounds[name] for name in names},
-            {name.removeprefix(prefix): self.paired[name] for name in names if name in self.paired},
+            {name.removeprefix(prefix): self.lost[name] for name in names if name in self.lost},
         )
 
     def summaries(self) -> dict[str, dict[str, Any]]:
@@ -67,26 +66,6 @@ class Samples:
     def raw(self) -> dict[str, list[list[float]]]:
         """name → samples in ms by round, rounded to 0.1 µs, for the JSON file."""
         return {name: [_rounded(part) for part in parts] for name, parts in self.rounds.items()}
-
-    def raw_pairs(self) -> dict[str, dict[str, Any]]:
-        """stage → its reference, that reference's samples in ms around the stage's, and what was lost, by round."""
-        return {
-            name: {
-                "reference": reference_of(name),
-                "beside": [_rounded(part.beside) for part in parts],
-                "lost": [part.lost for part in parts],
-            }
-            for name, parts in self.paired.items()
-        }
-
-    def of_references(self) -> dict[str, dict[str, Any]]:
-        """reference → the same summary as a stage's, over all its runs."""
-        names = sorted({reference_of(name) or "" for name in self.paired})
-        return {name: percentiles.summary(self._rounds_of(name)) for name in names}
-
-    def _rounds_of(self, reference: str) -> list[NDArray[np.float64]]:
-        stages = [parts for name, parts in self.paired.items() if reference_of(name) == reference]
-        return [np.concatenate([part.beside for part in parts]) for parts in zip(*stages, strict=True)]
 
 
 def _rounded(values: Sequence[float] | NDArray[np.float64]) -> list[float]:
@@ -100,19 +79,14 @@ def measure(
     tick: Callable[[str], object] = lambda name: None,
     watch: Stopwatch = Stopwatch(),  # noqa: B008 (frozen)
     length_s: float | None = None,
-    references: Mapping[str, Workload] | None = None,
 ) -> Samples:
     """Time every workload in every round, forwards in even rounds and backwards in odd ones.
 
     Each is warmed up first (200 ms and ten runs, discarded), and what is quick again in every round. The rounds
     together take about `length_s` (by default RUN_S for 1,024 touches, less for fewer), however slow the machine
     is; once that is over, five rounds are enough. `tick` is told the name before each workload's part of a round.
-    Stages that have one of the `references` are timed between runs of it.
     """
     clock = watch.clock
-    beside = {name: Reference.of(load, warm_up(load, clock)) for name, load in (references or {}).items()}
-    around = {load.name: beside.get(reference_of(load.name) or "") for load in workloads}
-    spent_s = sum(reference.part_s for reference in around.values() if reference)
     costs = {load.name: warm_up(load, clock) for load in workloads}
     numbers = {load.name: pacing.wanted(load, touches, rounds) for load in workloads}
     found = Samples()
@@ -120,13 +94,12 @@ def measure(
     for turn in range(rounds):
         if turn >= LEAST_ROUNDS and clock() >= end:
             break
-        part = pacing.share_out(workloads, costs, numbers, (end - clock()) / (rounds - turn) - spent_s)
+        part = pacing.share_out(workloads, costs, numbers, (end - clock()) / (rounds - turn))
         for load in workloads if turn % 2 == 0 else reversed(workloads):
             tick(load.name)
-            reference = around[load.name]
-            timed = time_part(load, part[load.name], costs[load.name], watch, reference)
+            timed = time_part(load, part[load.name], costs[load.name], watch)
             costs[load.name] = float(np.median(timed.values)) / 1e3
-            found.add(load.name, timed, reference.load.name if reference else None)
+            found.add(load.name, timed)
     found.rounds = {load.name: found.rounds[load.name] for load in workloads}
     return found
 
@@ -176,10 +149,9 @@ def as_table(
         "model": model,
         "model_sha256": model["sha256"],
         "stages": samples.summaries(),
-        "references": samples.of_references(),
         "memory_mib": environment.memory_mib(),
         "samples": samples.raw(),
-        "paired": samples.raw_pairs(),
+        "lost": samples.lost,
     }
     if against:
         other, theirs = against
@@ -196,7 +168,7 @@ def warnings(table: dict[str, Any]) -> list[str]:
     busy, usable = before.get("load_1min"), before.get("usable_processors")
     if busy is not None and usable and busy > 0.5:
         found.append(f"the machine was busy before the run (load {busy} on {usable} processors)")
-    shares = [share for rows in table.get("paired", {}).values() for share in rows["lost"] if share is not None]
+    shares = [share for rows in table.get("lost", {}).values() for share in rows if share is not None]
     disturbed = sum(share > MOST_LOST for share in shares)
     if disturbed:
         found.append(f"others took the processors in {disturbed} of {len(shares)} rounds of stages")

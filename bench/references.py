@@ -1,9 +1,9 @@
 """Work that never changes with Livetint, one piece for every shape of work: what stages are compared relative to.
 
 A stage is timed between runs of the reference that is shaped like it, so that what slows both (a lower clock, a
-neighbour on the same memory) is no slower build. Small products and exponentials on all threads stand for a touch,
-convolutions for the encoder, whole planes through OpenCV for composing, and little NumPy calls on one thread for
-making tensors of hints. Change any of them and files measured before cannot be compared with files measured after.
+neighbour on the same memory) is no slower build. Small products and exponentials stand for a touch, convolutions for
+the encoder, stripes of Lab turned into sRGB by OpenCV for composing, and little NumPy calls for making tensors of
+hints. Change any of them, or its name, and files measured before cannot be compared with files measured after.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from .workloads import SEED, Workload
 
 # Every reference's name begins with this.
 REFERENCE = "reference"
-SMALL, CONVOLUTIONS, PLANES, CALLS = (f"{REFERENCE}_{shape}" for shape in ("small", "convolutions", "planes", "calls"))
+SMALL, CONVOLUTIONS = f"{REFERENCE}_small", f"{REFERENCE}_convolutions"
+STRIPES, CALLS = f"{REFERENCE}_stripes", f"{REFERENCE}_calls"
 # What a stage's name begins with → the reference shaped like it.
 SHAPES = {
     "touch_to_ab_": SMALL,
     "distribution_": SMALL,
     "encode": CONVOLUTIONS,
     "open_": CONVOLUTIONS,
-    "compose_": PLANES,
-    "touch_to_pixels_": PLANES,
+    "compose_": STRIPES,
+    "touch_to_pixels_": STRIPES,
     "hints_to_input_": CALLS,
 }
 # A touch with 16 hints: heads, rows, channels and pixels of its two products, and how often they follow one another.
 HEADS, ROWS, CHANNELS, PIXELS, REPEATS = 4, 16, 36, 4096, 3
 CONVOLVED = (1, 64, 128, 128)
-PLANE_PX = 512
+# Rows and columns of a stripe, and how many there are.
+STRIPE_PX, STRIPES_OF_A_RUN = (68, 1920), 4
 NUMBERS = 80
 
 
@@ -46,7 +48,7 @@ def reference_of(stage: str) -> str | None:
 
 def references(threads: int) -> dict[str, Workload]:
     """All references by name; those of ONNX Runtime on `threads` threads, OpenCV's on those it is set to."""
-    runs = {SMALL: _small(threads), CONVOLUTIONS: _convolutions(threads), PLANES: _planes(), CALLS: _calls()}
+    runs = {SMALL: _small(threads), CONVOLUTIONS: _convolutions(threads), STRIPES: _stripes(), CALLS: _calls()}
     return {name: Workload(name, run) for name, run in runs.items()}
 
 
@@ -97,22 +99,23 @@ def _session(
     graph = helper.make_graph(list(nodes), REFERENCE, values, [result], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     options = session_options(threads)
-    # A waiting thread would spin on into the stage that is timed next.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feed = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
     return lambda: session.run(None, feed)
 
 
-def _planes() -> Callable[[], object]:
+def _stripes() -> Callable[[], object]:
     rng = np.random.default_rng(SEED)
-    planes = [rng.random((PLANE_PX, PLANE_PX), np.float32) for _ in range(3)]
-    matrix = rng.random((3, 3), np.float32)
+    height, width = STRIPE_PX
+    lights = [100 * rng.random(STRIPE_PX, np.float32) for _ in range(STRIPES_OF_A_RUN)]
+    a, b = (100 * rng.random((height, width // 8), np.float32) - 50 for _ in range(2))
 
     def run() -> object:
-        mixed = cv2.transform(cv2.merge(planes), matrix)
-        powers = cv2.pow(cv2.multiply(mixed, mixed), 1 / 2.4)
-        return cv2.convertScaleAbs(np.clip(powers, 0, 1), alpha=255)
+        rgb = np.empty((STRIPES_OF_A_RUN, height, width, 3), np.uint8)
+        for light, out in zip(lights, rgb, strict=True):
+            ab = [cv2.resize(plane, (width, height)) for plane in (a, b)]
+            cv2.convertScaleAbs(cv2.cvtColor(cv2.merge((light, *ab)), cv2.COLOR_Lab2RGB), out, alpha=255)
+        return rgb
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,7 @@ def global_rows(table: dict[str, Any]) -> list[list[str]]:
 def latency_rows(table: dict[str, Any]) -> list[list[str]]:
     """Header and rows: every stage in ms, then what it was compared with."""
     rows = [["ms", "n", "p50", "p90", "p99", "worst"]]
-    stages = {**table["stages"], **table.get("references", {})}
-    rows += [_times(name, row) for name, row in stages.items()]
+    rows += [_times(name, row) for name, row in table["stages"].items()]
     if "against" in table:
         other = table["against"]["model"]["name"]
         rows += [_times(f"{other}: {name}", row) for name, row in table["against"]["stages"].items()]
@@ -100,6 +100,11 @@ def change_rows(changes: Sequence[Change]) -> list[list[str]]:
     return [["new over old, relative to the reference", "ratio", "95 % interval", "verdict"], *rows]
 
 
+def _counts(changes: Sequence[Change]) -> str:
+    """How many stages have which verdict."""
+    return ", ".join(f"{n} {verdict}" for verdict, n in Counter(change.verdict for change in changes).most_common())
+
+
 def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), brief: bool = False) -> str:
     """All tables as Markdown; brief: only the curves, the ratios and the stages, as a README wants them."""
     parts = []
@@ -107,18 +112,21 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
         shown = _tables(table)[:2] if brief else _tables(table)
         parts += [_caption(table), *(_markdown_table(rows) for rows in shown if rows)]
     if changes:
-        parts += [f"Comparison: **{overall(list(changes))}**", _markdown_table(change_rows(changes))]
+        parts += [
+            f"Comparison: **{overall(list(changes))}** ({_counts(changes)})",
+            _markdown_table(change_rows(changes)),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
 def _tables(table: dict[str, Any]) -> list[list[list[str]]]:
     """All tables of a result, the two that matter most first; those it does not hold are empty."""
     if table["kind"] == "accuracy":
-        more = (tables.regions_rows, tables.opposites_rows, tables.extras_rows)
+        more = (tables.loss_rows, tables.regions_rows, tables.opposites_rows, tables.extras_rows)
         return [accuracy_rows(table), global_rows(table), *(rows(table) for rows in more)]
-    more = (tables.open_loop_rows, tables.peer_rows, tables.missing_rows, tables.beside_rows, tables.energy_rows)
-    roof = (tables.roof_rows, tables.modelled_rows)
-    return [ratio_rows(table), latency_rows(table), *(rows(table) for rows in (*more, *roof))]
+    company = (tables.peer_rows, tables.missing_rows, tables.beside_rows, tables.energy_rows)
+    more = (tables.relative_rows, tables.open_loop_rows, *company, tables.roof_rows, tables.modelled_rows)
+    return [ratio_rows(table), latency_rows(table), *(rows(table) for rows in more)]
 
 
 def _caption(table: dict[str, Any]) -> str:
@@ -161,7 +169,10 @@ def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> s
         body += [f"<p>{html.escape(note)}</p>" for note in _notes(table)]
         body.append(_facts(table))
     if changes:
-        body += [f"<h2>Comparison: {overall(list(changes))}</h2>", _html_table(change_rows(changes))]
+        body += [
+            f"<h2>Comparison: {overall(list(changes))} ({_counts(changes)})</h2>",
+            _html_table(change_rows(changes)),
+        ]
     raw = json.dumps(list(results)).replace("<", "\\u003c")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Livetint bench</title>'

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from ..engine.hints import Hint
 from ..engine.runner import NO_GLOBAL_HINTS, Runner, check_hints
 from ..engine.tensorrt_runner import TensorRTRunner
-from . import energy, environment, latency, peers, scenarios
+from . import energy, environment, latency, peers, relative, scenarios
 from . import roofline as roof
 from .parts import Stopwatch
 from .progress import Bar
-from .references import references
 from .workloads import Workload, encoding, stages, touches
 
 # The compared network is timed less often: enough for a median a round.
@@ -61,16 +58,12 @@ def run(
     for each in (runner, *others):
         _check_numbers(each, numbers)
     before = environment.machine()
-    cv2_threads = cv2.getNumThreads()
-    cv2.setNumThreads(threads)
-    try:
-        with peers.scratch() as folder:
-            found, left_out = _measure(runner, numbers, threads, number, company, Path(folder))
-    finally:
-        cv2.setNumThreads(cv2_threads)
+    with relative.opencv_threads(threads), peers.scratch() as folder:
+        found, left_out = _measure(runner, numbers, threads, number, company, Path(folder))
     ours = found.part("", (AGAINST, BESIDE, PEER))
     settings = _settings(runner, numbers, threads, before) | {"touches": number, "rounds": ours.number}
     settings["energy"] = energy.of_touches(touches(runner, numbers))
+    settings["relative"] = measure_relative(runner, numbers, latency.usual_length_s(number))
     other = None
     if company.against:
         other = (environment.model_table(company.against.bundle), found.part(AGAINST))
@@ -104,9 +97,15 @@ def _measure(
             tick=bar.step,
             watch=Stopwatch(processors=environment.usable_processors()),
             length_s=length_s,
-            references=references(threads),
         )
         return found, left_out
+
+
+def measure_relative(runner: Runner, numbers: tuple[int, ...], length_s: float) -> dict[str, Any]:
+    """The table `relative`: every stage between references, on a one-thread twin (see `relative`)."""
+    with Bar("one thread", relative.ROUNDS) as bar:
+        found = relative.measure(lambda: relative.twin(runner, numbers), relative.clock_of(runner), length_s, bar.step)
+    return relative.as_table(found)
 
 
 def _beside_table(side: Beside, found: latency.Samples, ours: latency.Samples) -> dict[str, Any]:

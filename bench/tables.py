@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .peers import reasons
 from .regions import LEVIN, MODEL
 
@@ -83,6 +85,40 @@ def opposites_rows(table: dict[str, Any]) -> Rows:
             for distance, row in distances.items():
                 cells = [plus_minus(row[name]) if name in row else "–" for name in columns]
                 rows.append([method, kind, distance, *cells, str(max(cell["n"] for cell in row.values()))])
+    return rows
+
+
+def loss_rows(table: dict[str, Any]) -> Rows:
+    """What other builds lose on the same points, and what the network loses on aged light, paired by photograph."""
+    lost = {label: _losses(curve) for label, curve in table.get("beside", {}).items()}
+    if "aged" in table:
+        points = table["aged"]["points"]
+        lost["aged light"] = {n: (row["lost_db"], row["lost_db_standard_error"]) for n, row in points.items()}
+    if not lost:
+        return []
+    columns = list(dict.fromkeys(n for row in lost.values() for n in row))
+    rows = [[label, *(_loss(*row[n]) if n in row else "–" for n in columns)] for label, row in lost.items()]
+    return [["lost on the same points, dB", *(f"{n} points" if n != "1" else "1 point" for n in columns)], *rows]
+
+
+def _losses(curve: dict[str, Any]) -> dict[str, tuple[float, float | None]]:
+    return {n: (lost, curve["lost_db_standard_error"][n]) for n, lost in curve["lost_db"].items()}
+
+
+def _loss(lost: float, error: float | None) -> str:
+    return f"{lost:.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def relative_rows(table: dict[str, Any]) -> Rows:
+    """What two builds are compared by: a stage on one thread, and how many times its reference it takes."""
+    found = table.get("relative")
+    if not found:
+        return []
+    rows = [["on one thread, processor time", "ms", "reference", "ms", "times the reference"]]
+    for stage, row in found.items():
+        times, beside = (np.concatenate(row[key]) for key in ("times", "beside"))
+        middle = [short(float(np.median(values))) for values in (times, beside, times / beside)]
+        rows.append([stage, middle[0], row["reference"], *middle[1:]])
     return rows
 
 

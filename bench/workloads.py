@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -77,9 +77,12 @@ def encoding(runner: Runner) -> Workload:
     return Workload("encode", lambda: runner.encode(light), 0.125, 64)
 
 
-def stages(runner: Runner, numbers: tuple[int, ...]) -> list[Workload]:
-    """Everything around a touch: opening, encoding, rasterising hints, suggestions, composing, end to end."""
-    photographs = {name: Photo.from_rgb(scene(size)) for name, size in SIZES.items()}
+def stages(runner: Runner, numbers: tuple[int, ...], sizes: Sequence[str] = ("1080p", "4k")) -> list[Workload]:
+    """Everything around a touch: opening, encoding, rasterising hints, suggestions, composing, end to end.
+
+    `sizes`: which of SIZES photographs are composed; 1080p is always among them.
+    """
+    photographs = {name: Photo.from_rgb(scene(SIZES[name])) for name in sizes}
     first = photographs["1080p"]
     features = runner.encode(first.working_L)
     ab = runner.colorize(features, ())

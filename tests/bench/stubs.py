@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from livetint.bench import latency, workloads
+from livetint.bench import latency, relative, workloads
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
 from livetint.engine.hints import Hint
 from livetint.engine.runner import NO_GLOBAL_HINTS, check_hints
@@ -75,6 +75,7 @@ def hasten(patch: Any) -> None:
     patch.setattr(workloads, "SIZES", {"1080p": (64, 36), "4k": (128, 72)})
     patch.setattr(latency, "WARM_UP_S", 0.001)
     patch.setattr(latency, "WARM_UP_RUNS", 1)
+    patch.setattr(relative, "PART_S", 0.001)
 
 
 def gradient_photo(side: int = 300, tint: tuple[int, int, int] = (40, 0, -30)) -> NDArray[np.uint8]:

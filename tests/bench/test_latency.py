@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livetint.bench import latency, pacing, percentiles
-from livetint.bench.parts import BURSTS, SETTLE_S, Stopwatch
-from livetint.bench.references import SHAPES, reference_of, references
+from livetint.bench.parts import Stopwatch
 from livetint.bench.run_latency import Beside, Company, run
 from livetint.bench.workloads import Workload, hint_sets, scene, stages, touches
 from livetint.engine.errors import HintRejected
@@ -79,24 +77,6 @@ def test_rounds_interleave_and_every_workload_is_warm_before_the_first():
     assert timed == "aaabbb" + "bbbaaa" + "aaabbb"
 
 
-def test_a_stage_is_timed_between_runs_of_the_reference_shaped_like_it_once_that_has_settled():
-    clock = Clock()
-    small = clock.load("reference_small", 0.01)
-    found = latency.measure(
-        [clock.load("touch_to_ab_16", 0.01), clock.load("open_4k", 0.01)],
-        touches=15, rounds=5, watch=clock.watch(), references={"reference_small": small},
-    )  # fmt: skip
-    (paired,) = found.raw_pairs().items()
-    assert paired[0] == "touch_to_ab_16" and paired[1]["reference"] == "reference_small"
-    assert len(paired[1]["beside"]) == 5 and set(paired[1]["lost"]) == {0.0}
-    np.testing.assert_allclose(np.concatenate(paired[1]["beside"]), 10, rtol=1e-6)
-    assert len(paired[1]["beside"][0]) % (BURSTS + 1) == 0
-    runs = "".join("r" if name == "reference_small" else name[0] for name in clock.log)
-    for between in re.findall("(?<=t)r+(?=t)", runs):
-        assert len(between) > SETTLE_S / 0.01
-    assert found.of_references()["reference_small"]["p50"] == pytest.approx(10)
-
-
 @pytest.mark.parametrize(
     ("taken", "waited", "lost"), [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.5, 0.0), (1.0, 0.4, 0.4), (0.4, 1.0, 0.2)]
 )
@@ -109,27 +89,15 @@ def test_what_others_took_is_told_from_idle_neighbours_and_from_own_threads_in_o
         clock.taken += 0.1 * taken
         clock.waited += 0.1 * waited
 
-    load = Workload("touch_to_ab_1", run)
-    found = latency.measure(
-        [load], touches=10, rounds=5, watch=clock.watch(), references={SHAPES["touch_to_ab_"]: load}
-    )
-    np.testing.assert_allclose(found.raw_pairs()["touch_to_ab_1"]["lost"], lost, atol=1e-3)
+    found = latency.measure([Workload("touch_to_ab_1", run)], touches=10, rounds=5, watch=clock.watch())
+    np.testing.assert_allclose(found.lost["touch_to_ab_1"], [lost] * 5, atol=1e-3)
 
 
 def test_where_the_system_keeps_no_account_nothing_is_said_about_others():
     clock = Clock()
     watch = Stopwatch(clock, lambda: None, lambda: None)
-    load = clock.load("touch_to_ab_1", 0.01)
-    found = latency.measure([load], touches=10, rounds=5, watch=watch, references={SHAPES["touch_to_ab_"]: load})
-    assert found.raw_pairs()["touch_to_ab_1"]["lost"] == [None] * 5
-
-
-def test_every_reference_runs_and_every_stage_has_one():
-    for load in references(1).values():
-        load.run()
-    names = [load.name for load in [*touches(ConstantRunner(), (1,)), *stages(ConstantRunner(), (1,))]]
-    assert {reference_of(name) for name in names} == set(SHAPES.values())
-    assert reference_of("something else") is None
+    found = latency.measure([clock.load("touch_to_ab_1", 0.01)], touches=10, rounds=5, watch=watch)
+    assert found.lost["touch_to_ab_1"] == [None] * 5
 
 
 def test_what_is_too_slow_gets_fewer_samples_not_a_longer_run():
@@ -231,8 +199,8 @@ def test_a_run_gives_the_agreed_table(table):
     assert found["stages"]["touch_to_ab_16"]["p99"] is None
     assert set(found["ratios"]) == {"touch_to_ab_1", "touch_to_ab_16", "encode"}
     assert "times as long as touch_to_ab_16" in lines
-    assert set(found["references"]) == set(SHAPES.values())
-    assert found["references"]["reference_small"]["p50"] > 0
+    assert {"touch_to_ab_16", "encode", "compose_1080p"} <= set(found["relative"])
+    assert len(found["relative"]["encode"]["times"]) >= 5
 
 
 def test_the_two_sides_ran_in_as_many_rounds(table):
@@ -251,7 +219,7 @@ def test_more_hints_than_the_model_takes_are_refused_before_anything_runs():
 def test_warnings_name_a_busy_machine_and_heat():
     table = {
         "stages": {"encode": {"variation": 0.2}},
-        "paired": {"encode": {"lost": [0.0, 0.3, None]}},
+        "lost": {"encode": [0.0, 0.3, None]},
         "machine": {"load_1min": 3.0, "usable_processors": 2, "governor": "powersave", "temperatures_c": {"z": 40}},
         "machine_after": {"temperatures_c": {"z": 60}},
     }

@@ -85,7 +85,7 @@ def files(tmp_path, tables):
         return path
 
     speed = tables[1]
-    merged = {**speed, **{key: result()[key] for key in ("samples", "paired", "threads", "device")}}
+    merged = {**speed, **{key: result()[key] for key in ("relative", "threads", "device")}}
     return {
         "old": write("old.json", merged),
         "same": write("same.json", {**merged, **result(7)}),
@@ -120,8 +120,10 @@ def test_other_files_are_refused_in_one_line(files, tmp_path, capsys):
 
 def test_every_further_measure_has_its_table_and_models_are_marked(tables):
     times = {"ratio": 1.5, "low": 1.4, "high": 1.6}
+    bursts = {"reference": "reference_small", "times": [[3.0], [6.0]], "beside": [[2.0], [4.0]]}
     speed = {
         **tables[1],
+        "relative": {"touch_to_ab_16": bursts},
         "peers": {"baseline": "ONNX Runtime", "ratios": {"encode": {"P": times}}, "left_out": {"Q": {"encode": "no"}}},
         "beside": {"fp16": {"runner": "OnnxRunner", "stages": {"encode": {"p50": 9.0}}, "ratios": {"encode": times}}},
         "energy": {"package-0": {"idle_w": 8.0, "touch_to_ab_16": {"joules": 0.05, "above_idle": 0.03, "n": 9}}},
@@ -133,6 +135,15 @@ def test_every_further_measure_has_its_table_and_models_are_marked(tables):
     touched = dict.fromkeys(("moved_inside", "moved_outside", "error_inside", "error_outside"), cell)
     quality = {
         **tables[0],
+        "beside": {
+            "int8": {
+                "gain": {"1": 0.3},
+                "gain_standard_error": {"1": None},
+                "lost_db": {"1": 0.123},
+                "lost_db_standard_error": {"1": 0.02},
+            }
+        },
+        "aged": {"points": {"10": {"lost_db": 0.4, "lost_db_standard_error": None}}},
         "extras": {"texts": {}, "coverage": {"5": cell}},
         "opposites": {"network": {"edge": {"16": {"at_hints": cell, "sharpest": cell, "on_middle": cell}}}},
         "regions": {"network": {"1": {**touched, "ratio": {"mean": 0.4, "low": 0.3, "high": 0.5}}}},
@@ -145,6 +156,10 @@ def test_every_further_measure_has_its_table_and_models_are_marked(tables):
         "| package-0 | touch_to_ab_16 | 0.05 | 0.03 | 8 |",
         "| encode | 3.5 | 12 | 70 | – | – |",
         "| MODELLED from data sheets, not measured; ms | Jetson |",
+        "| touch_to_ab_16 | 4.5 | reference_small | 3 | 1.5 |",
+        "| lost on the same points, dB | 1 point | 10 points |",
+        "| int8 | 0.12 ± 0.02 | – |",
+        "| aged light | – | 0.40 |",
         "| coverage | 5 | 0.5 | 0.1 | 3 |",
         "| network | edge | 16 | 0.5 ± 0.1 | 0.5 ± 0.1 | 0.5 ± 0.1 | 3 |",
         "| network | 1 | 0.4 | 0.3 to 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | – | – |",
