@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.compose import METHODS
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
 
@@ -62,7 +63,7 @@ _DRAG = """async (moves) => {
 }"""
 
 
-def measure(model: str, moves: int, pixels: str) -> dict[str, Any]:
+def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, Any]:
     """Drag `moves` moves; stage → n, p50, p95, p99 in ms over all moves, and how the page drew."""
     from playwright.sync_api import sync_playwright
 
@@ -71,7 +72,7 @@ def measure(model: str, moves: int, pixels: str) -> dict[str, Any]:
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "kiosk.toml"
-        config.write_text(f'[server]\nport = 0\n[screen]\npixels = "{pixels}"\n')
+        config.write_text(f'[server]\nport = 0\n[screen]\npixels = "{pixels}"\nupsampling = "{upsampling}"\n')
         command = [sys.executable, "-c", "from livetint.cli.main import main; main()", "kiosk"]
         server = subprocess.Popen(
             [*command, "--config", str(config), "--model", model],
@@ -94,7 +95,8 @@ def measure(model: str, moves: int, pixels: str) -> dict[str, Any]:
             server.wait(15)
     stages = {stage: _percentiles(found["frames"], stage) for stage in STAGES}
     drawing = {key: found[key] for key in ("kind", "slow", "canvas", "probe", "pictures_per_s")}
-    return {"moves": moves, "pixels": pixels, "drawing": drawing, "stages": stages, "bounded_by": _bound(stages)}
+    asked = {"moves": moves, "pixels": pixels, "upsampling": upsampling}
+    return {**asked, "drawing": drawing, "stages": stages, "bounded_by": _bound(stages)}
 
 
 def _percentiles(frames: list[dict[str, float]], stage: str) -> dict[str, float | int | None]:
@@ -131,9 +133,10 @@ def main() -> None:
     parser.add_argument("--model", default="touch")
     parser.add_argument("--moves", type=int, default=500)
     parser.add_argument("--pixels", choices=("auto", "planes", "jpeg"), default="auto")
+    parser.add_argument("--upsampling", choices=METHODS, default="bilinear")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = measure(options.model, options.moves, options.pixels)
+    found = measure(options.model, options.moves, options.pixels, options.upsampling)
     if options.json:
         atomic_write(options.json, json.dumps(found, indent=1).encode())
     sys.stdout.write(table(found))

@@ -162,7 +162,7 @@ class Kiosk:
     def _task(self, op: Literal["edit", "ab"], edit: Edit) -> Task:
         """An edit of a browser as a task; ids become paths here and nowhere else. KeyError for unknown ids."""
         lender = str(self.picture(edit.lender).path) if edit.lender else ""
-        return Task(op, str(self.picture(edit.photo).path), lender, edit)
+        return Task(op, str(self.picture(edit.photo).path), lender, edit, upsampling=self.settings.screen.upsampling)
 
     async def colour(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit. Raises KeyError, EngineLost or TaskRefused."""
@@ -191,7 +191,7 @@ class Kiosk:
         task = self._task("ab", edit)
         _, ab = await self._patiently(task)
         most = max(self.settings.gallery.max_megapixels, self.settings.uploads.max_megapixels)
-        return await self.press.make(task.path, ab, extension, most)
+        return await self.press.make(task.path, ab, extension, most, task.upsampling)
 
     async def _patiently(self, task: Task) -> tuple[Answer, bytes]:
         """Ask once more where the engine was lost meanwhile."""
@@ -269,6 +269,7 @@ class Kiosk:
             "reach": screen.reach,
             "contrast": screen.contrast,
             "pixels": screen.pixels,
+            "upsampling": screen.upsampling,
             "palm_mm": screen.palm_mm,
             "language": visitors.language,
             "languages": visitors.languages,

@@ -63,13 +63,15 @@ decode_upward = msgspec.json.Decoder(Upward).decode
 
 class Task(msgspec.Struct, frozen=True):
     """Server → worker. `op`: edit, picture (grey JPEG at most `width` wide), ab (an edit's colours for a file, float32
-    [2, H, W] as .npy), pulse, forget (let go of all that was made of a picture)."""
+    [2, H, W] as .npy), pulse, forget (let go of all that was made of a picture). `upsampling`: one of
+    `engine.compose`, for the JPEGs of edits."""
 
     op: Literal["edit", "picture", "ab", "pulse", "forget"]
     path: str = ""
     lender_path: str = ""
     edit: Edit | None = None
     width: int = 0
+    upsampling: str = "bilinear"
 
 
 class Colours(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """The child that makes a file of a coloured photograph: a large one takes seconds and gigabytes, and nobody's touch.
 
-`python -m livetint.kiosk.rendering PICTURE EXTENSION DESCRIPTOR MEGAPIXELS CPU_S` reads the colours from standard input
-(ab as NumPy's .npy) and writes the file to DESCRIPTOR. Exit code 2 and one line of reason where that cannot be.
+`python -m livetint.kiosk.rendering PICTURE EXTENSION DESCRIPTOR MEGAPIXELS CPU_S UPSAMPLING` reads the colours from
+standard input (ab as NumPy's .npy) and writes the file to DESCRIPTOR. Exit code 2 and one line of reason where that
+cannot be.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ def yield_to_painters() -> None:
 
 def main(arguments: list[str]) -> int:
     """See above."""
-    picture, extension, descriptor, megapixels, cpu_s = arguments
+    picture, extension, descriptor, megapixels, cpu_s, upsampling = arguments
     yield_to_painters()
     limit(int(float(megapixels) * 1e6), int(cpu_s), WORK_BYTES, FILE_BYTES)
     ab = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     try:
         light = Photo.open(picture, float(megapixels)).L
-        data = encode_rgb(compose(light, ab), extension)
+        data = encode_rgb(compose(light, ab, method=upsampling), extension)
     except LivetintError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

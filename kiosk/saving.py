@@ -24,15 +24,18 @@ class Press:
     def __init__(self) -> None:
         self._busy = asyncio.Lock()
 
-    async def make(self, picture: str, ab: bytes, extension: str, max_megapixels: float) -> NamelessFile:
-        """The file of `extension` with the colours `ab` (a .npy of float32 [2, h, w]) on the light of `picture`.
+    async def make(
+        self, picture: str, ab: bytes, extension: str, max_megapixels: float, upsampling: str
+    ) -> NamelessFile:
+        """The file of `extension` with the colours `ab` (a .npy of float32 [2, h, w]) on the light of `picture`,
+        brought to its size by `upsampling`, one of `engine.compose`.
 
         The caller closes it. Raises OutputError.
         """
         file = NamelessFile("render")
         try:
             async with self._busy:
-                arguments = (picture, extension, file.descriptor, max_megapixels, math.ceil(DEADLINE_S))
+                arguments = (picture, extension, file.descriptor, max_megapixels, math.ceil(DEADLINE_S), upsampling)
                 code, said = await run_child("rendering", arguments, ab, file.descriptor, DEADLINE_S)
             if code:
                 raise OutputError(said.replace(picture, "the picture") or f"the child that saves ended with {code}")

@@ -67,6 +67,10 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixels: Annotated[
         str, Meta(pattern="^(auto|planes|jpeg)$", description="How colours travel; auto measures the browser.")
     ] = "auto"
+    upsampling: Annotated[
+        str,
+        Meta(pattern="^(bilinear|guided)$", description="guided: colours keep to edges; drawing takes longer."),
+    ] = "bilinear"
     palm_mm: Annotated[float, Meta(gt=0, description="A contact wider than this is a palm, not a finger.")] = 25.0
 
 

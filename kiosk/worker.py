@@ -110,7 +110,7 @@ class Studio:
             colours = self._colours(easel, hints, asked, ab, edit.point)
             timings["suggest_ms"] = _since(started)
         started = time.perf_counter()
-        pixels = _planes(ab) if edit.want == "planes" else _jpeg(easel.at_width(edit.width), ab)
+        pixels = _planes(ab) if edit.want == "planes" else _jpeg(easel.at_width(edit.width), ab, task.upsampling)
         timings["pack_ms"] = _since(started)
         return Answer(timings=timings, colours=colours), pixels
 
@@ -224,8 +224,8 @@ def _planes(ab: NDArray[np.float32]) -> bytes:
     return ab.transpose(1, 2, 0).astype(np.float16).tobytes()
 
 
-def _jpeg(light: NDArray[np.float32], ab: NDArray[np.float32]) -> bytes:
-    return simplejpeg.encode_jpeg(compose(light, ab), quality=90, colorsubsampling="444")
+def _jpeg(light: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) -> bytes:
+    return simplejpeg.encode_jpeg(compose(light, ab, method=upsampling), quality=90, colorsubsampling="444")
 
 
 def serve(model: str, threads: int, device: str, descriptor: int, max_megapixels: float) -> None:

@@ -1,6 +1,8 @@
 // @ts-check
 // The photograph on screen. WebGL: light from the photograph's texture, colour from the ab planes, joined in a
-// shader (Lab to sRGB as engine/colour.py). Where WebGL is missing or slow: jpeg.js.
+// shader (ab enlarged as engine/compose.py and engine/guided.py, Lab to sRGB as engine/colour.py). Where WebGL is missing
+// or slow: jpeg.js.
+import { cellLight } from './cells.js';
 import { RGB_FROM_XYZ, lightOf, toHalf } from './colour.js';
 import { backdrop } from './jpeg.js';
 
@@ -18,30 +20,55 @@ const VERTEX = `#version 300 es
 in vec2 corner; uniform vec4 rect; uniform vec2 size; out vec2 at;
 void main() { at = corner; vec2 p = (rect.xy + corner * rect.zw) / size * 2.0 - 1.0; gl_Position = vec4(p.x, -p.y, 0, 1); }`;
 
+const PLANE = 256;
+// As in engine/guided.py.
+const ALIKE_L = 20;
+const LEAST_WEIGHT = 1e-3;
+
+/** How ab is found at a place of the photograph, where L is given. @typedef {'bilinear' | 'guided'} Upsampling */
+/** @type {Record<Upsampling, string>} */
+const ENLARGE = {
+  bilinear: 'vec2 enlarge(float L) { return texture(planes, at).rg; }',
+  guided: `uniform sampler2D cells;
+vec3 lent(ivec2 cell, float share, float L) {
+  float apart = L - texelFetch(cells, cell, 0).r;
+  return share * (exp(apart * apart * ${-0.5 / ALIKE_L ** 2}) + ${LEAST_WEIGHT}) * vec3(texelFetch(planes, cell, 0).rg, 1.0);
+}
+vec2 enlarge(float L) {
+  vec2 centre = clamp(at * ${PLANE}.0 - 0.5, 0.0, ${PLANE - 1}.0), before = floor(centre), s = centre - before;
+  ivec2 p = ivec2(before), q = min(p + 1, ${PLANE - 1});
+  vec3 sums = lent(p, (1.0 - s.x) * (1.0 - s.y), L) + lent(ivec2(q.x, p.y), s.x * (1.0 - s.y), L)
+    + lent(ivec2(p.x, q.y), (1.0 - s.x) * s.y, L) + lent(q, s.x * s.y, L);
+  return sums.xy / sums.z;
+}`,
+};
+
 // The photograph is grey, so one channel and a table give (L + 16) / 116: a third of the arithmetic.
-const FRAGMENT = `#version 300 es
+/** @param {Upsampling} upsampling */
+const fragment = (upsampling) => `#version 300 es
 precision highp float;
+precision highp sampler2D;
 uniform sampler2D photo, planes, lights; uniform float colour, split, aspect; uniform vec3 reveal, lens; uniform mat3 fromXyz;
 in vec2 at; out vec4 pixel;
+${ENLARGE[upsampling]}
 float expand(float f) { return f > 0.2068966 ? f * f * f : (f - 16.0 / 116.0) / 7.787; }
 void main() {
   if (lens.z > 0.0 && distance(gl_FragCoord.xy, lens.xy) > lens.z) discard;
   float fy = texture(lights, vec2((texture(photo, at).r * 255.0 + 0.5) / 256.0, 0.5)).r;
   float share = colour * step(split, at.x);
   if (reveal.z >= 0.0) share *= 1.0 - smoothstep(reveal.z * 0.72, reveal.z, length((at - reveal.xy) * vec2(aspect, 1.0)));
-  vec2 ab = texture(planes, at).rg * share;
+  vec2 ab = enlarge(fy * 116.0 - 16.0) * share;
   vec3 xyz = vec3(expand(fy + ab.x / 500.0), expand(fy), expand(max(fy - ab.y / 200.0, 0.0)));
   vec3 rgb = clamp(fromXyz * xyz, 0.0, 1.0);
   pixel = vec4(mix(rgb * 12.92, 1.055 * pow(max(rgb, 0.0031308), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, rgb)), 1);
 }`;
 
-const PLANE = 256;
-
 /** WebGL2 composite. */
 export class Composite {
-  /** @param {HTMLCanvasElement} canvas */
-  constructor(canvas) {
+  /** @param {HTMLCanvasElement} canvas @param {Upsampling} upsampling */
+  constructor(canvas, upsampling) {
     this.canvas = canvas;
+    this.upsampling = upsampling;
     this.kind = /** @type {'planes' | 'jpeg'} */ ('planes');
     /** Drawing costs more than a frame: the stage draws coarser while fingers move. */
     this.slow = false;
@@ -69,7 +96,7 @@ export class Composite {
   build() {
     const gl = this.gl;
     const program = /** @type {WebGLProgram} */ (gl.createProgram());
-    for (const [kind, source] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]])) {
+    for (const [kind, source] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragment(this.upsampling)]])) {
       const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -91,7 +118,8 @@ export class Composite {
     this.texture(2, gl.LINEAR);
     const lights = Uint16Array.from({ length: 256 }, (_, byte) => toHalf((lightOf(byte) + 16) / 116));
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R16F, 256, 1, 0, gl.RED, gl.HALF_FLOAT, lights);
-    for (const [unit, name] of ['photo', 'planes', 'lights'].entries()) gl.uniform1i(this.at(name), unit);
+    this.texture(3, gl.NEAREST, gl.NEAREST);
+    for (const [unit, name] of ['photo', 'planes', 'lights', 'cells'].entries()) gl.uniform1i(this.at(name), unit);
     gl.uniformMatrix3fv(this.at('fromXyz'), true, RGB_FROM_XYZ.flat());
   }
 
@@ -100,8 +128,8 @@ export class Composite {
     return this.program ? this.gl.getUniformLocation(this.program, name) : null;
   }
 
-  /** @param {number} unit @param {number} small */
-  texture(unit, small) {
+  /** @param {number} unit @param {number} small @param {number} [large] */
+  texture(unit, small, large = this.gl.LINEAR) {
     const gl = this.gl;
     const texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0 + unit);
@@ -109,7 +137,7 @@ export class Composite {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, small);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, large);
     return texture;
   }
 
@@ -120,6 +148,9 @@ export class Composite {
     gl.activeTexture(gl.TEXTURE0);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, gl.RED, gl.UNSIGNED_BYTE, image);
     gl.generateMipmap(gl.TEXTURE_2D);
+    if (this.upsampling !== 'guided') return;
+    gl.activeTexture(gl.TEXTURE3);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32F, PLANE, PLANE, 0, gl.RED, gl.FLOAT, cellLight(image, PLANE));
   }
 
   /** Half floats [256, 256, 2]. @param {Uint16Array} planes */

@@ -30,8 +30,8 @@ const mm = millimetre(settings.panel_width_mm);
 root.dataset.reach = settings.reach;
 
 const canvas = /** @type {HTMLCanvasElement} */ (the('picture'));
-const found = probe(settings.pixels);
-const view = found.kind === 'planes' ? new Composite(canvas) : new JpegCanvas(canvas);
+const found = probe(settings.pixels, settings.upsampling);
+const view = found.kind === 'planes' ? new Composite(canvas, settings.upsampling) : new JpegCanvas(canvas);
 view.slow ||= found.slow;
 const link = new Link();
 const painting = new Painting(view, link, { mm, palmMm: settings.palm_mm });

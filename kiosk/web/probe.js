@@ -11,25 +11,29 @@ const HOPELESS_MS = 16;
 /**
  * Draws a few frames of 1024 × 768.
  * @param {string} wanted auto, planes or jpeg
+ * @param {import('./composite.js').Upsampling} upsampling
  * @returns {{kind: string, slow: boolean, draw_ms: number | null}}
  */
-export function probe(wanted) {
+export function probe(wanted, upsampling) {
   if (wanted === 'jpeg') return { kind: 'jpeg', slow: false, draw_ms: null };
   try {
-    const draw_ms = median();
+    const draw_ms = median(upsampling);
     return { kind: wanted === 'auto' && draw_ms > HOPELESS_MS ? 'jpeg' : 'planes', slow: draw_ms > SLOW_MS, draw_ms };
   } catch {
     return { kind: 'jpeg', slow: false, draw_ms: null };
   }
 }
 
-function median() {
+/** @param {import('./composite.js').Upsampling} upsampling */
+function median(upsampling) {
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [1024, 768];
-  const trial = new Composite(canvas);
+  const trial = new Composite(canvas, upsampling);
   const { gl } = trial;
   const sample = new Uint8Array(4);
-  trial.setPhoto(/** @type {any} */ (new ImageData(1024, 768)));
+  const picture = new OffscreenCanvas(1024, 768);
+  picture.getContext('2d');
+  trial.setPhoto(picture.transferToImageBitmap());
   const times = [];
   for (let i = 0; i < TRIALS; i += 1) {
     const started = performance.now();
