@@ -98,7 +98,8 @@ class Stages:
     def show(self, light: NDArray[np.float32]) -> None:
         """Start to bring L of display size to the card, and with it the L of its cells."""
         put(self._display_light, light, self.touch.stream)
-        put(self._cell_light, resize_lightness(light, self.ab.shape[:0:-1]), self.touch.stream)
+        height, width = self.ab.shape[1:]
+        put(self._cell_light, resize_lightness(light, (width, height)), self.touch.stream)
 
     def touch_work(
         self, by: str, room: int, frame: tuple[int, ...] | None, method: str = "bilinear"
