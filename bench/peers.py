@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
+from ..build_engine.graphs import plain
 from ..engine.bundle import Bundle
 from ..engine.onnx_runner import OnnxRunner, first_line, hint_tensors
 from ..engine.photo import Photo
@@ -63,7 +63,8 @@ PEERS = (
 def graphs(
     bundle: Bundle, light: NDArray[np.float32], numbers: Sequence[int], threads: int, prefix: str = ""
 ) -> list[Graph]:
-    """The graphs of a bundle with what they are fed: encode and touch_N, or colour_N for networks of planes.
+    """The graphs of a bundle with what they are fed: encode and touch_N, or colour_N for networks of planes. Constants
+    are folded and the number of hints is fixed, for not every run time takes what ONNX Runtime does.
 
     light: working L float32 [H, W] in 0…100. `prefix` begins every name.
     """
@@ -88,11 +89,11 @@ def graphs(
 
 
 def _graph(bundle: Bundle, stage: str, name: str, feeds: dict[str, NDArray[np.float32]]) -> Graph:
-    data = bundle.stage(stage)
-    model = onnx.load_model_from_string(data)
+    number = feeds["positions"].shape[1] if "positions" in feeds else 0
+    model = plain(bundle.stage(stage), {"hints": number})
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
-    return Graph(name, stage, bundle, data, {key: feeds[key] for key in inputs}, tuple(outputs))
+    return Graph(name, stage, bundle, model.SerializeToString(), {key: feeds[key] for key in inputs}, tuple(outputs))
 
 
 def workloads(found: Sequence[Graph], threads: int, folder: Path) -> tuple[list[Workload], dict[str, dict[str, str]]]:
