@@ -122,7 +122,13 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
 def _tables(table: dict[str, Any]) -> list[list[list[str]]]:
     """All tables of a result, the two that matter most first; those it does not hold are empty."""
     if table["kind"] == "accuracy":
-        more = (tables.loss_rows, tables.regions_rows, tables.opposites_rows, tables.extras_rows)
+        more = (
+            tables.loss_rows,
+            tables.where_rows,
+            tables.regions_rows,
+            tables.opposites_rows,
+            tables.extras_rows,
+        )
         return [accuracy_rows(table), global_rows(table), *(rows(table) for rows in more)]
     company = (tables.peer_rows, tables.missing_rows, tables.beside_rows, tables.energy_rows)
     more = (tables.relative_rows, tables.open_loop_rows, *company, tables.roof_rows, tables.modelled_rows)

@@ -97,7 +97,7 @@ def loss_rows(table: dict[str, Any]) -> Rows:
     if not lost:
         return []
     columns = list(dict.fromkeys(n for row in lost.values() for n in row))
-    rows = [[label, *(_loss(*row[n]) if n in row else "–" for n in columns)] for label, row in lost.items()]
+    rows = [[label, *(_decibels(*row[n]) if n in row else "–" for n in columns)] for label, row in lost.items()]
     return [["lost on the same points, dB", *(f"{n} points" if n != "1" else "1 point" for n in columns)], *rows]
 
 
@@ -105,8 +105,27 @@ def _losses(curve: dict[str, Any]) -> dict[str, tuple[float, float | None]]:
     return {n: (lost, curve["lost_db_standard_error"][n]) for n, lost in curve["lost_db"].items()}
 
 
-def _loss(lost: float, error: float | None) -> str:
+def _decibels(lost: float, error: float | None) -> str:
     return f"{lost:.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def where_rows(table: dict[str, Any]) -> Rows:
+    """What touches of the true colour gain where the network asks for them, over as many at random places."""
+    found = table.get("where")
+    if not found:
+        return []
+    ways = {
+        name: row for name, row in found.items() if isinstance(row, dict) and all("gain" in r for r in row.values())
+    }
+    counts = list(dict.fromkeys(count for row in ways.values() for count in row))
+    head = ["gain over random places, dB", *(f"{n} touches" if n != "1" else "1 touch" for n in counts)]
+    return [
+        head,
+        *(
+            [name, *(_decibels(row[n]["gain"], row[n]["gain_standard_error"]) for n in counts)]
+            for name, row in ways.items()
+        ),
+    ]
 
 
 def relative_rows(table: dict[str, Any]) -> Rows:
