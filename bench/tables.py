@@ -9,6 +9,7 @@ import numpy as np
 
 from .peers import reasons
 from .regions import LEVIN, MODEL
+from .where import AT_ONCE, CHOSEN
 
 Rows = list[list[str]]
 
@@ -114,9 +115,7 @@ def where_rows(table: dict[str, Any]) -> Rows:
     found = table.get("where")
     if not found:
         return []
-    ways = {
-        name: row for name, row in found.items() if isinstance(row, dict) and all("gain" in r for r in row.values())
-    }
+    ways = {way: found[way] for way in (CHOSEN, AT_ONCE)}
     counts = list(dict.fromkeys(count for row in ways.values() for count in row))
     head = ["gain over random places, dB", *(f"{n} touches" if n != "1" else "1 touch" for n in counts)]
     return [

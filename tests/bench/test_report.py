@@ -133,6 +133,7 @@ def test_every_further_measure_has_its_table_and_models_are_marked(tables):
     }  # fmt: skip
     cell = {"mean": 0.5, "standard_error": 0.1, "n": 3}
     touched = dict.fromkeys(("moved_inside", "moved_outside", "error_inside", "error_outside"), cell)
+    gained = {**cell, "gain": 0.6, "gain_standard_error": 0.2}
     quality = {
         **tables[0],
         "beside": {
@@ -144,6 +145,11 @@ def test_every_further_measure_has_its_table_and_models_are_marked(tables):
             }
         },
         "aged": {"points": {"10": {"lost_db": 0.4, "lost_db_standard_error": None}}},
+        "where": {
+            "chosen": {"1": gained, "10": gained},
+            "at once": {"1": gained, "10": gained},
+            "no touch": {"0": cell},
+        },
         "extras": {"texts": {}, "coverage": {"5": cell}},
         "opposites": {"network": {"edge": {"16": {"at_hints": cell, "sharpest": cell, "on_middle": cell}}}},
         "regions": {"network": {"1": {**touched, "ratio": {"mean": 0.4, "low": 0.3, "high": 0.5}}}},
@@ -160,6 +166,8 @@ def test_every_further_measure_has_its_table_and_models_are_marked(tables):
         "| lost on the same points, dB | 1 point | 10 points |",
         "| int8 | 0.12 ± 0.02 | – |",
         "| aged light | – | 0.40 |",
+        "| gain over random places, dB | 1 touch | 10 touches |",
+        "| chosen | 0.60 ± 0.20 | 0.60 ± 0.20 |",
         "| coverage | 5 | 0.5 | 0.1 | 3 |",
         "| network | edge | 16 | 0.5 ± 0.1 | 0.5 ± 0.1 | 0.5 ± 0.1 | 3 |",
         "| network | 1 | 0.4 | 0.3 to 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | – | – |",
