@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..engine.errors import ConfigError, RunnerError
-from ..engine.tensorrt_plans import typed
+from ..engine.tensorrt_plans import collecting_log, typed
 from .flavours import Flavour, enum_name
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def build_plan(
     Raises RunnerError with TensorRT's own words when parsing or building fails.
     """
     check_options(flavour, options)
-    log = _collecting_log(flavour)
+    log = collecting_log(flavour.module)
     builder = _builder(flavour, log)
     network, parser = parsed_network(flavour, builder, onnx, log)
     config = builder.create_builder_config()
@@ -87,7 +87,7 @@ def build_plan(
 
 def network_layers(flavour: Flavour, onnx: bytes) -> list[LayerInfo]:
     """The layers TensorRT sees in a graph, with their types; needs no card."""
-    log = _collecting_log(flavour)
+    log = collecting_log(flavour.module)
     network, parser = parsed_network(flavour, _builder(flavour, log), onnx, log)
     found = []
     for index in range(network.num_layers):
@@ -108,7 +108,7 @@ def plan_validity(flavour: Flavour, plan: bytes) -> str | None:
     if not flavour.traits.engine_validity:
         return None
     trt = flavour.module
-    runtime = trt.Runtime(_collecting_log(flavour))
+    runtime = trt.Runtime(collecting_log(flavour.module))
     validity, reasons = runtime.get_engine_validity(plan)
     names = [name for name, value in trt.EngineInvalidityDiagnostics.__members__.items() if int(reasons) & int(value)]
     answer = str(validity).rsplit(".", 1)[-1].lower()
@@ -175,25 +175,6 @@ def _aim(config: Any, rtx: Any, capabilities: tuple[str, ...]) -> None:
     config.num_compute_capabilities = len(capabilities)
     for index, capability in enumerate(capabilities):
         config.set_compute_capability(getattr(rtx.ComputeCapability, enum_name(capability)), index)
-
-
-def _collecting_log(flavour: Flavour) -> Any:
-    """A TensorRT logger that keeps warnings and errors for our own messages instead of printing them."""
-    trt = typed(flavour.module)
-
-    class Log(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.lines: list[str] = []
-
-        def log(self, severity: Any, msg: str) -> None:
-            if int(severity) <= int(trt.ILogger.Severity.ERROR):
-                self.lines.append(msg)
-
-        def last(self) -> str:
-            return " ".join(self.lines[-2:]) or "it gave no reason"
-
-    return Log()
 
 
 def _monitor(flavour: Flavour, progress: Progress) -> tensorrt.IProgressMonitor:

@@ -114,9 +114,9 @@ def _fingerprint(sources: Sequence[str | Path] | str | Path) -> tuple[int, str]:
 
 
 def held_out_cases(sources: Sequence[str | Path] | str | Path, number: int = HELD_OUT) -> list[Case]:
-    """The first photographs of a set, with ten hints each. Raises ConfigError if all of them are grey."""
-    total, _ = _fingerprint(sources)
-    cases = cases_of(islice(squares(sources), min(number, max(total // 2, 1))))
+    """The first photographs of a set, at most half of it, with ten hints each. Raises ConfigError if all are grey."""
+    enough = sum(1 for _ in islice(photograph_files(sources), 2 * number))
+    cases = cases_of(islice(squares(sources), max(enough // 2, 1)))
     if not cases:
         raise ConfigError(f"the first photographs of {sources} are all grey; calibrate with colour photographs")
     return cases

@@ -17,7 +17,7 @@ from ..engine.statistics import VECTOR_LENGTH
 from .export import to_onnx
 from .networks.touch import MAP_NAMES, Hints, Maps, TouchNetwork
 
-FORM = "hint-attention-1"
+FORM = "hint-attention-2"
 MOST_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
 # Initialisers at least this large are stored as fp16; small ones (biases, reach) stay as they are.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from .options import model_options, open_runner
 
 if TYPE_CHECKING:
     from ..bench.accuracy import Accuracy
+    from ..bench.protocols import Picture
 
 MOST_POINTS = 10_000
 MOST_THREADS = 512
@@ -111,35 +113,40 @@ def accuracy(
     _finish(json_file, table, lines)
 
 
-def _extras(runner: Runner, photos: Path, limit: int | None, number: int) -> tuple[dict[str, Any], str]:
-    """Measured at the network's own size, whatever the protocol of the curve."""
+@contextmanager
+def _photographs(
+    doing: str, runner: Runner, photos: Path, limit: int | None, number: int, protocol: str = "zhang17"
+) -> Iterator[tuple[Iterator[Picture], Callable[[], object]]]:
+    """The photographs once more under a bar of their own, which the second thing given moves by one. At the network's
+    own size, whatever the protocol of the curve, unless one is named."""
     from ..bench import accuracy as bench_accuracy
-    from ..bench import extras
     from ..bench.progress import Bar
     from ..bench.protocols import PROTOCOLS
 
-    protocol = PROTOCOLS["zhang17"]
     side = runner.bundle.manifest.input.working_size[0]
-    with Bar("extras", number) as bar:
-        stream = bench_accuracy.pictures(photos, protocol, side, limit)
-        tally = extras.measure_extras(runner, stream, protocol, bench_accuracy.SEED, bar.step)
+    with Bar(doing, number) as bar:
+        yield bench_accuracy.pictures(photos, PROTOCOLS[protocol], side, limit), bar.step
+
+
+def _extras(runner: Runner, photos: Path, limit: int | None, number: int) -> tuple[dict[str, Any], str]:
+    from ..bench import accuracy as bench_accuracy
+    from ..bench import extras
+    from ..bench.protocols import PROTOCOLS
+
+    with _photographs("extras", runner, photos, limit, number) as (stream, tick):
+        tally = extras.measure_extras(runner, stream, PROTOCOLS["zhang17"], bench_accuracy.SEED, tick)
     table = extras.as_table(tally)
     return table, extras.as_lines(table)
 
 
 def _regions(runner: Runner, photos: Path, limit: int | None, number: int, levin: bool) -> tuple[dict[str, Any], str]:
-    """The thing and only the thing, and two colours in one thing, at the network's own size."""
-    from ..bench import accuracy as bench_accuracy
+    """The thing and only the thing, and two colours in one thing."""
     from ..bench import opposites, regions
-    from ..bench.progress import Bar
-    from ..bench.protocols import PROTOCOLS
 
-    side = runner.bundle.manifest.input.working_size[0]
-    with Bar("touching things", 2 * number) as bar:
-        stream = bench_accuracy.pictures(photos, PROTOCOLS["zhang17"], side, limit)
-        touched = regions.as_table(*regions.measure_regions(runner, regions.things(stream), levin, bar.step))
-        stream = bench_accuracy.pictures(photos, PROTOCOLS["zhang17"], side, limit)
-        opposed = opposites.as_table(opposites.measure_opposites(runner, stream, levin, bar.step))
+    with _photographs("touching things", runner, photos, limit, number) as (stream, tick):
+        touched = regions.as_table(*regions.measure_regions(runner, regions.things(stream), levin, tick))
+    with _photographs("opposing hints", runner, photos, limit, number) as (stream, tick):
+        opposed = opposites.as_table(opposites.measure_opposites(runner, stream, levin, tick))
     return {"regions": touched, "opposites": opposed}, regions.as_lines(touched) + "\n" + opposites.as_lines(opposed)
 
 
@@ -147,28 +154,20 @@ def _aged(runner: Runner, photos: Path, limit: int | None, number: int, clean: A
     """The points of the clean run again, on aged light."""
     from ..bench import accuracy as bench_accuracy
     from ..bench import aging
-    from ..bench.progress import Bar
 
     plan = replace(clean.plan, global_kinds=(), baselines=())
-    side = runner.bundle.manifest.input.working_size[0]
-    with Bar("colouring old prints", number) as bar:
-        stream = aging.aged_pictures(bench_accuracy.pictures(photos, plan.protocol, side, limit))
-        table = aging.as_table(clean, bench_accuracy.measure(runner, stream, plan, bar.step))
+    with _photographs("colouring old prints", runner, photos, limit, number, plan.protocol.name) as (stream, tick):
+        table = aging.as_table(clean, bench_accuracy.measure(runner, aging.aged_pictures(stream), plan, tick))
     return table, aging.as_lines(table)
 
 
 def _where(runner: Runner, photos: Path, limit: int | None, number: int) -> tuple[dict[str, Any], str]:
-    """Places named by the network against random ones, at the network's own size."""
-    from ..bench import accuracy as bench_accuracy
+    """Places named by the network against random ones."""
     from ..bench import where
-    from ..bench.progress import Bar
     from ..bench.protocols import PROTOCOLS
 
-    protocol = PROTOCOLS["zhang17"]
-    side = runner.bundle.manifest.input.working_size[0]
-    with Bar("choosing places", number) as bar:
-        stream = bench_accuracy.pictures(photos, protocol, side, limit)
-        tally = where.measure_where(runner, stream, protocol, bar.step)
+    with _photographs("choosing places", runner, photos, limit, number) as (stream, tick):
+        tally = where.measure_where(runner, stream, PROTOCOLS["zhang17"], tick)
     table = where.as_table(tally)
     return table, where.as_lines(table)
 

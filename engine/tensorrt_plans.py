@@ -101,7 +101,7 @@ class TensorRT:
         self.version: str = self._module.__version__
         numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
         self.traits = traits_of(flavour, numbers)
-        self._log = _log(self._module)
+        self._log = collecting_log(self._module)
         self._runtime = typed(self._module).Runtime(self._log)
 
     def plan(self, title: str, data: bytes, jit: bytes = b"") -> LoadedPlan:
@@ -197,7 +197,7 @@ def keep_jit_cache(folder: Path, plan: LoadedPlan, before: bytes) -> None:
             atomic_write(folder / f"{plan.title}.{JIT_CACHE}", now)
 
 
-def _log(module: Any) -> Any:
+def collecting_log(module: Any) -> Any:
     """A TensorRT logger that keeps the last errors for our own messages instead of printing them."""
     trt = typed(module)
 

@@ -62,28 +62,18 @@ def cell_centres() -> NDArray[np.float32]:
 
 
 def doubt(
+    points: NDArray[np.float32],
+    shown: NDArray[np.float64],
     runner: Runner,
     features: Features,
     hints: Sequence[Hint] = (),
     global_hints: GlobalHints = NO_GLOBAL_HINTS,
 ) -> Doubt:
-    """Spread of the distribution about the colours shown, at the centre of every cell of GRID × GRID, rows first.
+    """Spread of the distribution about the colours `shown`, ab [points, 2], at `points` [points, 2] (x, y in 0…1).
     Raises ModelFileError for models without a distribution."""
-    distribution_table(runner.bundle)
-    shown = _cells(runner.colorize(features, hints, global_hints))
-    return _doubt_at(cell_centres(), shown, runner, features, hints, global_hints)
-
-
-def _doubt_at(
-    points: NDArray[np.float32],
-    shown: NDArray[np.float64],
-    runner: Runner,
-    features: Features,
-    hints: Sequence[Hint],
-    global_hints: GlobalHints,
-) -> Doubt:
+    table = distribution_table(runner.bundle)
     probabilities = runner.distribution(features, hints, global_hints, points).astype(np.float64)
-    centres = distribution_table(runner.bundle).centres.astype(np.float64)
+    centres = table.centres.astype(np.float64)
     offset = probabilities @ centres - shown
     second = np.einsum("pk,ki,kj->pij", probabilities, centres, centres)
     mean = offset + shown
@@ -110,7 +100,7 @@ def where_to_touch(
         raise HintRejected(f"{count} places were asked for; from 1 to {BLOCKS**2} can be named")
     check_hints(runner.bundle, [*hints, Hint(0.5, 0.5, 0, 0)], global_hints)
     ab = runner.colorize(features, hints, global_hints)
-    unsure = _doubt_at(cell_centres(), _cells(ab), runner, features, hints, global_hints)
+    unsure = doubt(cell_centres(), _cells(ab), runner, features, hints, global_hints)
     points, evenness = _candidates(light)
     follows, own = _trials(points, ab, runner, features, hints, global_hints)
     error = unsure.error.copy()
@@ -152,7 +142,7 @@ def _trials(
     """A trial hint at every point: how much of its change every cell takes part in, 0…1 [points, cells], and the
     expected squared error at the point itself [points]. ab [2, H, W]: what is shown without the trial."""
     columns, rows = (points.T * np.array([[ab.shape[2]], [ab.shape[1]]])).astype(np.intp)
-    here = _doubt_at(points, ab[:, rows, columns].T.astype(np.float64), runner, features, hints, global_hints)
+    here = doubt(points, ab[:, rows, columns].T.astype(np.float64), runner, features, hints, global_hints)
     before, follows = _cells(ab), []
     for (x, y), shown, error, direction in zip(points, here.shown, here.error, here.direction, strict=True):
         change = direction * max(SMALLEST_TRIAL, float(np.sqrt(error)))

@@ -61,13 +61,15 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """huber: weight of the Huber loss. coarse: weight of the Huber loss before upsampling. picture: weight of the
-    mean error of a picture in dB. distribution: weight of the cross-entropy, which looks at `distribution_points`
-    cells a picture. distribution_gradient: whether it trains the features too.
+    """huber: weight of the Huber loss, times `lone` in pictures with a lone region. coarse: weight of the Huber loss
+    before upsampling. picture: weight of the mean error of a picture in dB. distribution: weight of the
+    cross-entropy, which looks at `distribution_points` cells a picture. distribution_gradient: whether it trains the
+    features too.
     The paper's networks read `distribution` and colour alone: huber, or l1 for the retrained release's
     10 · |d| / 110; their cross-entropy looks at every cell."""
 
     huber: float = 1.0
+    lone: float = 1.0
     coarse: float = 0.1
     picture: float = 0.0
     distribution: float = 1.0

@@ -11,10 +11,13 @@ AB_SCALE = 110.0
 L1_WEIGHT = 10.0
 
 
-def huber(predicted: Tensor, true: Tensor) -> Tensor:
+def huber(predicted: Tensor, true: Tensor, weights: Tensor | None = None) -> Tensor:
     """Smooth L1 on ab in CIELAB units, both [B, 2, H, W]: ½d² below d = 1, d − ½ above (Zhang et al. 2017, eq. 2),
-    summed over the two channels, averaged over pixels and pictures so that rates do not depend on the size."""
-    return 2 * F.huber_loss(predicted.float(), true.float(), delta=HUBER_DELTA)
+    summed over the two channels, averaged over pixels and pictures so that rates do not depend on the size.
+
+    weights [B, 1, H, W], of mean 1, say how much a pixel counts."""
+    losses = F.huber_loss(predicted.float(), true.float(), delta=HUBER_DELTA, reduction="none")
+    return 2 * (losses if weights is None else losses * weights).mean()
 
 
 def picture_error(predicted: Tensor, true: Tensor) -> Tensor:

@@ -30,10 +30,20 @@ DISTRIBUTION_HIDDEN = 256
 # A hint's logit against the null token is clamped here, so that its exponential and their sum stay finite.
 LARGEST_LOGIT = 30.0
 MASKED_LOGIT = -1e4
+# Where the places of the distance penalty count from, in x and in y.
+MIDDLE = 0.5
 # Rounds of self-consistency: how often the hints' values are corrected by what the attention gives at the hints.
 ROUNDS = 3
 # Radius (standard deviation) in working pixels of the last, smooth correction around a hint.
 ANCHOR_PX = 7.0
+# Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it
+# (trained by small steps, it has to go far), and where it starts: from the wide heads to the narrow ones.
+LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
+FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
+# A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
+SURPRISE_AT, SURPRISE_WITHIN = 40.0, 4.0
+# Under the root of a squared distance in ab/110, so that its slope stays finite.
+LEAST_SURPRISE = 1e-6
 # Where the flags of the histogram and of the saturation lie in the 316 global numbers.
 FLAGS = (VECTOR_LENGTH - 3, VECTOR_LENGTH - 1)
 # Encoder outputs in the order of the exported graph.
@@ -65,6 +75,16 @@ class Hints(NamedTuple):
     ab: Tensor
     size: Tensor
     valid: Tensor
+
+
+class Tokens(NamedTuple):
+    """What the hints say: keys [B, h, N, KEY + 4]; focus [B, h, N], by how much the logarithm of a head's gate moves
+    at a place where the head listens to this hint alone (0 for hints that surprise nobody); the mood vector
+    [B, MOOD], pooled over hints and global hints."""
+
+    keys: Tensor
+    focus: Tensor
+    mood: Tensor
 
 
 def double(x: Tensor) -> Tensor:
@@ -145,7 +165,12 @@ class Encoder(nn.Module):
 
 
 class HintAttention(nn.Module):
-    """Features → maps once per photograph; maps and hints → colours at every touch."""
+    """Features → maps once per photograph; maps and hints → colours at every touch.
+
+    Heads differ in reach: the widest carries a hint to the rest of its scene, narrow ones stop at its thing. Places
+    say by `gate` which head they follow, and hints say by `focus` which heads to follow where they are heard: the
+    true colour of a sky tells of the water as well, a red coat where brown was foreseen is nobody else's.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,6 +181,9 @@ class HintAttention(nn.Module):
         self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))  # exp(5 · reach): distance penalty per head
         self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
         self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
+        self.token_focus = nn.Linear(128, HEADS)
+        # Where surprise begins, in ab/110, and how steeply.
+        self.surprise = nn.Parameter(torch.tensor([SURPRISE_AT / AB_SCALE, AB_SCALE / SURPRISE_WITHIN]))
         # No biases: without global hints the vector is zero and so is what it adds.
         self.global_hidden = nn.Linear(VECTOR_LENGTH, 128, bias=False)
         self.global_mood = nn.Linear(128, MOOD, bias=False)
@@ -167,10 +195,13 @@ class HintAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        for layer in (self.base, self.mood, self.gate, self.token_weight, self.global_mood, self.bins_mood):
+        for layer in (self.base, self.mood, self.gate, self.token_weight, self.token_focus):
             nn.init.zeros_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in (self.global_mood, self.bins_mood):
+            nn.init.zeros_(layer.weight)
+        focus = torch.atanh(torch.tensor(FIRST_FOCUS) / LARGEST_FOCUS) / FOCUS_SLOPE
+        self.token_focus.bias.data = focus  # type: ignore[union-attr]
         nn.init.zeros_(self.up.weight)
         centre = torch.full((9, 16), -1.0)
         centre[4] = 1.5
@@ -202,12 +233,13 @@ class HintAttention(nn.Module):
             q·k/√KEY − ρ ‖p − p_n‖² − null,  ρ = exp(5 · reach)
 
         of a hint at p_n against the null token: the squared distance is a product too, of
-        (2ρx, 2ρy, −ρ‖p‖² − null, 1) with (x_n, y_n, 1, −ρ‖p_n‖²).
+        (2ρx, 2ρy, −ρ‖p‖² − null, 1) with (x_n, y_n, 1, −ρ‖p_n‖²). Places count from the middle of the picture:
+        the four terms cancel nearly, and what float32 rounds off them is a quarter then.
         """
         batch, _, height, width = sizes(features)
         cells = height * width
-        x = ((torch.arange(width, device=features.device) + 0.5) / width).repeat(height)
-        y = ((torch.arange(height, device=features.device) + 0.5) / height).repeat_interleave(width)
+        x = ((torch.arange(width, device=features.device) + 0.5) / width - MIDDLE).repeat(height)
+        y = ((torch.arange(height, device=features.device) + 0.5) / height - MIDDLE).repeat_interleave(width)
         reach = torch.exp(5 * self.reach)[None, :, None]
         query = self.query(features).reshape(batch, HEADS, KEY, cells) * KEY**-0.5
         null = self.null(features).reshape(batch, HEADS, cells)
@@ -218,16 +250,17 @@ class HintAttention(nn.Module):
     def hint_keys(self, key: Tensor, hints: Hints, weight: Tensor) -> Tensor:
         """Sampled keys [B, h·KEY, N], hints and their weights [B, N, h] → keys [B, h, N, KEY + 4]."""
         per_head = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
-        positions = hints.positions[:, None].expand(-1, HEADS, -1, -1)
+        places = hints.positions - MIDDLE
         reach = torch.exp(5 * self.reach)[None, :, None]
-        far = -reach * (hints.positions**2).sum(-1)[:, None] + weight.transpose(1, 2)
+        far = -reach * (places**2).sum(-1)[:, None] + weight.transpose(1, 2)
         far = far + (1 - hints.valid[:, None]) * MASKED_LOGIT
-        return torch.cat([per_head, positions, torch.ones_like(far)[..., None], far[..., None]], 3)
+        return torch.cat(
+            [per_head, places[:, None].expand(-1, HEADS, -1, -1), torch.ones_like(far)[..., None], far[..., None]], 3
+        )
 
-    def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> tuple[Tensor, Tensor]:
-        """→ keys [B, h, N, KEY + 4] and the mood vector [B, MOOD] pooled over hints and global hints."""
-        key = sample_patches(maps.key, hints)
-        base = sample_patches(maps.base, hints)
+    def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> Tokens:
+        """What the hints say, from the encoder's maps and the global hints."""
+        key, base = sample_patches(maps.key, hints), sample_patches(maps.base, hints)
         ab = hints.ab.transpose(1, 2)
         size = ((hints.size - USUAL_PX) / 4)[:, None]
         # A hint says less about the rest of the picture where its statistics are known already.
@@ -237,26 +270,37 @@ class HintAttention(nn.Module):
         valid = hints.valid[..., None]
         mood = (self.token_mood(token) * valid).sum(1) / (1 + valid.sum(1))
         mood = mood + self.global_mood(F.gelu(self.global_hidden(global_hints)))
-        return self.hint_keys(key, hints, self.token_weight(token)), mood
+        focus = LARGEST_FOCUS * torch.tanh(FOCUS_SLOPE * self.token_focus(token)).transpose(1, 2)
+        focus = focus * self.surprise_of(ab - base)[:, None]
+        # In the heads that it asks for a hint is louder as well, so that it fills its thing.
+        keys = self.hint_keys(key, hints, self.token_weight(token) + F.relu(focus).transpose(1, 2))
+        return Tokens(keys, focus, mood)
+
+    def surprise_of(self, delta: Tensor) -> Tensor:
+        """How much of a surprise hints are, [B, N] in 0…1, by their distance [B, 2, N] from the automatic colour."""
+        far = torch.sqrt((delta**2).sum(1) + LEAST_SURPRISE)
+        return torch.sigmoid((far - self.surprise[0]) * self.surprise[1])
 
     def colours(self, maps: Maps, hints: Hints, global_hints: Tensor) -> tuple[Tensor, Tensor]:
         """One touch: ab [B, 2, H, W] in CIELAB units, and the coarse ab/110 [B, 2, H/4, W/4]."""
-        keys, mood = self.tokens(maps, hints, global_hints)
+        tokens = self.tokens(maps, hints, global_hints)
         batch, _, height, width = sizes(maps.base)
         cells = height * width
-        shift = (mood[:, None, None] @ maps.mood).reshape(batch, 2, height, width)
+        shift = (tokens.mood[:, None, None] @ maps.mood).reshape(batch, 2, height, width)
         base = maps.base + shift
         delta = (hints.ab.transpose(1, 2) - sample_patches(base, hints)) * hints.valid[:, None]
-        values = self.consistent_values(maps, keys, delta, hints)
+        values = self.consistent_values(maps, tokens, delta, hints)
         # [B, h, N, P]: hints are rows, so that no plane is transposed.
-        weights = torch.exp((keys @ maps.query).clamp(max=LARGEST_LOGIT))
-        flow = torch.cat([values, torch.ones_like(values[:, :1])], 1)[:, None] @ weights
-        flow = flow[:, :, :2] * (maps.gate.reshape(batch, HEADS, 1, cells) / (1 + flow[:, :, 2:]))
-        coarse = base + flow.sum(1).reshape(batch, 2, height, width)
+        weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
+        said = torch.cat([values, torch.ones_like(values[:, :1])], 1)[:, None].expand(-1, HEADS, -1, -1)
+        flow = torch.cat([said, tokens.focus[:, :, None]], 2) @ weights
+        total = 1 + flow[:, :, 2]
+        gate = focused(maps.gate.reshape(batch, HEADS, cells), flow[:, :, 3] / total)
+        coarse = base + (flow[:, :, :2] * (gate / total)[:, :, None]).sum(1).reshape(batch, 2, height, width)
         fine = upsample_convex(coarse, maps.up) * AB_SCALE
         return anchor(fine, hints), coarse
 
-    def consistent_values(self, maps: Maps, keys: Tensor, delta: Tensor, hints: Hints) -> Tensor:
+    def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, hints: Hints) -> Tensor:
         """What each hint must send, [B, 2, N], so that the hints together give `delta` [B, 2, N] at the hints.
 
         With A[n, m] the share of hint n in the colour at hint m, the values solve v A = delta; a few steps of
@@ -265,9 +309,7 @@ class HintAttention(nn.Module):
         batch, _, height, width = sizes(maps.base)
         channels = int(maps.query.shape[2])
         query = sample_patches(maps.query.reshape(batch, HEADS * channels, height, width), hints)
-        gate = sample_patches(maps.gate, hints)[:, :, None]
-        weights = torch.exp((keys @ query.reshape(batch, HEADS, channels, -1)).clamp(max=LARGEST_LOGIT))
-        share = (weights * (gate / (1 + weights.sum(2, keepdim=True)))).sum(1)
+        share, _ = shares(tokens, query.reshape(batch, HEADS, channels, -1), sample_patches(maps.gate, hints))
         values = delta
         for _ in range(ROUNDS):
             values = values + delta - values @ share
@@ -283,18 +325,13 @@ class HintAttention(nn.Module):
         self, maps: Maps, hints: Hints, global_hints: Tensor, points: Tensor, logits: Tensor
     ) -> Tensor:
         """As `distribution`, from the automatic logits [B, Q, 313] at the points."""
-        keys, mood = self.tokens(maps, hints, global_hints)
+        tokens = self.tokens(maps, hints, global_hints)
         batch, _, height, width = sizes(maps.base)
         channels = int(maps.query.shape[2])
-        automatic = (logits + self.bins_mood(mood)[:, None]).softmax(-1)
+        automatic = (logits + self.bins_mood(tokens.mood)[:, None]).softmax(-1)
         query = sample(maps.query.reshape(batch, HEADS * channels, height, width), points)
-        gate = sample(maps.gate, points)[:, :, None]
-        query = query.reshape(batch, HEADS, channels, -1)
-        weights = torch.exp((keys @ query).clamp(max=LARGEST_LOGIT))
-        total = 1 + weights.sum(2, keepdim=True)
-        share = (weights * (gate / total)).sum(1)
-        null = (gate / total).sum(1).transpose(1, 2)
-        return automatic * null + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
+        share, null = shares(tokens, query.reshape(batch, HEADS, channels, -1), sample(maps.gate, points))
+        return automatic * null.transpose(1, 2) + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
 
     def soft_bins(self, ab: Tensor) -> Tensor:
         """ab [B, N, 2] → [B, N, 313]: Gaussian weights of all centres (σ of the soft encoding), normalised."""
@@ -312,6 +349,21 @@ class TouchNetwork(nn.Module):
 
     def forward(self, light: Tensor) -> Maps:
         return self.attention.maps(self.encoder(light))
+
+
+def focused(gate: Tensor, shift: Tensor) -> Tensor:
+    """Gates [B, h, P] whose logarithms are moved by `shift` [B, h, P]; they sum to 1 over heads again."""
+    moved = gate * torch.exp(shift)
+    return moved / moved.sum(1, keepdim=True)
+
+
+def shares(tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+    """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
+    places' queries [B, h, KEY + 4, P] and gates [B, h, P]. Together they sum to 1."""
+    weights = torch.exp((tokens.keys @ query).clamp(max=LARGEST_LOGIT))
+    total = 1 + weights.sum(2)
+    gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
+    return (weights * gate[:, :, None]).sum(1), gate.sum(1, keepdim=True)
 
 
 def sizes(x: Tensor) -> tuple[int, ...]:

@@ -1,19 +1,22 @@
-// The touch stage of form "hint-attention-1" (build_engine/networks/touch.py): sizes, weights and scratch memory.
+// The touch stage of form "hint-attention-2" (build_engine/networks/touch.py): sizes, weights and scratch memory.
 //
 // Whoever changes the form changes these files, table.py, touch.py, the reference and the tests in the same commit.
 #pragma once
 #include "hints.cuh"
 
 constexpr int MOST_HINTS = 128, HEADS = 4, KEY = 32, CHANNELS = KEY + 4, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
-constexpr int TOKEN = HEADS * KEY + 7, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
+constexpr int TOKEN = HEADS * KEY + 7, OUT = MOOD + 2 * HEADS, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
 constexpr float LARGEST_LOGIT = 30.0f, AB_SCALE = 110.0f, USUAL_PX = 5.0f, WORKING_PX = 256.0f;
+constexpr float MIDDLE = 0.5f;  // where the places of the distance penalty count from, in x and in y
+constexpr float LARGEST_FOCUS = 6.0f, FOCUS_SLOPE = 8.0f, LEAST_SURPRISE = 1e-6f;
 constexpr float ANCHOR = 7.0f / WORKING_PX;  // standard deviation of an anchor's bump
 
 // touch.pack_weights writes this.
 struct TouchWeights {
     float reach[HEADS];  // distance penalty of every head
+    float surprise[2];   // where surprise begins, in ab / 110, and how steeply
     float token[TOKEN][HIDDEN], token_bias[HIDDEN];
-    float out[MOOD + HEADS][HIDDEN], out_bias[MOOD + HEADS];
+    float out[OUT][HIDDEN], out_bias[OUT];  // rows: of the mood, of the heads' weights, of their focus
     float global_hidden[GLOBALS][HIDDEN], global_mood[MOOD][HIDDEN];
 };
 
@@ -22,6 +25,7 @@ struct TouchWork {
     float keys[MOST_HINTS][HEADS][CHANNELS];     // touch_tokens → touch_share, touch_flow
     float queries[MOST_HINTS][HEADS][CHANNELS];  // the query map under each hint
     float gates[MOST_HINTS][HEADS];
+    float focus[HEADS][MOST_HINTS];  // touch_tokens → touch_share, touch_flow
     float mood_maps[MOST_HINTS][2 * MOOD];
     float bases[MOST_HINTS][2];
     float moods[MOST_HINTS][MOOD];
@@ -31,11 +35,15 @@ struct TouchWork {
     float values[2][MOST_HINTS];           // touch_values → touch_flow: what each hint sends, ab / 110
     float heights[2][MOST_HINTS];          // touch_heights → touch_fine: of the anchors, CIELAB units
 };
-static_assert(sizeof(TouchWork) == 332928, "touch.WORK_BYTES must say the same");
+static_assert(sizeof(TouchWork) == 334976, "touch.WORK_BYTES must say the same");
 
 DEVICE int hints_in(const int* count) { return min(max(*count, 0), MOST_HINTS); }
 
 DEVICE float weight_of(float logit) { return expf(fminf(logit, LARGEST_LOGIT)); }
+
+// A head's gate at a place, moved by the focus of the hints it hears there: `weight` and `focus` are the sums over the
+// hints of w and of w·focus. Whoever mixes heads divides by the sum of their moved gates.
+DEVICE float moved_gate(float gate, float weight, float focus) { return gate * expf(focus / (1.0f + weight)); }
 
 // A key (16-byte aligned) times a query (in registers or shared memory).
 DEVICE float product(const float* key, const float* query) {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelFileError
 
-FORM = "hint-attention-1"
+FORM = "hint-attention-2"
 MOST_HINTS = 128
 HEADS, KEY, MOOD, HIDDEN, GLOBALS = 4, 32, 32, 128, 316
 TOKEN = HEADS * KEY + 7
@@ -18,18 +18,21 @@ TOKEN = HEADS * KEY + 7
 # neighbouring threads, one for each hidden unit, read neighbouring numbers).
 _WEIGHTS = (
     ("reach", (HEADS,), False),
+    ("surprise", (2,), False),
     ("token.weight", (HIDDEN, TOKEN), True),
     ("token.bias", (HIDDEN,), False),
     ("token_mood.weight", (MOOD, HIDDEN), False),
     ("token_weight.weight", (HEADS, HIDDEN), False),
+    ("token_focus.weight", (HEADS, HIDDEN), False),
     ("token_mood.bias", (MOOD,), False),
     ("token_weight.bias", (HEADS,), False),
+    ("token_focus.bias", (HEADS,), False),
     ("global_hidden.weight", (HIDDEN, GLOBALS), True),
     ("global_mood.weight", (MOOD, HIDDEN), False),
 )
 
 # Scratch memory of the touch kernels, the same for every photograph (TouchWork in touch.cuh).
-WORK_BYTES = 332_928
+WORK_BYTES = 334_976
 
 
 def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:

@@ -1,8 +1,10 @@
 // Hint attention: every cell attends over the hints and the null token, in one pass.
 //
-// touch_flow: coarse ab/110 [2, h·w] = automatic colour + mood + Σ over heads of gate · Σ w·value / (1 + Σ w), with
+// touch_flow: coarse ab/110 [2, h·w] = automatic colour + mood + Σ over heads of gate' · Σ w·value / (1 + Σ w), with
 //   w = exp(logit): the null token's weight is 1 because the query carries minus its logit, and no maximum has to be
 //   kept because logits are clamped at LARGEST_LOGIT. The distance penalty is part of the product (see touch.py).
+//   gate' is the cell's gate, moved by the focus of the hints it hears: gate · exp(Σ w·focus / (1 + Σ w)), divided by
+//   the sum of that over the heads. That sum divides the mixture at its end, so that one barrier serves both.
 //   plain  one thread a cell and head, keys straight from memory
 //   fast   a block of 32 cells and 4 heads, a warp a head: the query stays in registers, keys pass through shared
 //          memory 32 hints at a time, in 16-byte accesses that all lanes of a warp share
@@ -12,21 +14,23 @@ constexpr int FLOW_CELLS = 32, FLOW_HINTS = 32, FLOW_THREADS = FLOW_CELLS * HEAD
 
 struct FlowRoom {
     alignas(16) float keys[FLOW_HINTS][HEADS][CHANNELS];
-    float values[2][FLOW_HINTS];
-    float parts[2][HEADS][FLOW_CELLS];
+    float values[2][FLOW_HINTS], focus[HEADS][FLOW_HINTS];
+    float parts[2][HEADS][FLOW_CELLS], moods[2][HEADS][FLOW_CELLS], gates[HEADS][FLOW_CELLS];
 };
+static_assert(FLOW_THREADS == HEADS * FLOW_HINTS, "a thread loads one hint's focus of one head");
 
-DEVICE void load_keys(const TouchWork& work, int first, int hints, FlowRoom& room) {
+DEVICE void load_hints(const TouchWork& work, int first, int hints, FlowRoom& room) {
     const float* from = work.keys[first][0];
     float* to = room.keys[0][0];
-    const int thread = thread_in_block(), channel = thread / FLOW_HINTS, n = thread % FLOW_HINTS;
+    const int thread = thread_in_block(), row = thread / FLOW_HINTS, n = thread % FLOW_HINTS;
     for (int i = thread * 4; i < hints * HEADS * CHANNELS; i += FLOW_THREADS * 4)
         wide_store(to + i, wide_load<float4>(from + i));
-    if (channel < 2 && n < hints) room.values[channel][n] = work.values[channel][first + n];
+    if (n < hints) room.focus[row][n] = work.focus[row][first + n];
+    if (row < 2 && n < hints) room.values[row][n] = work.values[row][first + n];
 }
 
 struct Flow {
-    float weight = 0.0f, a = 0.0f, b = 0.0f;
+    float weight = 0.0f, focus = 0.0f, a = 0.0f, b = 0.0f;
 };
 
 // One head of one cell over the hints in shared memory.
@@ -34,6 +38,7 @@ DEVICE void attend(const FlowRoom& room, int hints, int head, const float* query
     for (int n = 0; n < hints; n++) {
         const float weight = weight_of(product(room.keys[n][head], query));
         flow.weight += weight;
+        flow.focus += weight * room.focus[head][n];
         flow.a += weight * room.values[0][n];
         flow.b += weight * room.values[1][n];
     }
@@ -47,6 +52,17 @@ DEVICE float mood_part(const float* mood, const TouchWork& work, int channel, in
     return sum;
 }
 
+// One channel of a cell, from what its heads left in shared memory: the automatic colour, the mood and the hints.
+DEVICE float mixed_heads(const FlowRoom& room, int channel, int lane, float automatic) {
+    float hints = 0.0f, gates = 0.0f;
+    for (int head = 0; head < HEADS; head++) {
+        automatic += room.moods[channel][head][lane];
+        hints += room.parts[channel][head][lane];
+        gates += room.gates[head][lane];
+    }
+    return automatic + hints / gates;
+}
+
 KERNEL(FLOW_THREADS, touch_flow, const int* count, const float* query, const float* gate, const float* base,
        const float* mood, const TouchWork* work, float* coarse, int h, int w) {
     SHARED(FlowRoom, room);
@@ -57,17 +73,20 @@ KERNEL(FLOW_THREADS, touch_flow, const int* count, const float* query, const flo
     Flow flow;
     for (int first = 0; first < hints; first += FLOW_HINTS) {
         const int some = min(FLOW_HINTS, hints - first);
-        load_keys(*work, first, some, room);
+        load_hints(*work, first, some, room);
         __syncthreads();
         attend(room, some, head, mine, flow);
         __syncthreads();
     }
-    const float gain = gate[size_t(head) * cells + cell] / (1.0f + flow.weight);
-    room.parts[0][head][lane] = flow.a * gain + mood_part(mood, *work, 0, head, cells, cell);
-    room.parts[1][head][lane] = flow.b * gain + mood_part(mood, *work, 1, head, cells, cell);
+    const float moved = moved_gate(gate[size_t(head) * cells + cell], flow.weight, flow.focus);
+    const float gain = moved / (1.0f + flow.weight);
+    room.gates[head][lane] = moved;
+    room.parts[0][head][lane] = flow.a * gain;
+    room.parts[1][head][lane] = flow.b * gain;
+    for (int channel = 0; channel < 2; channel++)
+        room.moods[channel][head][lane] = mood_part(mood, *work, channel, head, cells, cell);
     __syncthreads();
     if (head >= 2 || at >= cells) return;
-    float ab = base[size_t(head) * cells + cell];
-    for (int part = 0; part < HEADS; part++) ab += room.parts[head][part][lane];
-    coarse[size_t(head) * cells + cell] = ab;
+    const size_t channel_at = size_t(head) * cells + cell;
+    coarse[channel_at] = mixed_heads(room, head, lane, base[channel_at]);
 }

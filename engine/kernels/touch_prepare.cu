@@ -1,6 +1,7 @@
 // What the hints of a touch say before any pixel is asked.
 //
-// touch_tokens   one block a hint: the maps under its patch, its token, key, weight and share of the mood
+// touch_tokens   one block a hint: the maps under its patch, its token, key, weight and focus, and its share
+//                of the mood
 // touch_share    one block a hint m: how much every hint counts in the colour at m, and how far their anchors reach m;
 //                one block more: the mood vector, pooled over the hints and moved by the global hints
 // touch_values   one block: what each hint must send so that together they give the asked colours at the hints
@@ -22,7 +23,7 @@ constexpr int SAMPLED = sizeof(Sampled) / sizeof(float);
 
 struct TokenRoom {
     Sampled sampled;
-    float token[TOKEN], hidden[HIDDEN], out[MOOD + HEADS];
+    float token[TOKEN], hidden[HIDDEN], out[OUT], focus[HEADS];
 };
 
 // The plane that fills float number `index` of Sampled.
@@ -81,13 +82,28 @@ DEVICE void project(const float (*matrix)[HIDDEN], const float* vector, float* o
     }
 }
 
-// Keys and queries of one hint, its gates and the maps that the next kernels need.
+// How much of a surprise the hint is, 0 to 1, by its distance from the automatic colour.
+DEVICE float surprise_of(const Sampled& sampled, const Hint& hint, const TouchWeights& weights) {
+    const float a = hint.a / AB_SCALE - sampled.base[0], b = hint.b / AB_SCALE - sampled.base[1];
+    const float far = sqrtf(a * a + b * b + LEAST_SURPRISE);
+    return 1.0f / (1.0f + expf((weights.surprise[0] - far) * weights.surprise[1]));
+}
+
+// By how much a hint moves the logarithm of a head's gate where that head listens to it alone.
+DEVICE float focus_of(const TokenRoom& room, const Hint& hint, const TouchWeights& weights, int head) {
+    const int row = MOOD + HEADS + head;
+    const float focus = LARGEST_FOCUS * tanhf(FOCUS_SLOPE * (room.out[row] + weights.out_bias[row]));
+    return focus * surprise_of(room.sampled, hint, weights);
+}
+
+// Keys and queries of one hint, its focus, its gates and the maps that the next kernels need.
 DEVICE void keep(const TokenRoom& room, const Hint& hint, const TouchWeights& weights, int n, TouchWork& work) {
-    const float x = float(hint.x), y = float(hint.y);
+    const float x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE;
     for (int index = threadIdx.x; index < HEADS * CHANNELS; index += PREPARE_THREADS) {
         const int head = index / CHANNELS, channel = index % CHANNELS;
         const float far =
-            -weights.reach[head] * (x * x + y * y) + room.out[MOOD + head] + weights.out_bias[MOOD + head];
+            -weights.reach[head] * (x * x + y * y) + room.out[MOOD + head] + weights.out_bias[MOOD + head] +
+            fmaxf(room.focus[head], 0.0f);  // louder in the heads that the hint asks for
         const float place[4] = {x, y, 1.0f, far};
         work.keys[n][head][channel] = channel < KEY ? room.sampled.key[head * KEY + channel] : place[channel - KEY];
         work.queries[n][head][channel] = room.sampled.query[index];
@@ -96,6 +112,7 @@ DEVICE void keep(const TokenRoom& room, const Hint& hint, const TouchWeights& we
     if (thread < 2 * MOOD) work.mood_maps[n][thread] = room.sampled.mood[thread];
     if (thread < MOOD) work.moods[n][thread] = room.out[thread] + weights.out_bias[thread];
     if (thread < HEADS) work.gates[n][thread] = room.sampled.gate[thread];
+    if (thread < HEADS) work.focus[thread][n] = room.focus[thread];
     if (thread < 2) work.bases[n][thread] = room.sampled.base[thread];
 }
 
@@ -115,14 +132,16 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
     for (int i = 0; i < TOKEN; i++) sum += room.token[i] * weights->token[i][thread];
     room.hidden[thread] = gelu(sum);
     __syncthreads();
-    project<MOOD + HEADS>(weights->out, room.hidden, room.out);
+    project<OUT>(weights->out, room.hidden, room.out);
+    __syncthreads();
+    if (thread < HEADS) room.focus[thread] = focus_of(room, hint, *weights, thread);
     __syncthreads();
     keep(room, hint, *weights, n, *work);
 }
 
 struct ShareRoom {
     alignas(16) float query[HEADS][CHANNELS];
-    float hidden[HIDDEN], global_mood[MOOD], partial[PREPARE_WARPS];
+    float hidden[HIDDEN], global_mood[MOOD], partial[2 * HEADS][PREPARE_WARPS];
 };
 
 DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& weights, TouchWork& work,
@@ -140,18 +159,50 @@ DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& 
     work.mood[thread] = pooled / float(1 + count) + room.global_mood[thread];
 }
 
+// What all hints together are at hint m.
+struct Heard {
+    float weight[HEADS], focus[HEADS];  // sums over the hints of w and of w·focus
+};
+
+// The block's sums of what every thread brings, all behind one barrier; every thread gets them.
+DEVICE Heard heard_by_all(const Heard& mine, ShareRoom& room) {
+    const int lane = threadIdx.x % WARP_LANES, warp = threadIdx.x / WARP_LANES;
+    for (int head = 0; head < HEADS; head++) {
+        const float weight = warp_sum(mine.weight[head]), focus = warp_sum(mine.focus[head]);
+        if (lane == 0) {
+            room.partial[head][warp] = weight;
+            room.partial[HEADS + head][warp] = focus;
+        }
+    }
+    __syncthreads();
+    Heard all = {};
+    for (int head = 0; head < HEADS; head++)
+        for (int part = 0; part < PREPARE_WARPS; part++) {
+            all.weight[head] += room.partial[head][part];
+            all.focus[head] += room.partial[HEADS + head][part];
+        }
+    return all;
+}
+
 // Thread n: hint n's share in the colour at hint m, summed over the heads.
 DEVICE void share_in(int m, int count, TouchWork& work, ShareRoom& room) {
     const int n = threadIdx.x;
     for (int index = n; index < HEADS * CHANNELS; index += PREPARE_THREADS)
         room.query[index / CHANNELS][index % CHANNELS] = work.queries[m][index / CHANNELS][index % CHANNELS];
     __syncthreads();
-    float share = 0.0f;
-    for (int head = 0; head < HEADS; head++) {
-        const float weight = n < count ? weight_of(product(work.keys[n][head], room.query[head])) : 0.0f;
-        share += weight * (work.gates[m][head] / (1.0f + block_sum<PREPARE_WARPS>(weight, room.partial)));
+    Heard mine = {};
+    for (int head = 0; head < HEADS && n < count; head++) {
+        mine.weight[head] = weight_of(product(work.keys[n][head], room.query[head]));
+        mine.focus[head] = mine.weight[head] * work.focus[head][n];
     }
-    if (n < count) work.shares[n][m] = share;
+    const Heard all = heard_by_all(mine, room);
+    float share = 0.0f, gates = 0.0f;
+    for (int head = 0; head < HEADS; head++) {
+        const float gate = moved_gate(work.gates[m][head], all.weight[head], all.focus[head]);
+        share += mine.weight[head] * (gate / (1.0f + all.weight[head]));
+        gates += gate;
+    }
+    if (n < count) work.shares[n][m] = share / gates;
 }
 
 KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const float* global_hints,

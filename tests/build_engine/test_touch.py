@@ -8,7 +8,8 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from livetint.engine.models import find_model
+from livetint.engine.models import bundled_folder, find_model
+from livetint.engine.photo import Photo
 
 from ..needs import import_or_skip
 
@@ -20,6 +21,7 @@ from livetint.build_engine.networks.touch import (  # noqa: E402
     TouchNetwork,
     anchor,
     sample_patches,
+    shares,
     softmax_of_few,
     upsample_convex,
 )
@@ -123,6 +125,37 @@ def test_padding_hints_changes_nothing(network, maps):
             network.attention.colours(kept, short, none)[0],
             atol=2e-3, rtol=1e-4,
         )  # fmt: skip
+
+
+def test_hints_and_the_automatic_colour_share_every_place(network, maps):
+    _, kept = maps
+    with torch.no_grad():
+        tokens = network.attention.tokens(kept, draw_hints(9), torch.zeros(1, 316))
+        share, null = shares(tokens, kept.query, kept.gate.flatten(2))
+    assert float(share.min()) >= 0
+    torch.testing.assert_close(share.sum(1, keepdim=True) + null, torch.ones_like(null))
+
+
+def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far(network):
+    photo = Photo.open(bundled_folder().parent / "photos" / "coffee.jpg")
+    with torch.no_grad():
+        kept = network(torch.tensor(photo.working_L)[None, None])
+    place = torch.tensor([[[0.5, 0.5]]])
+    one, none = torch.ones(1, 1), torch.zeros(1, 316)
+    foreseen = sample_patches(kept.base, Hints(place, torch.zeros(1, 1, 2), one * 6, one)).transpose(1, 2)
+
+    def reach(away: float) -> tuple[float, float]:
+        """Largest focus, and how far colours move on average by the hint's own change."""
+        hints = Hints(place, foreseen + torch.tensor([away, 0.0]), one * 6, one)
+        with torch.no_grad():
+            focus = network.attention.tokens(kept, hints, none).focus
+            colours = network.attention.colours
+            moved = (colours(kept, hints, none)[1] - colours(kept, hints._replace(valid=0 * one), none)[1]).norm(dim=1)
+        return float(focus.abs().max()), float(moved.mean() / away)
+
+    (quiet, far), (loud, near) = reach(0.05), reach(0.7)
+    assert quiet < 0.05 < 1 < loud
+    assert near < 0.7 * far
 
 
 def test_without_global_hints_the_global_path_is_silent(network):

@@ -7,11 +7,11 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from livetint.engine import GlobalHints, Hint, OnnxRunner, Photo, Session, find_model
+from livetint.engine import Hint, OnnxRunner, Photo, Session, find_model
 from livetint.engine.bins import CENTRES
 from livetint.engine.errors import HintRejected, ModelFileError
 from livetint.engine.models import bundled_folder
-from livetint.engine.where import GRID, LEAST_APART, doubt, where_to_touch
+from livetint.engine.where import GRID, LEAST_APART, cell_centres, doubt, where_to_touch
 
 PHOTOS = bundled_folder().parent / "photos"
 
@@ -44,7 +44,8 @@ class Halves:
 
 
 def test_doubt_is_the_spread_about_the_colour_shown():
-    unsure = doubt(Halves(), None)  # type: ignore[arg-type]
+    points = cell_centres()
+    unsure = doubt(points, np.zeros((len(points), 2)), Halves(), None)  # type: ignore[arg-type]
     error = unsure.error.reshape(GRID, GRID)
     np.testing.assert_allclose(error[:, : GRID // 2], 3600, rtol=1e-5)
     np.testing.assert_allclose(error[:, GRID // 2 :], 0, atol=1e-3)
@@ -107,4 +108,4 @@ def test_refusals():
     bundle = runner.bundle
     runner.bundle = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, distribution=None))
     with pytest.raises(ModelFileError, match="suggests no colours"):
-        doubt(runner, None, (), GlobalHints())  # type: ignore[arg-type]
+        where_to_touch(runner, None, EVEN)  # type: ignore[arg-type]

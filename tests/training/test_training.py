@@ -25,7 +25,7 @@ from livetint.training.data import batches, draw_batch  # noqa: E402
 from livetint.training.losses import cross_entropy, huber, picture_error  # noqa: E402
 from livetint.training.recolour import recolour, recolour_one  # noqa: E402
 from livetint.training.run import run  # noqa: E402
-from livetint.training.tasks import TouchTask  # noqa: E402
+from livetint.training.tasks import TouchTask, evened  # noqa: E402
 
 SETTINGS = """
 network = "touch"
@@ -292,13 +292,25 @@ def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
     before = replace(batch, valid=np.zeros_like(batch.valid))
     with torch.no_grad():
         automatic = task.predict(task.network.eval(), before, torch.device("cpu"))
-    shown = batch.ab * batch.touched + automatic * (1 - batch.touched)
-    whole = replace(batch, ab=shown.astype(np.float32), touched=np.ones_like(batch.touched))
-    losses = [task.losses(some, torch.device("cpu")) for some in (batch, whole)]
-    for name in ("huber", "picture"):
-        torch.testing.assert_close(losses[0][name], losses[1][name], atol=1e-3, rtol=1e-4)
+        predicted = torch.from_numpy(task.predict(task.network, batch, torch.device("cpu")))
+    shown = torch.from_numpy(batch.ab * batch.touched + automatic * (1 - batch.touched)).float()
+    settings, losses = task.config.losses, task.losses(batch, torch.device("cpu"))
+    expected = huber(predicted, shown, evened(batch.touched, settings.lone))
+    torch.testing.assert_close(losses["huber"], settings.huber * expected, atol=1e-3, rtol=1e-4)
+    expected = picture_error(predicted[~lone], torch.from_numpy(batch.ab)[~lone])
+    torch.testing.assert_close(losses["picture"], settings.picture * expected, atol=1e-3, rtol=1e-4)
     blind = task.losses(replace(batch, touched=np.ones_like(batch.touched)), torch.device("cpu"))
-    assert lone.any() and abs(float(blind["huber"].detach() - losses[0]["huber"].detach())) > 1e-3
+    assert lone.any() and abs(float(blind["huber"].detach() - losses["huber"].detach())) > 1e-3
+
+
+def test_a_small_lone_region_counts_as_much_as_the_rest():
+    touched = np.ones((2, 1, 8, 8), np.float32)
+    touched[1] = 0
+    touched[1, 0, :2, :2] = 1
+    whole, lone = evened(touched, 3.0)
+    assert (whole == 1).all()
+    assert float(lone[0, :2, :2].sum()) == pytest.approx(1.5 * 64)
+    assert float(lone.sum()) == pytest.approx(3 * 64)
 
 
 def test_aged_pictures_keep_their_colours():

@@ -2,7 +2,8 @@
 #pragma once
 #include "touch_reference.cuh"
 
-// One thread a cell and head; `parts` [HEADS, 2, cells] still has to be added up.
+// One thread a cell and head; `parts` [HEADS, 3, cells] still has to be added up over the heads and the first two
+// divided by the third, the moved gate.
 KERNEL(1024, touch_flow_plain, const int* count, const float* query, const float* gate, const TouchWork* work,
        float* parts, int cells) {
     const int at = blockIdx.x * blockDim.x + threadIdx.x, head = blockIdx.y;
@@ -13,12 +14,15 @@ KERNEL(1024, touch_flow_plain, const int* count, const float* query, const float
     for (int n = 0; n < hints_in(count); n++) {
         const float weight = weight_of(product(work->keys[n][head], mine));
         flow.weight += weight;
+        flow.focus += weight * work->focus[head][n];
         flow.a += weight * work->values[0][n];
         flow.b += weight * work->values[1][n];
     }
-    const float gain = gate[size_t(head) * cells + at] / (1.0f + flow.weight);
-    parts[size_t(2 * head) * cells + at] = flow.a * gain;
-    parts[size_t(2 * head + 1) * cells + at] = flow.b * gain;
+    const float moved = moved_gate(gate[size_t(head) * cells + at], flow.weight, flow.focus);
+    const float gain = moved / (1.0f + flow.weight);
+    parts[size_t(3 * head) * cells + at] = flow.a * gain;
+    parts[size_t(3 * head + 1) * cells + at] = flow.b * gain;
+    parts[size_t(3 * head + 2) * cells + at] = moved;
 }
 
 // One thread a pixel and channel, every bump of every hint.
@@ -68,7 +72,7 @@ inline void flow(Lab& bench, Touch& touch, const std::string& size) {
                 *mood = touch.mood.device();
     const TouchWork* work = touch.work.device();
     float *parts = touch.parts.device(), *coarse = touch.coarse.device();
-    const std::vector<double> wanted_parts = flow_reference(touch, true), wanted = flow_reference(touch, false);
+    const std::vector<double> wanted_parts = flow_parts(touch), wanted = flow_reference(touch);
     const size_t read = touch.query.bytes() + touch.gate.bytes();
     for (unsigned threads : {32u, 64u, 128u, 256u, 512u, 1024u}) {
         const dim3 block{threads}, grid{unsigned(cells + threads - 1) / threads, HEADS};

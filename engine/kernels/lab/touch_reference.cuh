@@ -26,7 +26,7 @@ struct Touch {
           weights(1),
           work(1),
           coarse(2 * cells),
-          parts(2 * HEADS * cells),
+          parts(3 * HEADS * cells),
           ab(2 * SUBPIXELS * cells) {
         std::uniform_real_distribution<double> place(0, 1), colour(-90, 90);
         for (Hint& hint : hints.host)
@@ -39,6 +39,8 @@ struct Touch {
         fill_uniform(random, -0.08f, 0.08f);
         memcpy(static_cast<void*>(weights.host.data()), random.data(), sizeof(TouchWeights));
         for (float& reach : weights.host[0].reach) reach = 5;
+        weights.host[0].surprise[0] = 0.4f;
+        weights.host[0].surprise[1] = 10.0f;
         for (Array<float>* map : {&query, &key, &gate, &base, &mood, &up, &globals}) map->upload();
         hints.upload(), count.upload(), weights.upload();
     }
@@ -97,7 +99,43 @@ inline std::vector<float> floats(const float* from, size_t count) { return {from
 
 constexpr Tolerance SUMS{2e-4, 2e-5, "sums of products in float"};
 
-// Key, sampled maps and mood of every hint.
+inline double moved_reference(double gate, double weight, double focus) { return gate * std::exp(focus / weight); }
+
+// The token of hint n.
+inline std::vector<double> token_reference(const Touch& touch, int n) {
+    const Hint& hint = touch.hints.host[n];
+    std::vector<double> token;
+    for (int i = 0; i < HEADS * KEY; i++) token.push_back(touch.patch(touch.key.host, i, n));
+    const double a = hint.a / AB_SCALE, b = hint.b / AB_SCALE;
+    for (double value : {(a - touch.patch(touch.base.host, 0, n)) * 4, (b - touch.patch(touch.base.host, 1, n)) * 4,
+                         a * 4, b * 4, (hint.size - 5.0) / 4, double(touch.globals.host[HISTOGRAM_FLAG]),
+                         double(touch.globals.host[SATURATION_FLAG])})
+        token.push_back(value);
+    return token;
+}
+
+// What a token says: the rows of TouchWeights.out.
+inline std::vector<double> said_reference(const TouchWeights& weights, const std::vector<double>& token) {
+    std::vector<double> hidden, out;
+    for (int unit = 0; unit < HIDDEN; unit++) {
+        double sum = weights.token_bias[unit];
+        for (int i = 0; i < TOKEN; i++) sum += token[i] * weights.token[i][unit];
+        hidden.push_back(gelu_reference(sum));
+    }
+    for (int row = 0; row < OUT; row++) {
+        double sum = weights.out_bias[row];
+        for (int i = 0; i < HIDDEN; i++) sum += hidden[i] * weights.out[row][i];
+        out.push_back(sum);
+    }
+    return out;
+}
+
+inline double surprise_reference(const TouchWeights& weights, const std::vector<double>& token) {
+    const double far = std::hypot(token[HEADS * KEY] / 4, token[HEADS * KEY + 1] / 4);
+    return 1 / (1 + std::exp((weights.surprise[0] - std::sqrt(far * far + LEAST_SURPRISE)) * weights.surprise[1]));
+}
+
+// Key, sampled maps, focus and mood of every hint.
 inline bool tokens_right(Touch& touch) {
     touch.work.download();
     const TouchWeights& weights = touch.weights.host[0];
@@ -105,35 +143,44 @@ inline bool tokens_right(Touch& touch) {
     bool right = true;
     for (int n = 0; n < touch.number; n++) {
         const Hint& hint = touch.hints.host[n];
-        std::vector<double> token, hidden, out, keys, queries;
-        for (int i = 0; i < HEADS * KEY; i++) token.push_back(touch.patch(touch.key.host, i, n));
-        const double a = hint.a / AB_SCALE, b = hint.b / AB_SCALE;
-        for (double value : {(a - touch.patch(touch.base.host, 0, n)) * 4, (b - touch.patch(touch.base.host, 1, n)) * 4,
-                             a * 4, b * 4, (hint.size - 5.0) / 4, double(touch.globals.host[HISTOGRAM_FLAG]),
-                             double(touch.globals.host[SATURATION_FLAG])})
-            token.push_back(value);
-        for (int unit = 0; unit < HIDDEN; unit++) {
-            double sum = weights.token_bias[unit];
-            for (int i = 0; i < TOKEN; i++) sum += token[i] * weights.token[i][unit];
-            hidden.push_back(gelu_reference(sum));
-        }
-        for (int row = 0; row < MOOD + HEADS; row++) {
-            double sum = weights.out_bias[row];
-            for (int i = 0; i < HIDDEN; i++) sum += hidden[i] * weights.out[row][i];
-            out.push_back(sum);
-        }
-        const double x = float(hint.x), y = float(hint.y);
+        const std::vector<double> token = token_reference(touch, n), out = said_reference(weights, token);
+        std::vector<double> keys, queries, focus;
+        std::vector<float> found;
+        const double x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE, surprise = surprise_reference(weights, token);
         for (int head = 0; head < HEADS; head++) {
             keys.insert(keys.end(), token.begin() + head * KEY, token.begin() + (head + 1) * KEY);
-            for (double value : {x, y, 1.0, out[MOOD + head] - weights.reach[head] * (x * x + y * y)})
-                keys.push_back(value);
+            focus.push_back(LARGEST_FOCUS * std::tanh(FOCUS_SLOPE * out[MOOD + HEADS + head]) * surprise);
+            const double weight = out[MOOD + head] + std::max(focus.back(), 0.0);
+            for (double value : {x, y, 1.0, weight - weights.reach[head] * (x * x + y * y)}) keys.push_back(value);
+            found.push_back(work.focus[head][n]);
         }
         for (int i = 0; i < HEADS * CHANNELS; i++) queries.push_back(touch.patch(touch.query.host, i, n));
         right = right && same("key", floats(work.keys[n][0], keys.size()), keys, SUMS) &&
                 same("query", floats(work.queries[n][0], queries.size()), queries, SUMS) &&
+                same("focus", found, focus, SUMS) &&
                 same("mood", floats(work.moods[n], MOOD), {out.begin(), out.begin() + MOOD}, SUMS);
     }
     return right;
+}
+
+// Every hint's share in the colour at hint m.
+inline std::vector<double> shares_reference(const TouchWork& work, int m, int number) {
+    std::vector<double> shares(number, 0.0);
+    double gates = 0;
+    for (int head = 0; head < HEADS; head++) {
+        std::vector<double> all;
+        double sum = 1, focus = 0;
+        for (int n = 0; n < number; n++) {
+            all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1));
+            sum += all.back();
+            focus += all.back() * work.focus[head][n];
+        }
+        const double gate = moved_reference(work.gates[m][head], sum, focus);
+        for (int n = 0; n < number; n++) shares[n] += all[n] * gate / sum;
+        gates += gate;
+    }
+    for (double& share : shares) share /= gates;
+    return shares;
 }
 
 inline bool shares_right(Touch& touch) {
@@ -141,17 +188,9 @@ inline bool shares_right(Touch& touch) {
     const TouchWork& work = touch.work.host[0];
     bool right = true;
     for (int m = 0; m < touch.number; m++) {
-        std::vector<double> shares(touch.number, 0.0), bumps;
+        const std::vector<double> shares = shares_reference(work, m, touch.number);
+        std::vector<double> bumps;
         std::vector<float> found;
-        for (int head = 0; head < HEADS; head++) {
-            std::vector<double> all;
-            double sum = 1;
-            for (int n = 0; n < touch.number; n++) {
-                all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1));
-                sum += all.back();
-            }
-            for (int n = 0; n < touch.number; n++) shares[n] += all[n] * work.gates[m][head] / sum;
-        }
         for (int n = 0; n < touch.number; n++) {
             found.push_back(work.shares[n][m]);
             bumps.push_back(bump_between(touch.hints.host[m], touch.hints.host[n]));
@@ -211,31 +250,44 @@ inline bool values_right(Touch& touch) {
     return right;
 }
 
-inline std::vector<double> flow_reference(const Touch& touch, bool of_parts) {
+// Of every head and cell [HEADS, 3, cells]: what flows in a and b, times the moved gate, and the moved gate itself.
+inline std::vector<double> flow_parts(const Touch& touch) {
     const TouchWork& work = touch.work.host[0];
-    std::vector<double> parts(2 * HEADS * touch.cells), coarse(2 * touch.cells);
+    std::vector<double> parts(3 * HEADS * touch.cells);
     for (size_t p = 0; p < touch.cells; p++)
         for (int head = 0; head < HEADS; head++) {
-            double sum = 1, flow[2] = {0, 0};
+            double sum = 1, focus = 0, flow[2] = {0, 0};
             for (int n = 0; n < touch.number; n++) {
                 const double weight = weight_reference(
                     work.keys[n][head], &touch.query.host[size_t(head) * CHANNELS * touch.cells + p], touch.cells);
                 sum += weight;
+                focus += weight * work.focus[head][n];
                 for (int channel = 0; channel < 2; channel++) flow[channel] += weight * work.values[channel][n];
             }
-            for (int channel = 0; channel < 2; channel++) {
-                const double part = flow[channel] * touch.gate.host[head * touch.cells + p] / sum;
-                parts[(2 * head + channel) * touch.cells + p] = part;
-                coarse[channel * touch.cells + p] += part;
-            }
+            const double moved = moved_reference(touch.gate.host[head * touch.cells + p], sum, focus);
+            for (int channel = 0; channel < 2; channel++)
+                parts[(3 * head + channel) * touch.cells + p] = flow[channel] * moved / sum;
+            parts[(3 * head + 2) * touch.cells + p] = moved;
         }
+    return parts;
+}
+
+inline std::vector<double> flow_reference(const Touch& touch) {
+    const TouchWork& work = touch.work.host[0];
+    const std::vector<double> parts = flow_parts(touch);
+    std::vector<double> coarse(2 * touch.cells);
     for (size_t i = 0; i < coarse.size(); i++) {
         const size_t channel = i / touch.cells, p = i % touch.cells;
-        coarse[i] += touch.base.host[i];
+        double hints = 0, gates = 0;
+        for (int head = 0; head < HEADS; head++) {
+            hints += parts[(3 * head + channel) * touch.cells + p];
+            gates += parts[(3 * head + 2) * touch.cells + p];
+        }
+        coarse[i] = touch.base.host[i] + hints / gates;
         for (int k = 0; k < MOOD; k++)
             coarse[i] += double(work.mood[k]) * touch.mood.host[(channel * MOOD + k) * touch.cells + p];
     }
-    return of_parts ? parts : coarse;
+    return coarse;
 }
 
 inline bool heights_right(Touch& touch) {

@@ -85,6 +85,17 @@ def test_any_map_and_any_hints_give_the_defined_colours(seed, size, number, shar
     np.testing.assert_allclose(ab, exact_ab, rtol=0, atol=TOLERANCE * scale)
 
 
+@needs("c++")
+def test_what_hints_say_of_the_heads_moves_colours():
+    kernels().schedule(0)
+    rng = np.random.default_rng(3)
+    maps, weights, hints = random_maps(rng, 8, 8), random_weights(rng), random_hints(rng, 6)
+    unmoved = {name: np.zeros_like(w) if "token_focus" in name else w for name, w in weights.items()}
+    none = np.zeros(316, np.float32)
+    (ab, _), (without, _) = (run_kernels(maps, hints, none, some) for some in (weights, unmoved))
+    assert np.abs(ab - without).max() > 1000 * TOLERANCE
+
+
 @pytest.fixture(scope="module")
 def bundled() -> dict[str, Any]:
     """The bundled model's runner, maps of a photograph and the touch stage's weights."""
@@ -148,12 +159,12 @@ def test_the_reference_is_the_bundled_graph(bundled):
 
 def test_the_bundle_names_the_form_that_the_kernels_know(bundled):
     assert bundled["bundle"].manifest.touch_form == FORM
-    assert len(pack_weights(FORM, bundled["weights"])) == 4 + 136 * 128 + 36 * 129 + 316 * 128 + 32 * 128
+    assert len(pack_weights(FORM, bundled["weights"])) == 4 + 2 + 136 * 128 + 40 * 129 + 316 * 128 + 32 * 128
 
 
 def test_another_form_and_other_weights_are_refused(bundled):
-    with pytest.raises(ModelFileError, match=r"'hint-attention-2'.*plan"):
-        pack_weights("hint-attention-2", bundled["weights"])
+    with pytest.raises(ModelFileError, match=r"'hint-attention-1'.*plan"):
+        pack_weights("hint-attention-1", bundled["weights"])
     missing = {name: w for name, w in bundled["weights"].items() if name != "attention.reach"}
     with pytest.raises(ModelFileError, match="reach is missing"):
         pack_weights(FORM, missing)

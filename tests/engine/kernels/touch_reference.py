@@ -1,4 +1,4 @@
-"""The touch stage of form "hint-attention-1" in NumPy and float64: what the CUDA kernels must give.
+"""The touch stage of form "hint-attention-2" in NumPy and float64: what the CUDA kernels must give.
 
 Written from the form's definition (build_engine/networks/touch.py), for maps of any size. Shapes: N hints, h heads,
 P = height · width cells.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from livetint.engine.distribution import sample_bilinear
@@ -18,7 +19,17 @@ from numpy.typing import NDArray
 Doubles = NDArray[np.float64]
 CHANNELS = KEY + 4
 AB_SCALE, LARGEST_LOGIT, ROUNDS, ANCHOR_PX = 110.0, 30.0, 3, 7.0
+MIDDLE = 0.5
+LARGEST_FOCUS, FOCUS_SLOPE, LEAST_SURPRISE = 6.0, 8.0, 1e-6
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
+
+
+class Tokens(NamedTuple):
+    """What the hints say: keys [h, N, KEY + 4], focus [h, N] and the mood vector [MOOD]."""
+
+    keys: Doubles
+    focus: Doubles
+    mood: Doubles
 
 
 def touch(
@@ -35,14 +46,12 @@ def touch(
     wide = {name: maps[name].astype(np.float64) for name in MAP_NAMES}
     solid = {name.removeprefix("attention."): value.astype(np.float64) for name, value in weights.items()}
     height, width = wide["base"].shape[1:]
-    keys, mood = _tokens(wide, hints, global_hints.astype(np.float64), solid)
-    base = wide["base"] + (mood @ wide["mood"]).reshape(2, height, width)
+    tokens = _tokens(wide, hints, global_hints.astype(np.float64), solid)
+    base = wide["base"] + (tokens.mood @ wide["mood"]).reshape(2, height, width)
     asked = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
-    values = _consistent_values(wide, keys, asked - _patches(base, hints), hints)
-    weight = np.exp(np.minimum(keys @ wide["query"], LARGEST_LOGIT))
-    flow = values[None] @ weight
-    gain = wide["gate"].reshape(HEADS, 1, -1) / (1 + weight.sum(1, keepdims=True))
-    coarse = base + (flow * gain).sum(0).reshape(2, height, width)
+    values = _consistent_values(wide, tokens, asked - _patches(base, hints), hints)
+    share = _shares(tokens, wide["query"], wide["gate"].reshape(HEADS, -1))
+    coarse = base + (values @ share).reshape(2, height, width)
     return _anchored(_upsampled(coarse, wide["up"]) * AB_SCALE, hints, asked * AB_SCALE), coarse
 
 
@@ -61,8 +70,7 @@ def _gelu(x: Doubles) -> Doubles:
 
 def _tokens(
     maps: Mapping[str, Doubles], hints: Sequence[Hint], global_hints: Doubles, weights: Mapping[str, Doubles]
-) -> tuple[Doubles, Doubles]:
-    """Keys [h, N, KEY + 4] and the mood vector [MOOD]."""
+) -> Tokens:
     number = len(hints)
     key, base = _patches(maps["key"], hints), _patches(maps["base"], hints)
     ab = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
@@ -74,20 +82,31 @@ def _tokens(
     mood = (hidden @ weights["token_mood.weight"].T + weights["token_mood.bias"]).sum(0) / (1 + number)
     mood = mood + weights["global_mood.weight"] @ _gelu(weights["global_hidden.weight"] @ global_hints)
     weight = (hidden @ weights["token_weight.weight"].T + weights["token_weight.bias"]).T
-    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2)
-    far = weight - np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
+    focus = (hidden @ weights["token_focus.weight"].T + weights["token_focus.bias"]).T
+    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2) - MIDDLE
+    away = np.sqrt(((ab - base) ** 2).sum(0) + LEAST_SURPRISE)
+    surprise = 1 / (1 + np.exp((weights["surprise"][0] - away) * weights["surprise"][1]))
+    focus = LARGEST_FOCUS * np.tanh(FOCUS_SLOPE * focus) * surprise
+    far = weight + np.maximum(focus, 0) - np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
     own = key.reshape(HEADS, KEY, number).transpose(0, 2, 1)
     place = np.broadcast_to(places, (HEADS, number, 2))
-    return np.concatenate([own, place, np.ones((HEADS, number, 1)), far[..., None]], 2), mood
+    keys = np.concatenate([own, place, np.ones((HEADS, number, 1)), far[..., None]], 2)
+    return Tokens(keys, focus, mood)
 
 
-def _consistent_values(maps: Mapping[str, Doubles], keys: Doubles, delta: Doubles, hints: Sequence[Hint]) -> Doubles:
+def _shares(tokens: Tokens, query: Doubles, gate: Doubles) -> Doubles:
+    """Each hint's share [N, P] in the colour of P places with queries [h, KEY + 4, P] and gates [h, P]."""
+    weight = np.exp(np.minimum(tokens.keys @ query, LARGEST_LOGIT))
+    total = 1 + weight.sum(1)
+    moved = gate * np.exp((tokens.focus[:, None] @ weight)[:, 0] / total)
+    return (weight * (moved / moved.sum(0) / total)[:, None]).sum(0)
+
+
+def _consistent_values(maps: Mapping[str, Doubles], tokens: Tokens, delta: Doubles, hints: Sequence[Hint]) -> Doubles:
     """What each hint sends, [2, N], so that together they give `delta` [2, N]: Richardson's iteration."""
     height, width = maps["base"].shape[1:]
     query = _patches(maps["query"].reshape(HEADS * CHANNELS, height, width), hints).reshape(HEADS, CHANNELS, -1)
-    gate = _patches(maps["gate"], hints)[:, None]
-    weight = np.exp(np.minimum(keys @ query, LARGEST_LOGIT))
-    share = (weight * gate / (1 + weight.sum(1, keepdims=True))).sum(0)
+    share = _shares(tokens, query, _patches(maps["gate"], hints))
     values = delta
     for _ in range(ROUNDS):
         values = values + delta - values @ share
@@ -130,7 +149,7 @@ def random_maps(rng: np.random.Generator, height: int, width: int, sharpness: fl
     gate = np.exp(rng.standard_normal((HEADS, height, width)))
     up = np.exp(rng.standard_normal((9, 16, cells)))
     query = rng.standard_normal((HEADS, CHANNELS, cells)) * sharpness * KEY**-0.5
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width - MIDDLE, (np.arange(height) + 0.5) / height - MIDDLE)
     reach = np.exp(5 * random_reach())[:, None]
     query[:, KEY], query[:, KEY + 1] = 2 * reach * x.ravel(), 2 * reach * y.ravel()
     query[:, KEY + 2] = -reach * (x**2 + y**2).ravel() - rng.standard_normal((HEADS, cells))
@@ -159,9 +178,14 @@ def random_weights(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         "token_mood.bias": (MOOD,),
         "token_weight.weight": (HEADS, HIDDEN),
         "token_weight.bias": (HEADS,),
+        "token_focus.weight": (HEADS, HIDDEN),
+        "token_focus.bias": (HEADS,),
         "global_hidden.weight": (HIDDEN, 316),
         "global_mood.weight": (MOOD, HIDDEN),
     }
     weights = {f"attention.{name}": rng.standard_normal(shape) * shape[-1] ** -0.5 for name, shape in shapes.items()}
-    weights["attention.reach"] = random_reach()
+    # Small enough that most hints do not reach LARGEST_FOCUS, large enough that they move gates both ways.
+    for name in ("attention.token_focus.weight", "attention.token_focus.bias"):
+        weights[name] *= 0.2
+    weights["attention.reach"], weights["attention.surprise"] = random_reach(), np.array([0.4, 10.0])
     return {name: value.astype(np.float32) for name, value in weights.items()}
