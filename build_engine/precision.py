@@ -3,7 +3,7 @@
 Half precision runs from the first weighted layer to the last. What stands before the first (scaling L) and after
 the last (softmaxes, scales to ab, squared distances folded into queries) stays in fp32: it is a handful of
 element-wise operations and would lose what the eye sees. The stages of a touch stay in fp32 whole: they hold
-exponentials up to e^30, where fp16 ends at e^11, and at most 75 MMAC.
+exponentials up to e^30, where fp16 ends at e^11, and at most 107 MMAC.
 """
 
 from __future__ import annotations

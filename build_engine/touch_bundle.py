@@ -15,7 +15,8 @@ from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
 from ..engine.statistics import VECTOR_LENGTH
 from .export import to_onnx
-from .networks.touch import MAP_NAMES, Hints, Maps, TouchNetwork
+from .networks.hint_attention import MAP_NAMES, Hints, Maps
+from .networks.touch import TouchNetwork
 
 FORM = "hint-attention-2"
 MOST_HINTS = 128

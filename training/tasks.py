@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..build_engine.networks.touch import AB_SCALE, Hints, Maps, TouchNetwork
+from ..build_engine.networks.hint_attention import AB_SCALE, Hints, Maps
+from ..build_engine.networks.touch import TouchNetwork
 from ..engine import bins
 from .config import Config, Stage
 from .data import Batch

@@ -1,4 +1,4 @@
-// The touch stage of form "hint-attention-2" (build_engine/networks/touch.py): sizes, weights and scratch memory.
+// The touch stage of form "hint-attention-2" (build_engine/networks/hint_attention.py): sizes, weights and scratch memory.
 //
 // Whoever changes the form changes these files, table.py, touch.py, the reference and the tests in the same commit.
 #pragma once

@@ -16,15 +16,15 @@ from ..needs import import_or_skip
 torch = import_or_skip("torch")
 
 from livetint.build_engine.export import FORBIDDEN, LARGEST_IR, OPSET  # noqa: E402
-from livetint.build_engine.networks.touch import (  # noqa: E402
+from livetint.build_engine.networks.hint_attention import (  # noqa: E402
     Hints,
-    TouchNetwork,
     anchor,
     sample_patches,
     shares,
     softmax_of_few,
     upsample_convex,
 )
+from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
 from livetint.build_engine.touch_bundle import MOST_HINTS, weights_of  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 

@@ -1,7 +1,7 @@
 """The touch stage of form "hint-attention-2" in NumPy and float64: what the CUDA kernels must give.
 
-Written from the form's definition (build_engine/networks/touch.py), for maps of any size. Shapes: N hints, h heads,
-P = height · width cells.
+Written from the form's definition (build_engine/networks/hint_attention.py), for maps of any size.
+Shapes: N hints, h heads, P = height · width cells.
 """
 
 from __future__ import annotations

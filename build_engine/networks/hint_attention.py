@@ -1,0 +1,351 @@
+"""Hint attention, the head of `touch`: places ask the hints, and a null token that stands for the automatic colour.
+
+What flows is each hint's difference from the automatic colour. Nothing in a touch is a learned convolution.
+
+Shapes below: B photographs, N hints (static padding allowed, `valid` says which count), h heads, P = H/4 · W/4.
+Positions are x, y in 0…1; hint colours are ab/110; sizes are the patch's side in working pixels of 256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...engine import bins
+from ...engine.hints import USUAL_PX, WORKING_PX
+from ...engine.statistics import VECTOR_LENGTH
+
+AB_SCALE = 110.0
+WIDTH = 96
+HEADS = 4
+KEY = 32
+MOOD = 32
+DISTRIBUTION_HIDDEN = 256
+# A hint's logit against the null token is clamped here, so that its exponential and their sum stay finite.
+LARGEST_LOGIT = 30.0
+MASKED_LOGIT = -1e4
+# Where the places of the distance penalty count from, in x and in y.
+MIDDLE = 0.5
+# Rounds of self-consistency: how often the hints' values are corrected by what the attention gives at the hints.
+ROUNDS = 3
+# Radius (standard deviation) in working pixels of the last, smooth correction around a hint.
+ANCHOR_PX = 7.0
+# Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it
+# (trained by small steps, it has to go far), and where it starts: from the wide heads to the narrow ones.
+LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
+FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
+# A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
+SURPRISE_AT, SURPRISE_WITHIN = 40.0, 4.0
+# Under the root of a squared distance in ab/110, so that its slope stays finite.
+LEAST_SURPRISE = 1e-6
+# Where the flags of the histogram and of the saturation lie in the 316 global numbers.
+FLAGS = (VECTOR_LENGTH - 3, VECTOR_LENGTH - 1)
+# Encoder outputs in the order of the exported graph.
+MAP_NAMES = ("query", "key", "gate", "base", "mood", "up", "logits")
+
+
+class Maps(NamedTuple):
+    """What the encoder leaves for the touches of one photograph.
+
+    query [B, h, KEY + 4, P]: scaled queries with the distance penalty and the null logit folded in
+    (see `HintAttention.queries`); key [B, h·KEY, H/4, W/4]; gate [B, h, H/4, W/4], sums to 1 over heads;
+    base [B, 2, H/4, W/4] automatic ab/110; mood [B, 2, MOOD, P]; up [B, 9, 16, P], sums to 1 over the nine
+    neighbours; logits [B, 313, H/4, W/4].
+    """
+
+    query: Tensor
+    key: Tensor
+    gate: Tensor
+    base: Tensor
+    mood: Tensor
+    up: Tensor
+    logits: Tensor
+
+
+class Hints(NamedTuple):
+    """positions [B, N, 2] (x, y in 0…1), ab [B, N, 2] / 110, size [B, N] px of 256, valid [B, N] in {0, 1}."""
+
+    positions: Tensor
+    ab: Tensor
+    size: Tensor
+    valid: Tensor
+
+
+class Tokens(NamedTuple):
+    """What the hints say: keys [B, h, N, KEY + 4]; focus [B, h, N], by how much the logarithm of a head's gate moves
+    at a place where the head listens to this hint alone (0 for hints that surprise nobody); the mood vector
+    [B, MOOD], pooled over hints and global hints."""
+
+    keys: Tensor
+    focus: Tensor
+    mood: Tensor
+
+
+def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+
+def softmax_of_few(x: Tensor) -> Tensor:
+    """Softmax over axis 1 of few large planes. ONNX Runtime transposes everything for a softmax along any axis but
+    the last; the same in single operations takes a tenth of its time."""
+    weights = torch.exp(x - x.amax(1, keepdim=True))
+    return weights / weights.sum(1, keepdim=True)
+
+
+class HintAttention(nn.Module):
+    """Features → maps once per photograph; maps and hints → colours at every touch.
+
+    Heads differ in reach: the widest carries a hint to the rest of its scene, narrow ones stop at its thing. Places
+    say by `gate` which head they follow, and hints say by `focus` which heads to follow where they are heard: the
+    true colour of a sky tells of the water as well, a red coat where brown was foreseen is nobody else's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.gate = nn.Conv2d(WIDTH, 2, 1), nn.Conv2d(WIDTH, HEADS, 1)
+        self.query, self.key = nn.Conv2d(WIDTH, HEADS * KEY, 1), nn.Conv2d(WIDTH, HEADS * KEY, 1)
+        self.null = nn.Conv2d(WIDTH, HEADS, 1)
+        self.mood = nn.Conv2d(WIDTH, 2 * MOOD, 1)
+        self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))  # exp(5 · reach): distance penalty per head
+        self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
+        self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
+        self.token_focus = nn.Linear(128, HEADS)
+        # Where surprise begins, in ab/110, and how steeply.
+        self.surprise = nn.Parameter(torch.tensor([SURPRISE_AT / AB_SCALE, AB_SCALE / SURPRISE_WITHIN]))
+        # No biases: without global hints the vector is zero and so is what it adds.
+        self.global_hidden = nn.Linear(VECTOR_LENGTH, 128, bias=False)
+        self.global_mood = nn.Linear(128, MOOD, bias=False)
+        self.up_hidden, self.up = conv3(WIDTH, 96), nn.Conv2d(96, 9 * 16, 1)
+        self.bins_hidden = nn.Conv2d(WIDTH, DISTRIBUTION_HIDDEN, 1)
+        self.bins = nn.Conv2d(DISTRIBUTION_HIDDEN, len(bins.CENTRES), 1)
+        self.bins_mood = nn.Linear(MOOD, len(bins.CENTRES), bias=False)
+        self.register_buffer("centres", torch.from_numpy(bins.CENTRES.copy()), persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for layer in (self.base, self.mood, self.gate, self.token_weight, self.token_focus):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in (self.global_mood, self.bins_mood):
+            nn.init.zeros_(layer.weight)
+        focus = torch.atanh(torch.tensor(FIRST_FOCUS) / LARGEST_FOCUS) / FOCUS_SLOPE
+        self.token_focus.bias.data = focus  # type: ignore[union-attr]
+        nn.init.zeros_(self.up.weight)
+        centre = torch.full((9, 16), -1.0)
+        centre[4] = 1.5
+        self.up.bias.data = centre.reshape(-1)  # type: ignore[union-attr]
+
+    def maps(self, features: Tensor) -> Maps:
+        """features [B, WIDTH, H/4, W/4] → Maps. A layer trained by Adam just before the × 110 is too restless
+        unscaled, hence the factor 0.1 on `base` and `mood`."""
+        batch, _, height, width = sizes(features)
+        cells = height * width
+        up = self.up(F.leaky_relu(self.up_hidden(features), 0.1)).reshape(batch, 9, 16, cells)
+        return Maps(
+            query=self.queries(features),
+            key=self.key(features),
+            gate=self.gate(features).softmax(1),
+            base=self.base(features) * 0.1,
+            mood=(self.mood(features) * 0.1).reshape(batch, 2, MOOD, cells),
+            up=softmax_of_few(up),
+            logits=self.bin_logits(features),
+        )
+
+    def bin_logits(self, features: Tensor) -> Tensor:
+        """Features [B, WIDTH, …] → logits [B, 313, …] of the automatic distribution."""
+        return self.bins(F.leaky_relu(self.bins_hidden(features), 0.1))
+
+    def queries(self, features: Tensor) -> Tensor:
+        """Queries [B, h, KEY + 4, P] whose product with the keys of `hint_keys` is the whole logit
+
+            q·k/√KEY − ρ ‖p − p_n‖² − null,  ρ = exp(5 · reach)
+
+        of a hint at p_n against the null token: the squared distance is a product too, of
+        (2ρx, 2ρy, −ρ‖p‖² − null, 1) with (x_n, y_n, 1, −ρ‖p_n‖²). Places count from the middle of the picture:
+        the four terms cancel nearly, and what float32 rounds off them is a quarter then.
+        """
+        batch, _, height, width = sizes(features)
+        cells = height * width
+        x = ((torch.arange(width, device=features.device) + 0.5) / width - MIDDLE).repeat(height)
+        y = ((torch.arange(height, device=features.device) + 0.5) / height - MIDDLE).repeat_interleave(width)
+        reach = torch.exp(5 * self.reach)[None, :, None]
+        query = self.query(features).reshape(batch, HEADS, KEY, cells) * KEY**-0.5
+        null = self.null(features).reshape(batch, HEADS, cells)
+        place = torch.stack([2 * reach * x, 2 * reach * y], 2).expand(batch, -1, -1, -1)
+        own = (-reach * (x * x + y * y) - null)[:, :, None]
+        return torch.cat([query, place, own, torch.ones_like(own)], 2)
+
+    def hint_keys(self, key: Tensor, hints: Hints, weight: Tensor) -> Tensor:
+        """Sampled keys [B, h·KEY, N], hints and their weights [B, N, h] → keys [B, h, N, KEY + 4]."""
+        per_head = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
+        places = hints.positions - MIDDLE
+        reach = torch.exp(5 * self.reach)[None, :, None]
+        far = -reach * (places**2).sum(-1)[:, None] + weight.transpose(1, 2)
+        far = far + (1 - hints.valid[:, None]) * MASKED_LOGIT
+        return torch.cat(
+            [per_head, places[:, None].expand(-1, HEADS, -1, -1), torch.ones_like(far)[..., None], far[..., None]], 3
+        )
+
+    def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> Tokens:
+        """What the hints say, from the encoder's maps and the global hints."""
+        key, base = sample_patches(maps.key, hints), sample_patches(maps.base, hints)
+        ab = hints.ab.transpose(1, 2)
+        size = ((hints.size - USUAL_PX) / 4)[:, None]
+        # A hint says less about the rest of the picture where its statistics are known already.
+        known = torch.stack([global_hints[:, flag] for flag in FLAGS], 1)[:, :, None].expand_as(ab)
+        token = torch.cat([key, (ab - base) * 4, ab * 4, size, known], 1).transpose(1, 2)
+        token = F.gelu(self.token(token))
+        valid = hints.valid[..., None]
+        mood = (self.token_mood(token) * valid).sum(1) / (1 + valid.sum(1))
+        mood = mood + self.global_mood(F.gelu(self.global_hidden(global_hints)))
+        focus = LARGEST_FOCUS * torch.tanh(FOCUS_SLOPE * self.token_focus(token)).transpose(1, 2)
+        focus = focus * self.surprise_of(ab - base)[:, None]
+        # In the heads that it asks for a hint is louder as well, so that it fills its thing.
+        keys = self.hint_keys(key, hints, self.token_weight(token) + F.relu(focus).transpose(1, 2))
+        return Tokens(keys, focus, mood)
+
+    def surprise_of(self, delta: Tensor) -> Tensor:
+        """How much of a surprise hints are, [B, N] in 0…1, by their distance [B, 2, N] from the automatic colour."""
+        far = torch.sqrt((delta**2).sum(1) + LEAST_SURPRISE)
+        return torch.sigmoid((far - self.surprise[0]) * self.surprise[1])
+
+    def colours(self, maps: Maps, hints: Hints, global_hints: Tensor) -> tuple[Tensor, Tensor]:
+        """One touch: ab [B, 2, H, W] in CIELAB units, and the coarse ab/110 [B, 2, H/4, W/4]."""
+        tokens = self.tokens(maps, hints, global_hints)
+        batch, _, height, width = sizes(maps.base)
+        cells = height * width
+        shift = (tokens.mood[:, None, None] @ maps.mood).reshape(batch, 2, height, width)
+        base = maps.base + shift
+        delta = (hints.ab.transpose(1, 2) - sample_patches(base, hints)) * hints.valid[:, None]
+        values = self.consistent_values(maps, tokens, delta, hints)
+        # [B, h, N, P]: hints are rows, so that no plane is transposed.
+        weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
+        said = torch.cat([values, torch.ones_like(values[:, :1])], 1)[:, None].expand(-1, HEADS, -1, -1)
+        flow = torch.cat([said, tokens.focus[:, :, None]], 2) @ weights
+        total = 1 + flow[:, :, 2]
+        gate = focused(maps.gate.reshape(batch, HEADS, cells), flow[:, :, 3] / total)
+        coarse = base + (flow[:, :, :2] * (gate / total)[:, :, None]).sum(1).reshape(batch, 2, height, width)
+        fine = upsample_convex(coarse, maps.up) * AB_SCALE
+        return anchor(fine, hints), coarse
+
+    def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, hints: Hints) -> Tensor:
+        """What each hint must send, [B, 2, N], so that the hints together give `delta` [B, 2, N] at the hints.
+
+        With A[n, m] the share of hint n in the colour at hint m, the values solve v A = delta; a few steps of
+        Richardson's iteration v ← v + delta − v A come close without a solver in the graph.
+        """
+        query = queries_at(maps, lambda plane: sample_patches(plane, hints))
+        share, _ = shares(tokens, query, sample_patches(maps.gate, hints))
+        values = delta
+        for _ in range(ROUNDS):
+            values = values + delta - values @ share
+        return values
+
+    def distribution(self, maps: Maps, hints: Hints, global_hints: Tensor, points: Tensor) -> Tensor:
+        """Probabilities [B, Q, 313] at points [B, Q, 2]: the same attention mixes the automatic distribution
+        (the null token's) with the hints' soft bins."""
+        logits = sample(maps.logits, points).transpose(1, 2)
+        return self.mix_distribution(maps, hints, global_hints, points, logits)
+
+    def mix_distribution(
+        self, maps: Maps, hints: Hints, global_hints: Tensor, points: Tensor, logits: Tensor
+    ) -> Tensor:
+        """As `distribution`, from the automatic logits [B, Q, 313] at the points."""
+        tokens = self.tokens(maps, hints, global_hints)
+        automatic = (logits + self.bins_mood(tokens.mood)[:, None]).softmax(-1)
+        query = queries_at(maps, lambda plane: sample(plane, points))
+        share, null = shares(tokens, query, sample(maps.gate, points))
+        return automatic * null.transpose(1, 2) + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
+
+    def soft_bins(self, ab: Tensor) -> Tensor:
+        """ab [B, N, 2] → [B, N, 313]: Gaussian weights of all centres (σ of the soft encoding), normalised."""
+        difference = ab[:, :, None] - self.centres  # type: ignore[operator]
+        return (-(difference**2).sum(-1) / (2 * bins.SIGMA**2)).softmax(-1)
+
+
+def focused(gate: Tensor, shift: Tensor) -> Tensor:
+    """Gates [B, h, P] whose logarithms are moved by `shift` [B, h, P]; they sum to 1 over heads again."""
+    moved = gate * torch.exp(shift)
+    return moved / moved.sum(1, keepdim=True)
+
+
+def queries_at(maps: Maps, pick: Callable[[Tensor], Tensor]) -> Tensor:
+    """The queries [B, h, KEY + 4, Q] of the places that `pick` takes from a plane [B, C, H/4, W/4] → [B, C, Q]."""
+    batch, _, height, width = sizes(maps.base)
+    channels = int(maps.query.shape[2])
+    plane = maps.query.reshape(batch, HEADS * channels, height, width)
+    return pick(plane).reshape(batch, HEADS, channels, -1)
+
+
+def shares(tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+    """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
+    places' queries [B, h, KEY + 4, P] and gates [B, h, P]. Together they sum to 1."""
+    weights = torch.exp((tokens.keys @ query).clamp(max=LARGEST_LOGIT))
+    total = 1 + weights.sum(2)
+    gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
+    return (weights * gate[:, :, None]).sum(1), gate.sum(1, keepdim=True)
+
+
+def sizes(x: Tensor) -> tuple[int, ...]:
+    """Shape as plain integers: an export then sees constants, and only the hint axis stays open."""
+    return tuple(int(n) for n in x.shape)
+
+
+def sample(plane: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples [B, C, Q] of plane [B, C, H, W] at points [B, Q, 2] (x, y in 0…1), borders repeated."""
+    grid = (points * 2 - 1)[:, :, None]
+    picked = F.grid_sample(plane.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return picked[..., 0]
+
+
+def sample_patches(plane: Tensor, hints: Hints) -> Tensor:
+    """Means [B, C, N] of plane [B, C, H, W] over each hint's patch, by the midpoints of its four quarters."""
+    batch, channels = int(plane.shape[0]), int(plane.shape[1])
+    step = (hints.size / (4 * WORKING_PX))[:, :, None, None]
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], device=plane.device)
+    points = hints.positions[:, :, None] + corners * step
+    picked = sample(plane, points.reshape(batch, -1, 2))
+    return picked.reshape(batch, channels, -1, 4).mean(3)
+
+
+def upsample_convex(coarse: Tensor, up: Tensor) -> Tensor:
+    """[B, 2, h, w] and weights [B, 9, 16, h·w] → [B, 2, 4h, 4w]: each fine pixel is a convex mixture of the
+    3 × 3 coarse cells around it, with weights from L alone (borders repeated)."""
+    batch, channels, height, width = sizes(coarse)
+    padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
+    fine = torch.zeros(())
+    for index in range(9):
+        row, column = divmod(index, 3)
+        shifted = padded[:, :, row : row + height, column : column + width]
+        term = shifted.reshape(batch, channels, 1, height * width) * up[:, index : index + 1]
+        fine = term if index == 0 else fine + term
+    return F.pixel_shuffle(fine.reshape(batch, channels * 16, height, width), 4)
+
+
+def anchor(ab: Tensor, hints: Hints) -> Tensor:
+    """Take up what is still missing at the hints with smooth bumps of ANCHOR_PX, so that the asked colour is met.
+
+    ab [B, 2, H, W] and the result in CIELAB units. What counts is the pixel under the hint, not its patch's mean:
+    that is where a person looks for the colour. The bumps exp(−d²/2σ²) overlap; their heights come from the
+    normalised iteration u ← u + (r − K u) / K1, which converges for every Gaussian kernel matrix K.
+    """
+    _, _, height, width = sizes(ab)
+    sigma = ANCHOR_PX / WORKING_PX
+    x, y = hints.positions[..., 0], hints.positions[..., 1]
+    valid = hints.valid[..., None]
+    columns = (torch.arange(width, device=ab.device) + 0.5) / width
+    rows = (torch.arange(height, device=ab.device) + 0.5) / height
+    across = torch.exp(-((x[..., None] - columns) ** 2) / (2 * sigma**2)) * valid
+    down = torch.exp(-((y[..., None] - rows) ** 2) / (2 * sigma**2))
+    squared = (x[:, :, None] - x[:, None]) ** 2 + (y[:, :, None] - y[:, None]) ** 2
+    kernel = torch.exp(-squared / (2 * sigma**2)) * valid * hints.valid[:, None]
+    share = 1 / kernel.sum(1, keepdim=True).clamp(min=1e-4)
+    missing = (hints.ab.transpose(1, 2) * AB_SCALE - sample(ab, hints.positions)) * hints.valid[:, None]
+    height_of = missing * share
+    for _ in range(ROUNDS):
+        height_of = height_of + (missing - height_of @ kernel) * share
+    return ab + (down[:, None].transpose(-1, -2) * height_of[:, :, None]) @ across[:, None]
