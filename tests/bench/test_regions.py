@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -110,6 +111,20 @@ def test_a_network_that_ignores_touches_has_no_ratio(thing):
     assert table["network"]["1"]["ratio"] == {"mean": None, "low": None, "high": None}
     assert table["network"]["5"]["moved_inside"]["mean"] == 0
     assert "–" in regions.as_lines(table)
+
+
+def test_a_careful_hand_fills_the_region_with_the_nearest_touch_and_nothing_else(thing):
+    before = np.full((2, 256, 256), 7, np.float32)
+    hints = [replace(hint, a=10.0 * number) for number, hint in enumerate(thing.hints(2))]
+    after = regions.filled(thing, before)(hints)
+    np.testing.assert_array_equal(after[:, ~thing.mask], before[:, ~thing.mask])
+    for hint, (row, column) in zip(hints, thing.places, strict=False):
+        np.testing.assert_allclose(after[:, row, column], (hint.a, hint.b), rtol=1e-6)
+    assert len(np.unique(after[:, thing.mask], axis=1).T) == 2
+    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [thing]))
+    assert table["filled"]["1"]["ratio"]["mean"] == 0
+    assert table["filled"]["1"]["gain_inside_db"]["mean"] > 10
+    assert "filled, touches: 5" in regions.as_lines(table)
 
 
 @needs("scipy")
