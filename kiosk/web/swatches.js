@@ -2,7 +2,7 @@
 // Five likely colours round the finger, each with its name.
 import { css, cssHue, nameOf } from './colour.js';
 import { clamp, the } from './dom.js';
-import { colourWords } from './words.js';
+import { apart, colourWords } from './words.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
 
@@ -30,16 +30,16 @@ export class Swatches {
     while (this.box.children.length > colours.swatches.length) this.box.lastElementChild?.remove();
     while (this.box.children.length < colours.swatches.length) this.box.append(this.made(this.box.children.length));
     const spots = this.arc(this.stage.toStage(hint), colours.swatches.length);
+    const names = apart(colours.swatches.map(([a, b]) => colourWords(nameOf(colours.light, a, b))));
     colours.swatches.forEach(([a, b], i) => {
       const swatch = /** @type {HTMLElement} */ (this.box.children[i]);
-      const name = colourWords(nameOf(colours.light, a, b));
       swatch.style.left = `${spots[i].x}px`;
       swatch.style.top = `${spots[i].y}px`;
       swatch.style.setProperty('--colour', css(colours.light, a, b));
       swatch.style.setProperty('--hue', cssHue(colours.light, a, b));
       swatch.style.setProperty('--ink', colours.light > 55 ? '#000' : '#fff');
       swatch.setAttribute('aria-pressed', String(Math.hypot(a - hint.a, b - hint.b) < 1));
-      if (swatch.textContent !== name) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = name;
+      if (swatch.textContent !== names[i]) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = names[i];
     });
   }
 

@@ -15,6 +15,12 @@ export const say = (key) => words[key] ?? key;
 /** @param {[string, string]} parts of nameOf */
 export const colourWords = ([shade, name]) => say(`shade_${shade}`).replace('{colour}', say(name));
 
+/** Names of which no two are the same, so that each can be heard apart and asked for. @param {string[]} names */
+export const apart = (names) => names.map((name, i) => {
+  const before = names.slice(0, i).filter((other) => other === name).length;
+  return before ? `${name} ${before + 1}` : name;
+});
+
 /** @param {string} wanted */
 export async function speak(wanted) {
   const reply = await fetch(`/languages/${wanted}.json`);

@@ -36,6 +36,15 @@ def test_the_first_tap_colours_the_object_and_offers_five_more(visitor: Visitor)
     assert all(visitor.page.locator(".swatch").nth(i).inner_text() for i in range(5)), "each has a name in words"
 
 
+def test_no_two_swatches_have_the_same_name(visitor: Visitor) -> None:
+    visitor.place(0.4, 0.5)
+    until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
+    alike = "{light: 50, swatches: [40, 41, 42, -40, -41].map((a) => [a, 30, 0.2]), current: [0, 0]}"
+    visitor.say(f"livetint.painting.swatches.show(livetint.painting.point, {alike})")
+    names = visitor.say("[...document.querySelectorAll('.swatch')].map((swatch) => swatch.textContent)")
+    assert len(set(names)) == 5 and sum(name[-1].isdigit() for name in names) == 3, names
+
+
 def test_a_swatch_recolours_and_the_suggestions_change_with_it(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
