@@ -8,8 +8,8 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..engine.bundle import load_manifest
-from ..engine.errors import ModelFileError
-from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, known_models
+from ..engine.errors import ConfigError, ModelFileError
+from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, find_model, known_models
 
 NETWORKS = ("siggraph17", "siggraph17-hypercolumn", "siggraph17-global")
 
@@ -69,6 +69,45 @@ def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: st
     low, high = bundle.manifest.input.mask
     taken = f", mask {low:g} without and {high:g} with a hint" if bundle.manifest.input.local else ""
     click.echo(f"wrote {bundle.folder}: {network}{taken}; use it with --model {output}")
+
+
+class PerHead(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "NUMBERS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value} is no list of numbers; write them as 1,1.8,0.5,1", param, ctx)
+
+
+@models.command("adjust")
+@click.argument("bundle")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new bundle.")
+@click.option("--version", required=True, help="Version of the new bundle.")
+@click.option("--mix", metavar="OTHER", help="Another bundle of touch, whose weights count --share.")
+@click.option("--share", type=float, default=0.5, show_default=True, help="How much the other bundle counts, 0 to 1.")
+@click.option("--reach", type=PerHead(), help="Factors of the heads' distance penalties, widest head first.")
+@click.option("--gates", type=PerHead(), help="Mean shifts of the heads' gates by hints that surprise, -6 to 6.")
+def adjust_(
+    bundle: str,
+    output: Path,
+    version: str,
+    mix: str | None,
+    share: float,
+    reach: tuple[float, ...] | None,
+    gates: tuple[float, ...] | None,
+) -> None:
+    """Change the weights of BUNDLE, a touch network, by hand; they are to be measured and calibrated again."""
+    try:
+        from ..training.adjust import Change, adjust
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"changing weights needs {error.name}: pip install 'livetint[train]'") from error
+    change = Change(find_model(mix) if mix else None, share, reach, gates)
+    made = adjust(find_model(bundle), change, version, output)
+    click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
 
 
 @models.command("fetch")

@@ -1,0 +1,90 @@
+"""Weights of `touch` changed by hand: mixed with another bundle's, heads that reach further, other gates on average.
+
+Trained weights lie in a valley: the middle between two of them is often smoother than either, and how far the heads
+reach and which gates a surprising hint asks for trade what a touch fills for where it stops. What a change does is
+measured like anything else: `livetint bench accuracy --model NEW --regions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..build_engine.networks.hint_attention import FOCUS_SLOPE, HEADS, LARGEST_FOCUS
+from ..build_engine.networks.touch import TouchNetwork
+from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
+from ..engine.bundle import Bundle, write_bundle
+from ..engine.errors import ConfigError
+from .loop import initialise
+from .run import CARD
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to change, in this order; None leaves it.
+
+    other, share: a bundle whose weights count `share` (0…1), the first one's the rest. reach: factors of the heads'
+    distance penalties ρ, from the widest head to the narrowest. gates: the logarithms by which a hint that surprises
+    moves the heads' gates on average, within ± LARGEST_FOCUS.
+    """
+
+    other: Bundle | None = None
+    share: float = 0.5
+    reach: Sequence[float] | None = None
+    gates: Sequence[float] | None = None
+
+
+def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle:
+    """Write `bundle` with `change` to the folder `output`, without INT8 ranges, which no longer hold.
+
+    Raises ConfigError for bundles of other networks and for numbers out of range, OutputError where nothing can be
+    written.
+    """
+    network = TouchNetwork()
+    initialise(network, _weights(bundle, change))
+    with torch.no_grad():
+        if change.reach is not None:
+            network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / 5)
+        if change.gates is not None:
+            gates = _per_head("gates", change.gates, -LARGEST_FOCUS, LARGEST_FOCUS)
+            network.attention.token_focus.bias.copy_(torch.atanh(gates / LARGEST_FOCUS) / FOCUS_SLOPE)
+    manifest = touch_manifest(version, bundle.manifest.licence, bundle.manifest.data, bundle.manifest.trained)
+    card = bundle.files.get(CARD, b"").decode() + _card(bundle, change)
+    return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})
+
+
+def _weights(bundle: Bundle, change: Change) -> dict[str, Tensor]:
+    if not 0 <= change.share <= 1:
+        raise ConfigError(f"share is {change.share:g}; it runs from 0 to 1")
+    for one in (bundle, change.other):
+        if one is not None and one.manifest.network != "touch":
+            raise ConfigError(f"{one.folder} is a {one.manifest.network}; only bundles of touch can be adjusted")
+    weights = weights_of(bundle)
+    if change.other is None:
+        return weights
+    others = weights_of(change.other)
+    if weights.keys() != others.keys():
+        raise ConfigError(f"{bundle.folder} and {change.other.folder} hold different weights and cannot be mixed")
+    return {name: torch.lerp(weights[name], others[name], change.share) for name in weights}
+
+
+def _per_head(name: str, numbers: Sequence[float], low: float, high: float) -> Tensor:
+    if len(numbers) != HEADS or not all(low < number < high for number in numbers):
+        raise ConfigError(f"{name} takes {HEADS} numbers between {low:g} and {high:g}, one a head")
+    return torch.tensor(numbers, dtype=torch.float32)
+
+
+def _card(bundle: Bundle, change: Change) -> str:
+    lines = ["", "## Changed by hand", "", f"Made of {bundle.manifest.name} {bundle.manifest.version}."]
+    if change.other is not None:
+        lines.append(f"* {change.share:g} of its weights are {change.other.manifest.version}'s.")
+    if change.reach is not None:
+        lines.append(f"* Distance penalties times {', '.join(f'{factor:g}' for factor in change.reach)}.")
+    if change.gates is not None:
+        lines.append(f"* Mean gates of hints that surprise: {', '.join(f'{gate:g}' for gate in change.gates)}.")
+    return "\n".join(lines) + "\n"
