@@ -22,11 +22,11 @@ from ..engine.session import Session
 PHOTO = Path("photos/abandoned-dust-bowl-home.jpg")
 # (x, y, a, b): wall, roof, sky, grass and earth.
 TOUCHES = (
-    (0.63, 0.45, 28, 34),
-    (0.76, 0.33, -6, 12),
-    (0.12, 0.12, -6, -26),
+    (0.63, 0.45, 26, 30),
+    (0.76, 0.33, -8, 14),
+    (0.44, 0.42, -4, -14),
     (0.08, 0.66, -18, 28),
-    (0.45, 0.86, 16, 30),
+    (0.45, 0.86, 9, 24),
 )
 WIDTH_PX, GAP_PX = 645, 6
 
