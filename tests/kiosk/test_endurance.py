@@ -1,6 +1,6 @@
 """Random gestures leave browser and server agreeing; edits leave memory, descriptors and threads flat.
 
-LIVETINT_SOAK=1 (`make soak`) runs 1,000 sequences and 20,000 edits instead of 60 and 2,000.
+LIVETINT_SOAK=1 (`make soak`) runs 1,000 sequences and 20,000 edits instead of 40 and 2,000.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .running import RunningKiosk
 from .test_server import controls, edit, first_picture, reply
 
 SOAK = os.environ.get("LIVETINT_SOAK") == "1"
-SEQUENCES, EDITS = (1000, 20000) if SOAK else (60, 2000)
+SEQUENCES, EDITS = (1000, 20000) if SOAK else (40, 2000)
 # An edit's garbage may wait for its collection; what grows without end does so by far more than this.
 ROOM_KIB = 20_000 if SOAK else 12_000
 # A browser answers in its own time, whatever the draws.
