@@ -1,6 +1,6 @@
 // @ts-check
 // Five likely colours round the finger, each with its name.
-import { css, cssHue, nameOf } from './colour.js';
+import { css, cssHue, nameOf, project } from './colour.js';
 import { clamp, the } from './dom.js';
 import { apart, colourWords } from './words.js';
 
@@ -30,7 +30,10 @@ export class Swatches {
     while (this.box.children.length > colours.swatches.length) this.box.lastElementChild?.remove();
     while (this.box.children.length < colours.swatches.length) this.box.append(this.made(this.box.children.length));
     const spots = this.arc(this.stage.toStage(hint), colours.swatches.length);
-    const names = apart(colours.swatches.map(([a, b]) => colourWords(nameOf(colours.light, a, b))));
+    // The picked one is called what the point itself is called.
+    const picked = colours.swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < 1);
+    const names = apart(colours.swatches.map(([a, b], i) =>
+      colourWords(picked[i] ? nameOf(colours.light, ...project(colours.light, hint.a, hint.b)) : nameOf(colours.light, a, b))));
     colours.swatches.forEach(([a, b], i) => {
       const swatch = /** @type {HTMLElement} */ (this.box.children[i]);
       swatch.style.left = `${spots[i].x}px`;
@@ -38,7 +41,7 @@ export class Swatches {
       swatch.style.setProperty('--colour', css(colours.light, a, b));
       swatch.style.setProperty('--hue', cssHue(colours.light, a, b));
       swatch.style.setProperty('--ink', colours.light > 55 ? '#000' : '#fff');
-      swatch.setAttribute('aria-pressed', String(Math.hypot(a - hint.a, b - hint.b) < 1));
+      swatch.setAttribute('aria-pressed', String(picked[i]));
       if (swatch.textContent !== names[i]) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = names[i];
     });
   }

@@ -45,6 +45,18 @@ def test_no_two_swatches_have_the_same_name(visitor: Visitor) -> None:
     assert len(set(names)) == 5 and sum(name[-1].isdigit() for name in names) == 3, names
 
 
+def test_the_picked_swatch_has_the_name_of_its_point(visitor: Visitor) -> None:
+    visitor.place(0.4, 0.5)
+    until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
+    # Red ends where orange begins, at a hue of 45°; the swatch lies a third of a degree beyond.
+    near = "{light: 60, swatches: [[39.8, 40.2, 0.9], [-40, 30, 0.1]], current: [40, 39.9]}"
+    first = visitor.page.locator(".swatch").nth(0)
+    for a, pressed, name in ((40, "true", "red"), (-40, "false", "orange")):
+        visitor.say(f"livetint.painting.swatches.show({{...livetint.painting.point, a: {a}, b: 39.9}}, {near})")
+        assert first.get_attribute("aria-pressed") == pressed
+        assert first.inner_text().split()[-1] == name
+
+
 def test_a_swatch_recolours_and_the_suggestions_change_with_it(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
