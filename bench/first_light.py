@@ -18,6 +18,7 @@ from ..engine.onnx_runner import OnnxRunner
 from ..engine.photo import Photo
 from ..engine.saving import check_output, save_rgb
 from ..engine.session import Session
+from .sheets import with_gaps
 
 PHOTO = Path("photos/abandoned-dust-bowl-home.jpg")
 # (x, y, a, b): wall, roof, sky, grass and earth.
@@ -28,7 +29,7 @@ TOUCHES = (
     (0.08, 0.66, -18, 28),
     (0.45, 0.86, 9, 24),
 )
-WIDTH_PX, GAP_PX = 645, 6
+WIDTH_PX = 645
 
 
 def panels(session: Session) -> list[NDArray[np.uint8]]:
@@ -48,9 +49,7 @@ def main(output: Path, photo: Path, model: str) -> None:
     """Draw the photograph as it is, coloured automatically, and with five touches, side by side."""
     check_output(output)
     with OnnxRunner(find_model(model)) as runner:
-        first, *others = panels(Session(Photo.open(photo), runner))
-    gap = np.full((first.shape[0], GAP_PX, 3), 255, np.uint8)
-    save_rgb(output, np.concatenate([first, *(part for other in others for part in (gap, other))], 1))
+        save_rgb(output, with_gaps(panels(Session(Photo.open(photo), runner)), 1))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ LEAST_DEPTH_PX = 5.0
 SHIFT, LEAST_SHIFT, ANGLES = 50.0, 25.0, 12
 # A mean squared error of a hundredth of an 8-bit step is none: gains stay finite.
 LEAST_ERROR = (0.01 / 255) ** 2
-MODEL, LEVIN, FILLED = "network", "levin", "filled"
+METHODS = MODEL, FILLED, LEVIN = "network", "filled", "levin"
 
 Colouring = Callable[[list[Hint]], NDArray[np.float32]]
 
@@ -138,10 +138,12 @@ def measure_regions(
             left_out += 1
         else:
             features = runner.encode(thing.picture.light)
-            _touch(tally, index, thing, MODEL, lambda hints, f=features: runner.colorize(f, hints))
-            _touch(tally, index, thing, FILLED, filled(thing, runner.colorize(features, [])))
+            before = runner.colorize(features, [])
+            _touch(tally, index, thing, MODEL, before, lambda hints, f=features: runner.colorize(f, hints))
+            _touch(tally, index, thing, FILLED, before, filled(thing, before))
             if levin:
-                _touch(tally, index, thing, LEVIN, Optimiser(thing.picture.light).colourise)
+                optimiser = Optimiser(thing.picture.light)
+                _touch(tally, index, thing, LEVIN, optimiser.colourise([]), optimiser.colourise)
         tick()
     return tally, left_out
 
@@ -153,8 +155,6 @@ def filled(thing: Thing, before: NDArray[np.float32]) -> Colouring:
     a method that spreads colours and does not know what is in the picture."""
 
     def colour(hints: list[Hint]) -> NDArray[np.float32]:
-        if not hints:
-            return before
         places = np.argwhere(thing.mask)
         far = np.linalg.norm(places[:, None] - thing.places[None, : len(hints)], axis=2)
         ab = before.copy()
@@ -164,8 +164,7 @@ def filled(thing: Thing, before: NDArray[np.float32]) -> Colouring:
     return colour
 
 
-def _touch(tally: Tally, index: int, thing: Thing, method: str, colour: Colouring) -> None:
-    before = colour([])
+def _touch(tally: Tally, index: int, thing: Thing, method: str, before: NDArray[np.float32], colour: Colouring) -> None:
     for count in TOUCHES:
         after = colour(thing.hints(count))
         for name, value in _measures(thing, before, after).items():
@@ -234,9 +233,7 @@ def _ratio(outside: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[st
 def as_lines(table: dict[str, Any]) -> str:
     """For the terminal."""
     lines = [f"the thing and only the thing: {table['photos']} photographs, {table['left_out']} without a fit region"]
-    lines += [
-        _line(f"{way}, touches: {n}", row) for way in (MODEL, FILLED, LEVIN) for n, row in table.get(way, {}).items()
-    ]
+    lines += [_line(f"{way}, touches: {n}", row) for way in METHODS for n, row in table.get(way, {}).items()]
     return "\n".join(lines)
 
 

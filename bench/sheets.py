@@ -40,8 +40,15 @@ def row(runner: Runner, picture: Picture) -> NDArray[np.uint8]:
         tile = _shown(protocol, picture, runner.colorize(features, hints[:count]))
         tiles.append(_with_rings(tile, hints[:count]))
     tiles.append(picture.rgb)
-    gap = np.full((WORKING_PX, GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], 1)
+    return with_gaps(tiles, 1)
+
+
+def with_gaps(pictures: list[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+    """Pictures uint8 [H, W, 3] with GAP_PX of white between them: below one another (axis 0) or side by side (1)."""
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP_PX
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis)
 
 
 def chosen_touches(runner: Runner, features: Features, picture: Picture, count: int) -> list[Hint]:
@@ -77,8 +84,7 @@ def main(photos: Path, output: Path, model: str, limit: int, every: int) -> None
     with OnnxRunner(find_model(model)) as runner:
         files = islice(photograph_files(photos), 0, limit * every, every)
         rows = [row(runner, Zhang17().picture(data, WORKING_PX)) for _, data in files]
-    gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    save_rgb(output, np.concatenate([part for one in rows for part in (one, gap)][:-1]))
+    save_rgb(output, with_gaps(rows, 0))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .peers import reasons
-from .regions import FILLED, LEVIN, MODEL
+from .regions import LEVIN, METHODS, MODEL
 from .where import AT_ONCE, CHOSEN
 
 Rows = list[list[str]]
@@ -63,7 +63,7 @@ def regions_rows(table: dict[str, Any]) -> Rows:
             *(c.replace("_db", ", dB").replace("_", " ") for c in columns),
         ]
     ]
-    for method in (MODEL, FILLED, LEVIN):
+    for method in METHODS:
         for touches, row in found.get(method, {}).items():
             cells = [short(row[name]["mean"]) if name in row else "–" for name in columns]
             rows.append([method, touches, short(row["ratio"]["mean"]), span(row["ratio"]), *cells])

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..build_engine.networks.hint_attention import FOCUS_SLOPE, HEADS, LARGEST_FOCUS
+from ..build_engine.networks.hint_attention import HEADS, LARGEST_FOCUS, REACH_SLOPE, focus_bias
 from ..build_engine.networks.touch import TouchNetwork
 from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, write_bundle
@@ -49,10 +49,10 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
     initialise(network, _weights(bundle, change))
     with torch.no_grad():
         if change.reach is not None:
-            network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / 5)
+            network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / REACH_SLOPE)
         if change.gates is not None:
             gates = _per_head("gates", change.gates, -LARGEST_FOCUS, LARGEST_FOCUS)
-            network.attention.token_focus.bias.copy_(torch.atanh(gates / LARGEST_FOCUS) / FOCUS_SLOPE)
+            network.attention.token_focus.bias.copy_(focus_bias(gates))
     manifest = touch_manifest(version, bundle.manifest.licence, bundle.manifest.data, bundle.manifest.trained)
     card = bundle.files.get(CARD, b"").decode() + _card(bundle, change)
     return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})

@@ -34,6 +34,8 @@ MIDDLE = 0.5
 ROUNDS = 3
 # Radius (standard deviation) in working pixels of the last, smooth correction around a hint.
 ANCHOR_PX = 7.0
+# A head's distance penalty is exp(REACH_SLOPE · reach): trained by small steps, it has to go far.
+REACH_SLOPE = 5.0
 # Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it
 # (trained by small steps, it has to go far), and where it starts: from the wide heads to the narrow ones.
 LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
@@ -110,7 +112,7 @@ class HintAttention(nn.Module):
         self.query, self.key = nn.Conv2d(WIDTH, HEADS * KEY, 1), nn.Conv2d(WIDTH, HEADS * KEY, 1)
         self.null = nn.Conv2d(WIDTH, HEADS, 1)
         self.mood = nn.Conv2d(WIDTH, 2 * MOOD, 1)
-        self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))  # exp(5 · reach): distance penalty per head
+        self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))
         self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
         self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
         self.token_focus = nn.Linear(128, HEADS)
@@ -132,8 +134,7 @@ class HintAttention(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         for layer in (self.global_mood, self.bins_mood):
             nn.init.zeros_(layer.weight)
-        focus = torch.atanh(torch.tensor(FIRST_FOCUS) / LARGEST_FOCUS) / FOCUS_SLOPE
-        self.token_focus.bias.data = focus  # type: ignore[union-attr]
+        self.token_focus.bias.data = focus_bias(torch.tensor(FIRST_FOCUS))  # type: ignore[union-attr]
         nn.init.zeros_(self.up.weight)
         centre = torch.full((9, 16), -1.0)
         centre[4] = 1.5
@@ -162,7 +163,7 @@ class HintAttention(nn.Module):
     def queries(self, features: Tensor) -> Tensor:
         """Queries [B, h, KEY + 4, P] whose product with the keys of `hint_keys` is the whole logit
 
-            q·k/√KEY − ρ ‖p − p_n‖² − null,  ρ = exp(5 · reach)
+            q·k/√KEY − ρ ‖p − p_n‖² − null,  ρ = exp(REACH_SLOPE · reach)
 
         of a hint at p_n against the null token: the squared distance is a product too, of
         (2ρx, 2ρy, −ρ‖p‖² − null, 1) with (x_n, y_n, 1, −ρ‖p_n‖²). Places count from the middle of the picture:
@@ -172,7 +173,7 @@ class HintAttention(nn.Module):
         cells = height * width
         x = ((torch.arange(width, device=features.device) + 0.5) / width - MIDDLE).repeat(height)
         y = ((torch.arange(height, device=features.device) + 0.5) / height - MIDDLE).repeat_interleave(width)
-        reach = torch.exp(5 * self.reach)[None, :, None]
+        reach = torch.exp(REACH_SLOPE * self.reach)[None, :, None]
         query = self.query(features).reshape(batch, HEADS, KEY, cells) * KEY**-0.5
         null = self.null(features).reshape(batch, HEADS, cells)
         place = torch.stack([2 * reach * x, 2 * reach * y], 2).expand(batch, -1, -1, -1)
@@ -183,7 +184,7 @@ class HintAttention(nn.Module):
         """Sampled keys [B, h·KEY, N], hints and their weights [B, N, h] → keys [B, h, N, KEY + 4]."""
         per_head = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
         places = hints.positions - MIDDLE
-        reach = torch.exp(5 * self.reach)[None, :, None]
+        reach = torch.exp(REACH_SLOPE * self.reach)[None, :, None]
         far = -reach * (places**2).sum(-1)[:, None] + weight.transpose(1, 2)
         far = far + (1 - hints.valid[:, None]) * MASKED_LOGIT
         return torch.cat(
@@ -265,6 +266,11 @@ class HintAttention(nn.Module):
         """ab [B, N, 2] → [B, N, 313]: Gaussian weights of all centres (σ of the soft encoding), normalised."""
         difference = ab[:, :, None] - self.centres  # type: ignore[operator]
         return (-(difference**2).sum(-1) / (2 * bins.SIGMA**2)).softmax(-1)
+
+
+def focus_bias(focus: Tensor) -> Tensor:
+    """The bias of the layer `token_focus` by which hints ask for `focus` [h] on average, within ± LARGEST_FOCUS."""
+    return torch.atanh(focus / LARGEST_FOCUS) / FOCUS_SLOPE
 
 
 def focused(gate: Tensor, shift: Tensor) -> Tensor:

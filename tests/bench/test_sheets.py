@@ -49,7 +49,7 @@ def test_the_readme_s_picture_is_grey_automatic_and_touched(tmp_path):
     output = tmp_path / "first-light.png"
     result = CliRunner().invoke(first_light.main, ["-o", str(output), "--photo", str(PHOTOS / "coffee.jpg")])
     assert result.exit_code == 0, result.output
-    drawn, step = pixels(output), first_light.WIDTH_PX + first_light.GAP_PX
-    assert drawn.shape[1] == 3 * first_light.WIDTH_PX + 2 * first_light.GAP_PX
+    drawn, step = pixels(output), first_light.WIDTH_PX + GAP
+    assert drawn.shape[1] == 3 * first_light.WIDTH_PX + 2 * GAP
     grey, automatic, touched = (drawn[:, k * step : k * step + first_light.WIDTH_PX] for k in range(3))
     assert colourful(grey) < 0.01 < colourful(automatic) < colourful(touched)
