@@ -18,7 +18,7 @@ from .export import to_onnx
 from .networks.hint_attention import MAP_NAMES, Hints, Maps
 from .networks.touch import TouchNetwork
 
-FORM = "hint-attention-2"
+FORM = "hint-attention-3"
 MOST_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
 # Initialisers at least this large are stored as fp16; small ones (biases, reach) stay as they are.

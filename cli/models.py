@@ -91,6 +91,10 @@ class PerHead(click.ParamType):
 @click.option("--share", type=float, default=0.5, show_default=True, help="How much the other bundle counts, 0 to 1.")
 @click.option("--reach", type=PerHead(), help="Factors of the heads' distance penalties, widest head first.")
 @click.option("--gates", type=PerHead(), help="Mean shifts of the heads' gates by hints that surprise, -6 to 6.")
+@click.option("--narrowing", type=PerHead(), help="Mean factors by which hints that surprise narrow the heads.")
+@click.option(
+    "--contrast", type=(float, float), metavar="SHARE POWER", help="Which share of theirs becomes half, how steeply."
+)
 def adjust_(
     bundle: str,
     output: Path,
@@ -99,13 +103,15 @@ def adjust_(
     share: float,
     reach: tuple[float, ...] | None,
     gates: tuple[float, ...] | None,
+    narrowing: tuple[float, ...] | None,
+    contrast: tuple[float, float] | None,
 ) -> None:
     """Change the weights of BUNDLE, a touch network, by hand; they are to be measured and calibrated again."""
     try:
         from ..training.adjust import Change, adjust
     except ModuleNotFoundError as error:
         raise ConfigError(f"changing weights needs {error.name}: pip install 'livetint[train]'") from error
-    change = Change(find_model(mix) if mix else None, share, reach, gates)
+    change = Change(find_model(mix) if mix else None, share, reach, gates, narrowing, contrast)
     made = adjust(find_model(bundle), change, version, output)
     click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
 

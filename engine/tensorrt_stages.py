@@ -184,7 +184,8 @@ class Stages:
                rows, columns)  # fmt: skip
         launch("touch_share", 129, 1, records, count, wanted, weights, work)
         launch("touch_values", 1, 1, records, count, work)
-        launch("touch_flow", rows * columns, 1, count, query, gate, base, mood, work, self._coarse, rows, columns)
+        launch("touch_flow", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
+               rows, columns)  # fmt: skip
         launch("touch_heights", 1, 1, records, count, up, self._coarse, work, rows, columns)
         launch("touch_fine", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..build_engine.networks.hint_attention import HEADS, LARGEST_FOCUS, REACH_SLOPE, focus_bias
+from ..build_engine.networks.hint_attention import HEADS, LARGEST_FOCUS, LARGEST_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.touch import TouchNetwork
 from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, write_bundle
@@ -30,13 +30,17 @@ class Change:
 
     other, share: a bundle whose weights count `share` (0…1), the first one's the rest. reach: factors of the heads'
     distance penalties ρ, from the widest head to the narrowest. gates: the logarithms by which a hint that surprises
-    moves the heads' gates on average, within ± LARGEST_FOCUS.
+    moves the heads' gates on average, within ± LARGEST_FOCUS. narrowing: the factors, within exp(± LARGEST_NARROWING),
+    by which it narrows the heads on average. contrast: the share against the automatic colour that becomes half, and
+    the power of the odds.
     """
 
     other: Bundle | None = None
     share: float = 0.5
     reach: Sequence[float] | None = None
     gates: Sequence[float] | None = None
+    narrowing: Sequence[float] | None = None
+    contrast: tuple[float, float] | None = None
 
 
 def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle:
@@ -52,7 +56,13 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
             network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / REACH_SLOPE)
         if change.gates is not None:
             gates = _per_head("gates", change.gates, -LARGEST_FOCUS, LARGEST_FOCUS)
-            network.attention.token_focus.bias.copy_(focus_bias(gates))
+            network.attention.token_focus.bias.copy_(bias_for(gates, LARGEST_FOCUS))
+        if change.narrowing is not None:
+            largest = math.exp(LARGEST_NARROWING)
+            narrowing = torch.log(_per_head("narrowing", change.narrowing, 1 / largest, largest))
+            network.attention.token_narrowing.bias.copy_(bias_for(narrowing, LARGEST_NARROWING))
+        if change.contrast is not None:
+            network.attention.contrast.copy_(_contrast(*change.contrast))
     manifest = touch_manifest(version, bundle.manifest.licence, bundle.manifest.data, bundle.manifest.trained)
     card = bundle.files.get(CARD, b"").decode() + _card(bundle, change)
     return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})
@@ -79,6 +89,12 @@ def _per_head(name: str, numbers: Sequence[float], low: float, high: float) -> T
     return torch.tensor(numbers, dtype=torch.float32)
 
 
+def _contrast(share: float, power: float) -> Tensor:
+    if not (0 < share < 1 and 1 <= power < math.inf):
+        raise ConfigError(f"contrast is {share:g},{power:g}; it takes a share between 0 and 1 and a power from 1 on")
+    return torch.tensor([math.log(share / (1 - share)), power])
+
+
 def _card(bundle: Bundle, change: Change) -> str:
     lines = ["", "## Changed by hand", "", f"Made of {bundle.manifest.name} {bundle.manifest.version}."]
     if change.other is not None:
@@ -87,4 +103,11 @@ def _card(bundle: Bundle, change: Change) -> str:
         lines.append(f"* Distance penalties times {', '.join(f'{factor:g}' for factor in change.reach)}.")
     if change.gates is not None:
         lines.append(f"* Mean gates of hints that surprise: {', '.join(f'{gate:g}' for gate in change.gates)}.")
+    if change.narrowing is not None:
+        lines.append(f"* Mean narrowing by hints that surprise: {', '.join(f'{by:g}' for by in change.narrowing)}.")
+    if change.contrast is not None:
+        share, power = change.contrast
+        lines.append(
+            f"* Contrast of hints that surprise: a share of {share:g} becomes half, odds to the power {power:g}."
+        )
     return "\n".join(lines) + "\n"

@@ -61,7 +61,8 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """huber: weight of the Huber loss, times `lone` in pictures with a lone region. coarse: weight of the Huber loss
+    """huber: weight of the Huber loss, times `lone` in pictures with a lone region, of which `inside`
+    (0…1) is the region's and the rest that of what should not move. coarse: weight of the Huber loss
     before upsampling. picture: weight of the mean error of a picture in dB. distribution: weight of the
     cross-entropy, which looks at `distribution_points` cells a picture. distribution_gradient: whether it trains the
     features too.
@@ -70,6 +71,7 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     huber: float = 1.0
     lone: float = 1.0
+    inside: float = 0.5
     coarse: float = 0.1
     picture: float = 0.0
     distribution: float = 1.0

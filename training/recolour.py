@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from ..calibration.photographs import fast_lab
 
 CLUSTER_SIDE_PX = 40
-# A lone region: its share of the picture, how far its mean ab moves at least, and how often another is tried.
+# What one flood of a photograph smoothed by mean shift may spread over: smoothing in space (px at a side of 192) and in
+# colour, and the largest difference between neighbours.
+SHIFT_PX, SHIFT_COLOUR, FLOOD_STEP = 8.0, 14.0, 3
+# A lone region: how often it is a flood, its share of the picture, how far its mean ab moves at least, and how often
+# another is tried.
+FLOODED = 0.5
 SMALLEST_SHARE, LARGEST_SHARE = 0.015, 0.4
 LEAST_CHANGE, TRIES = 25.0, 6
 
@@ -35,12 +40,13 @@ def recolour_one(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """One connected region turned to another colour: CIELAB float32 [H, W, 3] and its soft mask [H, W] in 0…1.
 
-    None where no region of a fit size moved far enough.
+    Half of the regions are parts of clusters, which a network cannot always foresee; the others are floods that stop at
+    the edges of things. None where no region of a fit size moved far enough.
     """
     lab = fast_lab(rgb)
+    smooth = _smoothed(rgb) if rng.random() < FLOODED else None
     for _ in range(TRIES):
-        labels, number = _clusters(lab, rng)
-        region = _connected(labels == rng.integers(number), rng)
+        region = _cluster_part(lab, rng) if smooth is None else _flood(smooth, rng)
         if region is None:
             continue
         mask = _soft_mask(region, lab.shape[:2])
@@ -50,6 +56,27 @@ def recolour_one(
         if moved >= LEAST_CHANGE:
             return changed, mask[..., 0]
     return None
+
+
+def _smoothed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mean shift in colour and place: things become even, edges stay."""
+    return np.asarray(cv2.pyrMeanShiftFiltering(rgb, SHIFT_PX * rgb.shape[0] / 192, SHIFT_COLOUR, maxLevel=1), np.uint8)
+
+
+def _flood(smooth: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    """What one flood from a random place of a smoothed photograph spreads over, closed over specks; None if unfit."""
+    height, width = smooth.shape[:2]
+    flooded = np.zeros((height + 2, width + 2), np.uint8)
+    start = int(rng.integers(width)), int(rng.integers(height))
+    step = (FLOOD_STEP,) * 3
+    cv2.floodFill(smooth.copy(), flooded, start, (0, 0, 0), step, step, 4 | cv2.FLOODFILL_MASK_ONLY)
+    region = cv2.morphologyEx(flooded[1:-1, 1:-1], cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.bool_)
+    return region if SMALLEST_SHARE <= region.mean() <= LARGEST_SHARE else None
+
+
+def _cluster_part(lab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    labels, number = _clusters(lab, rng)
+    return _connected(labels == rng.integers(number), rng)
 
 
 def _connected(cluster: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:

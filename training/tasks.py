@@ -90,7 +90,8 @@ class TouchTask:
             wanted = self._wanted(batch, maps, hints, global_hints, true, ~whole)
             target = torch.nn.functional.avg_pool2d(true, 4)
             terms = {
-                "huber": weights.huber * huber(fine, wanted, evened(batch.touched, weights.lone).to(device)),
+                "huber": weights.huber
+                * huber(fine, wanted, evened(batch.touched, weights.lone, weights.inside).to(device)),
                 "coarse": weights.coarse * huber(coarse * AB_SCALE, torch.nn.functional.avg_pool2d(wanted, 4)),
                 "picture": weights.picture * picture_error(fine[whole], true[whole]),
             }
@@ -142,15 +143,15 @@ class TouchTask:
         return network.attention.colours(maps, hints, global_hints)[0].cpu().numpy()  # type: ignore[operator, union-attr]
 
 
-def evened(touched: NDArray[np.float32], lone: float) -> Tensor:
-    """Weights of pixels [B, 1, S, S]: 1 in pictures that are wanted whole. Inside and outside of a lone region count
-    half each, however small it is, and `lone` times as much as the pixels of other pictures.
+def evened(touched: NDArray[np.float32], lone: float, within: float) -> Tensor:
+    """Weights of pixels [B, 1, S, S]: 1 in pictures that are wanted whole. The inside of a lone region counts `within`,
+    however small it is, the outside the rest, and both `lone` times as much as the pixels of other pictures.
 
     touched [B, 1, S, S] in 0…1, all 1 in those other pictures."""
     inside = torch.from_numpy(touched)
     share = inside.mean((2, 3), keepdim=True)
-    halves = 0.5 * inside / share + 0.5 * (1 - inside) / (1 - share).clamp(min=1e-6)
-    return torch.where(share < 1, lone * halves, torch.ones_like(halves))
+    both = within * inside / share + (1 - within) * (1 - inside) / (1 - share).clamp(min=1e-6)
+    return torch.where(share < 1, lone * both, torch.ones_like(both))
 
 
 def hint_tensors(batch: Batch, device: torch.device) -> tuple[Hints, Tensor]:

@@ -8,6 +8,7 @@ Positions are x, y in 0…1; hint colours are ab/110; sizes are the patch's side
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -40,6 +41,15 @@ REACH_SLOPE = 5.0
 # (trained by small steps, it has to go far), and where it starts: from the wide heads to the narrow ones.
 LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
 FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
+# By how much at most a hint that surprises multiplies or divides a head's distance penalty, as a logarithm, and where
+# that starts: the second head, which carries a hint beyond its thing, then reaches less far.
+LARGEST_NARROWING = 3.0
+FIRST_NARROWING = (0.0, math.log(3), 0.0, 0.0)
+# Odds of surprising hints against the automatic colour that are made even, as a logarithm (a fifth of the say becomes
+# half), and the power that odds are raised to.
+FIRST_CONTRAST = (math.log(0.2 / 0.8), 3.0)
+# Added to both shares before their odds are taken.
+LEAST_SHARE = 1e-4
 # A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
 SURPRISE_AT, SURPRISE_WITHIN = 40.0, 4.0
 # Under the root of a squared distance in ab/110, so that its slope stays finite.
@@ -53,7 +63,7 @@ MAP_NAMES = ("query", "key", "gate", "base", "mood", "up", "logits")
 class Maps(NamedTuple):
     """What the encoder leaves for the touches of one photograph.
 
-    query [B, h, KEY + 4, P]: scaled queries with the distance penalty and the null logit folded in
+    query [B, h, KEY + 5, P]: scaled queries with the distance penalty and the null logit folded in
     (see `HintAttention.queries`); key [B, h·KEY, H/4, W/4]; gate [B, h, H/4, W/4], sums to 1 over heads;
     base [B, 2, H/4, W/4] automatic ab/110; mood [B, 2, MOOD, P]; up [B, 9, 16, P], sums to 1 over the nine
     neighbours; logits [B, 313, H/4, W/4].
@@ -78,11 +88,12 @@ class Hints(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """What the hints say: keys [B, h, N, KEY + 4]; focus [B, h, N], by how much the logarithm of a head's gate moves
-    at a place where the head listens to this hint alone (0 for hints that surprise nobody); the mood vector
-    [B, MOOD], pooled over hints and global hints."""
+    """What the hints say: keys [B, h, N, KEY + 5]; surprise [B, N] in 0…1; focus [B, h, N], by how much the logarithm
+    of a head's gate moves at a place where the head listens to this hint alone (0 for hints that surprise nobody); the
+    mood vector [B, MOOD], pooled over hints and global hints."""
 
     keys: Tensor
+    surprise: Tensor
     focus: Tensor
     mood: Tensor
 
@@ -102,8 +113,10 @@ class HintAttention(nn.Module):
     """Features → maps once per photograph; maps and hints → colours at every touch.
 
     Heads differ in reach: the widest carries a hint to the rest of its scene, narrow ones stop at its thing. Places
-    say by `gate` which head they follow, and hints say by `focus` which heads to follow where they are heard: the
-    true colour of a sky tells of the water as well, a red coat where brown was foreseen is nobody else's.
+    say by `gate` which head they follow. Hints whose colour is a surprise have more to say, for the true colour of a
+    sky tells of the water as well, but a red coat where brown was foreseen is nobody else's: `focus` moves the gates
+    where such a hint is heard, `narrowing` makes heads reach less far for it, `contrast` lets it have all of a place
+    or nothing, and it is left out of the mood of the picture.
     """
 
     def __init__(self) -> None:
@@ -115,9 +128,11 @@ class HintAttention(nn.Module):
         self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))
         self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
         self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
-        self.token_focus = nn.Linear(128, HEADS)
+        self.token_focus, self.token_narrowing = nn.Linear(128, HEADS), nn.Linear(128, HEADS)
         # Where surprise begins, in ab/110, and how steeply.
         self.surprise = nn.Parameter(torch.tensor([SURPRISE_AT / AB_SCALE, AB_SCALE / SURPRISE_WITHIN]))
+        # The odds that become even, and their power.
+        self.contrast = nn.Parameter(torch.tensor(FIRST_CONTRAST))
         # No biases: without global hints the vector is zero and so is what it adds.
         self.global_hidden = nn.Linear(VECTOR_LENGTH, 128, bias=False)
         self.global_mood = nn.Linear(128, MOOD, bias=False)
@@ -129,12 +144,16 @@ class HintAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        for layer in (self.base, self.mood, self.gate, self.token_weight, self.token_focus):
+        for layer in (
+            self.base, self.mood, self.gate, self.token_weight, self.token_focus, self.token_narrowing,
+        ):  # fmt: skip
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         for layer in (self.global_mood, self.bins_mood):
             nn.init.zeros_(layer.weight)
-        self.token_focus.bias.data = focus_bias(torch.tensor(FIRST_FOCUS))  # type: ignore[union-attr]
+        self.token_focus.bias.data = bias_for(torch.tensor(FIRST_FOCUS), LARGEST_FOCUS)  # type: ignore[union-attr]
+        narrowing = bias_for(torch.tensor(FIRST_NARROWING), LARGEST_NARROWING)
+        self.token_narrowing.bias.data = narrowing  # type: ignore[union-attr]
         nn.init.zeros_(self.up.weight)
         centre = torch.full((9, 16), -1.0)
         centre[4] = 1.5
@@ -161,35 +180,34 @@ class HintAttention(nn.Module):
         return self.bins(F.leaky_relu(self.bins_hidden(features), 0.1))
 
     def queries(self, features: Tensor) -> Tensor:
-        """Queries [B, h, KEY + 4, P] whose product with the keys of `hint_keys` is the whole logit
+        """Queries [B, h, KEY + 5, P] whose product with the keys of `hint_keys` is the whole logit
 
-            q·k/√KEY − ρ ‖p − p_n‖² − null,  ρ = exp(REACH_SLOPE · reach)
+            q·k/√KEY − t ρ ‖p − p_n‖² + w − null,  ρ = exp(REACH_SLOPE · reach)
 
-        of a hint at p_n against the null token: the squared distance is a product too, of
-        (2ρx, 2ρy, −ρ‖p‖² − null, 1) with (x_n, y_n, 1, −ρ‖p_n‖²). Places count from the middle of the picture:
-        the four terms cancel nearly, and what float32 rounds off them is a quarter then.
+        of a hint at p_n, which narrows the head by t and weighs w, against the null token: the squared distance is a
+        product too, of (2ρx, 2ρy, −ρ‖p‖², 1) with (t x_n, t y_n, t, −t ρ‖p_n‖² + w). Places count from the middle of
+        the picture: the four terms cancel nearly, and what float32 rounds off them is a quarter then.
         """
         batch, _, height, width = sizes(features)
         cells = height * width
         x = ((torch.arange(width, device=features.device) + 0.5) / width - MIDDLE).repeat(height)
         y = ((torch.arange(height, device=features.device) + 0.5) / height - MIDDLE).repeat_interleave(width)
-        reach = torch.exp(REACH_SLOPE * self.reach)[None, :, None]
+        reach = torch.exp(REACH_SLOPE * self.reach)[:, None]
+        place = torch.stack([2 * reach * x, 2 * reach * y, -reach * (x * x + y * y), torch.ones_like(reach * x)], 1)
         query = self.query(features).reshape(batch, HEADS, KEY, cells) * KEY**-0.5
-        null = self.null(features).reshape(batch, HEADS, cells)
-        place = torch.stack([2 * reach * x, 2 * reach * y], 2).expand(batch, -1, -1, -1)
-        own = (-reach * (x * x + y * y) - null)[:, :, None]
-        return torch.cat([query, place, own, torch.ones_like(own)], 2)
+        null = self.null(features).reshape(batch, HEADS, 1, cells)
+        return torch.cat([query, place.expand(batch, -1, -1, -1), -null], 2)
 
-    def hint_keys(self, key: Tensor, hints: Hints, weight: Tensor) -> Tensor:
-        """Sampled keys [B, h·KEY, N], hints and their weights [B, N, h] → keys [B, h, N, KEY + 4]."""
-        per_head = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
+    def hint_keys(self, key: Tensor, hints: Hints, narrowing: Tensor, weight: Tensor) -> Tensor:
+        """Sampled keys [B, h·KEY, N], hints, the factors [B, h, N] of their distance penalties and their weights
+        [B, h, N] → keys [B, h, N, KEY + 5]."""
+        own = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
         places = hints.positions - MIDDLE
         reach = torch.exp(REACH_SLOPE * self.reach)[None, :, None]
-        far = -reach * (places**2).sum(-1)[:, None] + weight.transpose(1, 2)
+        far = -narrowing * reach * (places**2).sum(-1)[:, None] + weight
         far = far + (1 - hints.valid[:, None]) * MASKED_LOGIT
-        return torch.cat(
-            [per_head, places[:, None].expand(-1, HEADS, -1, -1), torch.ones_like(far)[..., None], far[..., None]], 3
-        )
+        rest = torch.stack([narrowing, far, torch.ones_like(far)], 3)
+        return torch.cat([own, places[:, None] * narrowing[..., None], rest], 3)
 
     def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> Tokens:
         """What the hints say, from the encoder's maps and the global hints."""
@@ -200,14 +218,15 @@ class HintAttention(nn.Module):
         known = torch.stack([global_hints[:, flag] for flag in FLAGS], 1)[:, :, None].expand_as(ab)
         token = torch.cat([key, (ab - base) * 4, ab * 4, size, known], 1).transpose(1, 2)
         token = F.gelu(self.token(token))
-        valid = hints.valid[..., None]
-        mood = (self.token_mood(token) * valid).sum(1) / (1 + valid.sum(1))
+        surprise = self.surprise_of(ab - base) * hints.valid
+        said = self.token_mood(token) * (hints.valid - surprise)[..., None]
+        mood = said.sum(1) / (1 + hints.valid.sum(1, keepdim=True))
         mood = mood + self.global_mood(F.gelu(self.global_hidden(global_hints)))
-        focus = LARGEST_FOCUS * torch.tanh(FOCUS_SLOPE * self.token_focus(token)).transpose(1, 2)
-        focus = focus * self.surprise_of(ab - base)[:, None]
+        focus = bounded(self.token_focus(token), LARGEST_FOCUS).transpose(1, 2) * surprise[:, None]
+        narrowing = bounded(self.token_narrowing(token), LARGEST_NARROWING).transpose(1, 2) * surprise[:, None]
         # In the heads that it asks for a hint is louder as well, so that it fills its thing.
-        keys = self.hint_keys(key, hints, self.token_weight(token) + F.relu(focus).transpose(1, 2))
-        return Tokens(keys, focus, mood)
+        weight = self.token_weight(token).transpose(1, 2) + F.relu(focus)
+        return Tokens(self.hint_keys(key, hints, torch.exp(narrowing), weight), surprise, focus, mood)
 
     def surprise_of(self, delta: Tensor) -> Tensor:
         """How much of a surprise hints are, [B, N] in 0…1, by their distance [B, 2, N] from the automatic colour."""
@@ -225,13 +244,34 @@ class HintAttention(nn.Module):
         values = self.consistent_values(maps, tokens, delta, hints)
         # [B, h, N, P]: hints are rows, so that no plane is transposed.
         weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
-        said = torch.cat([values, torch.ones_like(values[:, :1])], 1)[:, None].expand(-1, HEADS, -1, -1)
-        flow = torch.cat([said, tokens.focus[:, :, None]], 2) @ weights
-        total = 1 + flow[:, :, 2]
-        gate = focused(maps.gate.reshape(batch, HEADS, cells), flow[:, :, 3] / total)
-        coarse = base + (flow[:, :, :2] * (gate / total)[:, :, None]).sum(1).reshape(batch, 2, height, width)
+        surprise = tokens.surprise[:, None]
+        said = torch.cat([values * (1 - surprise), values * surprise, surprise, torch.ones_like(surprise)], 1)
+        flow = torch.cat([said[:, None].expand(-1, HEADS, -1, -1), tokens.focus[:, :, None]], 2) @ weights
+        total = 1 + flow[:, :, 5]
+        gate = focused(maps.gate.reshape(batch, HEADS, cells), flow[:, :, 6] / total) / total
+        mixed = (flow[:, :, :5] * gate[:, :, None]).sum(1)
+        gain = self.gain_of_surprise(mixed[:, 4:5], gate.sum(1, keepdim=True))
+        coarse = base + (mixed[:, :2] + mixed[:, 2:4] * gain).reshape(batch, 2, height, width)
         fine = upsample_convex(coarse, maps.up) * AB_SCALE
         return anchor(fine, hints), coarse
+
+    def shares(self, tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+        """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
+        places' queries [B, h, KEY + 5, P] and gates [B, h, P]. Together they sum to 1."""
+        weights = torch.exp((tokens.keys @ query).clamp(max=LARGEST_LOGIT))
+        total = 1 + weights.sum(2)
+        gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
+        share, null = (weights * gate[:, :, None]).sum(1), gate.sum(1, keepdim=True)
+        surprising = tokens.surprise[:, None] @ share
+        gain = self.gain_of_surprise(surprising, null) - 1
+        return share * (1 + tokens.surprise[..., None] * gain), null - surprising * gain
+
+    def gain_of_surprise(self, surprising: Tensor, null: Tensor) -> Tensor:
+        """What the shares of surprising hints are multiplied by, from their sum and from the automatic colour's share,
+        both [B, 1, P]: the odds between the two are raised to a power, what the two have together stays."""
+        odds = torch.log((surprising + LEAST_SHARE) / (null + LEAST_SHARE))
+        wanted = torch.sigmoid((odds - self.contrast[0]) * self.contrast[1])
+        return wanted * (surprising + null) / (surprising + LEAST_SHARE)
 
     def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, hints: Hints) -> Tensor:
         """What each hint must send, [B, 2, N], so that the hints together give `delta` [B, 2, N] at the hints.
@@ -240,7 +280,7 @@ class HintAttention(nn.Module):
         Richardson's iteration v ← v + delta − v A come close without a solver in the graph.
         """
         query = queries_at(maps, lambda plane: sample_patches(plane, hints))
-        share, _ = shares(tokens, query, sample_patches(maps.gate, hints))
+        share, _ = self.shares(tokens, query, sample_patches(maps.gate, hints))
         values = delta
         for _ in range(ROUNDS):
             values = values + delta - values @ share
@@ -259,7 +299,7 @@ class HintAttention(nn.Module):
         tokens = self.tokens(maps, hints, global_hints)
         automatic = (logits + self.bins_mood(tokens.mood)[:, None]).softmax(-1)
         query = queries_at(maps, lambda plane: sample(plane, points))
-        share, null = shares(tokens, query, sample(maps.gate, points))
+        share, null = self.shares(tokens, query, sample(maps.gate, points))
         return automatic * null.transpose(1, 2) + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
 
     def soft_bins(self, ab: Tensor) -> Tensor:
@@ -268,9 +308,14 @@ class HintAttention(nn.Module):
         return (-(difference**2).sum(-1) / (2 * bins.SIGMA**2)).softmax(-1)
 
 
-def focus_bias(focus: Tensor) -> Tensor:
-    """The bias of the layer `token_focus` by which hints ask for `focus` [h] on average, within ± LARGEST_FOCUS."""
-    return torch.atanh(focus / LARGEST_FOCUS) / FOCUS_SLOPE
+def bounded(x: Tensor, largest: float) -> Tensor:
+    """A layer's output brought to ± `largest`: trained by small steps, it has to go far, hence the slope."""
+    return largest * torch.tanh(FOCUS_SLOPE * x)
+
+
+def bias_for(wanted: Tensor, largest: float) -> Tensor:
+    """The bias of a layer by which `bounded` gives `wanted` [h] on average, within ± `largest`."""
+    return torch.atanh(wanted / largest) / FOCUS_SLOPE
 
 
 def focused(gate: Tensor, shift: Tensor) -> Tensor:
@@ -280,20 +325,11 @@ def focused(gate: Tensor, shift: Tensor) -> Tensor:
 
 
 def queries_at(maps: Maps, pick: Callable[[Tensor], Tensor]) -> Tensor:
-    """The queries [B, h, KEY + 4, Q] of the places that `pick` takes from a plane [B, C, H/4, W/4] → [B, C, Q]."""
+    """The queries [B, h, KEY + 5, Q] of the places that `pick` takes from a plane [B, C, H/4, W/4] → [B, C, Q]."""
     batch, _, height, width = sizes(maps.base)
     channels = int(maps.query.shape[2])
     plane = maps.query.reshape(batch, HEADS * channels, height, width)
     return pick(plane).reshape(batch, HEADS, channels, -1)
-
-
-def shares(tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
-    """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
-    places' queries [B, h, KEY + 4, P] and gates [B, h, P]. Together they sum to 1."""
-    weights = torch.exp((tokens.keys @ query).clamp(max=LARGEST_LOGIT))
-    total = 1 + weights.sum(2)
-    gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
-    return (weights * gate[:, :, None]).sum(1), gate.sum(1, keepdim=True)
 
 
 def sizes(x: Tensor) -> tuple[int, ...]:

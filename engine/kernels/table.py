@@ -52,7 +52,7 @@ def _kernels() -> list[Kernel]:
         Kernel("touch_tokens", "PPPPPPPPPPii", (128, 1, 1)),
         Kernel("touch_share", "PPPPP", (128, 1, 1)),
         Kernel("touch_values", "PPP", (256, 1, 1)),
-        Kernel("touch_flow", "PPPPPPPii", (32, 4, 1), (32, 1)),
+        Kernel("touch_flow", "PPPPPPPPii", (32, 4, 1), (32, 1)),
         Kernel("touch_heights", "PPPPPii", (256, 1, 1)),
         Kernel("touch_fine", "PPPPPPii", (32, 4, 1), (32, 1)),
         *(Kernel(f"distribution_points_{kind}", "PPfiiiiPPP", (128, 1, 1)) for kind in ("f32", "f16")),

@@ -1,22 +1,27 @@
-// The touch stage of form "hint-attention-2" (build_engine/networks/hint_attention.py): sizes, weights and scratch memory.
+// The touch stage of form "hint-attention-3" (build_engine/networks/hint_attention.py): sizes, weights and scratch
+// memory.
 //
 // Whoever changes the form changes these files, table.py, touch.py, the reference and the tests in the same commit.
 #pragma once
 #include "hints.cuh"
 
-constexpr int MOST_HINTS = 128, HEADS = 4, KEY = 32, CHANNELS = KEY + 4, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
-constexpr int TOKEN = HEADS * KEY + 7, OUT = MOOD + 2 * HEADS, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
+constexpr int MOST_HINTS = 128, HEADS = 4, KEY = 32, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
+// A key's channels, and the planes of the query map a head: one more, the null token's logit, whose key is 1.
+constexpr int CHANNELS = KEY + 4, QUERY = CHANNELS + 1;
+constexpr int TOKEN = HEADS * KEY + 7, OUT = MOOD + 3 * HEADS, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
 constexpr float LARGEST_LOGIT = 30.0f, AB_SCALE = 110.0f, USUAL_PX = 5.0f, WORKING_PX = 256.0f;
 constexpr float MIDDLE = 0.5f;  // where the places of the distance penalty count from, in x and in y
-constexpr float LARGEST_FOCUS = 6.0f, FOCUS_SLOPE = 8.0f, LEAST_SURPRISE = 1e-6f;
+constexpr float LARGEST_FOCUS = 6.0f, LARGEST_NARROWING = 3.0f, FOCUS_SLOPE = 8.0f;
+constexpr float LEAST_SURPRISE = 1e-6f, LEAST_SHARE = 1e-4f;
 constexpr float ANCHOR = 7.0f / WORKING_PX;  // standard deviation of an anchor's bump
 
 // touch.pack_weights writes this.
 struct TouchWeights {
     float reach[HEADS];  // distance penalty of every head
     float surprise[2];   // where surprise begins, in ab / 110, and how steeply
+    float contrast[2];   // the odds of surprising hints that become even, as a logarithm, and the power of odds
     float token[TOKEN][HIDDEN], token_bias[HIDDEN];
-    float out[OUT][HIDDEN], out_bias[OUT];  // rows: of the mood, of the heads' weights, of their focus
+    float out[OUT][HIDDEN], out_bias[OUT];  // rows: mood, the heads' weights, focus and narrowing
     float global_hidden[GLOBALS][HIDDEN], global_mood[MOOD][HIDDEN];
 };
 
@@ -24,8 +29,10 @@ struct TouchWeights {
 struct TouchWork {
     float keys[MOST_HINTS][HEADS][CHANNELS];     // touch_tokens → touch_share, touch_flow
     float queries[MOST_HINTS][HEADS][CHANNELS];  // the query map under each hint
+    float nulls[MOST_HINTS][HEADS];              // the last plane of that map
     float gates[MOST_HINTS][HEADS];
     float focus[HEADS][MOST_HINTS];  // touch_tokens → touch_share, touch_flow
+    float surprises[MOST_HINTS];     // the same
     float mood_maps[MOST_HINTS][2 * MOOD];
     float bases[MOST_HINTS][2];
     float moods[MOST_HINTS][MOOD];
@@ -35,7 +42,7 @@ struct TouchWork {
     float values[2][MOST_HINTS];           // touch_values → touch_flow: what each hint sends, ab / 110
     float heights[2][MOST_HINTS];          // touch_heights → touch_fine: of the anchors, CIELAB units
 };
-static_assert(sizeof(TouchWork) == 334976, "touch.WORK_BYTES must say the same");
+static_assert(sizeof(TouchWork) == 337536, "touch.WORK_BYTES must say the same");
 
 DEVICE int hints_in(const int* count) { return min(max(*count, 0), MOST_HINTS); }
 
@@ -53,6 +60,14 @@ DEVICE float product(const float* key, const float* query) {
         sum += k.x * query[c] + k.y * query[c + 1] + k.z * query[c + 2] + k.w * query[c + 3];
     }
     return sum;
+}
+
+// What the shares of surprising hints are multiplied by, from their sum and the automatic colour's share: the odds
+// between the two are raised to a power, what the two have together stays.
+DEVICE float gain_of_surprise(float surprising, float null, const TouchWeights& weights) {
+    const float odds = logf((surprising + LEAST_SHARE) / (null + LEAST_SHARE));
+    const float wanted = 1.0f / (1.0f + expf((weights.contrast[0] - odds) * weights.contrast[1]));
+    return wanted * (surprising + null) / (surprising + LEAST_SHARE);
 }
 
 DEVICE float bump(float distance) { return expf(distance * distance * (-0.5f / (ANCHOR * ANCHOR))); }

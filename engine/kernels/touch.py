@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelFileError
 
-FORM = "hint-attention-2"
+FORM = "hint-attention-3"
 MOST_HINTS = 128
 HEADS, KEY, MOOD, HIDDEN, GLOBALS = 4, 32, 32, 128, 316
 TOKEN = HEADS * KEY + 7
@@ -19,20 +19,23 @@ TOKEN = HEADS * KEY + 7
 _WEIGHTS = (
     ("reach", (HEADS,), False),
     ("surprise", (2,), False),
+    ("contrast", (2,), False),
     ("token.weight", (HIDDEN, TOKEN), True),
     ("token.bias", (HIDDEN,), False),
     ("token_mood.weight", (MOOD, HIDDEN), False),
     ("token_weight.weight", (HEADS, HIDDEN), False),
     ("token_focus.weight", (HEADS, HIDDEN), False),
+    ("token_narrowing.weight", (HEADS, HIDDEN), False),
     ("token_mood.bias", (MOOD,), False),
     ("token_weight.bias", (HEADS,), False),
     ("token_focus.bias", (HEADS,), False),
+    ("token_narrowing.bias", (HEADS,), False),
     ("global_hidden.weight", (HIDDEN, GLOBALS), True),
     ("global_mood.weight", (MOOD, HIDDEN), False),
 )
 
 # Scratch memory of the touch kernels, the same for every photograph (TouchWork in touch.cuh).
-WORK_BYTES = 334_976
+WORK_BYTES = 337_536
 
 
 def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:

@@ -17,13 +17,13 @@ struct TouchMaps {
 
 // The maps under one hint.
 struct Sampled {
-    float key[HEADS * KEY], query[HEADS * CHANNELS], mood[2 * MOOD], gate[HEADS], base[2];
+    float key[HEADS * KEY], query[HEADS][QUERY], mood[2 * MOOD], gate[HEADS], base[2];
 };
 constexpr int SAMPLED = sizeof(Sampled) / sizeof(float);
 
 struct TokenRoom {
     Sampled sampled;
-    float token[TOKEN], hidden[HIDDEN], out[OUT], focus[HEADS];
+    float token[TOKEN], hidden[HIDDEN], out[OUT], focus[HEADS], narrowing[HEADS];
 };
 
 // The plane that fills float number `index` of Sampled.
@@ -31,8 +31,8 @@ DEVICE const float* plane_of(const TouchMaps& maps, int index) {
     const int cells = maps.h * maps.w;
     if (index < HEADS * KEY) return maps.key + size_t(index) * cells;
     index -= HEADS * KEY;
-    if (index < HEADS * CHANNELS) return maps.query + size_t(index) * cells;
-    index -= HEADS * CHANNELS;
+    if (index < HEADS * QUERY) return maps.query + size_t(index) * cells;
+    index -= HEADS * QUERY;
     if (index < 2 * MOOD) return maps.mood + size_t(index) * cells;
     index -= 2 * MOOD;
     if (index < HEADS) return maps.gate + size_t(index) * cells;
@@ -89,31 +89,33 @@ DEVICE float surprise_of(const Sampled& sampled, const Hint& hint, const TouchWe
     return 1.0f / (1.0f + expf((weights.surprise[0] - far) * weights.surprise[1]));
 }
 
-// By how much a hint moves the logarithm of a head's gate where that head listens to it alone.
-DEVICE float focus_of(const TokenRoom& room, const Hint& hint, const TouchWeights& weights, int head) {
-    const int row = MOOD + HEADS + head;
-    const float focus = LARGEST_FOCUS * tanhf(FOCUS_SLOPE * (room.out[row] + weights.out_bias[row]));
-    return focus * surprise_of(room.sampled, hint, weights);
+// Row `row` of what the token says, brought to ± largest and silent where the hint surprises nobody.
+DEVICE float bounded(const TokenRoom& room, const TouchWeights& weights, int row, float largest, float surprise) {
+    return largest * tanhf(FOCUS_SLOPE * (room.out[row] + weights.out_bias[row])) * surprise;
 }
 
 // Keys and queries of one hint, its focus, its gates and the maps that the next kernels need.
 DEVICE void keep(const TokenRoom& room, const Hint& hint, const TouchWeights& weights, int n, TouchWork& work) {
     const float x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE;
+    const float surprise = surprise_of(room.sampled, hint, weights);
     for (int index = threadIdx.x; index < HEADS * CHANNELS; index += PREPARE_THREADS) {
         const int head = index / CHANNELS, channel = index % CHANNELS;
-        const float far =
-            -weights.reach[head] * (x * x + y * y) + room.out[MOOD + head] + weights.out_bias[MOOD + head] +
-            fmaxf(room.focus[head], 0.0f);  // louder in the heads that the hint asks for
-        const float place[4] = {x, y, 1.0f, far};
+        const float narrow = room.narrowing[head];
+        const float weight = room.out[MOOD + head] + weights.out_bias[MOOD + head] +
+                             fmaxf(room.focus[head], 0.0f);  // louder in the heads that the hint asks for
+        const float place[4] = {narrow * x, narrow * y, narrow,
+                                weight - narrow * weights.reach[head] * (x * x + y * y)};
         work.keys[n][head][channel] = channel < KEY ? room.sampled.key[head * KEY + channel] : place[channel - KEY];
-        work.queries[n][head][channel] = room.sampled.query[index];
+        work.queries[n][head][channel] = room.sampled.query[head][channel];
     }
     const int thread = threadIdx.x;
     if (thread < 2 * MOOD) work.mood_maps[n][thread] = room.sampled.mood[thread];
-    if (thread < MOOD) work.moods[n][thread] = room.out[thread] + weights.out_bias[thread];
+    if (thread < MOOD) work.moods[n][thread] = (room.out[thread] + weights.out_bias[thread]) * (1.0f - surprise);
     if (thread < HEADS) work.gates[n][thread] = room.sampled.gate[thread];
+    if (thread < HEADS) work.nulls[n][thread] = room.sampled.query[thread][CHANNELS];
     if (thread < HEADS) work.focus[thread][n] = room.focus[thread];
     if (thread < 2) work.bases[n][thread] = room.sampled.base[thread];
+    if (thread == 0) work.surprises[n] = surprise;
 }
 
 KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const float* query, const float* key,
@@ -134,14 +136,19 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
     __syncthreads();
     project<OUT>(weights->out, room.hidden, room.out);
     __syncthreads();
-    if (thread < HEADS) room.focus[thread] = focus_of(room, hint, *weights, thread);
+    if (thread < HEADS) {
+        const float surprise = surprise_of(room.sampled, hint, *weights);
+        const int focus = MOOD + HEADS + thread, narrowing = focus + HEADS;
+        room.focus[thread] = bounded(room, *weights, focus, LARGEST_FOCUS, surprise);
+        room.narrowing[thread] = expf(bounded(room, *weights, narrowing, LARGEST_NARROWING, surprise));
+    }
     __syncthreads();
     keep(room, hint, *weights, n, *work);
 }
 
 struct ShareRoom {
     alignas(16) float query[HEADS][CHANNELS];
-    float hidden[HIDDEN], global_mood[MOOD], partial[2 * HEADS][PREPARE_WARPS];
+    float hidden[HIDDEN], global_mood[MOOD], partial[3 * HEADS][PREPARE_WARPS];
 };
 
 DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& weights, TouchWork& work,
@@ -161,7 +168,7 @@ DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& 
 
 // What all hints together are at hint m.
 struct Heard {
-    float weight[HEADS], focus[HEADS];  // sums over the hints of w and of w·focus
+    float weight[HEADS], focus[HEADS], surprise[HEADS];  // sums over the hints of w, of w·focus and of w·surprise
 };
 
 // The block's sums of what every thread brings, all behind one barrier; every thread gets them.
@@ -169,9 +176,11 @@ DEVICE Heard heard_by_all(const Heard& mine, ShareRoom& room) {
     const int lane = threadIdx.x % WARP_LANES, warp = threadIdx.x / WARP_LANES;
     for (int head = 0; head < HEADS; head++) {
         const float weight = warp_sum(mine.weight[head]), focus = warp_sum(mine.focus[head]);
+        const float surprise = warp_sum(mine.surprise[head]);
         if (lane == 0) {
             room.partial[head][warp] = weight;
             room.partial[HEADS + head][warp] = focus;
+            room.partial[2 * HEADS + head][warp] = surprise;
         }
     }
     __syncthreads();
@@ -180,29 +189,35 @@ DEVICE Heard heard_by_all(const Heard& mine, ShareRoom& room) {
         for (int part = 0; part < PREPARE_WARPS; part++) {
             all.weight[head] += room.partial[head][part];
             all.focus[head] += room.partial[HEADS + head][part];
+            all.surprise[head] += room.partial[2 * HEADS + head][part];
         }
     return all;
 }
 
 // Thread n: hint n's share in the colour at hint m, summed over the heads.
-DEVICE void share_in(int m, int count, TouchWork& work, ShareRoom& room) {
+DEVICE void share_in(int m, int count, const TouchWeights& weights, TouchWork& work, ShareRoom& room) {
     const int n = threadIdx.x;
     for (int index = n; index < HEADS * CHANNELS; index += PREPARE_THREADS)
         room.query[index / CHANNELS][index % CHANNELS] = work.queries[m][index / CHANNELS][index % CHANNELS];
     __syncthreads();
     Heard mine = {};
     for (int head = 0; head < HEADS && n < count; head++) {
-        mine.weight[head] = weight_of(product(work.keys[n][head], room.query[head]));
+        mine.weight[head] = weight_of(product(work.keys[n][head], room.query[head]) + work.nulls[m][head]);
         mine.focus[head] = mine.weight[head] * work.focus[head][n];
+        mine.surprise[head] = mine.weight[head] * work.surprises[n];
     }
     const Heard all = heard_by_all(mine, room);
-    float share = 0.0f, gates = 0.0f;
+    float share = 0.0f, surprising = 0.0f, null = 0.0f, gates = 0.0f;
     for (int head = 0; head < HEADS; head++) {
-        const float gate = moved_gate(work.gates[m][head], all.weight[head], all.focus[head]);
-        share += mine.weight[head] * (gate / (1.0f + all.weight[head]));
-        gates += gate;
+        const float moved = moved_gate(work.gates[m][head], all.weight[head], all.focus[head]);
+        const float gate = moved / (1.0f + all.weight[head]);
+        share += mine.weight[head] * gate;
+        surprising += all.surprise[head] * gate;
+        null += gate;
+        gates += moved;
     }
-    if (n < count) work.shares[n][m] = share / gates;
+    const float gain = gain_of_surprise(surprising / gates, null / gates, weights);
+    if (n < count) work.shares[n][m] = share / gates * (1.0f + work.surprises[n] * (gain - 1.0f));
 }
 
 KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const float* global_hints,
@@ -214,7 +229,7 @@ KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const 
         return;
     }
     if (m >= hint_count) return;
-    share_in(m, hint_count, *work, room);
+    share_in(m, hint_count, *weights, *work, room);
     if (n < hint_count)
         work->bumps[m][n] = bump(float(hints[m].x) - float(hints[n].x)) * bump(float(hints[m].y) - float(hints[n].y));
 }

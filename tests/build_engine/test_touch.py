@@ -20,7 +20,6 @@ from livetint.build_engine.networks.hint_attention import (  # noqa: E402
     Hints,
     anchor,
     sample_patches,
-    shares,
     softmax_of_few,
     upsample_convex,
 )
@@ -131,12 +130,36 @@ def test_hints_and_the_automatic_colour_share_every_place(network, maps):
     _, kept = maps
     with torch.no_grad():
         tokens = network.attention.tokens(kept, draw_hints(9), torch.zeros(1, 316))
-        share, null = shares(tokens, kept.query, kept.gate.flatten(2))
+        share, null = network.attention.shares(tokens, kept.query, kept.gate.flatten(2))
+    assert float(tokens.surprise.max()) > 0.9
     assert float(share.min()) >= 0
+    assert float(null.min()) >= -1e-6
     torch.testing.assert_close(share.sum(1, keepdim=True) + null, torch.ones_like(null))
 
 
-def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far(network):
+@settings(deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_contrast_keeps_what_a_hint_and_the_automatic_colour_have_together_and_their_order(one, other):
+    """Shares that surprising hints are given of places where ordinary hints have nothing."""
+    attention, plane = TouchNetwork().attention, torch.tensor([[[min(one, other), max(one, other)]]])
+    with torch.no_grad():
+        given = plane * attention.gain_of_surprise(plane, 1 - plane)
+    less, more = given.flatten().tolist()
+    assert 0 <= less <= more + 1e-6 <= 1 + 2e-6
+
+
+def test_contrast_takes_little_away_and_fills_the_rest():
+    attention, plane = TouchNetwork().attention, torch.tensor([[[0.0, 0.05, 0.2, 0.6, 1.0]]])
+    with torch.no_grad():
+        given = (plane * attention.gain_of_surprise(plane, 1 - plane)).flatten().tolist()
+    assert given[0] == 0
+    assert given[1] < 0.02
+    assert given[2] == pytest.approx(0.5, abs=0.01)
+    assert given[3] > 0.97
+    assert given[4] == pytest.approx(1, abs=1e-3)
+
+
+def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far_and_sets_no_mood(network):
     photo = Photo.open(bundled_folder().parent / "photos" / "coffee.jpg")
     with torch.no_grad():
         kept = network(torch.tensor(photo.working_L)[None, None])
@@ -144,18 +167,19 @@ def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far
     one, none = torch.ones(1, 1), torch.zeros(1, 316)
     foreseen = sample_patches(kept.base, Hints(place, torch.zeros(1, 1, 2), one * 6, one)).transpose(1, 2)
 
-    def reach(away: float) -> tuple[float, float]:
-        """Largest focus, and how far colours move on average by the hint's own change."""
+    def reach(away: float) -> tuple[float, float, float]:
+        """Largest focus, how far colours move on average by the hint's own change, and the mood's length."""
         hints = Hints(place, foreseen + torch.tensor([away, 0.0]), one * 6, one)
         with torch.no_grad():
-            focus = network.attention.tokens(kept, hints, none).focus
+            said = network.attention.tokens(kept, hints, none)
             colours = network.attention.colours
             moved = (colours(kept, hints, none)[1] - colours(kept, hints._replace(valid=0 * one), none)[1]).norm(dim=1)
-        return float(focus.abs().max()), float(moved.mean() / away)
+        return float(said.focus.abs().max()), float(moved.mean() / away), float(said.mood.norm())
 
-    (quiet, far), (loud, near) = reach(0.05), reach(0.7)
+    (quiet, far, mood), (loud, near, none_left) = reach(0.05), reach(0.7)
     assert quiet < 0.05 < 1 < loud
     assert near < 0.7 * far
+    assert none_left < 0.02 * mood
 
 
 def test_without_global_hints_the_global_path_is_silent(network):

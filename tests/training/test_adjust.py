@@ -15,7 +15,7 @@ from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
-from livetint.build_engine.networks.hint_attention import FOCUS_SLOPE, LARGEST_FOCUS  # noqa: E402
+from livetint.build_engine.networks.hint_attention import FOCUS_SLOPE, LARGEST_FOCUS, LARGEST_NARROWING  # noqa: E402
 from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
 
 
@@ -39,6 +39,15 @@ def test_reach_and_gates_change_as_asked_and_the_rest_stays(tmp_path):
     np.testing.assert_allclose(gates, [-5, -0.6, 3.9, 2.1], rtol=1e-3)
     assert new.manifest.version == "x" and "ranges.json" not in new.files
     assert "Distance penalties times 1, 1.8, 0.5, 1." in new.files["MODEL_CARD.md"].decode()
+
+
+def test_narrowing_and_contrast_change_as_asked_and_the_rest_stays(tmp_path):
+    adjust("touch", "-o", tmp_path / "new", "--version", "x", "--narrowing", "1,4,0.5,2", "--contrast", "0.1", "2.5")
+    new = find_model(str(tmp_path / "new"))
+    assert changed(find_model("touch"), new) == {"attention.token_narrowing.bias", "attention.contrast"}
+    narrowing = LARGEST_NARROWING * torch.tanh(FOCUS_SLOPE * weights_of(new)["attention.token_narrowing.bias"])
+    np.testing.assert_allclose(torch.exp(narrowing), [1, 4, 0.5, 2], rtol=1e-3)
+    np.testing.assert_allclose(weights_of(new)["attention.contrast"], [math.log(1 / 9), 2.5], rtol=1e-5)
 
 
 def test_a_shorter_reach_moves_less_of_the_picture(tmp_path):
@@ -70,6 +79,9 @@ def test_a_bundle_mixed_with_itself_stays_and_shares_add_up(tmp_path):
         (("--reach", "1,0,1,1"), "reach takes 4 numbers"),
         (("--gates", "7,0,0,0"), "gates takes 4 numbers between -6 and 6"),
         (("--reach", "nan,1,1,1"), "reach takes 4 numbers"),
+        (("--narrowing", "30,1,1,1"), "narrowing takes 4 numbers between 0.0497871 and 20.0855"),
+        (("--contrast", "0", "2"), "contrast is 0,2"),
+        (("--contrast", "0.2", "0.5"), "contrast is 0.2,0.5"),
         (("--mix", "touch", "--share", "1.5"), "share is 1.5"),
     ],
 )

@@ -254,6 +254,21 @@ def test_a_lone_region_is_in_one_piece_and_nothing_else_changes():
         assert cv2.connectedComponents((mask > 0.5).astype(np.uint8))[0] == 2
 
 
+def test_a_flood_stops_at_the_edges_of_things(monkeypatch):
+    """A grey disc on a brighter ground, both with grain: the flood is the one or the other, to its edge."""
+    monkeypatch.setattr("livetint.training.recolour.FLOODED", 1.0)
+    y, x = np.mgrid[:96, :96]
+    disc = np.hypot(y - 48, x - 40) < 25
+    grain = np.random.default_rng(0).integers(-4, 5, (96, 96))
+    rgb = np.repeat((np.where(disc, 90, 160) + grain).astype(np.uint8)[..., None], 3, 2)
+    regions = [
+        one[1] > 0.5 for seed in range(12) if (one := recolour_one(rgb, np.random.default_rng(seed))) is not None
+    ]
+    assert len(regions) >= 3
+    for region in regions:
+        assert (region != disc).mean() < 0.02
+
+
 def test_a_picture_whose_regions_will_not_move_far_enough_is_left(monkeypatch):
     monkeypatch.setattr("livetint.training.recolour.LEAST_CHANGE", 500.0)
     assert recolour_one(coffee(), np.random.default_rng(0)) is None
@@ -295,7 +310,7 @@ def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
         predicted = torch.from_numpy(task.predict(task.network, batch, torch.device("cpu")))
     shown = torch.from_numpy(batch.ab * batch.touched + automatic * (1 - batch.touched)).float()
     settings, losses = task.config.losses, task.losses(batch, torch.device("cpu"))
-    expected = huber(predicted, shown, evened(batch.touched, settings.lone))
+    expected = huber(predicted, shown, evened(batch.touched, settings.lone, settings.inside))
     torch.testing.assert_close(losses["huber"], settings.huber * expected, atol=1e-3, rtol=1e-4)
     expected = picture_error(predicted[~lone], torch.from_numpy(batch.ab)[~lone])
     torch.testing.assert_close(losses["picture"], settings.picture * expected, atol=1e-3, rtol=1e-4)
@@ -303,14 +318,15 @@ def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
     assert lone.any() and abs(float(blind["huber"].detach() - losses["huber"].detach())) > 1e-3
 
 
-def test_a_small_lone_region_counts_as_much_as_the_rest():
+def test_a_small_lone_region_counts_as_much_as_is_wanted():
     touched = np.ones((2, 1, 8, 8), np.float32)
     touched[1] = 0
     touched[1, 0, :2, :2] = 1
-    whole, lone = evened(touched, 3.0)
-    assert (whole == 1).all()
-    assert float(lone[0, :2, :2].sum()) == pytest.approx(1.5 * 64)
-    assert float(lone.sum()) == pytest.approx(3 * 64)
+    for inside in (0.5, 0.75):
+        whole, lone = evened(touched, 3.0, inside)
+        assert (whole == 1).all()
+        assert float(lone[0, :2, :2].sum()) == pytest.approx(3 * inside * 64)
+        assert float(lone.sum()) == pytest.approx(3 * 64)
 
 
 def test_aged_pictures_keep_their_colours():

@@ -2,27 +2,26 @@
 #pragma once
 #include "touch_reference.cuh"
 
-// One thread a cell and head; `parts` [HEADS, 3, cells] still has to be added up over the heads and the first two
-// divided by the third, the moved gate.
+// One thread a cell and head; `parts` [HEADS, PARTS, cells] still has to be added up over the heads and mixed.
 KERNEL(1024, touch_flow_plain, const int* count, const float* query, const float* gate, const TouchWork* work,
        float* parts, int cells) {
     const int at = blockIdx.x * blockDim.x + threadIdx.x, head = blockIdx.y;
     if (at >= cells) return;
-    float mine[CHANNELS];
-    for (int c = 0; c < CHANNELS; c++) mine[c] = query[size_t(head * CHANNELS + c) * cells + at];
+    float mine[QUERY];
+    for (int c = 0; c < QUERY; c++) mine[c] = query[size_t(head * QUERY + c) * cells + at];
     Flow flow;
     for (int n = 0; n < hints_in(count); n++) {
-        const float weight = weight_of(product(work->keys[n][head], mine));
+        const float weight = weight_of(product(work->keys[n][head], mine) + mine[CHANNELS]);
+        const float surprise = work->surprises[n];
         flow.weight += weight;
         flow.focus += weight * work->focus[head][n];
-        flow.a += weight * work->values[0][n];
-        flow.b += weight * work->values[1][n];
+        flow.surprise += weight * surprise;
+        for (int i = 0; i < 4; i++)
+            flow.values[i] += weight * work->values[i % 2][n] * (i < FRONT_A ? 1.0f - surprise : surprise);
     }
     const float moved = moved_gate(gate[size_t(head) * cells + at], flow.weight, flow.focus);
-    const float gain = moved / (1.0f + flow.weight);
-    parts[size_t(3 * head) * cells + at] = flow.a * gain;
-    parts[size_t(3 * head + 1) * cells + at] = flow.b * gain;
-    parts[size_t(3 * head + 2) * cells + at] = moved;
+    for (int part = 0; part < PARTS; part++)
+        parts[size_t(PARTS * head + part) * cells + at] = part_of(flow, moved, part);
 }
 
 // One thread a pixel and channel, every bump of every hint.
@@ -70,6 +69,7 @@ inline void flow(Lab& bench, Touch& touch, const std::string& size) {
     const int *count = touch.count.device(), cells = int(touch.cells), h = touch.h, w = touch.w;
     const float *query = touch.query.device(), *gate = touch.gate.device(), *base = touch.base.device(),
                 *mood = touch.mood.device();
+    const TouchWeights* weights = touch.weights.device();
     const TouchWork* work = touch.work.device();
     float *parts = touch.parts.device(), *coarse = touch.coarse.device();
     const std::vector<double> wanted_parts = flow_parts(touch), wanted = flow_reference(touch);
@@ -85,7 +85,7 @@ inline void flow(Lab& bench, Touch& touch, const std::string& size) {
     bench.run(
         "touch_flow" + size, read + touch.mood.bytes() + 2 * touch.coarse.bytes(), [&] { touch.coarse.poison(); },
         LAUNCH(touch_flow, tiles(cells, 1, FLOW_CELLS, 1), (dim3{FLOW_CELLS, HEADS}), count, query, gate, base, mood,
-               work, coarse, h, w),
+               weights, work, coarse, h, w),
         [&] { return touch.coarse.download(), same("coarse", touch.coarse.host, wanted, SUMS); });
 }
 

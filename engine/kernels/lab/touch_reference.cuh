@@ -16,7 +16,7 @@ struct Touch {
           cells(size_t(h) * w),
           hints(MOST_HINTS),
           count(1),
-          query(HEADS * CHANNELS * cells),
+          query(HEADS * QUERY * cells),
           key(HEADS * KEY * cells),
           gate(HEADS * cells),
           base(2 * cells),
@@ -26,7 +26,7 @@ struct Touch {
           weights(1),
           work(1),
           coarse(2 * cells),
-          parts(3 * HEADS * cells),
+          parts(PARTS * HEADS * cells),
           ab(2 * SUBPIXELS * cells) {
         std::uniform_real_distribution<double> place(0, 1), colour(-90, 90);
         for (Hint& hint : hints.host)
@@ -41,6 +41,8 @@ struct Touch {
         for (float& reach : weights.host[0].reach) reach = 5;
         weights.host[0].surprise[0] = 0.4f;
         weights.host[0].surprise[1] = 10.0f;
+        weights.host[0].contrast[0] = -1.4f;
+        weights.host[0].contrast[1] = 2.0f;
         for (Array<float>* map : {&query, &key, &gate, &base, &mood, &up, &globals}) map->upload();
         hints.upload(), count.upload(), weights.upload();
     }
@@ -82,8 +84,8 @@ struct Touch {
 
 inline double gelu_reference(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 
-inline double weight_reference(const float* key, const float* query, size_t stride) {
-    double logit = 0;
+inline double weight_reference(const float* key, const float* query, size_t stride, double null) {
+    double logit = null;
     for (int c = 0; c < CHANNELS; c++) logit += double(key[c]) * query[c * stride];
     return std::exp(std::min(logit, double(LARGEST_LOGIT)));
 }
@@ -144,51 +146,68 @@ inline bool tokens_right(Touch& touch) {
     for (int n = 0; n < touch.number; n++) {
         const Hint& hint = touch.hints.host[n];
         const std::vector<double> token = token_reference(touch, n), out = said_reference(weights, token);
-        std::vector<double> keys, queries, focus;
+        std::vector<double> keys, queries, nulls, focus, moods;
         std::vector<float> found;
-        const double x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE, surprise = surprise_reference(weights, token);
+        const double x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE,
+                     surprise = surprise_reference(weights, token);
         for (int head = 0; head < HEADS; head++) {
             keys.insert(keys.end(), token.begin() + head * KEY, token.begin() + (head + 1) * KEY);
             focus.push_back(LARGEST_FOCUS * std::tanh(FOCUS_SLOPE * out[MOOD + HEADS + head]) * surprise);
             const double weight = out[MOOD + head] + std::max(focus.back(), 0.0);
-            for (double value : {x, y, 1.0, weight - weights.reach[head] * (x * x + y * y)}) keys.push_back(value);
+            const double narrow =
+                std::exp(LARGEST_NARROWING * std::tanh(FOCUS_SLOPE * out[MOOD + 2 * HEADS + head]) * surprise);
+            const double far = weight - narrow * weights.reach[head] * (x * x + y * y);
+            for (double value : {narrow * x, narrow * y, narrow, far}) keys.push_back(value);
             found.push_back(work.focus[head][n]);
+            for (int c = 0; c < QUERY; c++)
+                (c < CHANNELS ? queries : nulls).push_back(touch.patch(touch.query.host, head * QUERY + c, n));
         }
-        for (int i = 0; i < HEADS * CHANNELS; i++) queries.push_back(touch.patch(touch.query.host, i, n));
+        for (int i = 0; i < MOOD; i++) moods.push_back(out[i] * (1 - surprise));
         right = right && same("key", floats(work.keys[n][0], keys.size()), keys, SUMS) &&
                 same("query", floats(work.queries[n][0], queries.size()), queries, SUMS) &&
-                same("focus", found, focus, SUMS) &&
-                same("mood", floats(work.moods[n], MOOD), {out.begin(), out.begin() + MOOD}, SUMS);
+                same("null", floats(work.nulls[n], HEADS), nulls, SUMS) && same("focus", found, focus, SUMS) &&
+                same("surprise", floats(&work.surprises[n], 1), {surprise}, SUMS) &&
+                same("mood", floats(work.moods[n], MOOD), moods, SUMS);
     }
     return right;
 }
 
+inline double gain_reference(const TouchWeights& weights, double surprising, double null) {
+    const double odds = std::log((surprising + LEAST_SHARE) / (null + LEAST_SHARE));
+    const double wanted = 1 / (1 + std::exp((weights.contrast[0] - odds) * weights.contrast[1]));
+    return wanted * (surprising + null) / (surprising + LEAST_SHARE);
+}
+
 // Every hint's share in the colour at hint m.
-inline std::vector<double> shares_reference(const TouchWork& work, int m, int number) {
+inline std::vector<double> shares_reference(const TouchWeights& weights, const TouchWork& work, int m, int number) {
     std::vector<double> shares(number, 0.0);
-    double gates = 0;
+    double gates = 0, null = 0, surprising = 0;
     for (int head = 0; head < HEADS; head++) {
         std::vector<double> all;
         double sum = 1, focus = 0;
         for (int n = 0; n < number; n++) {
-            all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1));
+            all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1, work.nulls[m][head]));
             sum += all.back();
             focus += all.back() * work.focus[head][n];
         }
         const double gate = moved_reference(work.gates[m][head], sum, focus);
         for (int n = 0; n < number; n++) shares[n] += all[n] * gate / sum;
+        null += gate / sum;
         gates += gate;
     }
-    for (double& share : shares) share /= gates;
+    for (int n = 0; n < number; n++) surprising += work.surprises[n] * shares[n] / gates;
+    const double gain = gain_reference(weights, surprising, null / gates);
+    for (int n = 0; n < number; n++) shares[n] *= (1 + work.surprises[n] * (gain - 1)) / gates;
     return shares;
 }
 
 inline bool shares_right(Touch& touch) {
     touch.work.download();
     const TouchWork& work = touch.work.host[0];
+    const TouchWeights& weights = touch.weights.host[0];
     bool right = true;
     for (int m = 0; m < touch.number; m++) {
-        const std::vector<double> shares = shares_reference(work, m, touch.number);
+        const std::vector<double> shares = shares_reference(weights, work, m, touch.number);
         std::vector<double> bumps;
         std::vector<float> found;
         for (int n = 0; n < touch.number; n++) {
@@ -198,7 +217,6 @@ inline bool shares_right(Touch& touch) {
         right = right && same("share", found, shares, SUMS) &&
                 same("bump", floats(work.bumps[m], bumps.size()), bumps, SUMS);
     }
-    const TouchWeights& weights = touch.weights.host[0];
     std::vector<double> hidden, mood;
     for (int unit = 0; unit < HIDDEN; unit++) {
         double sum = 0;
@@ -250,24 +268,30 @@ inline bool values_right(Touch& touch) {
     return right;
 }
 
-// Of every head and cell [HEADS, 3, cells]: what flows in a and b, times the moved gate, and the moved gate itself.
+// The parts of every head and cell [HEADS, PARTS, cells].
 inline std::vector<double> flow_parts(const Touch& touch) {
     const TouchWork& work = touch.work.host[0];
-    std::vector<double> parts(3 * HEADS * touch.cells);
+    std::vector<double> parts(PARTS * HEADS * touch.cells);
     for (size_t p = 0; p < touch.cells; p++)
         for (int head = 0; head < HEADS; head++) {
-            double sum = 1, focus = 0, flow[2] = {0, 0};
+            const float* query = &touch.query.host[size_t(head) * QUERY * touch.cells + p];
+            double sum = 1, focus = 0, of[PARTS] = {};
             for (int n = 0; n < touch.number; n++) {
-                const double weight = weight_reference(
-                    work.keys[n][head], &touch.query.host[size_t(head) * CHANNELS * touch.cells + p], touch.cells);
+                const double weight =
+                    weight_reference(work.keys[n][head], query, touch.cells, query[CHANNELS * touch.cells]);
                 sum += weight;
                 focus += weight * work.focus[head][n];
-                for (int channel = 0; channel < 2; channel++) flow[channel] += weight * work.values[channel][n];
+                of[SURPRISING] += weight * work.surprises[n];
+                for (int channel = 0; channel < 2; channel++) {
+                    of[CALM_A + channel] += weight * work.values[channel][n] * (1 - work.surprises[n]);
+                    of[FRONT_A + channel] += weight * work.values[channel][n] * work.surprises[n];
+                }
             }
             const double moved = moved_reference(touch.gate.host[head * touch.cells + p], sum, focus);
-            for (int channel = 0; channel < 2; channel++)
-                parts[(3 * head + channel) * touch.cells + p] = flow[channel] * moved / sum;
-            parts[(3 * head + 2) * touch.cells + p] = moved;
+            of[NULL_TOKEN] = 1;
+            of[GATE] = sum;
+            for (int part = 0; part < PARTS; part++)
+                parts[(PARTS * head + part) * touch.cells + p] = of[part] * moved / sum;
         }
     return parts;
 }
@@ -278,12 +302,11 @@ inline std::vector<double> flow_reference(const Touch& touch) {
     std::vector<double> coarse(2 * touch.cells);
     for (size_t i = 0; i < coarse.size(); i++) {
         const size_t channel = i / touch.cells, p = i % touch.cells;
-        double hints = 0, gates = 0;
-        for (int head = 0; head < HEADS; head++) {
-            hints += parts[(3 * head + channel) * touch.cells + p];
-            gates += parts[(3 * head + 2) * touch.cells + p];
-        }
-        coarse[i] = touch.base.host[i] + hints / gates;
+        double of[PARTS] = {};
+        for (int head = 0; head < HEADS; head++)
+            for (int part = 0; part < PARTS; part++) of[part] += parts[(PARTS * head + part) * touch.cells + p];
+        const double gain = gain_reference(touch.weights.host[0], of[SURPRISING] / of[GATE], of[NULL_TOKEN] / of[GATE]);
+        coarse[i] = touch.base.host[i] + (of[CALM_A + channel] + of[FRONT_A + channel] * gain) / of[GATE];
         for (int k = 0; k < MOOD; k++)
             coarse[i] += double(work.mood[k]) * touch.mood.host[(channel * MOOD + k) * touch.cells + p];
     }

@@ -46,7 +46,7 @@ def run_kernels(maps, hints, global_hints, weights, capacity=None):
     )
     launch("touch_share", (MOST_HINTS + 1,), records, count, global_hints, packed, work)
     launch("touch_values", (1,), records, count, work)
-    launch("touch_flow", (height * width,), count, query, gate, base, mood, work, coarse, *size)
+    launch("touch_flow", (height * width,), count, query, gate, base, mood, packed, work, coarse, *size)
     launch("touch_heights", (1,), records, count, up, coarse, work, *size)
     launch("touch_fine", (width, height), records, count, up, coarse, work, ab, *size)
     return ab, coarse
@@ -86,11 +86,12 @@ def test_any_map_and_any_hints_give_the_defined_colours(seed, size, number, shar
 
 
 @needs("c++")
-def test_what_hints_say_of_the_heads_moves_colours():
+@pytest.mark.parametrize("said", ["token_focus", "token_narrowing"])
+def test_what_hints_say_of_the_heads_moves_colours(said):
     kernels().schedule(0)
     rng = np.random.default_rng(3)
     maps, weights, hints = random_maps(rng, 8, 8), random_weights(rng), random_hints(rng, 6)
-    unmoved = {name: np.zeros_like(w) if "token_focus" in name else w for name, w in weights.items()}
+    unmoved = {name: np.zeros_like(w) if said in name else w for name, w in weights.items()}
     none = np.zeros(316, np.float32)
     (ab, _), (without, _) = (run_kernels(maps, hints, none, some) for some in (weights, unmoved))
     assert np.abs(ab - without).max() > 1000 * TOLERANCE
@@ -159,12 +160,12 @@ def test_the_reference_is_the_bundled_graph(bundled):
 
 def test_the_bundle_names_the_form_that_the_kernels_know(bundled):
     assert bundled["bundle"].manifest.touch_form == FORM
-    assert len(pack_weights(FORM, bundled["weights"])) == 4 + 2 + 136 * 128 + 40 * 129 + 316 * 128 + 32 * 128
+    assert len(pack_weights(FORM, bundled["weights"])) == 4 + 2 + 2 + 136 * 128 + 44 * 129 + 316 * 128 + 32 * 128
 
 
 def test_another_form_and_other_weights_are_refused(bundled):
-    with pytest.raises(ModelFileError, match=r"'hint-attention-1'.*plan"):
-        pack_weights("hint-attention-1", bundled["weights"])
+    with pytest.raises(ModelFileError, match=r"'hint-attention-2'.*plan"):
+        pack_weights("hint-attention-2", bundled["weights"])
     missing = {name: w for name, w in bundled["weights"].items() if name != "attention.reach"}
     with pytest.raises(ModelFileError, match="reach is missing"):
         pack_weights(FORM, missing)

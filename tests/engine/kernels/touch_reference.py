@@ -1,4 +1,4 @@
-"""The touch stage of form "hint-attention-2" in NumPy and float64: what the CUDA kernels must give.
+"""The touch stage of form "hint-attention-3" in NumPy and float64: what the CUDA kernels must give.
 
 Written from the form's definition (build_engine/networks/hint_attention.py), for maps of any size.
 Shapes: N hints, h heads, P = height · width cells.
@@ -17,17 +17,18 @@ from livetint.engine.kernels.touch import HEADS, HIDDEN, KEY, MOOD, TOKEN
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
-CHANNELS = KEY + 4
+CHANNELS = KEY + 5
 AB_SCALE, LARGEST_LOGIT, ROUNDS, ANCHOR_PX = 110.0, 30.0, 3, 7.0
 MIDDLE = 0.5
-LARGEST_FOCUS, FOCUS_SLOPE, LEAST_SURPRISE = 6.0, 8.0, 1e-6
+LARGEST_FOCUS, LARGEST_NARROWING, FOCUS_SLOPE, LEAST_SURPRISE, LEAST_SHARE = 6.0, 3.0, 8.0, 1e-6, 1e-4
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
 
 
 class Tokens(NamedTuple):
-    """What the hints say: keys [h, N, KEY + 4], focus [h, N] and the mood vector [MOOD]."""
+    """What the hints say: keys [h, N, KEY + 5], surprise [N], focus [h, N] and the mood vector [MOOD]."""
 
     keys: Doubles
+    surprise: Doubles
     focus: Doubles
     mood: Doubles
 
@@ -40,7 +41,7 @@ def touch(
 ) -> tuple[Doubles, Doubles]:
     """ab [2, 4·height, 4·width] in CIELAB units and the coarse ab / 110 [2, height, width].
 
-    `maps` without the batch axis: query [h, KEY + 4, P], key [h·KEY, height, width], gate [h, height, width],
+    `maps` without the batch axis: query [h, KEY + 5, P], key [h·KEY, height, width], gate [h, height, width],
     base [2, height, width], mood [2, MOOD, P], up [9, 16, P]. `weights`: initialisers of touch.onnx.
     """
     wide = {name: maps[name].astype(np.float64) for name in MAP_NAMES}
@@ -49,8 +50,8 @@ def touch(
     tokens = _tokens(wide, hints, global_hints.astype(np.float64), solid)
     base = wide["base"] + (tokens.mood @ wide["mood"]).reshape(2, height, width)
     asked = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
-    values = _consistent_values(wide, tokens, asked - _patches(base, hints), hints)
-    share = _shares(tokens, wide["query"], wide["gate"].reshape(HEADS, -1))
+    values = _consistent_values(wide, tokens, asked - _patches(base, hints), hints, solid["contrast"])
+    share = _shares(tokens, wide["query"], wide["gate"].reshape(HEADS, -1), solid["contrast"])
     coarse = base + (values @ share).reshape(2, height, width)
     return _anchored(_upsampled(coarse, wide["up"]) * AB_SCALE, hints, asked * AB_SCALE), coarse
 
@@ -79,34 +80,45 @@ def _tokens(
     token = np.concatenate([key, (ab - base) * 4, ab * 4, size, known]).T
     assert token.shape == (number, TOKEN)
     hidden = _gelu(token @ weights["token.weight"].T + weights["token.bias"])
-    mood = (hidden @ weights["token_mood.weight"].T + weights["token_mood.bias"]).sum(0) / (1 + number)
-    mood = mood + weights["global_mood.weight"] @ _gelu(weights["global_hidden.weight"] @ global_hints)
-    weight = (hidden @ weights["token_weight.weight"].T + weights["token_weight.bias"]).T
-    focus = (hidden @ weights["token_focus.weight"].T + weights["token_focus.bias"]).T
-    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2) - MIDDLE
     away = np.sqrt(((ab - base) ** 2).sum(0) + LEAST_SURPRISE)
     surprise = 1 / (1 + np.exp((weights["surprise"][0] - away) * weights["surprise"][1]))
-    focus = LARGEST_FOCUS * np.tanh(FOCUS_SLOPE * focus) * surprise
-    far = weight + np.maximum(focus, 0) - np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
+
+    def said(name: str) -> Doubles:
+        return (hidden @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]).T
+
+    mood = (said("token_mood") * (1 - surprise)).sum(1) / (1 + number)
+    mood = mood + weights["global_mood.weight"] @ _gelu(weights["global_hidden.weight"] @ global_hints)
+    focus = LARGEST_FOCUS * np.tanh(FOCUS_SLOPE * said("token_focus")) * surprise
+    narrow = np.exp(LARGEST_NARROWING * np.tanh(FOCUS_SLOPE * said("token_narrowing")) * surprise)
+    places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2) - MIDDLE
+    far = said("token_weight") + np.maximum(focus, 0)
+    far = far - narrow * np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
     own = key.reshape(HEADS, KEY, number).transpose(0, 2, 1)
-    place = np.broadcast_to(places, (HEADS, number, 2))
-    keys = np.concatenate([own, place, np.ones((HEADS, number, 1)), far[..., None]], 2)
-    return Tokens(keys, focus, mood)
+    rest = np.stack([narrow, far, np.ones((HEADS, number))], 2)
+    return Tokens(np.concatenate([own, narrow[..., None] * places, rest], 2), surprise, focus, mood)
 
 
-def _shares(tokens: Tokens, query: Doubles, gate: Doubles) -> Doubles:
-    """Each hint's share [N, P] in the colour of P places with queries [h, KEY + 4, P] and gates [h, P]."""
+def _shares(tokens: Tokens, query: Doubles, gate: Doubles, contrast: Doubles) -> Doubles:
+    """Each hint's share [N, P] in the colour of P places with queries [h, KEY + 5, P] and gates [h, P]."""
     weight = np.exp(np.minimum(tokens.keys @ query, LARGEST_LOGIT))
     total = 1 + weight.sum(1)
     moved = gate * np.exp((tokens.focus[:, None] @ weight)[:, 0] / total)
-    return (weight * (moved / moved.sum(0) / total)[:, None]).sum(0)
+    moved = moved / moved.sum(0) / total
+    share, null = (weight * moved[:, None]).sum(0), moved.sum(0)
+    surprising = tokens.surprise @ share
+    odds = ((surprising + LEAST_SHARE) / (null + LEAST_SHARE)) ** contrast[1]
+    even = np.exp(contrast[0] * contrast[1])
+    gain = odds / (odds + even) * (surprising + null) / (surprising + LEAST_SHARE)
+    return share * (1 - tokens.surprise[:, None] + tokens.surprise[:, None] * gain)
 
 
-def _consistent_values(maps: Mapping[str, Doubles], tokens: Tokens, delta: Doubles, hints: Sequence[Hint]) -> Doubles:
-    """What each hint sends, [2, N], so that together they give `delta` [2, N]: Richardson's iteration."""
+def _consistent_values(
+    maps: Mapping[str, Doubles], tokens: Tokens, delta: Doubles, hints: Sequence[Hint], contrast: Doubles
+) -> Doubles:
+    """What each hint sends, [2, N], so that together they give `delta` [2, N] at the hints: Richardson's iteration."""
     height, width = maps["base"].shape[1:]
     query = _patches(maps["query"].reshape(HEADS * CHANNELS, height, width), hints).reshape(HEADS, CHANNELS, -1)
-    share = _shares(tokens, query, _patches(maps["gate"], hints))
+    share = _shares(tokens, query, _patches(maps["gate"], hints), contrast)
     values = delta
     for _ in range(ROUNDS):
         values = values + delta - values @ share
@@ -152,8 +164,8 @@ def random_maps(rng: np.random.Generator, height: int, width: int, sharpness: fl
     x, y = np.meshgrid((np.arange(width) + 0.5) / width - MIDDLE, (np.arange(height) + 0.5) / height - MIDDLE)
     reach = np.exp(5 * random_reach())[:, None]
     query[:, KEY], query[:, KEY + 1] = 2 * reach * x.ravel(), 2 * reach * y.ravel()
-    query[:, KEY + 2] = -reach * (x**2 + y**2).ravel() - rng.standard_normal((HEADS, cells))
-    query[:, KEY + 3] = 1
+    query[:, KEY + 2], query[:, KEY + 3] = -reach * (x**2 + y**2).ravel(), 1
+    query[:, KEY + 4] = rng.standard_normal((HEADS, cells))
     maps = {
         "query": query,
         "key": rng.standard_normal((HEADS * KEY, height, width)) * sharpness,
@@ -180,12 +192,15 @@ def random_weights(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         "token_weight.bias": (HEADS,),
         "token_focus.weight": (HEADS, HIDDEN),
         "token_focus.bias": (HEADS,),
+        "token_narrowing.weight": (HEADS, HIDDEN),
+        "token_narrowing.bias": (HEADS,),
         "global_hidden.weight": (HIDDEN, 316),
         "global_mood.weight": (MOOD, HIDDEN),
     }
     weights = {f"attention.{name}": rng.standard_normal(shape) * shape[-1] ** -0.5 for name, shape in shapes.items()}
     # Small enough that most hints do not reach LARGEST_FOCUS, large enough that they move gates both ways.
-    for name in ("attention.token_focus.weight", "attention.token_focus.bias"):
-        weights[name] *= 0.2
+    for name in weights:
+        weights[name] *= 0.2 if "focus" in name or "narrowing" in name else 1
     weights["attention.reach"], weights["attention.surprise"] = random_reach(), np.array([0.4, 10.0])
+    weights["attention.contrast"] = np.array([-1.4, 2.0])
     return {name: value.astype(np.float32) for name, value in weights.items()}
