@@ -69,7 +69,7 @@ def _flood(smooth: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bo
     flooded = np.zeros((height + 2, width + 2), np.uint8)
     start = int(rng.integers(width)), int(rng.integers(height))
     step = (FLOOD_STEP,) * 3
-    cv2.floodFill(smooth.copy(), flooded, start, (0, 0, 0), step, step, 4 | cv2.FLOODFILL_MASK_ONLY)
+    cv2.floodFill(smooth, flooded, start, (0, 0, 0), step, step, 4 | cv2.FLOODFILL_MASK_ONLY)
     region = cv2.morphologyEx(flooded[1:-1, 1:-1], cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.bool_)
     return region if SMALLEST_SHARE <= region.mean() <= LARGEST_SHARE else None
 

@@ -37,8 +37,9 @@ ROUNDS = 3
 ANCHOR_PX = 7.0
 # A head's distance penalty is exp(REACH_SLOPE · reach): trained by small steps, it has to go far.
 REACH_SLOPE = 5.0
-# Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it
-# (trained by small steps, it has to go far), and where it starts: from the wide heads to the narrow ones.
+# Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it and of
+# what gives the narrowing (trained by small steps, both have to go far), and where focus starts: from the wide heads to
+# the narrow ones.
 LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
 FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
 # By how much at most a hint that surprises multiplies or divides a head's distance penalty, as a logarithm, and where

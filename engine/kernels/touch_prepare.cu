@@ -23,7 +23,7 @@ constexpr int SAMPLED = sizeof(Sampled) / sizeof(float);
 
 struct TokenRoom {
     Sampled sampled;
-    float token[TOKEN], hidden[HIDDEN], out[OUT], focus[HEADS], narrowing[HEADS];
+    float token[TOKEN], hidden[HIDDEN], out[OUT], surprise, focus[HEADS], narrowing[HEADS];
 };
 
 // The plane that fills float number `index` of Sampled.
@@ -97,7 +97,6 @@ DEVICE float bounded(const TokenRoom& room, const TouchWeights& weights, int row
 // Keys and queries of one hint, its focus, its gates and the maps that the next kernels need.
 DEVICE void keep(const TokenRoom& room, const Hint& hint, const TouchWeights& weights, int n, TouchWork& work) {
     const float x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE;
-    const float surprise = surprise_of(room.sampled, hint, weights);
     for (int index = threadIdx.x; index < HEADS * CHANNELS; index += PREPARE_THREADS) {
         const int head = index / CHANNELS, channel = index % CHANNELS;
         const float narrow = room.narrowing[head];
@@ -110,12 +109,12 @@ DEVICE void keep(const TokenRoom& room, const Hint& hint, const TouchWeights& we
     }
     const int thread = threadIdx.x;
     if (thread < 2 * MOOD) work.mood_maps[n][thread] = room.sampled.mood[thread];
-    if (thread < MOOD) work.moods[n][thread] = (room.out[thread] + weights.out_bias[thread]) * (1.0f - surprise);
+    if (thread < MOOD) work.moods[n][thread] = (room.out[thread] + weights.out_bias[thread]) * (1.0f - room.surprise);
     if (thread < HEADS) work.gates[n][thread] = room.sampled.gate[thread];
     if (thread < HEADS) work.nulls[n][thread] = room.sampled.query[thread][CHANNELS];
     if (thread < HEADS) work.focus[thread][n] = room.focus[thread];
     if (thread < 2) work.bases[n][thread] = room.sampled.base[thread];
-    if (thread == 0) work.surprises[n] = surprise;
+    if (thread == 0) work.surprises[n] = room.surprise;
 }
 
 KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const float* query, const float* key,
@@ -139,6 +138,7 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
     if (thread < HEADS) {
         const float surprise = surprise_of(room.sampled, hint, *weights);
         const int focus = MOOD + HEADS + thread, narrowing = focus + HEADS;
+        if (thread == 0) room.surprise = surprise;
         room.focus[thread] = bounded(room, *weights, focus, LARGEST_FOCUS, surprise);
         room.narrowing[thread] = expf(bounded(room, *weights, narrowing, LARGEST_NARROWING, surprise));
     }
