@@ -14,6 +14,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell git ls-files engine build_engin
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
 # Extras that the tests use; `rtx` (TensorRT-RTX, several hundred megabytes) is added where everything is required.
 EXTRAS ?= train,bench,dev
+comma := ,
 
 .PHONY: kiosk bench test soak develop clean
 
@@ -24,7 +25,7 @@ kiosk: $(STAMP)
 bench: $(VENV)/.test
 	@mkdir -p out
 	$(BIN)/livetint bench latency --against siggraph17 --roofline --json out/latency.json
-	$(if $(PHOTOS),$(BIN)/livetint bench accuracy --photos $(PHOTOS) --limit 24 --baselines grey,levin --json out/accuracy.json)
+	$(if $(PHOTOS),$(BIN)/livetint bench accuracy --photos $(PHOTOS) --limit 24 --baselines grey$(comma)levin --json out/accuracy.json)
 	$(BIN)/livetint bench report out/latency.json $(if $(PHOTOS),out/accuracy.json) -o out/bench.html
 
 test: $(VENV)/.test
