@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.hints import Hint
+from ..engine.onnx_runner import LATE
 from ..engine.runner import NO_GLOBAL_HINTS, Runner, check_hints
+from ..engine.subgraph import split_ahead
 from ..engine.tensorrt_runner import TensorRTRunner
 from . import energy, environment, latency, peers, relative, scenarios
 from . import roofline as roof
@@ -168,7 +170,7 @@ def roofline(
     for stage, timed in STAGES_OF_FILES.items():
         if not runner.bundle.has(stage):
             continue
-        data = runner.bundle.stage(stage)
+        _, data = split_ahead(runner.bundle.stage(stage), LATE)
         axes = roof.open_axes(data)
         for number in numbers if axes or stage == "colour" else (0,):
             work = roof.count(data, {axis: 1 if axis == "points" else max(number, 1) for axis in axes})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -20,18 +20,30 @@ from .hints import Hint, rasterise
 from .keep_colour import keep_colours
 from .runner import NO_GLOBAL_HINTS, check_hints, distribution_table
 from .statistics import GlobalHints
-from .subgraph import extract_outputs
+from .subgraph import extract_outputs, split_ahead
 
 MOST_THREADS = 8
+# What changes from touch to touch; all else that a stage takes comes from the photograph.
+LATE = ("positions", "colours", "sizes", "valid", "global_hints", "points")
 # It narrows the weights of layers that an INT8 graph leaves wide on purpose, by a cruder scale (ONNX Runtime 1.32).
 LEFT_OUT = ["WeightBiasQuantization"]
 
 
 @dataclass(frozen=True)
 class OnnxFeatures:
-    """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane."""
+    """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane; and by
+    stage what is computed from them once, ahead of all touches."""
 
     maps: dict[str, NDArray[np.float32]]
+    ahead: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage's graph, and the part of it that runs once per photograph, ahead of the rest."""
+
+    ahead: ort.InferenceSession | None
+    rest: ort.InferenceSession
 
 
 def usual_threads() -> int:
@@ -52,10 +64,9 @@ class OnnxRunner:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self.bundle = bundle
         self.threads = threads or usual_threads()
-        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._stages: dict[str, _Stage] = {}
         self._closed = False
-        first = "encoder" if self._staged else "colour"
-        self._session(first)
+        self._stage("encoder" if self._staged else "colour")
 
     @property
     def _staged(self) -> bool:
@@ -70,10 +81,9 @@ class OnnxRunner:
         plane = ((light.astype(np.float32) - offset) / scale)[None, None]
         if not self._staged:
             return OnnxFeatures({"light": plane})
-        session = self._session("encoder")
-        names = [output.name for output in session.get_outputs()]
-        maps = session.run(names, {"light": plane})
-        return OnnxFeatures({name: np.asarray(plane) for name, plane in zip(names, maps, strict=True)})
+        features = OnnxFeatures(answers(self._stage("encoder").rest, {"light": plane}))
+        self._ahead("touch", features)
+        return features
 
     def colorize(
         self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
@@ -81,7 +91,7 @@ class OnnxRunner:
         """ab float32 [2, H, W] in CIELAB units; the caller owns it."""
         check_hints(self.bundle, hints, global_hints)
         stage = "touch" if self._staged else "colour"
-        ab = self._run(stage, self._inputs(features, hints, global_hints))[0]
+        ab = self._run(stage, features, self._inputs(features, hints, global_hints))[0]
         if self.bundle.manifest.output.ab_scale != 1:
             ab = ab * self.bundle.manifest.output.ab_scale
         return keep_colours(ab, hints) if self._staged else ab
@@ -99,14 +109,14 @@ class OnnxRunner:
         inputs = self._inputs(features, hints, global_hints)
         if table.gives == "probabilities":
             inputs["points"] = np.asarray(points, np.float32)[None]
-            probabilities = self._run("distribution", inputs)[0]
+            probabilities = self._run("distribution", features, inputs)[0]
             return bins.temper(probabilities, table.temperature_scale)
-        logits = self._run("distribution", inputs)[0]
+        logits = self._run("distribution", features, inputs)[0]
         return distribution_at(logits, np.asarray(points, np.float32), table.temperature_scale)
 
     def close(self) -> None:
         """Give back the sessions' memory; the runner cannot be used afterwards."""
-        self._sessions.clear()
+        self._stages.clear()
         self._closed = True
 
     def __enter__(self) -> OnnxRunner:
@@ -133,32 +143,51 @@ class OnnxRunner:
             inputs["global"] = global_hints.vector()[None]
         return inputs
 
-    def _run(self, stage: str, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        session = self._session(stage)
-        wanted = {node.name for node in session.get_inputs()}
-        return session.run(None, {name: inputs[name] for name in wanted})[0]  # type: ignore[return-value]
+    def _run(self, stage: str, features: OnnxFeatures, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        session = self._stage(stage).rest
+        given = {**inputs, **self._ahead(stage, features)}
+        return next(iter(answers(session, given).values()))
 
-    def _session(self, stage: str) -> ort.InferenceSession:
+    def _ahead(self, stage: str, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
+        """What a stage computes from the photograph's maps alone: once per photograph."""
+        session = self._stage(stage).ahead
+        if session is None:
+            return {}
+        if stage not in features.ahead:
+            features.ahead[stage] = answers(session, features.maps)
+        return features.ahead[stage]
+
+    def _stage(self, stage: str) -> _Stage:
         if self._closed:
             raise RunnerError("this runner is closed; make a new one")
-        if stage not in self._sessions:
-            self._sessions[stage] = self._start(stage)
-        return self._sessions[stage]
+        if stage not in self._stages:
+            self._stages[stage] = self._start(stage)
+        return self._stages[stage]
 
-    def _start(self, stage: str) -> ort.InferenceSession:
+    def _start(self, stage: str) -> _Stage:
         stages = self.bundle.manifest.stages
         data = self.bundle.stage(stage)
         if list(stages.values()).count(stages[stage]) > 1:
             data = extract_outputs(data, ["ab" if stage == "colour" else "logits"])
         try:
-            return ort.InferenceSession(
-                data, session_options(self.threads), providers=["CPUExecutionProvider"],
-                disabled_optimizers=LEFT_OUT,
-            )  # fmt: skip
+            ahead, rest = split_ahead(data, LATE) if self._staged else (None, data)
+            return _Stage(self._load(ahead, 1) if ahead else None, self._load(rest, self.threads))
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
+
+    def _load(self, data: bytes, threads: int) -> ort.InferenceSession:
+        return ort.InferenceSession(
+            data, session_options(threads), providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
+        )
+
+
+def answers(session: ort.InferenceSession, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The outputs of a graph by name, from those of `inputs` that it takes."""
+    names = [value.name for value in session.get_outputs()]
+    given = session.run(names, {value.name: inputs[value.name] for value in session.get_inputs()})
+    return {name: np.asarray(values) for name, values in zip(names, given, strict=True)}
 
 
 def hint_tensors(hints: Sequence[Hint]) -> dict[str, NDArray[np.float32]]:

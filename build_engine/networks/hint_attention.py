@@ -9,7 +9,6 @@ Positions are x, y in 0…1; hint colours are ab/110; sizes are the patch's side
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 from ...engine import bins
 from ...engine.hints import USUAL_PX, WORKING_PX
 from ...engine.statistics import VECTOR_LENGTH
+from .places import Taps, patch_taps, sample, sizes, taps, upsample_convex
 
 AB_SCALE = 110.0
 WIDTH = 96
@@ -212,7 +212,8 @@ class HintAttention(nn.Module):
 
     def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> Tokens:
         """What the hints say, from the encoder's maps and the global hints."""
-        key, base = sample_patches(maps.key, hints), sample_patches(maps.base, hints)
+        here = at_hints(maps, hints)
+        key, base = sample(maps.key, here), sample(maps.base, here)
         ab = hints.ab.transpose(1, 2)
         size = ((hints.size - USUAL_PX) / 4)[:, None]
         # A hint says less about the rest of the picture where its statistics are known already.
@@ -241,7 +242,7 @@ class HintAttention(nn.Module):
         cells = height * width
         shift = (tokens.mood[:, None, None] @ maps.mood).reshape(batch, 2, height, width)
         base = maps.base + shift
-        delta = (hints.ab.transpose(1, 2) - sample_patches(base, hints)) * hints.valid[:, None]
+        delta = (hints.ab.transpose(1, 2) - sample(base, at_hints(maps, hints))) * hints.valid[:, None]
         values = self.consistent_values(maps, tokens, delta, hints)
         # [B, h, N, P]: hints are rows, so that no plane is transposed.
         weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
@@ -253,8 +254,7 @@ class HintAttention(nn.Module):
         mixed = (flow[:, :, :5] * gate[:, :, None]).sum(1)
         gain = self.gain_of_surprise(mixed[:, 4:5], gate.sum(1, keepdim=True))
         coarse = base + (mixed[:, :2] + mixed[:, 2:4] * gain).reshape(batch, 2, height, width)
-        fine = upsample_convex(coarse, maps.up) * AB_SCALE
-        return anchor(fine, hints), coarse
+        return anchor(upsample_convex(coarse * AB_SCALE, maps.up), hints), coarse
 
     def shares(self, tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
         """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
@@ -280,8 +280,8 @@ class HintAttention(nn.Module):
         With A[n, m] the share of hint n in the colour at hint m, the values solve v A = delta; a few steps of
         Richardson's iteration v ← v + delta − v A come close without a solver in the graph.
         """
-        query = queries_at(maps, lambda plane: sample_patches(plane, hints))
-        share, _ = self.shares(tokens, query, sample_patches(maps.gate, hints))
+        here = at_hints(maps, hints)
+        share, _ = self.shares(tokens, queries_at(maps, here), sample(maps.gate, here))
         values = delta
         for _ in range(ROUNDS):
             values = values + delta - values @ share
@@ -290,7 +290,7 @@ class HintAttention(nn.Module):
     def distribution(self, maps: Maps, hints: Hints, global_hints: Tensor, points: Tensor) -> Tensor:
         """Probabilities [B, Q, 313] at points [B, Q, 2]: the same attention mixes the automatic distribution
         (the null token's) with the hints' soft bins."""
-        logits = sample(maps.logits, points).transpose(1, 2)
+        logits = sample(maps.logits, taps(points, *sizes(maps.base)[2:])).transpose(1, 2)
         return self.mix_distribution(maps, hints, global_hints, points, logits)
 
     def mix_distribution(
@@ -299,8 +299,8 @@ class HintAttention(nn.Module):
         """As `distribution`, from the automatic logits [B, Q, 313] at the points."""
         tokens = self.tokens(maps, hints, global_hints)
         automatic = (logits + self.bins_mood(tokens.mood)[:, None]).softmax(-1)
-        query = queries_at(maps, lambda plane: sample(plane, points))
-        share, null = self.shares(tokens, query, sample(maps.gate, points))
+        there = taps(points, *sizes(maps.base)[2:])
+        share, null = self.shares(tokens, queries_at(maps, there), sample(maps.gate, there))
         return automatic * null.transpose(1, 2) + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
 
     def soft_bins(self, ab: Tensor) -> Tensor:
@@ -325,48 +325,17 @@ def focused(gate: Tensor, shift: Tensor) -> Tensor:
     return moved / moved.sum(1, keepdim=True)
 
 
-def queries_at(maps: Maps, pick: Callable[[Tensor], Tensor]) -> Tensor:
-    """The queries [B, h, KEY + 5, Q] of the places that `pick` takes from a plane [B, C, H/4, W/4] → [B, C, Q]."""
+def at_hints(maps: Maps, hints: Hints) -> Taps:
+    """The cells under the hints' patches."""
+    return patch_taps(hints.positions, hints.size, *sizes(maps.base)[2:])
+
+
+def queries_at(maps: Maps, places: Taps) -> Tensor:
+    """The queries [B, h, KEY + 5, Q] of places between cells."""
     batch, _, height, width = sizes(maps.base)
     channels = int(maps.query.shape[2])
     plane = maps.query.reshape(batch, HEADS * channels, height, width)
-    return pick(plane).reshape(batch, HEADS, channels, -1)
-
-
-def sizes(x: Tensor) -> tuple[int, ...]:
-    """Shape as plain integers: an export then sees constants, and only the hint axis stays open."""
-    return tuple(int(n) for n in x.shape)
-
-
-def sample(plane: Tensor, points: Tensor) -> Tensor:
-    """Bilinear samples [B, C, Q] of plane [B, C, H, W] at points [B, Q, 2] (x, y in 0…1), borders repeated."""
-    grid = (points * 2 - 1)[:, :, None]
-    picked = F.grid_sample(plane.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return picked[..., 0]
-
-
-def sample_patches(plane: Tensor, hints: Hints) -> Tensor:
-    """Means [B, C, N] of plane [B, C, H, W] over each hint's patch, by the midpoints of its four quarters."""
-    batch, channels = int(plane.shape[0]), int(plane.shape[1])
-    step = (hints.size / (4 * WORKING_PX))[:, :, None, None]
-    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], device=plane.device)
-    points = hints.positions[:, :, None] + corners * step
-    picked = sample(plane, points.reshape(batch, -1, 2))
-    return picked.reshape(batch, channels, -1, 4).mean(3)
-
-
-def upsample_convex(coarse: Tensor, up: Tensor) -> Tensor:
-    """[B, 2, h, w] and weights [B, 9, 16, h·w] → [B, 2, 4h, 4w]: each fine pixel is a convex mixture of the
-    3 × 3 coarse cells around it, with weights from L alone (borders repeated)."""
-    batch, channels, height, width = sizes(coarse)
-    padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
-    fine = torch.zeros(())
-    for index in range(9):
-        row, column = divmod(index, 3)
-        shifted = padded[:, :, row : row + height, column : column + width]
-        term = shifted.reshape(batch, channels, 1, height * width) * up[:, index : index + 1]
-        fine = term if index == 0 else fine + term
-    return F.pixel_shuffle(fine.reshape(batch, channels * 16, height, width), 4)
+    return sample(plane, places).reshape(batch, HEADS, channels, -1)
 
 
 def anchor(ab: Tensor, hints: Hints) -> Tensor:
@@ -387,7 +356,8 @@ def anchor(ab: Tensor, hints: Hints) -> Tensor:
     squared = (x[:, :, None] - x[:, None]) ** 2 + (y[:, :, None] - y[:, None]) ** 2
     kernel = torch.exp(-squared / (2 * sigma**2)) * valid * hints.valid[:, None]
     share = 1 / kernel.sum(1, keepdim=True).clamp(min=1e-4)
-    missing = (hints.ab.transpose(1, 2) * AB_SCALE - sample(ab, hints.positions)) * hints.valid[:, None]
+    shown = sample(ab, taps(hints.positions, height, width))
+    missing = (hints.ab.transpose(1, 2) * AB_SCALE - shown) * hints.valid[:, None]
     height_of = missing * share
     for _ in range(ROUNDS):
         height_of = height_of + (missing - height_of @ kernel) * share

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .efficientnet_lite import TAPS, EfficientNetLite0
-from .hint_attention import WIDTH, HintAttention, Maps, conv3, sizes
+from .hint_attention import WIDTH, HintAttention, Maps, conv3
+from .places import sizes
 
 
 def double(x: Tensor) -> Tensor:

@@ -19,10 +19,9 @@ from livetint.build_engine.export import FORBIDDEN, LARGEST_IR, OPSET  # noqa: E
 from livetint.build_engine.networks.hint_attention import (  # noqa: E402
     Hints,
     anchor,
-    sample_patches,
     softmax_of_few,
-    upsample_convex,
 )
+from livetint.build_engine.networks.places import patch_taps, sample  # noqa: E402
 from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
 from livetint.build_engine.touch_bundle import MOST_HINTS, weights_of  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
@@ -80,10 +79,6 @@ def test_the_graphs_are_portable(stage):
     assert model.ir_version <= LARGEST_IR
     assert all(entry.version <= OPSET for entry in model.opset_import if entry.domain == "")
     assert not {node.op_type for node in model.graph.node} & FORBIDDEN
-    for node in model.graph.node:
-        if node.op_type == "GridSample":
-            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            assert attributes["mode"] == b"bilinear"
 
 
 @pytest.mark.parametrize("number", [1, 2, 16, 64, MOST_HINTS])
@@ -165,7 +160,7 @@ def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far
         kept = network(torch.tensor(photo.working_L)[None, None])
     place = torch.tensor([[[0.5, 0.5]]])
     one, none = torch.ones(1, 1), torch.zeros(1, 316)
-    foreseen = sample_patches(kept.base, Hints(place, torch.zeros(1, 1, 2), one * 6, one)).transpose(1, 2)
+    foreseen = sample(kept.base, patch_taps(place, one * 6, 64, 64)).transpose(1, 2)
 
     def reach(away: float) -> tuple[float, float, float]:
         """Largest focus, how far colours move on average by the hint's own change, and the mood's length."""
@@ -211,24 +206,6 @@ def test_the_softmax_of_few_planes_is_a_softmax():
     torch.testing.assert_close(softmax_of_few(x), x.softmax(1))
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.floats(-50, 50), st.floats(-50, 50))
-def test_convex_upsampling_keeps_constants_and_range(a, b):
-    coarse = torch.tensor([a, b])[None, :, None, None].expand(1, 2, 5, 6).contiguous()
-    up = torch.rand(1, 9, 16, 30).softmax(1)
-    fine = upsample_convex(coarse, up)
-    assert fine.shape == (1, 2, 20, 24)
-    torch.testing.assert_close(fine, coarse[:, :, :1, :1].expand_as(fine), atol=1e-4, rtol=0)
-
-
-def test_convex_upsampling_puts_each_fine_pixel_beside_its_cell():
-    coarse = torch.arange(12.0).reshape(1, 1, 3, 4).repeat(1, 2, 1, 1)
-    up = torch.zeros(1, 9, 16, 12)
-    up[:, 4] = 1
-    fine = upsample_convex(coarse, up)
-    torch.testing.assert_close(fine, coarse.repeat_interleave(4, 2).repeat_interleave(4, 3))
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 1000))
 def test_the_anchor_meets_separate_hints_and_moves_smoothly(number, seed):
@@ -246,14 +223,3 @@ def test_the_anchor_meets_separate_hints_and_moves_smoothly(number, seed):
     shown = ab[0, :, row, column].T
     assert (shown - hints.ab[0] * 110).abs().max() < 0.5
     assert ab.diff(dim=2).norm(dim=1).max() < 3 and ab.diff(dim=3).norm(dim=1).max() < 3
-
-
-def test_patches_are_averaged():
-    ramp = (torch.arange(64.0) + 0.5)[None, None, None].expand(1, 1, 64, 64)
-    hints = Hints(
-        torch.tensor([[[0.5, 0.5], [0.25, 0.5]]]), torch.zeros(1, 2, 2), torch.tensor([[8.0, 1.0]]), torch.ones(1, 2)
-    )
-    torch.testing.assert_close(sample_patches(ramp, hints)[0, 0], torch.tensor([32.0, 16.0]))
-    step = (torch.arange(64) >= 32).float()[None, None, None].expand(1, 1, 64, 64).contiguous()
-    edge = Hints(torch.tensor([[[0.5, 0.5]]]), torch.zeros(1, 1, 2), torch.tensor([[9.0]]), torch.ones(1, 1))
-    assert sample_patches(step, edge).item() == pytest.approx(0.5)
