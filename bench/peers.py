@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from ..build_engine.graphs import plain
 from ..engine.bundle import Bundle
-from ..engine.onnx_runner import LATE, OnnxRunner, first_line, hint_tensors
+from ..engine.onnx_runner import OnnxRunner, first_line, hint_tensors
 from ..engine.photo import Photo
 from ..engine.runner import NO_GLOBAL_HINTS
-from ..engine.subgraph import split_ahead
 from . import peer_loaders
 from .latency import Samples
 from .levin import Optimiser
@@ -65,8 +64,8 @@ def graphs(
     bundle: Bundle, light: NDArray[np.float32], numbers: Sequence[int], threads: int, prefix: str = ""
 ) -> list[Graph]:
     """The graphs of a bundle with what they are fed: encode and touch_N, or colour_N for networks of planes. Constants
-    are folded and the number of hints is fixed, for not every run time takes what ONNX Runtime does. What the engine
-    computes ahead, once per photograph, is no part of touch_N.
+    are folded and the number of hints is fixed, for not every run time takes what ONNX Runtime does. touch_N is the
+    whole stage; the engine computes a part of it ahead, once per photograph.
 
     light: working L float32 [H, W] in 0…100. `prefix` begins every name.
     """
@@ -81,8 +80,7 @@ def graphs(
     for number in numbers:
         hints = hint_sets(number)[0]
         if settings.kind == "hints":
-            feeds = {**features.maps, **features.ahead.get("touch", {}), **hint_tensors(hints)}
-            feeds["global_hints"] = NO_GLOBAL_HINTS.vector()[None]
+            feeds = {**features.maps, **hint_tensors(hints), "global_hints": NO_GLOBAL_HINTS.vector()[None]}
             found.append(_graph(bundle, "touch", f"{prefix}touch_{number}", feeds))
         else:
             planes = np.zeros((1, 4, *light.shape), np.float32)
@@ -93,8 +91,7 @@ def graphs(
 
 def _graph(bundle: Bundle, stage: str, name: str, feeds: dict[str, NDArray[np.float32]]) -> Graph:
     number = feeds["positions"].shape[1] if "positions" in feeds else 0
-    _, data = split_ahead(bundle.stage(stage), LATE)
-    model = plain(data, {"hints": number})
+    model = plain(bundle.stage(stage), {"hints": number})
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
     return Graph(name, stage, bundle, model.SerializeToString(), {key: feeds[key] for key in inputs}, tuple(outputs))
