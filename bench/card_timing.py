@@ -18,6 +18,8 @@ from .percentiles import summary
 
 ROUNDS, WARM_UP = 4, 5
 DOING = "measuring"
+# The network itself and the final copy.
+NOT_OUTSIDE = ("network", "download picture")
 
 
 def time_touch(
@@ -27,7 +29,7 @@ def time_touch(
 
     events: stage → {"direct", "graph"} for every piece of a touch, for what has to be paid besides the network
     ("outside the network", without the final copy), and for the whole. host: what a caller waits for, by the
-    processor's clock.
+    processor's clock, with `keep_colours`, which the processor does between ab and picture.
     """
     hints = spread_hints(count)
     features = runner.encode(working)
@@ -35,15 +37,14 @@ def time_touch(
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
         room = 0 if runner.served_by == BY_KERNELS else runner.stages.hint_room("touch", count)
-        pieces = runner.stages.touch_pieces(runner.served_by, room, light.shape)
-        whole = dict(pieces)
-        outside = {name: piece for name, piece in pieces.items() if name not in ("network", "download")}
+        colours = runner.stages.touch_pieces(runner.served_by, room)
+        pieces = colours | runner.stages.picture_pieces(light.shape, "bilinear")
+        outside = {name: piece for name, piece in pieces.items() if name not in NOT_OUTSIDE}
         timer, stream = runner.device.timer(), runner.stages.touch.stream
         for name, piece in pieces.items():
             events[name] = _both(timer, stream, piece, touches)
         events["outside the network"] = _both(timer, stream, lambda: all_of(outside), touches)
-        events["touch → picture"] = _both(timer, stream, lambda: all_of(whole), touches)
-        colours = runner.stages.touch_pieces(runner.served_by, room, None)
+        events["touch → picture"] = _both(timer, stream, lambda: all_of(pieces), touches)
         events["touch → ab"] = _both(timer, stream, lambda: all_of(colours), touches)
         events["encoder"] = {"direct": _time(timer, stream, lambda: runner.stages.encode(working), touches)}
     host = {

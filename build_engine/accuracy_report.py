@@ -15,7 +15,6 @@ from ..calibration.samples import squares
 from ..calibration.visitor import gaussian_patches, reveal
 from ..engine.bundle import Bundle
 from ..engine.colour import lab_to_srgb, srgb_to_lab
-from ..engine.errors import ModelFileError
 from ..engine.hints import Hint
 from ..engine.metrics import delta_e, psnr
 from ..engine.onnx_runner import OnnxRunner, session_options
@@ -69,13 +68,10 @@ class StrictRunner(OnnxRunner):
     meant for TensorRT; unoptimised, the graph's own arithmetic is what is measured.
     """
 
-    def _start(self, stage: str) -> ort.InferenceSession:
-        options = session_options(self.threads)
+    def load(self, data: bytes, threads: int) -> ort.InferenceSession:
+        options = session_options(threads)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            return ort.InferenceSession(self.bundle.stage(stage), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise ModelFileError(f"the {stage} graph cannot be run for comparison: {error}") from error
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def example_photographs() -> Path:

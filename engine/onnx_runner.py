@@ -16,6 +16,7 @@ from . import bins
 from .bundle import Bundle
 from .distribution import distribution_at
 from .errors import ModelFileError, RunnerError
+from .files import sha256_of
 from .hints import Hint, rasterise
 from .keep_colour import keep_colours
 from .runner import NO_GLOBAL_HINTS, check_hints, distribution_table
@@ -31,8 +32,8 @@ LEFT_OUT = ["WeightBiasQuantization"]
 
 @dataclass(frozen=True)
 class OnnxFeatures:
-    """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane; and by
-    stage what is computed from them once, ahead of all touches."""
+    """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane; and what
+    stages compute from them once, ahead of all touches, by the SHA-256 of the stage's file."""
 
     maps: dict[str, NDArray[np.float32]]
     ahead: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
@@ -40,8 +41,9 @@ class OnnxFeatures:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage's graph, and the part of it that runs once per photograph, ahead of the rest."""
+    """A stage's graph in two: what runs once per photograph, and the rest. `file`: SHA-256 of the whole."""
 
+    file: str
     ahead: ort.InferenceSession | None
     rest: ort.InferenceSession
 
@@ -150,12 +152,12 @@ class OnnxRunner:
 
     def _ahead(self, stage: str, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
         """What a stage computes from the photograph's maps alone: once per photograph."""
-        session = self._stage(stage).ahead
-        if session is None:
+        parts = self._stage(stage)
+        if parts.ahead is None:
             return {}
-        if stage not in features.ahead:
-            features.ahead[stage] = answers(session, features.maps)
-        return features.ahead[stage]
+        if parts.file not in features.ahead:
+            features.ahead[parts.file] = answers(parts.ahead, features.maps)
+        return features.ahead[parts.file]
 
     def _stage(self, stage: str) -> _Stage:
         if self._closed:
@@ -171,13 +173,14 @@ class OnnxRunner:
             data = extract_outputs(data, ["ab" if stage == "colour" else "logits"])
         try:
             ahead, rest = split_ahead(data, LATE) if self._staged else (None, data)
-            return _Stage(self._load(ahead, 1) if ahead else None, self._load(rest, self.threads))
+            return _Stage(sha256_of(data), self.load(ahead, 1) if ahead else None, self.load(rest, self.threads))
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
 
-    def _load(self, data: bytes, threads: int) -> ort.InferenceSession:
+    def load(self, data: bytes, threads: int) -> ort.InferenceSession:
+        """A graph, ready to run; ONNX Runtime's own errors where it is none."""
         return ort.InferenceSession(
             data, session_options(threads), providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
         )

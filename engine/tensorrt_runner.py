@@ -98,9 +98,9 @@ class TensorRTRunner:
         """ab float32 [2, H, W] in CIELAB units; the caller owns it."""
         check_hints(self.bundle, hints, global_hints)
         with self._lock, self.device.at_work("answering a touch"):
-            self._touch(features, hints, global_hints, None)
+            self._touch(features, hints, global_hints)
             ab = self.stages.ab.copy()
-        return keep_colours(ab, hints) if self.bundle.manifest.input.kind == "hints" else ab
+        return self._kept(ab, hints)
 
     def render(
         self,
@@ -114,8 +114,7 @@ class TensorRTRunner:
 
         sRGB uint8 [H, W, 3], the caller's. `method` is one of `compose`; an unknown one raises ConfigError. `light`
         goes to the card when it is another array than the last time; pictures larger than `display` are composed on
-        the processor. What is composed on the card is the network's own answer, without `keep_colours`, which needs
-        the processor between two pieces of work.
+        the processor.
         """
         check_method(method)
         if light.size > self.stages.display_pixels:
@@ -123,7 +122,9 @@ class TensorRTRunner:
         check_hints(self.bundle, hints, global_hints)
         with self._lock, self.device.at_work("rendering a touch"):
             self._show(light)
-            self._touch(features, hints, global_hints, light.shape, method)
+            self._touch(features, hints, global_hints)
+            self._kept(self.stages.ab, hints)
+            self._compose(light.shape, method)
             return self.stages.pixels(light.shape).copy()
 
     def distribution(
@@ -193,26 +194,25 @@ class TensorRTRunner:
             taken = []
             for _ in range(WARM_UP + TIMED):
                 started = time.perf_counter()
-                self._touch(grey, hints, NO_GLOBAL_HINTS, None)
+                self._touch(grey, hints, NO_GLOBAL_HINTS)
                 taken.append(time.perf_counter() - started)
             times[self.served_by] = sorted(taken[WARM_UP:])[TIMED // 2]
         return min(times, key=lambda name: times[name])
 
-    def _touch(
-        self,
-        features: DeviceFeatures,
-        hints: Sequence[Hint],
-        global_hints: GlobalHints,
-        frame: tuple[int, ...] | None,
-        method: str = "bilinear",
-    ) -> None:
+    def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
         self._bring(features)
         room = 0 if self.served_by == BY_KERNELS else self.stages.hint_room("touch", len(hints))
         lane = self.stages.touch
         lane.asked.write(hints, global_hints, room)
-        key = ("touch", self.served_by, room, frame, method)
-        make = functools.partial(self.stages.touch_work, self.served_by, room, frame, method)
-        self._replay(lane.stream, key, "answering a touch", make)
+        make = functools.partial(self.stages.touch_work, self.served_by, room)
+        self._replay(lane.stream, ("touch", self.served_by, room), "answering a touch", make)
+
+    def _kept(self, ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
+        return keep_colours(ab, hints) if self.bundle.manifest.input.kind == "hints" else ab
+
+    def _compose(self, frame: tuple[int, ...], method: str) -> None:
+        make = functools.partial(self.stages.picture_work, frame, method)
+        self._replay(self.stages.touch.stream, ("picture", frame, method), "rendering a touch", make)
 
     def _replay(self, stream: Stream, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
         """Run recorded work and wait. The first time, `make` gives the work; it runs unrecorded, as TensorRT wants
@@ -269,7 +269,7 @@ class TensorRTRunner:
         if light is self._shown:
             return
         if light.shape != self._frame_size:
-            for key in [key for key in self._graphs if key[0] == "touch" and key[3] is not None]:
+            for key in [key for key in self._graphs if key[0] == "picture"]:
                 self._graphs.pop(key).free()
             self._frame_size = light.shape
         self._shown = None

@@ -101,15 +101,11 @@ class Stages:
         height, width = self.ab.shape[1:]
         put(self._cell_light, resize_lightness(light, (width, height)), self.touch.stream)
 
-    def touch_work(
-        self, by: str, room: int, frame: tuple[int, ...] | None, method: str = "bilinear"
-    ) -> Callable[[], None]:
-        """Hints → ab, or the picture where `frame` = (height, width) is given, enlarged by a method of `compose`."""
-        return functools.partial(all_of, self.touch_pieces(by, room, frame, method))
+    def touch_work(self, by: str, room: int) -> Callable[[], None]:
+        """Hints → ab."""
+        return functools.partial(all_of, self.touch_pieces(by, room))
 
-    def touch_pieces(
-        self, by: str, room: int, frame: tuple[int, ...] | None, method: str = "bilinear"
-    ) -> dict[str, Callable[[], None]]:
+    def touch_pieces(self, by: str, room: int) -> dict[str, Callable[[], None]]:
         """The same piece by piece, in order, for those who time them. by: "plan" or "kernels"; room: of the plan."""
         stream = self.touch.stream
         pieces: dict[str, Callable[[], None]] = {"upload": functools.partial(self.touch.asked.block.to_device, stream)}
@@ -122,12 +118,21 @@ class Stages:
             pieces["network"] = functools.partial(plan.enqueue, self._device, stream)
             if self._bundle.manifest.output.ab_scale != 1:
                 pieces["scale"] = functools.partial(self._rescale, stream)
-        if frame is None:
-            pieces["download"] = functools.partial(self._ab.to_host, stream)
-        else:
-            pieces["compose"] = functools.partial(self._compose, stream, method, *frame)
-            pieces["download"] = functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3)
+        pieces["download"] = functools.partial(self._ab.to_host, stream)
         return pieces
+
+    def picture_work(self, frame: tuple[int, ...], method: str) -> Callable[[], None]:
+        """What `ab` holds on the host → the picture of `frame` = (height, width), by a method of `compose`."""
+        return functools.partial(all_of, self.picture_pieces(frame, method))
+
+    def picture_pieces(self, frame: tuple[int, ...], method: str) -> dict[str, Callable[[], None]]:
+        """The same piece by piece."""
+        stream = self.touch.stream
+        return {
+            "upload ab": functools.partial(self._ab.to_device, stream),
+            "compose": functools.partial(self._compose, stream, method, *frame),
+            "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
+        }
 
     def distribution_work(self, room: int, points: int) -> Callable[[], None]:
         """Hints and points → probabilities."""

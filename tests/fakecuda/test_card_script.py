@@ -33,8 +33,8 @@ def test_one_json_and_one_table(card: Standin, tmp_path: Path):
     assert model["build"]["seconds"] > 0 and model["stages"]["served_by"] == "plan"
     events = model["stages"]["events"]
     assert list(events) == [
-        "upload", "raster", "network", "scale", "compose", "download", "outside the network", "touch → picture",
-        "touch → ab", "encoder",
+        "upload", "raster", "network", "scale", "download", "upload ab", "compose", "download picture",
+        "outside the network", "touch → picture", "touch → ab", "encoder",
     ]  # fmt: skip
     for stage, found in events.items():
         assert found["direct"]["n"] == 8 and (stage == "encoder" or found["graph"]["n"] == 8)

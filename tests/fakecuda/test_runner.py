@@ -192,6 +192,18 @@ def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_siz
         assert again.shape == (60, 40, 3)
 
 
+def test_pictures_composed_on_the_card_show_the_asked_colours(card: Standin, touch: Bundle, photo: Photo):
+    build_for_standin(touch, "fp32")
+    light = resize_lightness(photo.L, (320, 240))
+    hints = some_hints(3)
+    with TensorRTRunner(touch, display=(320, 240), touch_by="plan") as runner:
+        features = runner.encode(photo.working_L)
+        asked = compose(light, runner.colorize(features, hints))
+        for _ in range(2):
+            got = runner.render(features, hints, NO_GLOBAL_HINTS, light)
+            assert np.abs(got.astype(int) - asked).max() <= 1
+
+
 def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others(
     card: Standin, tmp_path: Path, photo: Photo
 ):
