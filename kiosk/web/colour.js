@@ -90,14 +90,14 @@ export function nameOf(L, a, b) {
   const chroma = Math.hypot(a, b);
   if (chroma < 7) return [shadeOf(L, 30), 'grey_name'];
   const hue = ((Math.atan2(b, a) * 180) / Math.PI + 360) % 360;
-  const dull = chroma < 28;
+  const dull = chroma < 28, muted = chroma < 40;
   /** @type {[number, string][]} */
   const names = [
     [15, L > 62 ? 'pink' : 'red'], [45, L > 70 ? 'pink' : dull ? 'brown' : 'red'],
-    [72, dull && L > 62 ? 'beige' : L < 55 || dull ? 'brown' : 'orange'],
-    [98, dull && L > 68 ? 'beige' : L < 50 || dull ? 'ochre' : 'yellow'],
+    [72, dull && L > 62 ? 'beige' : L < (muted ? 70 : 55) || dull ? 'brown' : 'orange'],
+    [98, dull && L > 68 ? 'beige' : L < 70 || dull ? 'ochre' : 'yellow'],
     [122, L < 60 || dull ? 'olive' : 'yellow_green'],
-    [165, 'green'], [220, 'teal'], [288, 'blue'], [330, 'purple'], [361, L > 55 ? 'pink' : 'red'],
+    [165, 'green'], [220, 'teal'], [chroma > 60 ? 307 : 296, 'blue'], [330, 'purple'], [361, L > 55 ? 'pink' : 'red'],
   ];
   const found = names.find(([limit]) => hue < limit);
   return [shadeOf(L, chroma), found ? found[1] : 'red'];

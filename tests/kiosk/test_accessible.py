@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from livetint.engine.colour import srgb_to_lab
 
 from ..needs import needs
 from .page import Visitor
@@ -70,3 +72,22 @@ def test_no_violation_where_visitors_bring_pictures_or_staff_look_in(browser: An
         visitor.close()
     finally:
         kiosk.close()
+
+
+def test_colours_are_called_what_people_call_them(browser: Any, kiosk: RunningKiosk) -> None:
+    """For those who do not see them: what the page says of colours that have a name of their own."""
+    called = {
+        "#000000": "grey_name", "#ff0000": "red", "#8b4513": "brown", "#a0764e": "brown", "#ff8c00": "orange",
+        "#d2b48c": "beige", "#c09050": "ochre", "#cc7722": "orange", "#ffe000": "yellow", "#ffd27f": "yellow",
+        "#808000": "olive", "#9acd32": "yellow_green", "#228b22": "green", "#008080": "teal", "#1e50c8": "blue",
+        "#0000ff": "blue", "#4169e1": "blue", "#6080a8": "blue", "#8a2be2": "purple", "#c8a2c8": "purple",
+        "#800080": "purple", "#ffc0cb": "pink",
+    }  # fmt: skip
+    bytes_of = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in called]
+    labs = srgb_to_lab(np.array([bytes_of], np.float32) / 255)[0].tolist()
+    visitor = Visitor(browser, kiosk.address)
+    names = visitor.page.evaluate(
+        "async (labs) => import('/colour.js').then(({ nameOf }) => labs.map((lab) => nameOf(...lab)[1]))", labs
+    )
+    assert dict(zip(called, names, strict=True)) == called
+    visitor.close()
