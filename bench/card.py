@@ -23,10 +23,11 @@ from ..build_engine.accuracy_report import Case, answers, compare, example_cases
 from ..build_engine.planes_bundle import write_untrained
 from ..engine.bundle import Bundle
 from ..engine.errors import LivetintError, ModelFileError
-from ..engine.files import atomic_write
+from ..engine.files import atomic_write, check_place
 from ..engine.models import find_model
 from ..engine.onnx_runner import OnnxRunner
 from ..engine.tensorrt_runner import TensorRTRunner
+from ..engine.terminal import run
 from .card_kernels import check_kernels
 from .card_timing import time_touch
 from .card_torch import time_torch
@@ -55,6 +56,8 @@ def card(
 ) -> None:  # fmt: skip
     """Check and time Livetint on this machine's NVIDIA card. Exits with 1 when something answers wrongly."""
     size = _size(display)
+    if path:
+        check_place(path)
     report: dict[str, Any] = {
         "schema": SCHEMA, "machine": machine(), "versions": versions(), "display": list(size), "touches": touches,
         "hints": hints, "precision": precision, "models": {},
@@ -198,4 +201,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    card()
+    run(card, "python -m livetint.bench.card")

@@ -18,6 +18,7 @@ from ..engine.onnx_runner import OnnxRunner
 from ..engine.photo import Photo
 from ..engine.saving import check_output, save_rgb
 from ..engine.session import Session
+from ..engine.terminal import run
 from .sheets import with_gaps
 
 PHOTO = Path("photos/abandoned-dust-bowl-home.jpg")
@@ -53,4 +54,4 @@ def main(output: Path, photo: Path, model: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "python -m livetint.bench.first_light")

@@ -11,7 +11,6 @@ frame). The last line names the stage that bounds the total.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -20,11 +19,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from ..engine.compose import METHODS
 from ..engine.errors import ConfigError
-from ..engine.files import atomic_write
+from ..engine.files import atomic_write, check_place
+from ..engine.models import DEFAULT_MODEL
+from ..engine.terminal import run
 
 FLAGS = (
     "--no-sandbox --disable-gpu --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic --no-first-run "
@@ -65,8 +67,10 @@ _DRAG = """async (moves) => {
 
 def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, Any]:
     """Drag `moves` moves; stage → n, p50, p95, p99 in ms over all moves, and how the page drew."""
-    from playwright.sync_api import sync_playwright
-
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise ConfigError("this bench needs Playwright: pip install playwright") from error
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
@@ -127,20 +131,21 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Print the table; with --json write it too."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", default="touch")
-    parser.add_argument("--moves", type=int, default=500)
-    parser.add_argument("--pixels", choices=("auto", "planes", "jpeg"), default="auto")
-    parser.add_argument("--upsampling", choices=METHODS, default="bilinear")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    found = measure(options.model, options.moves, options.pixels, options.upsampling)
-    if options.json:
-        atomic_write(options.json, json.dumps(found, indent=1).encode())
-    sys.stdout.write(table(found))
+@click.command()
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle.")
+@click.option("--moves", type=click.IntRange(2), default=500, show_default=True, help="Moves of the drag.")
+@click.option("--pixels", type=click.Choice(["auto", "planes", "jpeg"]), default="auto", show_default=True)
+@click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table there as JSON.")
+def main(model: str, moves: int, pixels: str, upsampling: str, path: Path | None) -> None:
+    """Drag a point in a real browser and time touch event → drawn frame."""
+    if path:
+        check_place(path)
+    found = measure(model, moves, pixels, upsampling)
+    if path:
+        atomic_write(path, json.dumps(found, indent=1).encode())
+    click.echo(table(found), nl=False)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "python -m livetint.bench.kiosk_latency")

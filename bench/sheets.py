@@ -20,6 +20,7 @@ from ..engine.models import DEFAULT_MODEL, find_model
 from ..engine.onnx_runner import OnnxRunner
 from ..engine.runner import Features, Runner
 from ..engine.saving import check_output, save_rgb
+from ..engine.terminal import run
 from ..engine.where import where_to_touch
 from .protocols import Picture, Zhang17
 from .where import touches
@@ -88,4 +89,4 @@ def main(photos: Path, output: Path, model: str, limit: int, every: int) -> None
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "python -m livetint.bench.sheets")

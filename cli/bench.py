@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..engine.errors import ConfigError, OutputError
-from ..engine.files import atomic_write
+from ..engine.errors import ConfigError
+from ..engine.files import atomic_write, check_place
 from ..engine.models import find_model
 from ..engine.onnx_runner import OnnxRunner, usual_threads
 from ..engine.open_runner import open_runner as runner_for
@@ -77,7 +77,8 @@ def accuracy(
     from ..bench.progress import Bar
     from ..bench.protocols import PROTOCOLS
 
-    _check_file(json_file)
+    if json_file:
+        check_place(json_file)
     plan = bench_accuracy.Plan(
         PROTOCOLS[protocol],
         _counts(hints),
@@ -209,7 +210,8 @@ def latency(
     """How long a touch takes: in stages, to ab, and to full-resolution pixels."""
     from ..bench import run_latency
 
-    _check_file(json_file)
+    if json_file:
+        check_place(json_file)
     numbers = _counts(hints)
     threads, *more_threads = _threads(threads_text)
     for option, value in (("--against", against), ("--beside", beside), ("--peers", peers)):
@@ -254,7 +256,8 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path |
     from ..bench.compare import SLOWER, compare, overall
 
     for path in (output, markdown_file):
-        _check_file(path)
+        if path:
+            check_place(path)
     tables = [bench_report.read_result(path) for path in results]
     changes = []
     if old is not None:
@@ -309,16 +312,6 @@ def _counts(text: str) -> tuple[int, ...]:
     if not 0 <= counts[0] <= counts[-1] <= MOST_POINTS:
         raise ConfigError(f"--hints {text!r} is out of range; numbers run from 0 to {MOST_POINTS}")
     return tuple(counts)
-
-
-def _check_file(path: Path | None) -> None:
-    """Refuse before measuring what could not be written after it."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist; make it or choose another")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a file")
 
 
 def _finish(path: Path | None, table: dict[str, Any], lines: str) -> None:

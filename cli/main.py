@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
-from ..engine.errors import LivetintError
+from ..engine.terminal import run
 
 # command: (module, attribute, one line of help). Modules are imported when their command is called, so that
 # `colorize` does not pay for what `bench` needs.
@@ -48,24 +48,6 @@ def livetint() -> None:
     """Touch a grey photograph and it takes on colour."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; exits with 0, or with an error's code after one line on stderr."""
-    try:
-        livetint.main(arguments, prog_name="livetint", standalone_mode=False)
-    except click.exceptions.Abort:
-        _leave("interrupted", 130)
-    except click.ClickException as error:
-        _leave(error.format_message(), 2)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except LivetintError as error:
-        _leave(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
-    except BrokenPipeError:
-        sys.exit(0)
-
-
-def _leave(sentence: str, code: int) -> None:
-    click.echo("livetint: " + " ".join(sentence.split()), err=True)
-    sys.exit(code)
+    run(livetint, "livetint", arguments)

@@ -48,6 +48,17 @@ def atomic_write(path: str | Path, data: bytes) -> None:
                 temporary.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Refuse before the work starts what `atomic_write` could not write after it: OutputError for a `path` whose
+    folder is missing or not writable, or that is itself a folder."""
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; create it or choose another one")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a file inside it")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"the folder {path.parent} cannot be written to; choose another one")
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable (a no-op where folders cannot be opened, as on Windows)."""
     if os.name == "nt":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from .errors import OutputError
-from .files import atomic_write
+from .files import atomic_write, check_place
 
 # Full-resolution chroma in JPEG: colour is what this picture is about.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -39,12 +38,7 @@ def check_output(path: str | Path) -> Path:
     if path.suffix.lower() not in _ENCODERS:
         found = f"the extension {path.suffix!r}" if path.suffix else "no extension"
         raise OutputError(f"{path} has {found}; name the picture with one of {', '.join(EXTENSIONS)}")
-    if not path.parent.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist; create it or choose another one")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a file inside it")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"the folder {path.parent} cannot be written to; choose another one")
+    check_place(path)
     return path
 
 
