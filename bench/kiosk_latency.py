@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ _DRAG = """async (moves) => {
 }"""
 
 
-def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, Any]:
+def measure(model: str, moves: int, pixels: str, upsampling: str, spin: bool) -> dict[str, Any]:
     """Drag `moves` moves; stage → n, p50, p95, p99 in ms over all moves, and how the page drew."""
     try:
         from playwright.sync_api import sync_playwright
@@ -76,7 +77,10 @@ def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, A
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "kiosk.toml"
-        config.write_text(f'[server]\nport = 0\n[screen]\npixels = "{pixels}"\nupsampling = "{upsampling}"\n')
+        config.write_text(
+            f"[server]\nport = 0\n[engine]\nspin = {json.dumps(spin)}\n"
+            f'[screen]\npixels = "{pixels}"\nupsampling = "{upsampling}"\n'
+        )
         command = [sys.executable, "-c", "from livetint.cli.main import main; main()", "kiosk"]
         server = subprocess.Popen(
             [*command, "--config", str(config), "--model", model],
@@ -90,6 +94,8 @@ def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, A
                 browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(line.split(" at ")[1].strip())
+                while not page.evaluate("globalThis.livetint !== undefined"):
+                    time.sleep(0.05)
                 page.click("#begin")
                 page.click("#pictures li:nth-child(1) button")
                 found = page.evaluate(_DRAG, moves)
@@ -99,7 +105,7 @@ def measure(model: str, moves: int, pixels: str, upsampling: str) -> dict[str, A
             server.wait(15)
     stages = {stage: _percentiles(found["frames"], stage) for stage in STAGES}
     drawing = {key: found[key] for key in ("kind", "slow", "canvas", "probe", "pictures_per_s")}
-    asked = {"moves": moves, "pixels": pixels, "upsampling": upsampling}
+    asked = {"moves": moves, "pixels": pixels, "upsampling": upsampling, "spin": spin}
     return {**asked, "drawing": drawing, "stages": stages, "bounded_by": _bound(stages)}
 
 
@@ -136,12 +142,13 @@ def table(found: dict[str, Any]) -> str:
 @click.option("--moves", type=click.IntRange(2), default=500, show_default=True, help="Moves of the drag.")
 @click.option("--pixels", type=click.Choice(["auto", "planes", "jpeg"]), default="auto", show_default=True)
 @click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True)
+@click.option("--spin", is_flag=True, help="Let the engine's threads spin (engine.spin).")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table there as JSON.")
-def main(model: str, moves: int, pixels: str, upsampling: str, path: Path | None) -> None:
+def main(model: str, moves: int, pixels: str, upsampling: str, spin: bool, path: Path | None) -> None:
     """Drag a point in a real browser and time touch event → drawn frame."""
     if path:
         check_place(path)
-    found = measure(model, moves, pixels, upsampling)
+    found = measure(model, moves, pixels, upsampling, spin)
     if path:
         atomic_write(path, json.dumps(found, indent=1).encode())
     click.echo(table(found), nl=False)

@@ -69,7 +69,7 @@ class StrictRunner(OnnxRunner):
     """
 
     def load(self, data: bytes, threads: int) -> ort.InferenceSession:
-        options = session_options(threads)
+        options = session_options(threads, self.spin)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 

@@ -60,11 +60,14 @@ def usual_threads() -> int:
 class OnnxRunner:
     """Runs a bundle with ONNX Runtime. `threads` None: every processor this process may use, at most 8.
 
+    spin: whether threads watch for their next piece of work without rest, a while after a touch too. They answer
+    sooner where nothing else runs; without, others have the processors meanwhile and the machine stays cooler.
     Stages are made ready when first asked for: a bundle's distribution costs nothing to those who never ask.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, spin: bool = True) -> None:
         self.bundle = bundle
+        self.spin = spin
         self.threads = threads or usual_threads()
         self._stages: dict[str, _Stage] = {}
         self._closed = False
@@ -182,7 +185,7 @@ class OnnxRunner:
     def load(self, data: bytes, threads: int) -> ort.InferenceSession:
         """A graph, ready to run; ONNX Runtime's own errors where it is none."""
         return ort.InferenceSession(
-            data, session_options(threads), providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
+            data, session_options(threads, self.spin), providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
         )
 
 
@@ -208,12 +211,14 @@ def hint_tensors(hints: Sequence[Hint]) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def session_options(threads: int) -> ort.SessionOptions:
-    """Options of every session here: `threads` within an operator, one operator at a time, quiet."""
+def session_options(threads: int, spin: bool = True) -> ort.SessionOptions:
+    """Options of every session here: `threads` within an operator, one operator at a time, quiet. spin: see
+    `OnnxRunner`."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     return options
 
 

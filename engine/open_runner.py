@@ -28,8 +28,9 @@ def open_runner(
     display: tuple[int, int] = (0, 0),
     say: Callable[[str], None] = _warn,
     without_plans: Callable[[StalePlan], None] | None = None,
+    spin: bool = True,
 ) -> Runner:
-    """A runner for `device`. threads: the processor's, None for the usual; display: see TensorRTRunner.
+    """A runner for `device`. threads, spin: of the processor, see OnnxRunner; display: see TensorRTRunner.
 
     without_plans: told when nothing but the plans is missing; then the processor serves, for "cuda" as well.
 
@@ -54,7 +55,7 @@ def open_runner(
                 raise
             if driver_present():
                 _say_once(say, f"running on the processor: {error}")
-    return OnnxRunner(bundle, threads)
+    return OnnxRunner(bundle, threads, spin)
 
 
 def _say_once(say: Callable[[str], None], line: str) -> None:

@@ -23,12 +23,15 @@ class RunnerOwner:
     Meanwhile the processor serves; `improved` takes the card's runner when it stands.
     """
 
-    def __init__(self, bundle: Bundle, device: str, threads: int | None, say: Callable[[str], None]) -> None:
-        """device: "auto", "cpu" or "cuda". say: gets a line about every change. Raises as `open_runner` does."""
+    def __init__(
+        self, bundle: Bundle, device: str, threads: int | None, say: Callable[[str], None], spin: bool = False
+    ) -> None:
+        """device, threads, spin: of `open_runner`; the processors are the browser's as well, so that threads do not
+        spin. say: gets a line about every change. Raises as `open_runner` does."""
         self._bundle, self._threads, self._say = bundle, threads, say
         self._better: Runner | None = None
         self._builder: threading.Thread | None = None
-        self.runner = open_runner(bundle, device, threads, say=say, without_plans=self._build)
+        self.runner = open_runner(bundle, device, threads, say=say, without_plans=self._build, spin=spin)
 
     @property
     def building(self) -> bool:

@@ -228,14 +228,14 @@ def _jpeg(light: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) 
     return simplejpeg.encode_jpeg(compose(light, ab, method=upsampling), quality=90, colorsubsampling="444")
 
 
-def serve(model: str, threads: int, device: str, descriptor: int, max_megapixels: float) -> None:
+def serve(model: str, threads: int, device: str, spin: bool, descriptor: int, max_megapixels: float) -> None:
     """Answer tasks until standard input ends. A lost card ends the process at once, with exit code 70."""
     # Whatever a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     decoder, encoder = msgspec.json.Decoder(Task), msgspec.json.Encoder()
     shared = mmap.mmap(descriptor, SHARED_BYTES)
-    owner = RunnerOwner(find_model(model), device, threads or None, _say)
+    owner = RunnerOwner(find_model(model), device, threads or None, _say, spin)
     studio = Studio(owner.runner, max_megapixels)
     studio.do(Task("pulse"))
     answers.write(encoder.encode(Answer()) + b"\n")
@@ -263,9 +263,9 @@ def _say(line: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Exit code 2 with one line on standard error when the model cannot be used; 0 at the end of input."""
-    model, threads, device, descriptor, max_megapixels = arguments
+    model, threads, device, spin, descriptor, max_megapixels = arguments
     try:
-        serve(model, int(threads), device, int(descriptor), float(max_megapixels))
+        serve(model, int(threads), device, spin == "True", int(descriptor), float(max_megapixels))
     except LivetintError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -31,10 +31,10 @@ class WorkerProcess:
 
         Raises ModelFileError when the model cannot be used, and WORKER_ERRORS.
         """
-        arguments = [settings.model, settings.threads, settings.device, descriptor, max_megapixels]
+        engine = [settings.model, settings.threads, settings.device, settings.spin]
         worker = cls(
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", f"{__package__}.worker", *map(str, arguments),
+                sys.executable, "-m", f"{__package__}.worker", *map(str, [*engine, descriptor, max_megapixels]),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 pass_fds=(descriptor,), limit=ANSWER_LIMIT_BYTES, start_new_session=True,
             )
