@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
 
 import click
 
@@ -48,6 +47,6 @@ def livetint() -> None:
     """Touch a grey photograph and it takes on colour."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; exits with 0, or with an error's code after one line on stderr."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error ends the process with its code, after one line on stderr."""
     run(livetint, "livetint", arguments)

@@ -11,8 +11,9 @@ import click
 from .errors import LivetintError
 
 
-def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command, of `arguments` or of the process's own; exits with 0, or with an error's code after one line."""
+def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> None:
+    """Run a command with `arguments`, or the process's own. Returns where all went well; else the process exits with
+    the error's code after one line."""
     try:
         command.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:
@@ -27,7 +28,6 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
         _leave("interrupted", 130)
     except BrokenPipeError:
         sys.exit(0)
-    sys.exit(0)
 
 
 def _leave(sentence: str, code: int) -> NoReturn:
