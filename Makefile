@@ -14,6 +14,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell git ls-files engine build_engin
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
 # Extras that the tests use; `rtx` (TensorRT-RTX, several hundred megabytes) is added where everything is required.
 EXTRAS ?= train,bench,dev
+# Inside $(if) a plain comma would end the branch.
 comma := ,
 
 .PHONY: kiosk bench test soak develop clean

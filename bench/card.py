@@ -56,8 +56,7 @@ def card(
 ) -> None:  # fmt: skip
     """Check and time Livetint on this machine's NVIDIA card. Exits with 1 when something answers wrongly."""
     size = _size(display)
-    if path:
-        check_place(path)
+    check_place(path)
     report: dict[str, Any] = {
         "schema": SCHEMA, "machine": machine(), "versions": versions(), "display": list(size), "touches": touches,
         "hints": hints, "precision": precision, "models": {},

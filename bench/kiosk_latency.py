@@ -36,6 +36,7 @@ FLAGS = (
 PARTS = ("wait_ms", "reply_ms", "draw_ms", "present_ms")
 STAGES = (*PARTS, "total_ms", "server_ms", "touch_ms")
 AIM_P95_MS = 80.0
+PAGE_START_S = 30.0
 
 _DRAG = """async (moves) => {
   const { painting, link } = livetint, { stage, courier } = painting, box = stage.box.getBoundingClientRect();
@@ -94,7 +95,10 @@ def measure(model: str, moves: int, pixels: str, upsampling: str, spin: bool) ->
                 browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(line.split(" at ")[1].strip())
+                started = time.monotonic()
                 while not page.evaluate("globalThis.livetint !== undefined"):
+                    if time.monotonic() - started > PAGE_START_S:
+                        raise ConfigError(f"the kiosk's page did not start within {PAGE_START_S:.0f} s")
                     time.sleep(0.05)
                 page.click("#begin")
                 page.click("#pictures li:nth-child(1) button")
@@ -146,8 +150,7 @@ def table(found: dict[str, Any]) -> str:
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table there as JSON.")
 def main(model: str, moves: int, pixels: str, upsampling: str, spin: bool, path: Path | None) -> None:
     """Drag a point in a real browser and time touch event → drawn frame."""
-    if path:
-        check_place(path)
+    check_place(path)
     found = measure(model, moves, pixels, upsampling, spin)
     if path:
         atomic_write(path, json.dumps(found, indent=1).encode())

@@ -77,8 +77,7 @@ def accuracy(
     from ..bench.progress import Bar
     from ..bench.protocols import PROTOCOLS
 
-    if json_file:
-        check_place(json_file)
+    check_place(json_file)
     plan = bench_accuracy.Plan(
         PROTOCOLS[protocol],
         _counts(hints),
@@ -210,8 +209,7 @@ def latency(
     """How long a touch takes: in stages, to ab, and to full-resolution pixels."""
     from ..bench import run_latency
 
-    if json_file:
-        check_place(json_file)
+    check_place(json_file)
     numbers = _counts(hints)
     threads, *more_threads = _threads(threads_text)
     for option, value in (("--against", against), ("--beside", beside), ("--peers", peers)):
@@ -256,8 +254,7 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path |
     from ..bench.compare import SLOWER, compare, overall
 
     for path in (output, markdown_file):
-        if path:
-            check_place(path)
+        check_place(path)
     tables = [bench_report.read_result(path) for path in results]
     changes = []
     if old is not None:

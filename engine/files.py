@@ -48,9 +48,11 @@ def atomic_write(path: str | Path, data: bytes) -> None:
                 temporary.unlink()
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path | None) -> None:
     """Refuse before the work starts what `atomic_write` could not write after it: OutputError for a `path` whose
-    folder is missing or not writable, or that is itself a folder."""
+    folder is missing or not writable, or that is itself a folder. None, where nothing is to be written, passes."""
+    if path is None:
+        return
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it or choose another one")
     if path.is_dir():

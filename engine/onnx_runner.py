@@ -33,7 +33,7 @@ LEFT_OUT = ["WeightBiasQuantization"]
 @dataclass(frozen=True)
 class OnnxFeatures:
     """What one photograph leaves behind: the encoder's maps, or for plane networks the normalised L plane; and what
-    stages compute from them once, ahead of all touches, by the SHA-256 of the stage's file."""
+    stages compute from them once, ahead of all touches, by the SHA-256 of the graph that does."""
 
     maps: dict[str, NDArray[np.float32]]
     ahead: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
@@ -41,10 +41,9 @@ class OnnxFeatures:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage's graph in two: what runs once per photograph, and the rest. `file`: SHA-256 of the whole."""
+    """A stage's graph in two: what runs once per photograph, with its SHA-256, and the rest."""
 
-    file: str
-    ahead: ort.InferenceSession | None
+    ahead: tuple[str, ort.InferenceSession] | None
     rest: ort.InferenceSession
 
 
@@ -155,12 +154,13 @@ class OnnxRunner:
 
     def _ahead(self, stage: str, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
         """What a stage computes from the photograph's maps alone: once per photograph."""
-        parts = self._stage(stage)
-        if parts.ahead is None:
+        ahead = self._stage(stage).ahead
+        if ahead is None:
             return {}
-        if parts.file not in features.ahead:
-            features.ahead[parts.file] = answers(parts.ahead, features.maps)
-        return features.ahead[parts.file]
+        digest, session = ahead
+        if digest not in features.ahead:
+            features.ahead[digest] = answers(session, features.maps)
+        return features.ahead[digest]
 
     def _stage(self, stage: str) -> _Stage:
         if self._closed:
@@ -175,8 +175,9 @@ class OnnxRunner:
         if list(stages.values()).count(stages[stage]) > 1:
             data = extract_outputs(data, ["ab" if stage == "colour" else "logits"])
         try:
-            ahead, rest = split_ahead(data, LATE) if self._staged else (None, data)
-            return _Stage(sha256_of(data), self.load(ahead, 1) if ahead else None, self.load(rest, self.threads))
+            first, rest = split_ahead(data, LATE) if self._staged and stage != "encoder" else (None, data)
+            ahead = (sha256_of(first), self.load(first, 1)) if first else None
+            return _Stage(ahead, self.load(rest, self.threads))
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"

@@ -34,8 +34,10 @@ def split_ahead(data: bytes, late: Sequence[str]) -> tuple[bytes | None, bytes]:
     ahead = _computed_ahead(model.graph, frozenset(late))
     rest = [node for node in model.graph.node if ahead.isdisjoint(node.output)]
     wanted = ahead.intersection(name for node in rest for name in node.input)
+    if not wanted:
+        return None, data
     known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
-    if not wanted or not wanted <= known.keys():
+    if not wanted <= known.keys():
         return None, data
     between = [known[name] for name in sorted(wanted)]
     first = _reduced(model, between)

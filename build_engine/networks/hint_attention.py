@@ -242,8 +242,9 @@ class HintAttention(nn.Module):
         cells = height * width
         shift = (tokens.mood[:, None, None] @ maps.mood).reshape(batch, 2, height, width)
         base = maps.base + shift
-        delta = (hints.ab.transpose(1, 2) - sample(base, at_hints(maps, hints))) * hints.valid[:, None]
-        values = self.consistent_values(maps, tokens, delta, hints)
+        here = at_hints(maps, hints)
+        delta = (hints.ab.transpose(1, 2) - sample(base, here)) * hints.valid[:, None]
+        values = self.consistent_values(maps, tokens, delta, here)
         # [B, h, N, P]: hints are rows, so that no plane is transposed.
         weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
         surprise = tokens.surprise[:, None]
@@ -274,13 +275,12 @@ class HintAttention(nn.Module):
         wanted = torch.sigmoid((odds - self.contrast[0]) * self.contrast[1])
         return wanted * (surprising + null) / (surprising + LEAST_SHARE)
 
-    def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, hints: Hints) -> Tensor:
-        """What each hint must send, [B, 2, N], so that the hints together give `delta` [B, 2, N] at the hints.
+    def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, here: Taps) -> Tensor:
+        """What each hint must send, [B, 2, N], so that all together give `delta` [B, 2, N] where they are, `here`.
 
         With A[n, m] the share of hint n in the colour at hint m, the values solve v A = delta; a few steps of
         Richardson's iteration v ← v + delta − v A come close without a solver in the graph.
         """
-        here = at_hints(maps, hints)
         share, _ = self.shares(tokens, queries_at(maps, here), sample(maps.gate, here))
         values = delta
         for _ in range(ROUNDS):

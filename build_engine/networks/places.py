@@ -21,7 +21,7 @@ from ...engine.hints import WORKING_PX
 QUARTERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
 # So few channels are taken one by one: to turn their planes around costs more.
 FEW = 8
-# Fine pixels of one cell, in a row and in all.
+# Fine pixels of one cell in a row.
 ENLARGED = 4
 
 
