@@ -14,7 +14,7 @@ from typing import Any
 
 from ..engine.bundle import Bundle
 from ..engine.files import sha256_of
-from ..engine.heat import THERMAL_FOLDER, temperatures
+from ..engine.thermal import THERMAL_FOLDER, temperatures
 
 PACKAGES = (
     "livetint", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy", "torch", "openvino", "ncnn",

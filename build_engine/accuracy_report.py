@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ..calibration.samples import squares
 from ..calibration.visitor import gaussian_patches, reveal
 from ..engine.bundle import Bundle
-from ..engine.colour import lab_to_srgb, srgb_to_lab
+from ..engine.colour.cielab import lab_to_srgb, srgb_to_lab
+from ..engine.colour.metrics import delta_e, psnr
 from ..engine.hints import Hint
-from ..engine.metrics import delta_e, psnr
-from ..engine.onnx_runner import OnnxRunner, session_options
-from ..engine.runner import Runner
+from ..engine.runners.base import Runner
+from ..engine.runners.onnx import OnnxRunner, session_options
 
 # Most dB of PSNR a precision may lose against fp32 on photographs with hints.
 LIMITS_DB = {"fp32": 0.01, "fp16": 0.05, "int8": 0.3}

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
 from ..engine.files import atomic_write, sha256_of
-from ..engine.plan_folder import (
+from ..engine.runners.subgraph import extract_outputs
+from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
     Plan,
     PlanManifest,
@@ -28,10 +29,9 @@ from ..engine.plan_folder import (
     sources_of,
     verified_plan,
 )
-from ..engine.subgraph import extract_outputs
-from .flavours import Flavour
-from .graphs import plain
+from .fold import plain
 from .plans import PlanOptions, Progress, build_plan, plan_validity
+from .tensorrt_versions import Flavour
 
 # The hint axis of TensorRT plans is static; a runner pads to the next of these.
 HINT_SIZES = (16, 64, 128)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..engine.errors import ConfigError, RunnerError
-from ..engine.tensorrt_plans import collecting_log, typed
-from .flavours import Flavour, enum_name
+from ..engine.runners.tensorrt.plans import collecting_log, typed
+from .tensorrt_versions import Flavour, enum_name
 
 if TYPE_CHECKING:
     import tensorrt

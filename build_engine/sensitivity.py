@@ -23,11 +23,11 @@ from ..calibration.samples import feeds, squares
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write, sha256_of
-from ..engine.onnx_runner import OnnxRunner
+from ..engine.runners.onnx import OnnxRunner
 from .accuracy_report import Case, answers, cases_of, compare
-from .graphs import plain
-from .narrow import narrow_bundle, narrow_stages, plain_stages
-from .processor import pairs_saturate
+from .apply_precision import narrow_bundle, narrow_stages, plain_stages
+from .cpu_features import pairs_saturate
+from .fold import plain
 from .quantise import layers_of, measured_tensors
 
 RANGES_FILE, TABLE_FILE = "ranges.json", "sensitivity.json"

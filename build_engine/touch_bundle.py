@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..engine.bundle import Bundle, DistributionTable, InputTable, Manifest
+from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
-from ..engine.statistics import VECTOR_LENGTH
 from .export import to_onnx
 from .networks.hint_attention import MAP_NAMES, Hints, Maps
 from .networks.touch import TouchNetwork

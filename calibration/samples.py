@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.bundle import Bundle
+from ..engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
 from ..engine.hints import WORKING_PX, Hint, rasterise
-from ..engine.statistics import GlobalHints, histogram_of, saturation_of
 from .photographs import fast_lab, photograph_files, squashed
 from .visitor import gaussian_patches, global_hints, reveal
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.colour.global_hints import GlobalHints
 from ..engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint, rasterise
-from ..engine.statistics import GlobalHints
 
 GEOMETRIC_P = 1 / 8
 FULL_REVEAL_SHARE = 0.01

@@ -16,14 +16,14 @@ import click
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write, check_place
 from ..engine.models import find_model
-from ..engine.onnx_runner import OnnxRunner, usual_threads
-from ..engine.open_runner import open_runner as runner_for
-from ..engine.runner import Runner
+from ..engine.runners.base import Runner
+from ..engine.runners.onnx import OnnxRunner, usual_threads
+from ..engine.runners.open import open_runner as runner_for
 from .options import model_options, open_runner
 
 if TYPE_CHECKING:
-    from ..bench.accuracy import Accuracy
-    from ..bench.protocols import Picture
+    from ..bench.accuracy.curve import Accuracy
+    from ..bench.accuracy.protocols import Picture
 
 MOST_POINTS = 10_000
 MOST_THREADS = 512
@@ -72,10 +72,10 @@ def accuracy(
     device: str,
 ) -> None:
     """PSNR against the number of points, beside baselines on the same photographs and points."""
-    from ..bench import accuracy as bench_accuracy
+    from ..bench.accuracy import curve as bench_accuracy
+    from ..bench.accuracy.protocols import PROTOCOLS
     from ..bench.environment import machine, model_digest, model_table, versions
     from ..bench.progress import Bar
-    from ..bench.protocols import PROTOCOLS
 
     check_place(json_file)
     plan = bench_accuracy.Plan(
@@ -119,9 +119,9 @@ def _photographs(
 ) -> Iterator[tuple[Iterator[Picture], Callable[[], object]]]:
     """The photographs once more under a bar of their own, which the second thing given moves by one. At the network's
     own size, whatever the protocol of the curve, unless one is named."""
-    from ..bench import accuracy as bench_accuracy
+    from ..bench.accuracy import curve as bench_accuracy
+    from ..bench.accuracy.protocols import PROTOCOLS
     from ..bench.progress import Bar
-    from ..bench.protocols import PROTOCOLS
 
     side = runner.bundle.manifest.input.working_size[0]
     with Bar(doing, number) as bar:
@@ -129,9 +129,9 @@ def _photographs(
 
 
 def _extras(runner: Runner, photos: Path, limit: int | None, number: int) -> tuple[dict[str, Any], str]:
-    from ..bench import accuracy as bench_accuracy
-    from ..bench import extras
-    from ..bench.protocols import PROTOCOLS
+    from ..bench.accuracy import curve as bench_accuracy
+    from ..bench.accuracy import extras
+    from ..bench.accuracy.protocols import PROTOCOLS
 
     with _photographs("extras", runner, photos, limit, number) as (stream, tick):
         tally = extras.measure_extras(runner, stream, PROTOCOLS["zhang17"], bench_accuracy.SEED, tick)
@@ -141,7 +141,7 @@ def _extras(runner: Runner, photos: Path, limit: int | None, number: int) -> tup
 
 def _regions(runner: Runner, photos: Path, limit: int | None, number: int, levin: bool) -> tuple[dict[str, Any], str]:
     """The thing and only the thing, and two colours in one thing."""
-    from ..bench import opposites, regions
+    from ..bench.accuracy import opposites, regions
 
     with _photographs("touching things", runner, photos, limit, number) as (stream, tick):
         touched = regions.as_table(*regions.measure_regions(runner, regions.things(stream), levin, tick))
@@ -152,8 +152,8 @@ def _regions(runner: Runner, photos: Path, limit: int | None, number: int, levin
 
 def _aged(runner: Runner, photos: Path, limit: int | None, number: int, clean: Accuracy) -> tuple[dict[str, Any], str]:
     """The points of the clean run again, on aged light."""
-    from ..bench import accuracy as bench_accuracy
-    from ..bench import aging
+    from ..bench.accuracy import aging
+    from ..bench.accuracy import curve as bench_accuracy
 
     plan = replace(clean.plan, global_kinds=(), baselines=())
     with _photographs("colouring old prints", runner, photos, limit, number, plan.protocol.name) as (stream, tick):
@@ -163,13 +163,13 @@ def _aged(runner: Runner, photos: Path, limit: int | None, number: int, clean: A
 
 def _where(runner: Runner, photos: Path, limit: int | None, number: int) -> tuple[dict[str, Any], str]:
     """Places named by the network against random ones."""
-    from ..bench import where
-    from ..bench.protocols import PROTOCOLS
+    from ..bench.accuracy import next_touch
+    from ..bench.accuracy.protocols import PROTOCOLS
 
     with _photographs("choosing places", runner, photos, limit, number) as (stream, tick):
-        tally = where.measure_where(runner, stream, PROTOCOLS["zhang17"], tick)
-    table = where.as_table(tally)
-    return table, where.as_lines(table)
+        tally = next_touch.measure_where(runner, stream, PROTOCOLS["zhang17"], tick)
+    table = next_touch.as_table(tally)
+    return table, next_touch.as_lines(table)
 
 
 @bench.command()
@@ -207,7 +207,7 @@ def latency(
     device: str,
 ) -> None:
     """How long a touch takes: in stages, to ab, and to full-resolution pixels."""
-    from ..bench import run_latency
+    from ..bench.latency import run
 
     check_place(json_file)
     numbers = _counts(hints)
@@ -221,15 +221,15 @@ def latency(
             asked = [(f"{n} thread{'s' * (n > 1)}", model, "cpu", n) for n in more_threads]
             asked += [(name, name, device, threads) for name in beside]
             sides = [
-                run_latency.Beside(label, open_ones.enter_context(_runner(name, where, n)), n)
+                run.Beside(label, open_ones.enter_context(_runner(name, where, n)), n)
                 for label, name, where, n in asked
             ]
-            company = run_latency.Company(_other(against, threads), tuple(sides), peers)
-            table, lines = run_latency.run(runner, numbers, threads, touches, company)
+            company = run.Company(_other(against, threads), tuple(sides), peers)
+            table, lines = run.run(runner, numbers, threads, touches, company)
         else:
-            table, lines = run_latency.run_scenario(runner, numbers, threads, scenario)
+            table, lines = run.run_scenario(runner, numbers, threads, scenario)
         if roofline:
-            table["roofline"], more = run_latency.roofline(runner, numbers, table["stages"])
+            table["roofline"], more = run.roofline(runner, numbers, table["stages"])
             lines += "\n" + more
     _finish(json_file, table | {"command": _command()}, lines)
 
@@ -250,8 +250,8 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path |
 
     With --compare the exit code is 1 when a stage has become slower beyond doubt.
     """
-    from ..bench import report as bench_report
-    from ..bench.compare import SLOWER, compare, overall
+    from ..bench.report import page as bench_report
+    from ..bench.report.compare import SLOWER, compare, overall
 
     for path in (output, markdown_file):
         check_place(path)
@@ -281,7 +281,7 @@ def _runner(model: str, device: str, threads: int) -> Runner:
 def _other(name: str | None, threads: int) -> Runner | None:
     if name is None:
         return None
-    from ..bench.bare import NAME, bare_bundle
+    from ..bench.latency.untrained import NAME, bare_bundle
 
     return OnnxRunner(bare_bundle() if name == NAME else find_model(name), threads)
 

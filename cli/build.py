@@ -9,8 +9,10 @@ import click
 import msgspec
 
 from ..build_engine.accuracy_report import Accuracy
-from ..build_engine.flavours import RTX_CAPABILITIES, Flavour, compute_capability, load_flavour
-from ..build_engine.make import (
+from ..build_engine.apply_precision import PRECISIONS
+from ..build_engine.plan_cache import Graph, build_plans, cache_key, static_graphs, why_stale
+from ..build_engine.plans import PlanOptions, check_options, network_layers
+from ..build_engine.prepare import (
     default_target,
     judged,
     narrowed_at,
@@ -19,15 +21,13 @@ from ..build_engine.make import (
     prepare_for_onnxruntime,
     write_onnxruntime,
 )
-from ..build_engine.narrow import PRECISIONS
-from ..build_engine.plan_cache import Graph, build_plans, cache_key, static_graphs, why_stale
-from ..build_engine.plans import PlanOptions, check_options, network_layers
 from ..build_engine.quantise import bytes_by_type
+from ..build_engine.tensorrt_versions import RTX_CAPABILITIES, Flavour, compute_capability, load_flavour
 from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
 from ..engine.models import find_model
-from ..engine.plan_folder import cached_folder
-from ..engine.tensorrt_plans import installed_flavours
+from ..engine.runners.tensorrt.plan_folder import cached_folder
+from ..engine.runners.tensorrt.plans import installed_flavours
 from .progress import Bars
 
 TARGETS = ("onnxruntime", "tensorrt", "tensorrt-rtx")

@@ -12,7 +12,7 @@ from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
 from ..engine.models import find_model
-from ..engine.onnx_runner import usual_threads
+from ..engine.runners.onnx import usual_threads
 from .progress import Bars
 
 

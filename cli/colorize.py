@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..engine.compose import METHODS
-from ..engine.saving import check_output, save_rgb
+from ..engine.image.compose import METHODS
+from ..engine.image.encode import check_output, save_rgb
 from .options import Wanted, open_session, session_options
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import click
 import platformdirs
 
-from ..build_engine.flavours import SOURCES, compute_capability
+from ..build_engine.tensorrt_versions import SOURCES, compute_capability
 from ..engine.bundle import Bundle
-from ..engine.driver import driver_present
 from ..engine.errors import LivetintError
 from ..engine.kernels import FATBIN
 from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
-from ..engine.onnx_runner import usual_threads
-from ..engine.plan_folder import cached_plans
-from ..kiosk.fonts import in_words, languages_without_glyphs
+from ..engine.runners.onnx import usual_threads
+from ..engine.runners.tensorrt.driver import driver_present
+from ..engine.runners.tensorrt.plan_folder import cached_plans
+from ..kiosk.server.fonts import in_words, languages_without_glyphs
 
 NEEDED = ("numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "msgspec", "click")
 # distribution: (module, what it is for, how to get it)

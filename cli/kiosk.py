@@ -13,9 +13,9 @@ import msgspec
 
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
-from ..kiosk.check import problems_of
-from ..kiosk.logs import LastErrors, set_up_logs
-from ..kiosk.server import run_kiosk
+from ..kiosk.server.check import problems_of
+from ..kiosk.server.logs import LastErrors, set_up_logs
+from ..kiosk.server.run import run_kiosk
 from ..kiosk.settings import Settings, load_for_service, load_settings
 
 log = logging.getLogger("livetint.kiosk")

@@ -12,15 +12,15 @@ from typing import Any
 import click
 import numpy as np
 
-from ..engine.colour import parse_colour, srgb_to_lab
+from ..engine.colour.cielab import parse_colour, srgb_to_lab
+from ..engine.colour.global_hints import GlobalHints, histogram_of
 from ..engine.errors import ConfigError, HintRejected
 from ..engine.hints import USUAL_PX
+from ..engine.image.photo import MAX_MEGAPIXELS, Photo
 from ..engine.models import DEFAULT_MODEL, find_model
-from ..engine.open_runner import open_runner as runner_for
-from ..engine.photo import MAX_MEGAPIXELS, Photo
-from ..engine.runner import Runner
+from ..engine.runners.base import Runner
+from ..engine.runners.open import open_runner as runner_for
 from ..engine.session import Session, parse_edits
-from ..engine.statistics import GlobalHints, histogram_of
 
 
 @dataclass(frozen=True)

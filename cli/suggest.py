@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..engine.colour import format_colour, lab_to_srgb
+from ..engine.colour.cielab import format_colour, lab_to_srgb
+from ..engine.next_touch import Place
 from ..engine.session import Session
 from ..engine.suggest import USUAL_COUNT, Suggestions
-from ..engine.where import Place
 from .options import Wanted, open_session, parse_point, session_options
 
 

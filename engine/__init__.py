@@ -1,14 +1,14 @@
 """Livetint's run time: a photograph and hints in, colours out."""
 
 from .bundle import Bundle
+from .colour.global_hints import GlobalHints
 from .errors import LivetintError
 from .hints import Hint
+from .image.photo import Photo
 from .models import find_model
-from .onnx_runner import OnnxRunner
-from .photo import Photo
-from .runner import Runner
+from .runners.base import Runner
+from .runners.onnx import OnnxRunner
 from .session import Session
-from .statistics import GlobalHints
 
 __all__ = [
     "Bundle",

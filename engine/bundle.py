@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bins
+from .colour import bins
 from .errors import ConfigError, ModelFileError, OutputError
 from .files import read_toml, sha256_of, sync_folder
 

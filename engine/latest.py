@@ -12,10 +12,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from .colour.global_hints import GlobalHints
 from .errors import RunnerError
 from .hints import Hint
-from .runner import NO_GLOBAL_HINTS, Features, Runner
-from .statistics import GlobalHints
+from .runners.base import NO_GLOBAL_HINTS, Features, Runner
 
 
 @dataclass(frozen=True, eq=False)

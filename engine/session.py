@@ -12,16 +12,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import project_into_gamut
-from .compose import compose
+from .colour.cielab import project_into_gamut
+from .colour.global_hints import GlobalHints
 from .errors import ConfigError, HintRejected
 from .files import atomic_write
 from .hints import USUAL_PX, Hint
-from .photo import Photo
-from .runner import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
-from .statistics import GlobalHints
+from .image.compose import compose
+from .image.photo import Photo
+from .next_touch import Place, where_to_touch
+from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
 from .suggest import USUAL_COUNT, Suggestions, suggest
-from .where import Place, where_to_touch
 
 SCHEMA = 1
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import project_into_gamut
+from .colour.cielab import project_into_gamut
 
 USUAL_COUNT = 9
 ROUNDS = 30

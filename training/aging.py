@@ -1,7 +1,7 @@
 """Old prints: what a century does to the lightness of a photograph, as augmentation.
 
 Only L ages; the colours to be learned stay those of the scene. (The bench measures on aged pictures of its own,
-made by other rules: `bench/aging.py`.)
+made by other rules: `bench/accuracy/aging.py`.)
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..calibration import visitor
 from ..calibration.photographs import fast_lab
-from ..engine.metrics import psnr
-from ..engine.statistics import VECTOR_LENGTH
+from ..engine.colour.global_hints import VECTOR_LENGTH
+from ..engine.colour.metrics import psnr
 from .data import Batch, with_hints
 from .tasks import Task
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..calibration import visitor
 from ..calibration.photographs import fast_lab
-from ..engine.colour import lab_to_srgb
-from ..engine.statistics import VECTOR_LENGTH, histogram_of, saturation_of
+from ..engine.colour.cielab import lab_to_srgb
+from ..engine.colour.global_hints import VECTOR_LENGTH, histogram_of, saturation_of
 from .aging import age
 from .config import Augmentation
 from .recolour import recolour, recolour_one

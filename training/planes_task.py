@@ -14,7 +14,7 @@ from ..build_engine.checkpoint import read_weights
 from ..build_engine.networks.planes import DECODER, HEAD, PlanesNetwork
 from ..build_engine.planes_bundle import MASKS, topology_of
 from ..calibration import visitor
-from ..engine import bins
+from ..engine.colour import bins
 from ..engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint
 from .config import Config, Stage
 from .data import Batch

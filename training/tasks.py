@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..build_engine.networks.hint_attention import AB_SCALE, Hints, Maps
 from ..build_engine.networks.touch import TouchNetwork
-from ..engine import bins
+from ..engine.colour import bins
 from .config import Config, Stage
 from .data import Batch
 from .losses import cross_entropy, huber, picture_error

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...engine import bins
+from ...engine.colour import bins
+from ...engine.colour.global_hints import VECTOR_LENGTH
 from ...engine.hints import USUAL_PX, WORKING_PX
-from ...engine.statistics import VECTOR_LENGTH
-from .places import Taps, patch_taps, sample, sizes, taps, upsample_convex
+from .sampling import Taps, patch_taps, sample, sizes, taps, upsample_convex
 
 AB_SCALE = 110.0
 WIDTH = 96

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .efficientnet_lite import TAPS, EfficientNetLite0
 from .hint_attention import WIDTH, HintAttention, Maps, conv3
-from .places import sizes
+from .sampling import sizes
 
 
 def double(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-// CIELAB and sRGB in fp32: the CUDA definition of engine/colour.py (D65, scikit-image's constants).
+// CIELAB and sRGB in fp32: the CUDA definition of engine/colour/cielab.py (D65, scikit-image's constants).
 #pragma once
 #include "device.cuh"
 

@@ -1,7 +1,7 @@
 // Colours of working size onto light of full size: ab enlarged, Lab → sRGB, clipped into the gamut, 8 bit.
 //
 // compose: L [H, W] and ab [2, h, w] → pixels of 3 (RGB) or 4 (RGBA) bytes in rows of `pitch` bytes; ab bilinear.
-// compose_guided: the same with the rule of engine/guided.py, for which the cells' L [h, w] is needed too.
+// compose_guided: the same with the rule of engine/image/guided.py, for which the cells' L [h, w] is needed too.
 //   plain  one pixel a thread, byte by byte
 //   fast   four pixels in a row a thread: L in one 16-byte load, RGBA in one 16-byte store, RGB in three of 4 bytes;
 //          what belongs to the row is found once for the four
@@ -9,7 +9,7 @@
 
 constexpr int COMPOSE_THREADS = 256, COMPOSE_COLUMNS = 128, COMPOSE_ROWS = 8;
 
-// As in engine/guided.py.
+// As in engine/image/guided.py.
 constexpr float ALIKE_L = 20.0f, LEAST_WEIGHT = 1e-3f;
 
 // One channel of bilinear ab in one row of the full picture.

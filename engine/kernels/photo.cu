@@ -2,7 +2,7 @@
 //
 // photo_light: sRGB of 8 bit (through a table that the block makes) or grey of 16 bit → L [H, W] in 0…100.
 // photo_working: the encoded picture squashed bilinearly to the working size first, in OpenCV's fixed-point steps
-//   (11-bit weights, rounding to the picture's own depth; 16-bit grey in floats), as engine/photo.py does.
+//   (11-bit weights, rounding to the picture's own depth; 16-bit grey in floats), as engine/image/photo.py does.
 #include "colour.cuh"
 
 constexpr int PHOTO_THREADS = 256;

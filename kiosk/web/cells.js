@@ -1,5 +1,5 @@
 // @ts-check
-// The light of a photograph in the cells of the colour planes, as engine/guided.py wants it.
+// The light of a photograph in the cells of the colour planes, as engine/image/guided.py wants it.
 import { lightOf } from './colour.js';
 
 const LIGHT_OF = Float32Array.from({ length: 256 }, (_, byte) => lightOf(byte));

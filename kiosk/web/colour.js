@@ -1,7 +1,7 @@
 // @ts-check
-// CIELAB and sRGB as engine/colour.py has them (D65, 2 degrees); tests hold the two equal.
+// CIELAB and sRGB as engine/colour/cielab.py has them (D65, 2 degrees); tests hold the two equal.
 
-/** Linear sRGB from XYZ, row by row: the inverse that engine/colour.py computes, times its white. */
+/** Linear sRGB from XYZ, row by row: the inverse that engine/colour/cielab.py computes, times its white. */
 export const RGB_FROM_XYZ = [
   [3.079980302, -1.537151516, -0.542821308],
   [-0.921247752, 1.875990001, 0.045247340],

@@ -1,6 +1,6 @@
 // @ts-check
 // The photograph on screen. WebGL: light from the photograph's texture, colour from the ab planes, joined in a
-// shader (ab enlarged as engine/compose.py and engine/guided.py, Lab to sRGB as engine/colour.py). Where WebGL is missing
+// shader (ab enlarged as engine/image/compose.py and engine/image/guided.py, Lab to sRGB as engine/colour/cielab.py). Where WebGL is missing
 // or slow: jpeg.js.
 import { cellLight } from './cells.js';
 import { RGB_FROM_XYZ, lightOf, toHalf } from './colour.js';
@@ -21,7 +21,7 @@ in vec2 corner; uniform vec4 rect; uniform vec2 size; out vec2 at;
 void main() { at = corner; vec2 p = (rect.xy + corner * rect.zw) / size * 2.0 - 1.0; gl_Position = vec4(p.x, -p.y, 0, 1); }`;
 
 const PLANE = 256;
-// As in engine/guided.py.
+// As in engine/image/guided.py.
 const ALIKE_L = 20;
 const LEAST_WEIGHT = 1e-3;
 

@@ -5,7 +5,7 @@ import { Composite } from './composite.js';
 const TRIALS = 10;
 /** A frame of 60 Hz leaves this for drawing; above it the stage draws coarser while fingers move. */
 const SLOW_MS = 8;
-/** Above this fetching and decoding a JPEG is quicker: bench/kiosk_latency.py found 70 ms against 110 (p95) in software. */
+/** Above this fetching and decoding a JPEG is quicker: bench/kiosk/latency.py found 70 ms against 110 (p95) in software. */
 const HOPELESS_MS = 16;
 
 /**

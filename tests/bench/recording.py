@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from livetint.bench import environment, latency, relative
+from livetint.bench import environment
+from livetint.bench.latency import paired, samples
 from livetint.engine.models import find_model
-from livetint.engine.onnx_runner import OnnxRunner
+from livetint.engine.runners.onnx import OnnxRunner
 
 NUMBERS = (16, 128)
 MOST_PAIRS = 8
@@ -54,16 +55,16 @@ def main(output: str, factor: str = "1") -> None:
     if float(factor) > 1:
         OnnxRunner.colorize = slowed_down(OnnxRunner.colorize, float(factor))  # type: ignore[method-assign]
     with OnnxRunner(find_model("touch")) as runner:
-        found = relative.measure(
-            lambda: relative.twin(runner, NUMBERS), relative.clock_of(runner), latency.usual_length_s(latency.TOUCHES)
+        found = paired.measure(
+            lambda: paired.twin(runner, NUMBERS), paired.clock_of(runner), samples.usual_length_s(samples.TOUCHES)
         )
     table = {
-        "schema": latency.SCHEMA,
+        "schema": samples.SCHEMA,
         "kind": "latency",
         "device": "cpu",
         "machine": {"processor": environment.machine()["processor"]},
         "versions": environment.versions(),
-        "relative": trimmed(relative.as_table(found)),
+        "relative": trimmed(paired.as_table(found)),
     }
     Path(output).write_text(json.dumps(table, separators=(",", ":")) + "\n", "utf-8")
 

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from livetint.bench import latency, relative, workloads
+from livetint.bench.latency import workloads
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
+from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.hints import Hint
-from livetint.engine.runner import NO_GLOBAL_HINTS, check_hints
-from livetint.engine.statistics import GlobalHints
+from livetint.engine.runners.base import NO_GLOBAL_HINTS, check_hints
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -73,9 +73,9 @@ class ConstantRunner:
 def hasten(patch: Any) -> None:
     """Make a latency run take a moment: small pictures instead of 1080p and 4K, hardly any warm-up."""
     patch.setattr(workloads, "SIZES", {"1080p": (64, 36), "4k": (128, 72)})
-    patch.setattr(latency, "WARM_UP_S", 0.001)
-    patch.setattr(latency, "WARM_UP_RUNS", 1)
-    patch.setattr(relative, "PART_S", 0.001)
+    patch.setattr(samples, "WARM_UP_S", 0.001)
+    patch.setattr(samples, "WARM_UP_RUNS", 1)
+    patch.setattr(paired, "PART_S", 0.001)
 
 
 def gradient_photo(side: int = 300, tint: tuple[int, int, int] = (40, 0, -30)) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import pytest
 from livetint.build_engine import fetch as fetching
 from livetint.build_engine.fetch import PUBLISHED, digits_of, download
 from livetint.build_engine.planes_bundle import planes_weights
-from livetint.cli.main import main
+from livetint.cli.__main__ import main
 from livetint.engine.errors import ConfigError, ModelFileError
 from livetint.engine.models import find_model
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from livetint.build_engine import plan_cache
-from livetint.build_engine.flavours import Flavour, load_flavour
-from livetint.build_engine.narrow import narrow_bundle
+from livetint.build_engine.apply_precision import narrow_bundle
 from livetint.build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
 from livetint.build_engine.plans import PlanOptions, build_plan, network_layers, plan_validity
+from livetint.build_engine.tensorrt_versions import Flavour, load_flavour
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import OutputError, RunnerError
-from livetint.engine.plan_folder import (
+from livetint.engine.runners.tensorrt.plan_folder import (
     PLANS,
     StalePlan,
     cached_folder,

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from livetint.build_engine.graphs import element_types, plain
+from livetint.build_engine.fold import element_types, plain
 from livetint.build_engine.precision import to_half
 from livetint.engine.errors import ModelFileError
 from onnx import TensorProto, helper

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from livetint.build_engine.graphs import plain
-from livetint.build_engine.processor import pairs_saturate
+from livetint.build_engine.cpu_features import pairs_saturate
+from livetint.build_engine.fold import plain
 from livetint.build_engine.quantise import (
     bytes_by_type,
     layers_of,
@@ -19,7 +19,7 @@ from livetint.build_engine.quantise import (
 )
 from livetint.calibration.ranges import all_methods, measure
 from livetint.engine.errors import ConfigError
-from livetint.engine.onnx_runner import LEFT_OUT
+from livetint.engine.runners.onnx import LEFT_OUT
 from onnx import TensorProto, helper, numpy_helper
 
 from .small_network import small_graph, small_planes

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 from livetint.build_engine.accuracy_report import example_photographs
-from livetint.build_engine.flavours import Flavour, load_flavour
-from livetint.build_engine.narrow import narrow_bundle, ranges_of
+from livetint.build_engine.apply_precision import narrow_bundle, ranges_of
 from livetint.build_engine.plan_cache import HINT_SIZES, Graph, build_plans, cache_key, static_graphs, why_stale
 from livetint.build_engine.planes_bundle import write_untrained
 from livetint.build_engine.plans import PlanOptions, plan_validity
 from livetint.build_engine.sensitivity import measure_ranges
+from livetint.build_engine.tensorrt_versions import Flavour, load_flavour
 from livetint.calibration.ranges import Choice, Ranges
 from livetint.engine.bundle import Bundle, write_bundle
 from livetint.engine.models import bundled_folder
-from livetint.engine.plan_folder import Plan, verified_plan
+from livetint.engine.runners.tensorrt.plan_folder import Plan, verified_plan
 
 from ..needs import needs
 

@@ -8,20 +8,16 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from livetint.engine.image.photo import Photo
 from livetint.engine.models import bundled_folder, find_model
-from livetint.engine.photo import Photo
 
 from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
 from livetint.build_engine.export import FORBIDDEN, LARGEST_IR, OPSET  # noqa: E402
-from livetint.build_engine.networks.hint_attention import (  # noqa: E402
-    Hints,
-    anchor,
-    softmax_of_few,
-)
-from livetint.build_engine.networks.places import patch_taps, sample  # noqa: E402
+from livetint.build_engine.networks.hint_attention import Hints, anchor, softmax_of_few  # noqa: E402
+from livetint.build_engine.networks.sampling import patch_taps, sample  # noqa: E402
 from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
 from livetint.build_engine.touch_bundle import MOST_HINTS, weights_of  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402

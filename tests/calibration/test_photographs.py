@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from livetint.calibration import samples
 from livetint.calibration.photographs import fast_lab, load_squares, photograph_files
-from livetint.engine.colour import srgb_to_lab
+from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.errors import ConfigError
 from livetint.engine.models import find_model
 from PIL import Image

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from livetint.cli import bench
-from livetint.cli.main import main
+from livetint.cli.__main__ import main
 
 from ..bench.stubs import ConstantRunner, hasten, write_photos
 

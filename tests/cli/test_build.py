@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from livetint.build_engine import make
+from livetint.build_engine import prepare
 from livetint.build_engine.accuracy_report import cases_of, example_photographs
 from livetint.calibration import samples
 from livetint.calibration.ranges import load_ranges
@@ -16,9 +16,9 @@ from livetint.cli.build import build
 from livetint.cli.calibrate import calibrate
 from livetint.engine.bundle import Bundle, write_bundle
 from livetint.engine.errors import ConfigError, LivetintError
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.plan_folder import PLANS, read_plans
-from livetint.engine.runner import NO_GLOBAL_HINTS
+from livetint.engine.runners.base import NO_GLOBAL_HINTS
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.tensorrt.plan_folder import PLANS, read_plans
 
 from ..build_engine.small_network import SIDE, small_bundle
 from ..needs import needs
@@ -36,7 +36,7 @@ def small_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         target = module if isinstance(module, str) else module.__name__
         monkeypatch.setattr(f"{target}.squares", small)
     cases = cases_of(small(example_photographs()))
-    monkeypatch.setattr(make, "example_cases", lambda: cases)
+    monkeypatch.setattr(prepare, "example_cases", lambda: cases)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -138,7 +138,7 @@ def test_plans_are_tried_on_the_card_where_there_is_one(
     trained = write_bundle(
         calibrated.folder, msgspec.structs.replace(calibrated.manifest, trained=True), calibrated.files
     )
-    monkeypatch.setattr(make, "TensorRTRunner", Card)
+    monkeypatch.setattr(prepare, "TensorRTRunner", Card)
     monkeypatch.setattr("livetint.build_engine.accuracy_report.LIMITS_DB", {"fp16": 0.05})
     arguments = (trained.folder, "--target", "tensorrt-rtx", "--precision", "fp16", "-o", tmp_path / "p")
     result = run(build, *arguments, "--compute-capability", "8.6")

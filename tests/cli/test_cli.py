@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from livetint.cli.main import COMMANDS, main
-from livetint.engine import plan_folder
-from livetint.engine.colour import parse_colour, project_into_gamut, srgb_to_lab
-from livetint.engine.metrics import delta_e
+from livetint.cli.__main__ import COMMANDS, main
+from livetint.engine.colour.cielab import parse_colour, project_into_gamut, srgb_to_lab
+from livetint.engine.colour.metrics import delta_e
 from livetint.engine.models import bundled_folder
-from livetint.engine.plan_folder import PlanManifest
+from livetint.engine.runners.tensorrt import plan_folder
+from livetint.engine.runners.tensorrt.plan_folder import PlanManifest
 from PIL import Image
 
 PHOTOS = bundled_folder().parent / "photos"

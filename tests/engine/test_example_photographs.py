@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from livetint.engine.files import read_toml
-from livetint.engine.photo import Photo
+from livetint.engine.image.photo import Photo
 
 FOLDER = Path(__file__).parents[2] / "photos"
 ENTRIES = read_toml(FOLDER / "photographs.toml")["photograph"]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from livetint.engine import GlobalHints, Hint, OnnxRunner, Photo, Session, find_model
 from livetint.engine.bundle import Bundle
-from livetint.engine.colour import in_gamut, project_into_gamut, srgb_to_lab
+from livetint.engine.colour.cielab import in_gamut, project_into_gamut, srgb_to_lab
+from livetint.engine.colour.metrics import delta_e
 from livetint.engine.errors import ConfigError, HintRejected, RunnerError
 from livetint.engine.hints import patch_bounds
-from livetint.engine.metrics import delta_e
 from livetint.engine.models import bundled_folder
 from livetint.engine.session import parse_edits
 

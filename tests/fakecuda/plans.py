@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from livetint.build_engine.flavours import Flavour, load_flavour, traits_of, version_of
-from livetint.build_engine.narrow import narrow_bundle
+from livetint.build_engine.apply_precision import narrow_bundle
 from livetint.build_engine.plan_cache import build_plans, static_graphs
 from livetint.build_engine.plans import PlanOptions
+from livetint.build_engine.tensorrt_versions import Flavour, load_flavour, traits_of, version_of
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest, OutputTable, write_bundle
 from livetint.engine.hints import Hint
-from livetint.engine.plan_folder import PlanManifest, cached_folder
+from livetint.engine.runners.tensorrt.plan_folder import PlanManifest, cached_folder
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 

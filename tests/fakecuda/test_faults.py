@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, RunnerError
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.open_runner import open_runner
-from livetint.engine.photo import save_rgb
-from livetint.engine.plan_folder import StalePlan
-from livetint.engine.tensorrt_runner import TensorRTRunner
+from livetint.engine.image.photo import save_rgb
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.open import open_runner
+from livetint.engine.runners.tensorrt.plan_folder import StalePlan
+from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
 from ..needs import needs
 from .plans import build_for_standin, light_of, some_hints, tiny_bundle
@@ -153,7 +153,7 @@ def test_auto_falls_back_and_says_so_once(card: Standin, tiny: Bundle):
 
 def command(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from livetint.cli.main import main; main()", *arguments],
+        [sys.executable, "-c", "from livetint.cli.__main__ import main; main()", *arguments],
         env={**os.environ, **more}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

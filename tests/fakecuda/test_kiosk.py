@@ -36,7 +36,8 @@ def test_a_lost_card_ends_the_worker_with_its_code(stub: Path):
     memory = NamelessFile("pixels")
     os.ftruncate(memory.descriptor, SHARED_BYTES)
     done = subprocess.run(
-        [sys.executable, "-m", "livetint.kiosk.worker", str(stub), "1", "cuda", "False", str(memory.descriptor), "64"],
+        [sys.executable, "-m", "livetint.kiosk.engine.service",
+         str(stub), "1", "cuda", "False", str(memory.descriptor), "64"],
         input='{"op": "pulse"}\n' * 5, env={**os.environ, "FAKECUDA_FAULT": "cuGraphLaunch:3:719"},
         pass_fds=(memory.descriptor,), capture_output=True, text=True, timeout=60,
     )  # fmt: skip

@@ -12,8 +12,8 @@ import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import DeviceLost, RunnerError
 from livetint.engine.latest import LatestTouches
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.tensorrt_runner import TensorRTRunner
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
 from ..needs import needs
 from .plans import build_for_standin, light_of, some_hints, tiny_bundle

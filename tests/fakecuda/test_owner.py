@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import NoDevice
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.tensorrt_runner import TensorRTRunner
-from livetint.kiosk.runner_owner import RunnerOwner
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.tensorrt.runner import TensorRTRunner
+from livetint.kiosk.engine.runner_owner import RunnerOwner
 
 from ..needs import needs
 from .plans import build_for_standin, light_of, some_hints, tiny_bundle

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from livetint.engine import Photo, Session
 from livetint.engine.bundle import Bundle
-from livetint.engine.compose import compose, resize_lightness
+from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.errors import ConfigError, HintRejected, ModelFileError, RunnerError
+from livetint.engine.image.compose import compose, resize_lightness
 from livetint.engine.models import bundled_folder
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.runner import NO_GLOBAL_HINTS, Runner
-from livetint.engine.statistics import GlobalHints
-from livetint.engine.tensorrt_runner import KEPT_PHOTOGRAPHS, TensorRTRunner
+from livetint.engine.runners.base import NO_GLOBAL_HINTS, Runner
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.tensorrt.runner import KEPT_PHOTOGRAPHS, TensorRTRunner
 
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..needs import needs
@@ -93,8 +93,8 @@ def test_half_precision_at_the_plans_doors(card: Standin, tmp_path: Path):
 def test_touches_go_to_whichever_is_faster_and_knows_the_form(
     card: Standin, touch: Bundle, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("livetint.engine.tensorrt_runner.WARM_UP", 1)
-    monkeypatch.setattr("livetint.engine.tensorrt_runner.TIMED", 1)
+    monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.WARM_UP", 1)
+    monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.TIMED", 1)
     build_for_standin(touch, "fp32")
     with TensorRTRunner(touch) as runner:
         assert runner.served_by in ("plan", "kernels")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.session import Session
-from livetint.engine.statistics import GlobalHints
 
 from .page import Visitor
 from .running import until

@@ -51,7 +51,7 @@ class RunningKiosk:
         config.write_text(tomli_w.dumps(tables))
         with self.log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from livetint.cli.main import main; main()",
+                [sys.executable, "-c", "from livetint.cli.__main__ import main; main()",
                  "kiosk", "--config", str(config), "--model", str(model)],
                 stdout=subprocess.PIPE, stderr=errors, text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from livetint.engine.bins import CENTRES
+from livetint.engine.colour.bins import CENTRES
 from onnx import TensorProto, helper, numpy_helper
 
 BLUR_PX = 21

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from livetint.engine.colour import srgb_to_lab
+from livetint.engine.colour.cielab import srgb_to_lab
 
 from ..needs import needs
 from .page import Visitor

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.photo import Photo
+from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk.gallery import bundled_photos
+from livetint.kiosk.server.gallery import bundled_photos
 
 from ..needs import needs
 from .gesture_machine import Hands

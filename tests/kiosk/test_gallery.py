@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from livetint.engine.errors import ConfigError
-from livetint.kiosk.gallery import bundled_photos, check_gallery, load_gallery
+from livetint.kiosk.server.gallery import bundled_photos, check_gallery, load_gallery
 from livetint.kiosk.settings import LANGUAGES
 from PIL import Image
 

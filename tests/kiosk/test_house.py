@@ -18,9 +18,9 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from livetint.engine.photo import Photo
-from livetint.kiosk.kiosk import Kiosk
-from livetint.kiosk.notify import notify
+from livetint.engine.image.photo import Photo
+from livetint.kiosk.server.notify import notify
+from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.settings import HoursTable, Settings, TakeawayTable
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect

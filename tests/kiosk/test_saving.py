@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.photo import Photo
+from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk import kiosk as kiosk_module
-from livetint.kiosk.gallery import bundled_photos
-from livetint.kiosk.kiosk import Kiosk
+from livetint.kiosk.server import state as kiosk_module
+from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.settings import Settings
 from PIL import Image
 
@@ -60,7 +60,7 @@ def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk) -> Future[tuple[int, byt
 
 def presses(kiosk: RunningKiosk) -> list[int]:
     """Processes of the kiosk that make a file now."""
-    return children(kiosk.process.pid, "livetint.kiosk.rendering")
+    return children(kiosk.process.pid, "livetint.kiosk.server.rendering")
 
 
 def test_painting_goes_on_while_a_large_picture_is_saved(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from livetint.engine.colour import project_into_gamut
-from livetint.kiosk.check import problems_of
-from livetint.kiosk.gallery import bundled_photos
+from livetint.engine.colour.cielab import project_into_gamut
+from livetint.kiosk.server.check import problems_of
+from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.touches import Allowance
 from livetint.kiosk.settings import EngineTable, GalleryTable, Settings, TakeawayTable
-from livetint.kiosk.touches import Allowance
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -262,7 +262,7 @@ def test_saving_keeps_a_full_size_picture_and_says_when_it_cannot(kiosk: Running
 
 
 def test_a_taken_port_is_said_in_one_line(kiosk: RunningKiosk, stub: Path) -> None:
-    command = [sys.executable, "-c", "from livetint.cli.main import main; main()", "kiosk"]
+    command = [sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk"]
     result = subprocess.run(
         [*command, "--port", str(kiosk.port), "--model", str(stub)], capture_output=True, text=True, timeout=PATIENCE_S
     )

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from livetint.kiosk.fonts import in_words, languages_without_glyphs
-from livetint.kiosk.kiosk import Kiosk
+from livetint.kiosk.server.fonts import in_words, languages_without_glyphs
+from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.settings import LANGUAGES, Settings
 
 from ..needs import needs

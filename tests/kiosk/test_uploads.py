@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from livetint.engine.photo import Photo
+from livetint.engine.image.photo import Photo
 from PIL import Image
 from websockets.sync.client import ClientConnection
 
@@ -232,7 +232,7 @@ def test_only_a_house_with_a_camera_lets_the_page_ask_for_it(kiosk: RunningKiosk
 
 def test_memory_and_time_of_the_opening_child_are_limited_by_the_kernel(tmp_path: Path) -> None:
     """In the child itself: what asks for more memory is refused, what runs on is ended."""
-    start = "from livetint.kiosk.limits import limit; limit(1_000_000, 1, 24, 3); "
+    start = "from livetint.kiosk.server.limits import limit; limit(1_000_000, 1, 24, 3); "
     greedy = subprocess.run([sys.executable, "-c", start + "bytes(1 << 30)"], capture_output=True, text=True)
     assert "MemoryError" in greedy.stderr
     endless = subprocess.run([sys.executable, "-c", start + "sum(1 for _ in iter(int, 1))"], capture_output=True)

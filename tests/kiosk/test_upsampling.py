@@ -11,16 +11,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from livetint.cli.main import main
-from livetint.engine.colour import srgb_to_lab
-from livetint.engine.compose import compose, resize_lightness
-from livetint.engine.metrics import delta_e
+from livetint.cli.__main__ import main
+from livetint.engine.colour.cielab import srgb_to_lab
+from livetint.engine.colour.metrics import delta_e
+from livetint.engine.image.compose import compose, resize_lightness
+from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
-from livetint.engine.onnx_runner import OnnxRunner
-from livetint.engine.photo import Photo
+from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk.gallery import bundled_photos
-from livetint.kiosk.worker import _jpeg, fitted
+from livetint.kiosk.engine.service import _jpeg, fitted
+from livetint.kiosk.server.gallery import bundled_photos
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from livetint.engine.photo import Photo
-from livetint.kiosk.gallery import bundled_photos
+from livetint.engine.image.photo import Photo
+from livetint.kiosk.server.gallery import bundled_photos
 
 from ..needs import needs
 from .page import Visitor, house

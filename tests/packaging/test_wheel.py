@@ -42,7 +42,7 @@ def fresh(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_is_pure_and_holds_the_model_and_the_photographs(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/main.py"):
+    for wanted in ("models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/__main__.py"):
         assert f"livetint/{wanted}" in names
     assert not [n for n in names if "__pycache__" in n or n.startswith(("tests/", "livetint/tests"))]
     assert wheel.stat().st_size < 25 * 2**20

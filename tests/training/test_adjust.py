@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from livetint.cli.main import main
+from livetint.cli.__main__ import main
 from livetint.engine import Hint, OnnxRunner
 from livetint.engine.bundle import Bundle
 from livetint.engine.models import find_model

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from livetint.build_engine.networks import TOPOLOGIES
-from livetint.engine import bins
+from livetint.engine.colour import bins
+from livetint.engine.colour.global_hints import GlobalHints, histogram_of
 from livetint.engine.errors import ConfigError, ModelFileError
 from livetint.engine.models import bundled_folder
-from livetint.engine.statistics import GlobalHints, histogram_of
 
 from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
 from livetint.build_engine.networks.planes import PlanesNetwork, planes_network  # noqa: E402
-from livetint.engine.onnx_runner import OnnxRunner  # noqa: E402
+from livetint.engine.runners.onnx import OnnxRunner  # noqa: E402
 from livetint.training.config import Augmentation, Config, load_config  # noqa: E402
 from livetint.training.data import Batch, draw_batch, with_hints  # noqa: E402
 from livetint.training.eccv16 import start_from_eccv16  # noqa: E402

@@ -14,7 +14,7 @@ struct Ab {
     double a, b;
 };
 
-// The rule of engine/guided.py at a pixel whose L is `light`.
+// The rule of engine/image/guided.py at a pixel whose L is `light`.
 inline Ab guided_reference(const std::vector<float>& ab, const std::vector<float>& cell_light, int w, Neighbours row,
                            Neighbours column, double light) {
     double total = 0, a = 0, b = 0;

@@ -1,4 +1,4 @@
-"""Composing on the card: what engine/compose.py gives, within one level of 255, for every size and pitch."""
+"""Composing on the card: what engine/image/compose.py gives, within one level of 255, for every size and pitch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from livetint.engine.colour import lab_to_srgb, srgb_to_lab
-from livetint.engine.compose import METHODS, compose, resize_lightness
+from livetint.engine.colour.cielab import lab_to_srgb, srgb_to_lab
+from livetint.engine.image.compose import METHODS, compose, resize_lightness
 
 from tests.needs import needs
 

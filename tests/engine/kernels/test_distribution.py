@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from livetint.engine import bins
+from livetint.engine.colour import bins
 from livetint.engine.distribution import distribution_at, softmax
 
 from tests.needs import needs

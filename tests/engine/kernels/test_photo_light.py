@@ -1,4 +1,4 @@
-"""A photograph's light on the card: engine/photo.py's L at full resolution and at the working size."""
+"""A photograph's light on the card: engine/image/photo.py's L at full resolution and at the working size."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from livetint.engine.intake import Pixels
-from livetint.engine.photo import WORKING_SIZE, Photo
+from livetint.engine.image.decode import Pixels
+from livetint.engine.image.photo import WORKING_SIZE, Photo
 
 from tests.needs import needs
 

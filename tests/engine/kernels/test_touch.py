@@ -10,14 +10,14 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from livetint.engine.colour.global_hints import GlobalHints, histogram_of
 from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
+from livetint.engine.image.photo import Photo
 from livetint.engine.kernels.table import HINT, hint_records
 from livetint.engine.kernels.touch import FORM, MOST_HINTS, WORK_BYTES, pack_weights
 from livetint.engine.models import find_model
-from livetint.engine.onnx_runner import OnnxRunner, hint_tensors
-from livetint.engine.photo import Photo
-from livetint.engine.statistics import GlobalHints, histogram_of
+from livetint.engine.runners.onnx import OnnxRunner, hint_tensors
 from numpy.typing import NDArray
 from onnx import numpy_helper
 

@@ -1,0 +1,109 @@
+"""Old photographs for the accuracy bench: colour ones whose light is aged, so that the true colours are known.
+
+What a print of 1900 to 1940 has gone through before it is scanned and turned grey, in this order: a soft lens, faded
+tones of low contrast, paper that yellowed unevenly (grey stains once the yellow is taken away), grain, dust and
+scratches. Only the light that the network sees changes; hints, the truth and the light of the scored picture stay.
+Training has ageing of its own, with other definitions on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .curve import GREY, MODEL, Accuracy
+from .per_photo import mean, standard_error
+from .protocols import Picture
+
+SEED = 1912
+# Ranges that every photograph draws from, evenly. Lengths are pixels of a picture 256 wide, light is CIELAB L.
+BLUR_PX = (0.5, 1.1)
+BLACK_L, WHITE_L, TONE = (8.0, 24.0), (74.0, 92.0), (0.8, 1.3)
+STAIN_L, STAIN_CELLS = (2.0, 7.0), 4
+GRAIN_L, GRAIN_PX = (1.5, 4.5), 0.6
+DUST, DUST_PX, SCRATCHES = (8, 40), (0.5, 1.6), (1, 7)
+MARK_L = (8.0, 30.0)
+
+Light = NDArray[np.float32]
+
+
+def aged_pictures(photographs: Iterable[Picture], seed: int = SEED) -> Iterator[Picture]:
+    """The same photographs with aged light; each ages alike for one seed, whatever comes before it."""
+    for index, picture in enumerate(photographs):
+        yield replace(picture, light=aged(picture.light, np.random.default_rng([seed, index])))
+
+
+def aged(light: Light, rng: np.random.Generator) -> Light:
+    """Light float32 [H, W], L in 0…100 → that of an old print of it, of the same form."""
+    soft = cv2.GaussianBlur(light, (0, 0), rng.uniform(*BLUR_PX) * _scale(light))
+    old = faded(np.asarray(soft, np.float32), rng) + stains(light.shape, rng) + grain(light.shape, rng)
+    return np.clip(old + marks(light.shape, rng), 0, 100).astype(np.float32)
+
+
+def faded(light: Light, rng: np.random.Generator) -> Light:
+    """Blacks lifted to grey, whites to the tone of paper, middle tones lighter or darker."""
+    black, white, tone = (rng.uniform(*span) for span in (BLACK_L, WHITE_L, TONE))
+    return (black + (white - black) * (light / 100) ** tone).astype(np.float32)
+
+
+def stains(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
+    """A smooth, uneven darkening [H, W] of at most STAIN_L, in L to be added (0 or less)."""
+    cells = rng.uniform(0, 1, (STAIN_CELLS, STAIN_CELLS)).astype(np.float32)
+    field = np.asarray(cv2.resize(cells, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+    return -np.clip(field, 0, 1) * np.float32(rng.uniform(*STAIN_L))
+
+
+def grain(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
+    """Gaussian grain [H, W], a little wider than a pixel, of a standard deviation within GRAIN_L."""
+    noise = np.asarray(cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), GRAIN_PX), np.float32)
+    return noise / noise.std() * np.float32(rng.uniform(*GRAIN_L))
+
+
+def marks(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
+    """Specks of dust, light or dark, and light scratches that run from top to bottom, [H, W] in L to be added."""
+    height, width = shape
+    plane = np.zeros(shape, np.float32)
+    for _ in range(rng.integers(*DUST)):
+        y, x, size = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(*DUST_PX) * width / 256
+        rows, columns = np.ogrid[:height, :width]
+        speck = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * size**2))
+        plane += rng.choice([-1, 1]) * rng.uniform(*MARK_L) * speck.astype(np.float32)
+    for _ in range(rng.integers(*SCRATCHES)):
+        across, lean = rng.uniform(0, width), rng.uniform(-0.1, 0.1) * width
+        start, end = np.sort(rng.uniform(0, 1, 2))
+        path = [(across + lean * t, height * t) for t in np.linspace(start, end, 8) + rng.normal(0, 0.004, 8)]
+        line = np.rint(np.array(path) * 16).astype(np.int32)
+        scratch = np.zeros(shape, np.uint8)
+        cv2.polylines(scratch, [line], False, 255, 1, cv2.LINE_AA, 4)
+        plane += scratch.astype(np.float32) * np.float32(rng.uniform(*MARK_L) / 255)
+    return plane
+
+
+def _scale(light: Light) -> float:
+    return light.shape[1] / 256
+
+
+TEXT = "the same points on light that is aged as prints of 1900 to 1940 are: what is lost against the clean light"
+
+
+def as_table(clean: Accuracy, old: Accuracy) -> dict[str, Any]:
+    """points → PSNR, gain over grey and loss against clean light in dB, with standard errors over photographs."""
+    grey = old.tally.per_photo((GREY,))
+    columns: dict[str, Any] = {}
+    for method, column in (key for key in old.tally.names if key[0] == MODEL):
+        values = old.tally.per_photo((method, column))
+        gain, lost = values - grey, clean.tally.per_photo((method, column)) - values
+        columns[column] = {"psnr": mean(values), "gain": mean(gain), "gain_standard_error": standard_error(gain)}
+        columns[column] |= {"lost_db": mean(lost), "lost_db_standard_error": standard_error(lost)}
+    return {"text": TEXT, "seed": SEED, "photos": old.photos, "points": columns}
+
+
+def as_lines(table: dict[str, Any]) -> str:
+    """For the terminal."""
+    cells = [f"{n}: {row['gain']:.2f} (lost {row['lost_db']:.2f})" for n, row in table["points"].items()]
+    return f"on {table['photos']} aged photographs, gain over grey in dB: " + ", ".join(cells)

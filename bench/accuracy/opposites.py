@@ -1,0 +1,175 @@
+"""Two opposite colours in one thing: are both obeyed, and where does one turn into the other?
+
+In a photograph's L a straight line of d working pixels is looked for that is even, and one that is even but for an
+edge of L in its middle. Its ends are touched with opposite colours. Without an edge the change between them should be
+smooth; with one it should lie on the edge. Everything is CIELAB at 256 × 256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.colour.cielab import project_into_gamut
+from ...engine.hints import USUAL_PX, Hint
+from ...engine.runners.base import Runner
+from . import quality
+from .levin import Optimiser
+from .per_photo import Tally, mean, standard_error
+from .protocols import Picture
+from .regions import LEVIN, MODEL, SEED, Colouring
+
+DISTANCES_PX = (16, 32, 64)
+KINDS = ("even", "edge")
+CHROMA = 40.0
+# Steps of L between neighbours: below the first a line is even, from the second on there is an edge.
+EVEN_L, EDGE_L = 4.0, 12.0
+# A line is watched in a band this wide and as far beyond its ends; its edge lies this near to its middle.
+BAND_PX, BEYOND_PX, MIDDLE_PX = 5, 3, 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """From (row, column) to the right by d pixels, or downwards."""
+
+    row: int
+    column: int
+    length_px: int
+    down: bool
+
+    def along(self, plane: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Values [..., d + 1] of a plane [..., H, W] on the line."""
+        turned = np.swapaxes(plane, -1, -2) if self.down else plane
+        return turned[..., self.row, self.column : self.column + self.length_px + 1]
+
+    def ends(self, side: int) -> list[tuple[float, float]]:
+        """x, y in 0…1 of both ends."""
+        points = [(column + 0.5, self.row + 0.5) for column in (self.column, self.column + self.length_px)]
+        return [(y / side, x / side) if self.down else (x / side, y / side) for x, y in points]
+
+
+def find_line(light: NDArray[np.floating], length_px: int, kind: str, rng: np.random.Generator) -> Line | None:
+    """A line at random among all that fit, of either direction; None where there is none."""
+    fits = [_starts(plane, length_px, kind) for plane in (light, light.T)]
+    places = [np.argwhere(found) for found in fits]
+    total = sum(len(some) for some in places)
+    if not total:
+        return None
+    number = int(rng.integers(total))
+    down = number >= len(places[0])
+    row, column = places[1][number - len(places[0])] if down else places[0][number]
+    return Line(int(row), int(column), length_px, down)
+
+
+def _starts(light: NDArray[np.floating], length_px: int, kind: str) -> NDArray[np.bool_]:
+    """Where [H, W] a line to the right may begin."""
+    steps = np.abs(np.diff(light.astype(np.float32), axis=1))
+    band = cv2.dilate(steps, np.ones((BAND_PX, 1), np.uint8))
+    uneven, strong = (_counts(band >= limit) for limit in (EVEN_L, EDGE_L))
+    height, width = light.shape
+    margin = max(BEYOND_PX, USUAL_PX)
+    first = np.arange(margin, width - length_px - margin)
+    last, middle = first + length_px, first + length_px // 2
+    found = np.zeros((height, width), bool)
+    if kind == "even":
+        good = _between(uneven, first - BEYOND_PX, last + BEYOND_PX) == 0
+    else:
+        good = _between(strong, middle - MIDDLE_PX, middle + MIDDLE_PX) > 0
+        good &= _between(uneven, first - BEYOND_PX, middle - MIDDLE_PX) == 0
+        good &= _between(uneven, middle + MIDDLE_PX, last + BEYOND_PX) == 0
+    found[:, first] = good
+    found[:margin] = found[height - margin :] = False
+    return found
+
+
+def _counts(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.pad(mask.cumsum(1), ((0, 0), (1, 0)))
+
+
+def _between(counts: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+    return counts[:, stop] - counts[:, start]
+
+
+def opposite_hints(light: NDArray[np.floating], line: Line, rng: np.random.Generator) -> list[Hint]:
+    """Opposite colours of chroma 40, projected into the gamut at the L under each end."""
+    angle = rng.uniform(0, 2 * np.pi)
+    hints = []
+    for sign, (x, y), under in zip((1, -1), line.ends(light.shape[0]), line.along(light)[[0, -1]], strict=True):
+        wanted = np.array([under, sign * CHROMA * np.cos(angle), sign * CHROMA * np.sin(angle)])
+        _, a, b = project_into_gamut(wanted)
+        hints.append(Hint(x, y, float(a), float(b)))
+    return hints
+
+
+def judge(ab: NDArray[np.floating], line: Line, hints: list[Hint]) -> dict[str, float]:
+    """at_hints: colour difference at the ends (ΔE); sharpest: the largest share of the change within one pixel;
+    on_middle: the share of all movement within 4 pixels of the line's middle."""
+    first, last = (np.array([hint.a, hint.b]) for hint in hints)
+    direction = (last - first) / np.linalg.norm(last - first)
+    steps = np.abs(np.diff(direction @ line.along(ab)))
+    total = max(float(steps.sum()), 1e-6)
+    middle = line.length_px // 2
+    near = steps[middle - MIDDLE_PX - 1 : middle + MIDDLE_PX + 1]
+    found = {"sharpest": float(steps.max()) / total, "on_middle": float(near.sum()) / total}
+    difference = quality.at_hints(ab.astype(np.float32), hints)
+    return found | ({} if difference is None else {"at_hints": difference})
+
+
+def measure_opposites(
+    runner: Runner, photographs: Iterable[Picture], levin: bool = False, tick: Callable[[], object] = lambda: None
+) -> Tally:
+    """Keys (method, even or edge, distance, measure); photographs without a fit line have no value there."""
+    tally = Tally()
+    for index, picture in enumerate(photographs):
+        features = runner.encode(picture.light)
+        ways: dict[str, Colouring] = {MODEL: lambda hints, f=features: runner.colorize(f, hints)}
+        if levin:
+            ways[LEVIN] = Optimiser(picture.light).colourise
+        rng = np.random.default_rng([SEED, index])
+        for kind in KINDS:
+            for distance in DISTANCES_PX:
+                line = find_line(picture.light, distance, kind, rng)
+                if line is None:
+                    continue
+                hints = opposite_hints(picture.light, line, rng)
+                for way, colour in ways.items():
+                    for name, value in judge(colour(hints), line, hints).items():
+                        tally.add((way, kind, str(distance), name), index, value)
+        tick()
+    return tally
+
+
+TEXTS = {
+    "at_hints": "colour difference at both touches to what was asked (ΔE, ab)",
+    "sharpest": "largest share of the change between the touches within one pixel: 1/d is perfectly smooth",
+    "on_middle": "share of the change within 4 pixels of the middle, where the edge is: 8/d is evenly spread",
+}
+
+
+def as_table(tally: Tally) -> dict[str, Any]:
+    """method → kind → distance in px → measure → mean, standard error over photographs, n."""
+    table: dict[str, Any] = {"texts": TEXTS}
+    for key in tally.names:
+        values = tally.per_photo(key)
+        way, kind, distance, name = key
+        row = {"mean": mean(values), "standard_error": standard_error(values), "n": len(values)}
+        table.setdefault(way, {}).setdefault(kind, {}).setdefault(distance, {})[name] = row
+    return table
+
+
+def as_lines(table: dict[str, Any]) -> str:
+    """For the terminal."""
+    lines = []
+    for way in (MODEL, LEVIN):
+        for kind, rows in table.get(way, {}).items():
+            for distance, row in rows.items():
+                cells = ", ".join(f"{name} {row[name]['mean']:.3f}" for name in TEXTS if name in row)
+                lines.append(
+                    f"{way}, opposite touches {distance} px apart, {kind} (n = {row['sharpest']['n']}): {cells}"
+                )
+    return "\n".join(lines)

@@ -1,0 +1,247 @@
+"""The thing and only the thing: one region of a photograph wears another colour, and is touched.
+
+The region comes from Felzenszwalb's segmentation (scikit-image), not from the clusters that training recolours by.
+Nothing but the touch tells its new colour. Inside, a network should obey (the error to the recoloured truth falls);
+outside, nothing should move. Everything is CIELAB at 256 × 256; differences are CIE76 in ab, L being the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...calibration.visitor import Patches, reveal
+from ...engine.colour.cielab import project_into_gamut
+from ...engine.errors import ConfigError
+from ...engine.hints import USUAL_PX, Hint
+from ...engine.runners.base import Runner
+from ..percentiles import RESAMPLES, bounds
+from . import quality
+from .levin import Optimiser
+from .per_photo import Tally, mean, standard_error
+from .protocols import PROTOCOLS, Picture
+
+SEED = 2004
+TOUCHES = (1, 5)
+SCALE, SIGMA, MIN_SIZE_PX = 200, 0.8, 200
+LEAST_SHARE, MOST_SHARE = 0.02, 0.25
+# A touch's patch lies within its region with room to spare.
+LEAST_DEPTH_PX = 5.0
+SHIFT, LEAST_SHIFT, ANGLES = 50.0, 25.0, 12
+# A mean squared error of a hundredth of an 8-bit step is none: gains stay finite.
+LEAST_ERROR = (0.01 / 255) ** 2
+METHODS = MODEL, FILLED, LEVIN = "network", "filled", "levin"
+
+Colouring = Callable[[list[Hint]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A photograph whose region `mask` bool [S, S] wears another colour: `picture` is the new truth.
+
+    places: centres of the touches float [N, 2] as (row, column) in pixels, the deepest in the region first.
+    """
+
+    picture: Picture
+    mask: NDArray[np.bool_]
+    places: NDArray[np.int64]
+
+    def hints(self, count: int) -> list[Hint]:
+        """The first `count` touches, each with the mean of the new colour under its patch."""
+        corners = self.places[:count] - USUAL_PX // 2
+        sizes = np.full(len(corners), USUAL_PX)
+        patches = Patches(corners[:, 0].astype(np.float64), corners[:, 1].astype(np.float64), sizes)
+        return reveal(self.picture.ab, patches)
+
+
+def recoloured(picture: Picture, rng: np.random.Generator) -> Thing | None:
+    """One region of 2 to 25 % of a photograph, recoloured within the gamut; None where no region will do.
+
+    Regions are tried in random order. A region's ab is shifted by 50 in one direction and projected into the gamut
+    at each pixel's own L; a region that can move by less than 25 on average in every direction tried is left.
+    """
+    labels = segment(picture.rgb)
+    sizes = np.bincount(labels.ravel()) / labels.size
+    fitting = np.nonzero((sizes >= LEAST_SHARE) & (sizes <= MOST_SHARE))[0]
+    for label in rng.permutation(fitting):
+        mask = labels == label
+        places = deepest(mask, max(TOUCHES))
+        lab = _other_colour(picture.lab, mask, rng) if len(places) else None
+        if lab is not None:
+            return Thing(replace(picture, lab=lab), mask, places)
+    return None
+
+
+def segment(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Felzenszwalb's segments of a picture uint8 [H, W, 3]: labels int64 [H, W] from 0. Raises ConfigError."""
+    try:
+        from skimage.segmentation import felzenszwalb
+    except ImportError as error:
+        raise ConfigError("the regions need scikit-image; pip install 'livetint[bench]'") from error
+    return np.asarray(felzenszwalb(rgb, scale=SCALE, sigma=SIGMA, min_size=MIN_SIZE_PX), np.int64)
+
+
+def deepest(mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """`count` points (row, column) int64 [N, 2], each as far as can be from the region's edge and those before it.
+
+    Fewer, or none, where the region has no room for a patch at a depth of 5 pixels.
+    """
+    free = np.pad(mask, 1).astype(np.uint8)
+    found: list[tuple[int, int]] = []
+    while len(found) < count:
+        depth = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[row, column] < LEAST_DEPTH_PX:
+            break
+        found.append((int(row) - 1, int(column) - 1))
+        free[row, column] = 0
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _other_colour(
+    lab: NDArray[np.float64], mask: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    start = rng.uniform(0, 2 * np.pi)
+    for turn in rng.permutation(ANGLES):
+        angle = start + 2 * np.pi * turn / ANGLES
+        inside = lab[mask] + SHIFT * np.array([0, np.cos(angle), np.sin(angle)])
+        inside = project_into_gamut(inside)
+        if np.linalg.norm(inside[:, 1:].mean(0) - lab[mask][:, 1:].mean(0)) >= LEAST_SHIFT:
+            changed = lab.copy()
+            changed[mask, 1:] = inside[:, 1:]
+            return changed
+    return None
+
+
+def things(photographs: Iterable[Picture], seed: int = SEED) -> Iterator[Thing | None]:
+    """The test set: for every photograph its thing, always the same for one seed and set; None where there is none."""
+    for index, picture in enumerate(photographs):
+        yield recoloured(picture, np.random.default_rng([seed, index]))
+
+
+def measure_regions(
+    runner: Runner, found: Iterable[Thing | None], levin: bool = False, tick: Callable[[], object] = lambda: None
+) -> tuple[Tally, int]:
+    """Touch every thing and say what moved. Gives the tally and the number of photographs left out.
+
+    Keys are (method, touches, measure); differences are means over the pixels inside or outside the region.
+    Beside the network stands what a careful hand would do with the same touches (`filled`).
+    """
+    tally, left_out = Tally(), 0
+    for index, thing in enumerate(found):
+        if thing is None:
+            left_out += 1
+        else:
+            features = runner.encode(thing.picture.light)
+            before = runner.colorize(features, [])
+            _touch(tally, index, thing, MODEL, before, lambda hints, f=features: runner.colorize(f, hints))
+            _touch(tally, index, thing, FILLED, before, filled(thing, before))
+            if levin:
+                optimiser = Optimiser(thing.picture.light)
+                _touch(tally, index, thing, LEVIN, optimiser.colourise([]), optimiser.colourise)
+        tick()
+    return tally, left_out
+
+
+def filled(thing: Thing, before: NDArray[np.float32]) -> Colouring:
+    """Fills the region, exactly, with the colour of the nearest touch and leaves all else as `before` [2, S, S].
+
+    What is left of the error inside is what a touch's one colour cannot say: no reference to beat, but what bounds
+    a method that spreads colours and does not know what is in the picture."""
+
+    def colour(hints: list[Hint]) -> NDArray[np.float32]:
+        places = np.argwhere(thing.mask)
+        far = np.linalg.norm(places[:, None] - thing.places[None, : len(hints)], axis=2)
+        ab = before.copy()
+        ab[:, thing.mask] = np.array([[hint.a, hint.b] for hint in hints], np.float32)[far.argmin(1)].T
+        return ab
+
+    return colour
+
+
+def _touch(tally: Tally, index: int, thing: Thing, method: str, before: NDArray[np.float32], colour: Colouring) -> None:
+    for count in TOUCHES:
+        after = colour(thing.hints(count))
+        for name, value in _measures(thing, before, after).items():
+            tally.add((method, str(count), name), index, value)
+
+
+def _measures(thing: Thing, before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
+    inside, truth = thing.mask, thing.picture.ab
+    moved, error, was = (_distance(*pair) for pair in ((before, after), (after, truth), (before, truth)))
+    found = {}
+    for name, plane in (("moved", moved), ("error", error), ("error_before", was)):
+        found[f"{name}_inside"] = float(plane[inside].mean())
+        found[f"{name}_outside"] = float(plane[~inside].mean())
+    found["gain_inside_db"] = _gain_inside(thing, after)
+    bleeding = quality.bleeding(thing.picture.lab, after)
+    return found | ({} if bleeding is None else {"bleeding": bleeding})
+
+
+def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.sqrt(((first - second) ** 2).sum(0))
+
+
+def _gain_inside(thing: Thing, ab: NDArray[np.float32]) -> float:
+    """PSNR of the region's sRGB over that of grey, in dB."""
+    protocol = PROTOCOLS["zhang17"]
+    shown = (protocol.rgb(thing.picture, some)[thing.mask] for some in (ab, np.zeros_like(ab), thing.picture.ab))
+    coloured, grey, truth = shown
+    errors = [max(float(np.mean((some - truth) ** 2)), LEAST_ERROR) for some in (coloured, grey)]
+    return float(10 * np.log10(errors[1] / errors[0]))
+
+
+TEXTS = {
+    "moved_inside": "how far the touch moved ab inside the touched region, mean (ΔE, ab)",
+    "moved_outside": "how far it moved ab outside the region, mean (ΔE, ab)",
+    "ratio": "moved outside over moved inside: 0 is a touch that stops at its thing",
+    "error_inside": "colour error inside after the touch (ΔE, ab); error_before_inside: before it",
+    "error_outside": "colour error outside after the touch (ΔE, ab); error_before_outside: before it",
+    "gain_inside_db": "PSNR inside the region over grey, dB",
+    "bleeding": "colour error within two pixels of an edge of L minus that elsewhere (ΔE, ab)",
+}
+
+
+def as_table(tally: Tally, left_out: int, seed: int = SEED) -> dict[str, Any]:
+    """method → touches → measure → mean, standard error over photographs; and the ratio with its 95 % interval."""
+    table: dict[str, Any] = {"texts": TEXTS, "seed": seed, "left_out": left_out, "photos": 0}
+    for method, count, measure in tally.names:
+        values = tally.per_photo((method, count, measure))
+        row = table.setdefault(method, {}).setdefault(count, {})
+        row[measure] = {"mean": mean(values), "standard_error": standard_error(values)}
+        table["photos"] = max(table["photos"], len(values))
+    for method, count in dict.fromkeys(name[:2] for name in tally.names):
+        pair = [tally.per_photo((method, count, f"moved_{side}")) for side in ("outside", "inside")]
+        table[method][count]["ratio"] = _ratio(*pair)
+    return table
+
+
+def _ratio(outside: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[str, float | None]:
+    """Ratio of the means over photographs, with a bootstrap interval; None where nothing moved."""
+    if not inside.mean():
+        return {"mean": None, "low": None, "high": None}
+    picks = np.random.default_rng(SEED).integers(0, len(inside), (RESAMPLES, len(inside)))
+    low, high = bounds(outside[picks].mean(1) / np.maximum(inside[picks].mean(1), 1e-9))
+    return {"mean": round(float(outside.mean() / inside.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def as_lines(table: dict[str, Any]) -> str:
+    """For the terminal."""
+    lines = [f"the thing and only the thing: {table['photos']} photographs, {table['left_out']} without a fit region"]
+    lines += [_line(f"{way}, touches: {n}", row) for way in METHODS for n, row in table.get(way, {}).items()]
+    return "\n".join(lines)
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    found = {key: "–" if cell["mean"] is None else f"{cell['mean']:.2f}" for key, cell in row.items()}
+    return (
+        f"{name:<20} moved outside / inside {found['moved_outside']} / {found['moved_inside']} = {found['ratio']}; "
+        f"error inside {found['error_before_inside']} → {found['error_inside']}, "
+        f"outside {found['error_before_outside']} → {found['error_outside']}; "
+        f"gain inside {found['gain_inside_db']} dB"
+    )

@@ -1,0 +1,144 @@
+"""Stages in turns with references, on one thread, in processor time: what `compare` judges two builds by.
+
+A touch's wall time on all processors says how long a visitor waits, but little about the code where neighbours want
+the processors too. Processor time leaves out what others took, one thread leaves out how threads meet, and the
+reference before and after every burst leaves out the speed of the machine just then (clock, caches, memory). What is
+left differs between processes of one build, because memory comes to lie elsewhere; so every round makes the network,
+its photograph and the references anew, and rounds are as far apart as processes are.
+
+A build that waits (for a lock, for a disk) takes no processor time: that shows in the percentiles of `latency` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+
+from ...engine.runners.base import Runner
+from ...engine.runners.onnx import OnnxRunner
+from .references import reference_of, references
+from .workloads import Workload, stages, touches
+
+ROUNDS, LEAST_ROUNDS = 10, 5
+# A stage's part of a round: so long, and longer (at most three times) where that is not enough for three pairs.
+PART_S, LEAST_PAIRS, PATIENCE = 0.2, 3, 3
+# A burst is about so long; the clock's own cost is lost in it.
+BURST_S, MOST_RUNS = 0.005, 40
+# What takes longer is warm after one run.
+SLOW_S = 0.05
+# What is composed: 4K is the same code on more pixels, and takes as many seconds as all other stages together.
+SIZES = ("1080p",)
+
+Clock = Callable[[], float]
+# Makes stages and the references by name, as they are needed for one round.
+Fresh = Callable[[], AbstractContextManager[tuple[Sequence[Workload], Mapping[str, Workload]]]]
+
+
+@dataclass
+class Pairs:
+    """A stage by round: ms a run takes in each burst, and ms a run of the reference takes around that burst."""
+
+    reference: str
+    times: list[list[float]] = field(default_factory=list)
+    beside: list[list[float]] = field(default_factory=list)
+
+
+def clock_of(runner: Runner) -> Clock:
+    """Processor time of this process in seconds; the wall clock for a runner whose work is done on a card."""
+    return time.process_time if isinstance(runner, OnnxRunner) else time.perf_counter
+
+
+@contextmanager
+def opencv_threads(number: int) -> Iterator[None]:
+    """OpenCV on so many threads for a while."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(number)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def twin(runner: Runner, numbers: tuple[int, ...]) -> Iterator[tuple[Sequence[Workload], Mapping[str, Workload]]]:
+    """The stages of the same bundle on one thread, made anew, and the references; a card's runner is its own twin."""
+    alone = OnnxRunner(runner.bundle, 1) if isinstance(runner, OnnxRunner) else nullcontext(runner)
+    with opencv_threads(1), alone as other:
+        yield [*touches(other, numbers), *stages(other, numbers, SIZES)], references(1)
+
+
+def measure(
+    fresh: Fresh,
+    clock: Clock,
+    length_s: float,
+    tick: Callable[[], object] = lambda: None,
+    wall: Clock = time.perf_counter,
+) -> dict[str, Pairs]:
+    """Stage → its times and its reference's: ten rounds, or at least five once `length_s` have passed.
+
+    Stages go forwards in even rounds and backwards in odd ones. `clock` tells the seconds of a burst, `wall` those of
+    the run; `tick` is called after every round.
+    """
+    found: dict[str, Pairs] = {}
+    end = wall() + length_s
+    for turn in range(ROUNDS):
+        if turn >= LEAST_ROUNDS and wall() >= end:
+            break
+        with fresh() as (loads, beside):
+            known = [(load, beside[name]) for load in loads if (name := reference_of(load.name))]
+            runs = {load.name: _runs(load, clock) for load in (*loads, *beside.values())}
+            for load, reference in known if turn % 2 == 0 else reversed(known):
+                pairs = found.setdefault(load.name, Pairs(reference.name))
+                times, around = _part(load, reference, runs, clock)
+                pairs.times.append(times)
+                pairs.beside.append(around)
+        tick()
+    return found
+
+
+def _runs(load: Workload, clock: Clock) -> int:
+    """How many runs make a burst; warms up by the way."""
+    costs = [_burst_ms(load, 1, clock) / 1e3]
+    while costs[0] < SLOW_S and len(costs) < 4:
+        costs.append(_burst_ms(load, 1, clock) / 1e3)
+    return max(1, min(round(BURST_S / max(min(costs), 1e-6)), MOST_RUNS))
+
+
+def _part(
+    load: Workload, reference: Workload, runs: Mapping[str, int], clock: Clock
+) -> tuple[list[float], list[float]]:
+    """Bursts of a stage between bursts of its reference: ms a run of each, the reference's being the mean of both."""
+    times: list[float] = []
+    around: list[float] = []
+    begin = clock()
+    before = _burst_ms(reference, runs[reference.name], clock)
+    while not times or clock() - begin < (PART_S if len(times) >= LEAST_PAIRS else PATIENCE * PART_S):
+        times.append(_burst_ms(load, runs[load.name], clock))
+        after = _burst_ms(reference, runs[reference.name], clock)
+        around.append((before + after) / 2)
+        before = after
+    return times, around
+
+
+def _burst_ms(load: Workload, number: int, clock: Clock) -> float:
+    start = clock()
+    for _ in range(number):
+        load.run()
+    return 1e3 * (clock() - start) / number
+
+
+def as_table(found: Mapping[str, Pairs]) -> dict[str, Any]:
+    """stage → reference, times, beside (by round, in ms), for the JSON file."""
+    return {
+        name: {"reference": pairs.reference, "times": _rounded(pairs.times), "beside": _rounded(pairs.beside)}
+        for name, pairs in found.items()
+    }
+
+
+def _rounded(rounds: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[float(f"{value:.5g}") for value in values] for values in rounds]

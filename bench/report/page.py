@@ -1,0 +1,213 @@
+"""One self-contained page and one Markdown table from result files of the bench."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...engine.errors import ConfigError
+from ..accuracy.published import OFFICIAL_LABEL, official_gain
+from . import plots, tables
+from .compare import Change, overall
+
+START, END = "<!-- bench -->", "<!-- /bench -->"
+KINDS = ("accuracy", "latency")
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ccc;"
+    "text-align:right}td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}"
+    "code{background:#f2f2f2;padding:.1rem .3rem;overflow-wrap:anywhere}"
+)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A file of `bench accuracy --json` or `bench latency --json`. Raises ConfigError for anything else."""
+    try:
+        table = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no JSON ({error}); give files written by `livetint bench --json`") from error
+    if not isinstance(table, dict) or table.get("kind") not in KINDS or table.get("schema") != 1:
+        raise ConfigError(f"{path} is no result of this bench; give files written by `livetint bench --json`")
+    return table
+
+
+def accuracy_rows(table: dict[str, Any]) -> list[list[str]]:
+    """Header and rows: gain over grey in dB ± standard error for every number of points."""
+    columns = list(table["gain"])
+    rows = [["gain over grey, dB", *(f"{column} points" if column != "1" else "1 point" for column in columns)]]
+    names = [(table.get("model", {}).get("name", "network"), table), *table.get("beside", {}).items()]
+    names.append(("Levin et al. 2004", table.get("levin")))
+    rows += [[name, *(_gain(curve, column) for column in columns)] for name, curve in names if curve]
+    if table["protocol"] == "zhang17":
+        official = official_gain()
+        cells = [f"{official[int(c)]:.2f}" if int(c) in official else "–" for c in columns]
+        rows.append([OFFICIAL_LABEL, *cells])
+    return rows
+
+
+def _gain(curve: dict[str, Any], column: str) -> str:
+    if column not in curve["gain"]:
+        return "–"
+    error = curve["gain_standard_error"][column]
+    return f"{curve['gain'][column]:.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def global_rows(table: dict[str, Any]) -> list[list[str]]:
+    """Header and rows of what revealed statistics are worth without points; empty if not measured."""
+    if "global" not in table:
+        return []
+    names = {"hist": "histogram", "sat": "saturation", "both": "both"}
+    rows = [[names[kind], _gain(table["global"], kind)] for kind in table["global"]["gain"]]
+    return [["revealed, no points", "gain over grey, dB"], *rows]
+
+
+def latency_rows(table: dict[str, Any]) -> list[list[str]]:
+    """Header and rows: every stage in ms, then what it was compared with."""
+    rows = [["ms", "n", "p50", "p90", "p99", "worst"]]
+    rows += [_times(name, row) for name, row in table["stages"].items()]
+    if "against" in table:
+        other = table["against"]["model"]["name"]
+        rows += [_times(f"{other}: {name}", row) for name, row in table["against"]["stages"].items()]
+    return rows
+
+
+def _times(name: str, row: dict[str, Any]) -> list[str]:
+    cells = [tables.short(row[key]) for key in ("p50", "p90", "p99", "worst")]
+    return [name, str(row["n"]), *cells]
+
+
+def ratio_rows(table: dict[str, Any]) -> list[list[str]]:
+    """Header and rows: how many times as long the compared network takes; empty if none was."""
+    if "ratios" not in table:
+        return []
+    other = table["against"]["model"]["name"]
+    rows = [[stage, f"{r['ratio']:.3g} ×", tables.span(r)] for stage, r in table["ratios"].items()]
+    return [[f"{other} takes", "times as long", "95 % interval"], *rows]
+
+
+def change_rows(changes: Sequence[Change]) -> list[list[str]]:
+    """Header and rows of a comparison of two latency files."""
+    rows = [
+        [c.stage, f"{c.ratio:.3f}", f"{c.low:.3f} to {c.high:.3f}", c.verdict + (f": {c.why}" if c.why else "")]
+        for c in changes
+    ]
+    return [["new over old, relative to the reference", "ratio", "95 % interval", "verdict"], *rows]
+
+
+def _counts(changes: Sequence[Change]) -> str:
+    """How many stages have which verdict."""
+    return ", ".join(f"{n} {verdict}" for verdict, n in Counter(change.verdict for change in changes).most_common())
+
+
+def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), brief: bool = False) -> str:
+    """All tables as Markdown; brief: only the curves, the ratios and the stages, as a README wants them."""
+    parts = []
+    for table in results:
+        shown = _tables(table)[:2] if brief else _tables(table)
+        parts += [_caption(table), *(_markdown_table(rows) for rows in shown if rows)]
+    if changes:
+        parts += [
+            f"Comparison: **{overall(list(changes))}** ({_counts(changes)})",
+            _markdown_table(change_rows(changes)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(table: dict[str, Any]) -> list[list[list[str]]]:
+    """All tables of a result, the two that matter most first; those it does not hold are empty."""
+    if table["kind"] == "accuracy":
+        more = (
+            tables.loss_rows,
+            tables.where_rows,
+            tables.regions_rows,
+            tables.opposites_rows,
+            tables.extras_rows,
+        )
+        return [accuracy_rows(table), global_rows(table), *(rows(table) for rows in more)]
+    company = (tables.peer_rows, tables.missing_rows, tables.beside_rows, tables.energy_rows)
+    more = (tables.relative_rows, tables.open_loop_rows, *company, tables.roof_rows, tables.modelled_rows)
+    return [ratio_rows(table), latency_rows(table), *(rows(table) for rows in more)]
+
+
+def _caption(table: dict[str, Any]) -> str:
+    machine = table.get("machine", {})
+    where = f"{machine.get('processor') or 'unknown processor'}, {machine.get('usable_processors')} processors"
+    if table["kind"] == "accuracy":
+        return f"Accuracy: {table['photos']} photographs, protocol {table['protocol']}, grey {table['gray']:.2f} dB."
+    return f"Latency in ms: {where}, {table['threads']} threads, {table['runner']}, {table['scenario']}."
+
+
+def _markdown_table(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" + " ---: |" * (len(rows[0]) - 1))
+    return "\n".join(lines)
+
+
+def into_markdown(text: str | None, tables: str) -> str:
+    """`tables` between the marks of an existing text, or alone where there is no text.
+
+    Raises ConfigError for a text without the marks: nobody's file is overwritten.
+    """
+    if text is None:
+        return tables
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ConfigError(f"the Markdown file lacks the lines {START} and {END}; put them where the table belongs")
+    head, rest = text.split(START)
+    return f"{head}{START}\n{tables}{END}{rest.split(END)[1]}"
+
+
+def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> str:
+    """One HTML page: plots, tables, machine, versions, command lines, and the raw results inside."""
+    body = ["<h1>Livetint bench</h1>"]
+    for table in results:
+        draw = plots.accuracy_curve if table["kind"] == "accuracy" else plots.latency_bars
+        body += [
+            f"<h2>{html.escape(_caption(table))}</h2>",
+            f"<p><code>{html.escape(table.get('command', ''))}</code></p>",
+        ]
+        body += [draw(table), *(_html_table(rows) for rows in _tables(table) if rows)]
+        body += [f"<p>{html.escape(note)}</p>" for note in _notes(table)]
+        body.append(_facts(table))
+    if changes:
+        body += [
+            f"<h2>Comparison: {overall(list(changes))} ({_counts(changes)})</h2>",
+            _html_table(change_rows(changes)),
+        ]
+    raw = json.dumps(list(results)).replace("<", "\\u003c")
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Livetint bench</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style><body>{"".join(body)}'
+        f'<script type="application/json" id="results">{raw}</script></body></html>\n'
+    )
+
+
+def _notes(table: dict[str, Any]) -> list[str]:
+    notes = list(table.get("warnings", ()))
+    if table["kind"] == "accuracy":
+        notes.append(table["protocol_text"])
+        notes += [f"Left out: {what} ({why})" for what, why in table["left_out"].items()]
+        for measure in ("regions", "opposites", "extras"):
+            notes += [f"{name}: {text}" for name, text in table.get(measure, {}).get("texts", {}).items()]
+    return notes
+
+
+def _html_table(rows: list[list[str]]) -> str:
+    head, *rest = rows
+    cells = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
+    lines = ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rest]
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _facts(table: dict[str, Any]) -> str:
+    facts = {**table.get("machine", {}), **table.get("versions", {})}
+    facts |= {f"memory, {name}, MiB": value for name, value in table.get("memory_mib", {}).items()}
+    if "model" in table:
+        facts |= {f"model {key}": value for key, value in table["model"].items()}
+    rows = [[key, json.dumps(value) if isinstance(value, (dict, list)) else str(value)] for key, value in facts.items()]
+    return f"<details><summary>machine, versions, model</summary>{_html_table([['what', 'is'], *rows])}</details>"

@@ -1,0 +1,58 @@
+"""The picture at the top of the README: an old photograph as it is, coloured automatically, and with five touches.
+
+`python -m livetint.bench.report.readme_figure -o docs/first-light.jpg` draws it again,
+after every change of the weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cli.terminal import run
+from ...engine.hints import Hint
+from ...engine.image.compose import compose
+from ...engine.image.encode import check_output, save_rgb
+from ...engine.image.photo import Photo
+from ...engine.models import DEFAULT_MODEL, find_model
+from ...engine.runners.onnx import OnnxRunner
+from ...engine.session import Session
+from ..accuracy.sheets import with_gaps
+
+PHOTO = Path("photos/abandoned-dust-bowl-home.jpg")
+# (x, y, a, b): wall, roof, sky, grass and earth.
+TOUCHES = (
+    (0.63, 0.45, 26, 30),
+    (0.76, 0.33, -8, 14),
+    (0.44, 0.42, -4, -14),
+    (0.08, 0.66, -18, 28),
+    (0.45, 0.86, 9, 24),
+)
+WIDTH_PX = 645
+
+
+def panels(session: Session) -> list[NDArray[np.uint8]]:
+    """The photograph in grey, coloured automatically and with TOUCHES, each uint8 [H, WIDTH_PX, 3]."""
+    light = session.photo.L
+    size = WIDTH_PX, round(WIDTH_PX * light.shape[0] / light.shape[1])
+    shown = [compose(light, np.zeros((2, 1, 1), np.float32), size), session.render(size, method="guided")]
+    session.set_hints([Hint(*touch) for touch in TOUCHES])
+    return [*shown, session.render(size, method="guided")]
+
+
+@click.command()
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The picture to write.")
+@click.option("--photo", default=PHOTO, show_default=True, type=click.Path(path_type=Path))
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle.")
+def main(output: Path, photo: Path, model: str) -> None:
+    """Draw the photograph as it is, coloured automatically, and with five touches, side by side."""
+    check_output(output)
+    with OnnxRunner(find_model(model)) as runner:
+        save_rgb(output, with_gaps(panels(Session(Photo.open(photo), runner)), 1))
+
+
+if __name__ == "__main__":
+    run(main, "python -m livetint.bench.report.readme_figure")

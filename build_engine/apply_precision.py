@@ -1,0 +1,108 @@
+"""A bundle's graphs at a precision: which stages are narrowed, and from which ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+import onnx
+
+from ..calibration.ranges import Choice, Ranges, decode
+from ..engine.bundle import Bundle
+from ..engine.errors import ConfigError
+from ..engine.files import sha256_of
+from .cpu_features import pairs_saturate
+from .fold import plain
+from .precision import to_half
+from .quantise import Range, quantise_for_onnxruntime, quantise_for_tensorrt
+
+PRECISIONS = ("fp32", "fp16", "int8")
+DIALECTS = ("onnxruntime", "tensorrt", "tensorrt-8")
+
+
+def narrow_stages(bundle: Bundle) -> list[str]:
+    """The stages with convolutions. In a staged bundle that is the encoder alone: a touch is attention, in fp32."""
+    if bundle.manifest.input.kind == "hints":
+        return ["encoder"]
+    seen: dict[str, str] = {}
+    for stage, file in bundle.manifest.stages.items():
+        seen.setdefault(file, stage)
+    return list(seen.values())
+
+
+def ranges_of(bundle: Bundle) -> Ranges | None:
+    """The ranges a bundle carries, if any."""
+    name = bundle.manifest.ranges
+    return decode(bundle.files[name], name) if name else None
+
+
+def check_ranges(bundle: Bundle, ranges: Ranges) -> None:
+    """Raise ConfigError unless `ranges` were measured on this bundle's very files."""
+    digests = {stage: sha256_of(bundle.stage(stage)) for stage in bundle.manifest.stages}
+    if not ranges.fits(digests):
+        raise ConfigError(
+            f"these ranges were measured on another {ranges.made.model}, not on {bundle.folder}; "
+            "run `livetint calibrate` on this model"
+        )
+
+
+def narrow_graph(
+    data: bytes,
+    precision: str,
+    dialect: str,
+    ranges: dict[str, Range] | None = None,
+    keep: Collection[str] = (),
+) -> bytes:
+    """One ONNX file at a precision, in the dialect of a back end; see `narrow_model`."""
+    return narrow_model(plain(data), precision, dialect, ranges, keep).SerializeToString()
+
+
+def narrow_model(
+    model: onnx.ModelProto,
+    precision: str,
+    dialect: str,
+    ranges: dict[str, Range] | None = None,
+    keep: Collection[str] = (),
+) -> onnx.ModelProto:
+    """A plain graph (which is left as it is) at a precision, in the dialect of a back end.
+
+    "tensorrt-8" is TensorRT before strong typing: the graph stays fp32 but for Q/DQ, builder flags do the rest.
+    "onnxruntime" is for the processor of this machine.
+    """
+    if precision == "fp32" or (precision == "fp16" and dialect == "tensorrt-8"):
+        return model
+    if precision == "fp16":
+        return to_half(model)
+    if ranges is None:
+        raise ConfigError("INT8 needs ranges; run `livetint calibrate` and pass --ranges")
+    if dialect == "onnxruntime":
+        return quantise_for_onnxruntime(model, ranges, keep, pairs_saturate())
+    return quantise_for_tensorrt(model, ranges, keep, half=dialect == "tensorrt")
+
+
+def plain_stages(bundle: Bundle) -> dict[str, onnx.ModelProto]:
+    """Stage → plain graph, for the stages that are narrowed."""
+    return {stage: plain(bundle.stage(stage)) for stage in narrow_stages(bundle)}
+
+
+def narrow_bundle(
+    bundle: Bundle,
+    precision: str,
+    dialect: str,
+    ranges: Ranges | None = None,
+    choice: Choice | None = None,
+    models: Mapping[str, onnx.ModelProto] | None = None,
+) -> Bundle:
+    """The bundle with its convolutional stages at `precision`; in memory, digests included, ranges left out.
+
+    models: the bundle's plain stages, for callers that narrow it many times.
+    """
+    files = {file: bundle.files[file] for file in bundle.manifest.stages.values()}
+    for stage, model in (models or plain_stages(bundle)).items():
+        bounds = ranges.of(stage, choice.method) if precision == "int8" and ranges and choice else None
+        narrowed = narrow_model(model, precision, dialect, bounds, choice.keep if choice else ())
+        files[bundle.manifest.stages[stage]] = narrowed.SerializeToString()
+    manifest = msgspec.structs.replace(
+        bundle.manifest, ranges="", files={name: sha256_of(data) for name, data in sorted(files.items())}
+    )
+    return Bundle(bundle.folder, manifest, files)

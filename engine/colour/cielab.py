@@ -1,0 +1,99 @@
+"""sRGB and CIELAB in floating point, and the sRGB gamut seen from Lab.
+
+The conventions are scikit-image's: D65 white for the 2-degree observer, the sRGB transfer curve with its
+threshold at 0.04045. This is the only definition in Python; the CUDA kernels and the shader are tested
+against it. Arrays keep their dtype (float32 or float64); the last axis holds the three channels.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import HintRejected
+
+Floats = NDArray[np.floating]
+
+XYZ_FROM_RGB = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
+WHITE = np.array([0.95047, 1.0, 1.08883])
+
+# How far linear-light channels may leave 0..1 and still count as inside the gamut: half a step of 8-bit sRGB
+# at the dark end, so that every 8-bit colour is inside after a float32 round trip.
+GAMUT_SLACK = 1.5e-4
+
+
+def srgb_to_lab(srgb: Floats) -> Floats:
+    """Gamma-encoded sRGB [..., 3] in 0..1 → CIELAB [..., 3], L in 0..100, a and b in CIELAB units."""
+    dtype = srgb.dtype
+    linear = np.where(srgb > 0.04045, ((np.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+    xyz = linear.astype(dtype, copy=False) @ (XYZ_FROM_RGB / WHITE[:, None]).T.astype(dtype)
+    f = np.where(xyz > 0.008856, np.cbrt(np.maximum(xyz, 0.008856)), 7.787 * xyz + 16 / 116)
+    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(dtype, copy=False)
+
+
+def lab_to_linear(lab: Floats) -> Floats:
+    """CIELAB [..., 3] → linear-light sRGB [..., 3], unclipped: outside 0..1 means outside the gamut."""
+    dtype = lab.dtype
+    y = (lab[..., 0] + 16) / 116
+    x = y + lab[..., 1] / 500
+    z = np.maximum(y - lab[..., 2] / 200, 0)
+    f = np.stack([x, y, z], axis=-1)
+    xyz = np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+    return xyz.astype(dtype, copy=False) @ (RGB_FROM_XYZ * WHITE).T.astype(dtype)
+
+
+def encode_gamma(linear: Floats) -> Floats:
+    """Linear-light [0, 1] → gamma-encoded sRGB [0, 1] (values must not be negative)."""
+    curved = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear > 0.0031308, curved, linear * 12.92).astype(linear.dtype, copy=False)
+
+
+def lab_to_srgb(lab: Floats) -> Floats:
+    """CIELAB [..., 3] → gamma-encoded sRGB [..., 3], clipped into 0..1."""
+    return encode_gamma(np.clip(lab_to_linear(lab), 0, 1))
+
+
+def in_gamut(lab: Floats) -> NDArray[np.bool_]:
+    """Whether each CIELAB colour [..., 3] can be shown in sRGB (within GAMUT_SLACK of linear light)."""
+    linear = lab_to_linear(lab)
+    return np.all((linear >= -GAMUT_SLACK) & (linear <= 1 + GAMUT_SLACK), axis=-1)
+
+
+def project_into_gamut(lab: Floats, steps: int = 20) -> Floats:
+    """The nearest showable colour with the same L and hue: chroma is shrunk until sRGB can show it.
+
+    `lab` [..., 3]; L outside 0..100 is clipped. Bisection to 2^-steps of the chroma. L and hue stay fixed, so
+    a visitor who asks for an impossible red on a light coat gets the strongest pink of that hue.
+    """
+    inside = lab.copy()
+    inside[..., 0] = np.clip(lab[..., 0], 0, 100)
+    low = np.zeros(lab.shape[:-1], lab.dtype)
+    high = np.ones(lab.shape[:-1], lab.dtype)
+    keep = in_gamut(inside)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        fits = in_gamut(_scale_chroma(inside, middle))
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.where(keep[..., None], inside, _scale_chroma(inside, low)).astype(lab.dtype, copy=False)
+
+
+def _scale_chroma(lab: Floats, factor: Floats) -> Floats:
+    return np.concatenate([lab[..., :1], lab[..., 1:] * factor[..., None]], axis=-1)
+
+
+def parse_colour(text: str) -> NDArray[np.float64]:
+    """`#RRGGBB` → sRGB float64 [3] in 0..1. Raises HintRejected for anything else."""
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise HintRejected(f"{text!r} is not a colour; write it as #RRGGBB, for instance #B03020")
+    return np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+
+
+def format_colour(srgb: Floats) -> str:
+    """sRGB [3] in 0..1 → `#RRGGBB`."""
+    return "#" + "".join(f"{round(float(np.clip(v, 0, 1)) * 255):02X}" for v in srgb)

@@ -1,0 +1,78 @@
+"""Writing pictures: the extension chooses the format, and what cannot work is refused before the work."""
+
+from __future__ import annotations
+
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from ..errors import OutputError
+from ..files import atomic_write, check_place
+
+# Full-resolution chroma in JPEG: colour is what this picture is about.
+_JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
+_TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
+_ENCODERS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": {"format": "WEBP", "quality": 95},
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+}
+EXTENSIONS = tuple(_ENCODERS)
+
+
+def check_output(path: str | Path) -> Path:
+    """`path` if a picture can be written there, to be asked before any work starts.
+
+    Raises OutputError for an extension without an encoder, a folder that is missing or not writable, or a
+    `path` that is itself a folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _ENCODERS:
+        found = f"the extension {path.suffix!r}" if path.suffix else "no extension"
+        raise OutputError(f"{path} has {found}; name the picture with one of {', '.join(EXTENSIONS)}")
+    check_place(path)
+    return path
+
+
+def encode_rgb(rgb: NDArray[np.uint8], extension: str) -> bytes:
+    """The file that holds sRGB pixels uint8 [H, W, 3] in the format of `extension` (".png", ...).
+
+    Tagged with an sRGB profile; the same pixels give the same bytes. Raises OutputError for an unknown
+    extension and for a picture larger than the format allows (WebP 16,383 pixels a side, JPEG 65,535).
+    """
+    options = _ENCODERS.get(extension.lower())
+    if options is None:
+        raise OutputError(f"pictures cannot be written as {extension!r}; use one of {', '.join(EXTENSIONS)}")
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(np.ascontiguousarray(rgb)).save(buffer, icc_profile=_srgb_profile(), **options)
+    except (OSError, ValueError, OverflowError, KeyError) as error:
+        height, width = rgb.shape[:2]
+        raise OutputError(
+            f"{width} × {height} pixels cannot be written as {options['format']} ({error}); use .png or .tiff"
+        ) from error
+    return buffer.getvalue()
+
+
+def save_rgb(path: str | Path, rgb: NDArray[np.uint8]) -> None:
+    """Write sRGB pixels uint8 [H, W, 3] to `path`, whole or not at all.
+
+    Raises OutputError as `check_output` and `encode_rgb` do and when the disk is full; nothing is left then.
+    """
+    path = check_output(path)
+    atomic_write(path, encode_rgb(rgb, path.suffix))
+
+
+@functools.cache
+def _srgb_profile() -> bytes:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = bytes(12)  # the date of its making, which would make every file differ
+    return bytes(profile)

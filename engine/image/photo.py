@@ -1,0 +1,118 @@
+"""A photograph: what is kept of it is its light, at full resolution and at the size the networks see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..colour.cielab import XYZ_FROM_RGB, srgb_to_lab
+from ..errors import ImageRejected
+from .decode import Pixels, decode_bytes, decode_file, stripes
+from .encode import check_output, save_rgb
+
+__all__ = ["MAX_MEGAPIXELS", "WORKING_SIZE", "Photo", "check_output", "lightness_of_rgb", "save_rgb"]
+
+MAX_MEGAPIXELS = 64
+WORKING_SIZE = 256
+
+
+class Photo:
+    """One photograph, upright. All arrays are read-only.
+
+    `L` float32 [H, W], CIELAB lightness 0..100 at full resolution (16-bit scans keep their 16 bits);
+    `rgb` uint8 [H, W, 3], the original in sRGB, whose own colours serve only as a reference;
+    `working_L` float32 [256, 256], the lightness of the picture squashed to the networks' size;
+    `width` and `height` in pixels.
+    """
+
+    def __init__(self, pixels: Pixels) -> None:
+        """Use `Photo.open`, `Photo.from_bytes` or `Photo.from_rgb`."""
+        self._pixels = pixels
+        self.rgb = pixels.rgb
+        self.height, self.width = pixels.rgb.shape[:2]
+        if pixels.grey16 is None:
+            self.L = lightness_of_rgb(pixels.rgb)
+            self.working_L = lightness_of_rgb(self._squashed_rgb())
+        else:
+            self.L = _lightness_of_grey(pixels.grey16)
+            self.working_L = _lightness_of_grey(_squash(pixels.grey16))
+        for plane in (self.rgb, self.L, self.working_L):
+            plane.setflags(write=False)
+
+    @classmethod
+    def open(cls, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
+        """Open a file: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM; the first picture of several.
+
+        EXIF rotation is honoured, ICC profiles are converted to sRGB, transparency lies on mid-grey.
+        Raises ImageRejected when the file is missing, not a sound picture, or larger than `max_megapixels`
+        (known from its header, before anything is decoded).
+        """
+        return cls(decode_file(path, _checked_limit(max_megapixels)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, max_megapixels: float = MAX_MEGAPIXELS, name: str = "the picture") -> Photo:
+        """The same for a file held in memory (an upload); `name` is what error messages call it."""
+        return cls(decode_bytes(data, name, _checked_limit(max_megapixels)))
+
+    @classmethod
+    def from_rgb(cls, rgb: NDArray[np.uint8]) -> Photo:
+        """From sRGB pixels uint8 [H, W, 3] (copied). Raises ImageRejected for other shapes or types."""
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise ImageRejected(f"pixels are {rgb.dtype} {list(rgb.shape)}; give sRGB as uint8 [height, width, 3]")
+        return cls(Pixels(np.array(rgb, order="C"), None))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height
+
+    def working_ab(self) -> NDArray[np.float32]:
+        """The picture's own colours, float32 [2, 256, 256] in CIELAB units: the truth of benches."""
+        lab = srgb_to_lab(self._squashed_rgb().astype(np.float32) / np.float32(255))
+        return np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+
+    def _squashed_rgb(self) -> NDArray[np.uint8]:
+        return _squash(self._pixels.rgb)
+
+
+def lightness_of_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """CIELAB lightness float32 [H, W], 0..100, of sRGB uint8 [H, W, 3]; as `srgb_to_lab`, by tables."""
+    tables = [_linear_steps(256) * weight for weight in XYZ_FROM_RGB[1]]
+    red, green, blue = (table.astype(np.float32) for table in tables)
+    lightness = np.empty(rgb.shape[:2], np.float32)
+    for rows in stripes(*rgb.shape[:2]):
+        part = rgb[rows]
+        lightness[rows] = _lightness(red[part[..., 0]] + green[part[..., 1]] + blue[part[..., 2]])
+    return lightness
+
+
+def _lightness_of_grey(grey: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return _lightness(_linear_steps(65536).astype(np.float32))[grey]
+
+
+def _linear_steps(count: int) -> NDArray[np.float64]:
+    """Linear light of the `count` even steps of sRGB-encoded values 0..1."""
+    encoded = np.arange(count) / (count - 1)
+    return np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+
+
+def _lightness(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
+    curved = 116 * np.cbrt(luminance) - 16
+    return np.clip(np.where(luminance > 0.008856, curved, luminance * (7.787 * 116)), 0, 100)
+
+
+def _squash(plane: NDArray) -> NDArray:
+    """Bilinear to 256 × 256 whatever the aspect ratio, on encoded values of the plane's own depth.
+
+    As the paper's released code feeds its network (no smoothing before shrinking).
+    """
+    return cv2.resize(plane, (WORKING_SIZE, WORKING_SIZE), interpolation=cv2.INTER_LINEAR)
+
+
+def _checked_limit(max_megapixels: float) -> float:
+    if not 0 < max_megapixels < float("inf"):
+        raise ImageRejected(f"the limit of {max_megapixels} megapixels is not usable; give a positive number")
+    return max_megapixels

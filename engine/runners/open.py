@@ -1,0 +1,64 @@
+"""Which runner a machine gets: the card's where there is one with plans, else the processor's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..bundle import Bundle
+from ..errors import ConfigError, RunnerError
+from .base import Runner
+from .onnx import OnnxRunner
+from .tensorrt.driver import driver_present
+from .tensorrt.plan_folder import StalePlan
+from .tensorrt.runner import TensorRTRunner
+
+DEVICES = ("auto", "cpu", "cuda")
+_said: set[str] = set()
+
+
+def _warn(line: str) -> None:
+    logging.getLogger("livetint").warning("%s", line)
+
+
+def open_runner(
+    bundle: Bundle,
+    device: str = "auto",
+    threads: int | None = None,
+    display: tuple[int, int] = (0, 0),
+    say: Callable[[str], None] = _warn,
+    without_plans: Callable[[StalePlan], None] | None = None,
+    spin: bool = True,
+) -> Runner:
+    """A runner for `device`. threads, spin: of the processor, see OnnxRunner; display: see TensorRTRunner.
+
+    without_plans: told when nothing but the plans is missing; then the processor serves, for "cuda" as well.
+
+    "auto" falls back to the processor and says why, once a process; it says nothing on a machine without an NVIDIA
+    driver, where nobody expects otherwise. "cuda" raises instead: NoDevice, StalePlan (which names the command that
+    builds the plans), DeviceFull, DeviceError or DeviceLost.
+    """
+    if device not in DEVICES:
+        raise ConfigError(f"there is no device {device!r}; choose one of {', '.join(DEVICES)}")
+    if device != "cpu":
+        try:
+            return TensorRTRunner(bundle, display)
+        except StalePlan as error:
+            if without_plans is not None:
+                without_plans(error)
+            elif device == "cuda":
+                raise
+            else:
+                _say_once(say, f"running on the processor: {error}")
+        except RunnerError as error:
+            if device == "cuda":
+                raise
+            if driver_present():
+                _say_once(say, f"running on the processor: {error}")
+    return OnnxRunner(bundle, threads, spin)
+
+
+def _say_once(say: Callable[[str], None], line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        say(line)

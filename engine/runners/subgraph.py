@@ -1,0 +1,84 @@
+"""Parts of an ONNX graph, so that nothing is computed that nobody needs, and nothing twice.
+
+A bundle may keep one file for two stages that share a trunk; each stage then loads its part alone, so that a swatch
+does not pay for the colour decoder and a colour does not pay for the distribution head. And what a touch would
+compute from the photograph's maps alone is done ahead, once per photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+
+from ..errors import ModelFileError
+
+# They cost nothing: worth no copy of what they show.
+VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
+
+
+def extract_outputs(data: bytes, outputs: Sequence[str]) -> bytes:
+    """The ONNX model in `data`, reduced to the nodes, inputs and initialisers that `outputs` depend on."""
+    model = onnx.load_model_from_string(data)
+    offered = {value.name for value in model.graph.output}
+    missing = [name for name in outputs if name not in offered]
+    if missing:
+        raise ModelFileError(f"the graph has no output {', '.join(missing)}; it offers {', '.join(sorted(offered))}")
+    return _reduced(model, [value for value in model.graph.output if value.name in outputs])
+
+
+def split_ahead(data: bytes, late: Sequence[str]) -> tuple[bytes | None, bytes]:
+    """A model in two: what can be computed before the inputs `late` are known, and the rest, which takes the first
+    part's outputs as inputs of their names. None and the whole model where there is nothing to compute ahead."""
+    model = onnx.load_model_from_string(data)
+    ahead = _computed_ahead(model.graph, frozenset(late))
+    rest = [node for node in model.graph.node if ahead.isdisjoint(node.output)]
+    wanted = ahead.intersection(name for node in rest for name in node.input)
+    if not wanted:
+        return None, data
+    known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    if not wanted <= known.keys():
+        return None, data
+    between = [known[name] for name in sorted(wanted)]
+    first = _reduced(model, between)
+    del model.graph.node[:]
+    model.graph.node.extend(rest)
+    model.graph.input.extend(between)
+    return first, _reduced(model, list(model.graph.output))
+
+
+def _computed_ahead(graph: onnx.GraphProto, late: frozenset[str]) -> set[str]:
+    """What depends on inputs but on none of `late`, views of inputs left out. Constants are everybody's."""
+    shown = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer} - late
+    ahead, after = set[str](), set(late)
+    for node in graph.node:
+        branches = any(attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute)
+        if branches or not after.isdisjoint(node.input):
+            after.update(node.output)
+        elif not ahead.isdisjoint(node.input):
+            ahead.update(node.output)
+        elif not shown.isdisjoint(node.input):
+            (shown if node.op_type in VIEWS else ahead).update(node.output)
+    return ahead
+
+
+def _reduced(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> bytes:
+    """`model` with these outputs alone, and what they depend on."""
+    graph = model.graph
+    needed, nodes = {value.name for value in outputs}, []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    reduced = onnx.ModelProto()
+    reduced.CopyFrom(model)
+    for field, kept in (
+        ("node", nodes[::-1]),
+        ("output", outputs),
+        ("input", [v for v in graph.input if v.name in needed]),
+        ("initializer", [v for v in graph.initializer if v.name in needed]),
+    ):
+        target = getattr(reduced.graph, field)
+        del target[:]
+        target.extend(kept)
+    return reduced.SerializeToString()

@@ -1,0 +1,149 @@
+"""Folders of TensorRT plans as runners find them: a bundle with `plans.json` beside it, everything verified first.
+
+A plan is code. It is read only when `plans.json` names it, only with the SHA-256 written there, and only for the
+TensorRT and the card it was built for; anything else is stale and gets rebuilt, never loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from ...bundle import Bundle
+from ...errors import LivetintError
+from ...files import sha256_of
+
+PLANS = "plans.json"
+SCHEMA = 1
+
+
+class StalePlan(LivetintError):
+    """Plans are missing, damaged or were built for something else. The message says which, in one line."""
+
+    visitor_sentence = "The colours are being prepared."
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One plan: its stage, the hints and points it has room for (0 where it takes none), file and digest."""
+
+    stage: str
+    hints: int
+    points: int
+    file: str
+    sha256: str
+    bytes: int
+
+
+class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The contents of plans.json.
+
+    key: SHA-256 over graphs, flavour, version, card and options. sources: stage → SHA-256 of the bundle's ONNX
+    file. compute_capability: the card's, such as "8.7", or "" for plans that are not bound to one card.
+    """
+
+    key: str
+    model: str
+    flavour: str
+    version: str
+    compute_capability: str
+    precision: str
+    options: dict[str, object]
+    sources: dict[str, str]
+    plans: list[Plan]
+    accuracy: dict[str, float] = {}
+    livetint: str = ""
+    schema: int = SCHEMA
+
+    def plan(self, stage: str, hints: int = 0) -> Plan:
+        """The smallest plan of a stage with room for `hints`. Raises StalePlan if there is none."""
+        fitting = [p for p in self.plans if p.stage == stage and p.hints >= hints]
+        if not fitting:
+            raise StalePlan(f"there is no plan of stage {stage!r} for {hints} hints; build again")
+        return min(fitting, key=lambda p: p.hints)
+
+
+def plan_cache_folder() -> Path:
+    """Where `livetint build` without -o puts plans, and where runners look."""
+    return Path(platformdirs.user_cache_dir("livetint")) / "plans"
+
+
+def sources_of(bundle: Bundle) -> dict[str, str]:
+    """Stage → SHA-256 of its ONNX file."""
+    return {stage: sha256_of(bundle.stage(stage)) for stage in bundle.manifest.stages}
+
+
+def cached_folder(bundle: Bundle, flavour: str) -> Path:
+    """The cache folder of a bundle's plans: one per bundle's contents and flavour; rebuilt in place when stale."""
+    digest = sha256_of("".join(sorted(sources_of(bundle).values())).encode())
+    return plan_cache_folder() / f"{bundle.name}-{digest[:12]}-{flavour}"
+
+
+def read_plans(folder: Path) -> PlanManifest:
+    """plans.json of a folder. Raises StalePlan when missing or unreadable."""
+    path = folder / PLANS
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=PlanManifest)
+    except FileNotFoundError:
+        raise StalePlan(f"{folder} holds no plans yet") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StalePlan(f"{path} cannot be read ({error})") from error
+    if manifest.schema != SCHEMA:
+        raise StalePlan(f"{path} has schema {manifest.schema}, this version reads {SCHEMA}")
+    return manifest
+
+
+def cached_plans() -> dict[str, str]:
+    """Folder in the cache → what its plans are for, or why they cannot be read, in words."""
+    found = {}
+    for folder in sorted(path for path in plan_cache_folder().glob("*") if (path / PLANS).is_file()):
+        try:
+            plans = read_plans(folder)
+        except StalePlan as error:
+            found[folder.name] = str(error)
+            continue
+        card = f", compute capability {plans.compute_capability}" if plans.compute_capability else ""
+        found[folder.name] = f"{plans.model} {plans.precision}, {plans.flavour} {plans.version}{card}"
+    return found
+
+
+def check_plans(
+    manifest: PlanManifest, bundle: Bundle, flavour: str, version: str, compute_capability: str | None
+) -> None:
+    """Raise StalePlan unless the plans were built from this bundle for this TensorRT and this card."""
+    if manifest.sources != sources_of(bundle):
+        raise StalePlan(f"the plans were built from another {manifest.model}")
+    if (manifest.flavour, manifest.version) != (flavour, version):
+        raise StalePlan(f"the plans are for {manifest.flavour} {manifest.version}, here is {flavour} {version}")
+    if manifest.compute_capability and manifest.compute_capability != (compute_capability or ""):
+        raise StalePlan(
+            f"the plans are for compute capability {manifest.compute_capability}, "
+            f"here is {compute_capability or 'no card'}"
+        )
+
+
+def verified_plan(folder: Path, plan: Plan) -> bytes:
+    """A plan's bytes, checked before anyone deserialises them. Raises StalePlan."""
+    if Path(plan.file).name != plan.file:
+        raise StalePlan(f"{plan.file!r} is not a plain file name")
+    try:
+        data = (folder / plan.file).read_bytes()
+    except OSError as error:
+        raise StalePlan(f"plan {plan.file} cannot be read ({error.strerror})") from error
+    if len(data) != plan.bytes:
+        raise StalePlan(f"plan {plan.file} is cut off: {len(data)} bytes of {plan.bytes}")
+    if sha256_of(data) != plan.sha256:
+        raise StalePlan(f"plan {plan.file} is damaged: its SHA-256 is not the one in {PLANS}")
+    return data
+
+
+def find_plans(bundle: Bundle, flavour: str, version: str, compute_capability: str | None) -> tuple[Path, PlanManifest]:
+    """The bundle's own folder if it holds plans, else its cache folder; checked, but for the plans' bytes.
+
+    Raises StalePlan with the reason.
+    """
+    folder = bundle.folder if (bundle.folder / PLANS).is_file() else cached_folder(bundle, flavour)
+    manifest = read_plans(folder)
+    check_plans(manifest, bundle, flavour, version, compute_capability)
+    return folder, manifest

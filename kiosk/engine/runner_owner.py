@@ -1,0 +1,69 @@
+"""The runner of a worker: the card's, or the processor's until the card's plans are built."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+
+from ...engine.bundle import Bundle
+from ...engine.errors import LivetintError
+from ...engine.runners.base import Runner
+from ...engine.runners.open import open_runner
+from ...engine.runners.tensorrt.plan_folder import StalePlan
+
+_BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "build")
+
+
+class RunnerOwner:
+    """Holds `runner`. Where nothing but plans is missing, `livetint build` makes them in a process of its own.
+
+    Meanwhile the processor serves; `improved` takes the card's runner when it stands.
+    """
+
+    def __init__(
+        self, bundle: Bundle, device: str, threads: int | None, say: Callable[[str], None], spin: bool = False
+    ) -> None:
+        """device, threads, spin: of `open_runner`; the processors are the browser's as well, so that threads do not
+        spin. say: gets a line about every change. Raises as `open_runner` does."""
+        self._bundle, self._threads, self._say = bundle, threads, say
+        self._better: Runner | None = None
+        self._builder: threading.Thread | None = None
+        self.runner = open_runner(bundle, device, threads, say=say, without_plans=self._build, spin=spin)
+
+    @property
+    def building(self) -> bool:
+        """Whether plans are being built now."""
+        return self._builder is not None and self._builder.is_alive()
+
+    def improved(self) -> bool:
+        """Call it between tasks: True when `runner` is another one now. What the old one encoded is gone."""
+        better, self._better = self._better, None
+        if better is None:
+            return False
+        self.runner.close()
+        self.runner = better
+        self._say("running on the card from now on")
+        return True
+
+    def _build(self, reason: StalePlan) -> None:
+        self._say(f"running on the processor while the plans for the card are built: {reason}")
+        self._builder = threading.Thread(target=self._build_and_open, name="livetint-build", daemon=True)
+        self._builder.start()
+
+    def _build_and_open(self) -> None:
+        with tempfile.TemporaryFile() as errors:
+            ended = subprocess.run(
+                [*_BUILD, str(self._bundle.folder)], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, check=False
+            )
+            errors.seek(0)
+            last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        if ended.returncode:
+            self._say(f"the plans could not be built, so the processor goes on: {last}")
+            return
+        try:
+            self._better = open_runner(self._bundle, "cuda", self._threads)
+        except LivetintError as error:
+            self._say(f"the plans are built but the card does not take them, so the processor goes on: {error}")

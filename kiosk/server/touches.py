@@ -1,0 +1,213 @@
+"""The WebSocket: one controller at a time, one edit running, one waiting, the latest wins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..engine.link import EngineLost, TaskRefused
+from ..messages import MOST_BYTES, Beat, Edit, Header, decode_upward, pack
+from .state import Kiosk, visitor_sentence
+
+log = logging.getLogger("livetint.kiosk")
+
+# A finger sends at most one message per animation frame. Twice that of a 240 Hz panel is a flood, if it goes on.
+RATE_PER_S, BURST = 480.0, 960.0
+SEND_DEADLINE_S = 5.0
+GONE_S = 15.0
+TRIES = 3
+POLICY, TOO_BIG, BUSY = 1008, 1009, 4001
+
+
+class Allowance:
+    """A token bucket on the monotonic clock for messages that got no answer.
+
+    Who waits for each answer is held back by the answers, however fast this machine gives them, and is no flood.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tokens, self._at = BURST, clock()
+
+    def take(self) -> bool:
+        """Whether one more message is within the rate."""
+        now = self._clock()
+        self._tokens = min(BURST, self._tokens + (now - self._at) * RATE_PER_S)
+        self._at = now
+        self._tokens -= 1
+        return self._tokens >= 0
+
+    def give_back(self) -> None:
+        """An edit was answered: its message counts no longer."""
+        self._tokens = min(BURST, self._tokens + 1)
+
+
+class Touches:
+    """Serves WebSockets of one kiosk."""
+
+    def __init__(self, kiosk: Kiosk) -> None:
+        self.kiosk = kiosk
+        self.controller: Connection | None = None
+        self._goodbye: asyncio.TimerHandle | None = None
+
+    async def __call__(self, socket: WebSocket) -> None:
+        await socket.accept()
+        if self.controller is not None:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await socket.close(BUSY, "another page is at the controls")
+            return
+        connection = self.controller = Connection(self.kiosk, socket)
+        if self._goodbye:
+            self._goodbye.cancel()
+        try:
+            await connection.run()
+        finally:
+            self.controller = None
+            # Not at once: the page may only have lost its link, and asks for the same picture again.
+            self._goodbye = asyncio.get_running_loop().call_later(GONE_S, self.kiosk.wipe_uploads)
+
+    async def reload_page(self) -> None:
+        """Ask the page to load itself anew."""
+        if self.controller:
+            await self.controller.tell("reload")
+
+
+class Connection:
+    """One browser at the controls."""
+
+    def __init__(self, kiosk: Kiosk, socket: WebSocket) -> None:
+        self.kiosk = kiosk
+        self.socket = socket
+        self._pending: Edit | None = None
+        self._news = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._allowance = Allowance()
+        self._leaving = False
+
+    async def run(self) -> None:
+        """Until the browser leaves, misbehaves or reads too slowly."""
+        await self.tell("welcome", open=self.kiosk.open_now)
+        jobs = [asyncio.create_task(self._listen()), asyncio.create_task(self._work())]
+        jobs.append(asyncio.create_task(self._announce()))
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for job in done:
+                job.result()
+        except (WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, OSError) as error:
+            log.info("page left", extra={"facts": {"how": type(error).__name__}})
+        finally:
+            # An edit under way is awaited, not abandoned: giving it up would cost the engine.
+            self._pending = None
+            jobs[0].cancel()
+            jobs[2].cancel()
+            self._news.set()
+            self._leaving = True
+            _, late = await asyncio.wait(jobs, timeout=SEND_DEADLINE_S)
+            for job in late:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def tell(self, kind: str, **facts: object) -> None:
+        """A short message to the page, as JSON text."""
+        await self._send(json.dumps({"type": kind, **facts}))
+
+    async def _send(self, message: str | bytes) -> None:
+        async with self._sending:
+            send = self.socket.send_text(message) if isinstance(message, str) else self.socket.send_bytes(message)
+            await asyncio.wait_for(send, SEND_DEADLINE_S)
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1005))
+            text = message.get("text") or ""
+            if not self._allowance.take():
+                return await self._refuse(POLICY, "too many messages")
+            if len(text) > MOST_BYTES:
+                return await self._refuse(TOO_BIG, "the message is too big")
+            try:
+                upward = decode_upward(text)
+            except (msgspec.DecodeError, UnicodeError):
+                return await self._refuse(POLICY, "the message is not understood")
+            if isinstance(upward, Beat):
+                self._note(upward)
+                continue
+            if self._pending is not None:
+                self.kiosk.figures.superseded.inc()
+                if self._pending.point is not None and upward.point is None and self._pending.photo == upward.photo:
+                    # A question for colours must not be lost to the edit that overtakes it.
+                    upward = msgspec.structs.replace(upward, point=self._pending.point)
+            self._pending = upward
+            self._news.set()
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        self.kiosk.figures.refused.inc()
+        log.warning("page refused", extra={"facts": {"reason": reason}})
+        await self.socket.close(code, reason)
+
+    def _note(self, beat: Beat) -> None:
+        kiosk = self.kiosk
+        kiosk.page_state, kiosk.last_beat_s = beat.state, time.monotonic()
+        if beat.frame_ms is not None:
+            kiosk.figures.latency.labels("touch_to_frame").observe(beat.frame_ms)
+        counters = {
+            "session": kiosk.figures.sessions, "reset": kiosk.figures.resets, "fallback": kiosk.figures.fallbacks,
+        }  # fmt: skip
+        if beat.event:
+            counters[beat.event].inc()
+        if beat.state in ("attract", "closed") or beat.event in ("session", "reset"):
+            kiosk.wipe_uploads()
+
+    async def _work(self) -> None:
+        tries = 0
+        while not self._leaving:
+            await self._news.wait()
+            self._news.clear()
+            edit, self._pending = self._pending, None
+            if edit is None:
+                continue
+            try:
+                answer, pixels = await self.kiosk.colour(edit)
+            except KeyError:
+                await self._say_no(edit, "This picture is no longer on show.")
+            except TaskRefused as error:
+                await self._say_no(edit, visitor_sentence(error))
+            except EngineLost as error:
+                tries += 1
+                if tries >= TRIES:
+                    tries = 0
+                    await self._say_no(edit, visitor_sentence(error))
+                    continue
+                await self.tell("pause")
+                if self._pending is None:
+                    self._pending = edit
+                    self._news.set()
+            else:
+                tries = 0
+                kind = "planes" if edit.want == "planes" else "jpeg"
+                self._allowance.give_back()
+                await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours), pixels))
+
+    async def _say_no(self, edit: Edit, sentence: str) -> None:
+        self._allowance.give_back()
+        await self.tell("refused", seq=edit.seq, sentence=sentence)
+
+    async def _announce(self) -> None:
+        """Tell the page of opening and closing, and of a changed gallery."""
+        was_open, gallery = self.kiosk.open_now, self.kiosk.gallery
+        while True:
+            await asyncio.sleep(1)
+            if self.kiosk.open_now != was_open:
+                was_open = self.kiosk.open_now
+                await self.tell("hours", open=was_open)
+            if self.kiosk.gallery is not gallery:
+                gallery = self.kiosk.gallery
+                await self.tell("gallery")

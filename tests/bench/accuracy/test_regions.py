@@ -1,0 +1,133 @@
+"""The thing and only the thing: the test set keeps its rules, and known colourings get the scores they deserve."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from livetint.bench.accuracy import regions
+from livetint.bench.accuracy.protocols import Picture
+from livetint.engine.colour.cielab import in_gamut, srgb_to_lab
+from livetint.engine.hints import patch_bounds
+
+from ...needs import needs
+from ..stubs import ConstantRunner
+
+pytestmark = needs("skimage")
+
+
+def picture(seed=0):
+    """Four even things of different colours and sizes on a background."""
+    rgb = np.full((256, 256, 3), (150, 140, 120), np.uint8)
+    colours = np.random.default_rng(seed).integers(60, 200, (4, 3)).tolist()
+    for (centre, radius), colour in zip(
+        (((60, 60), 30), ((180, 70), 40), ((80, 190), 35), ((190, 190), 25)), colours, strict=True
+    ):
+        cv2.circle(rgb, centre, radius, colour, -1)
+    lab = srgb_to_lab(rgb / 255).astype(np.float64)
+    return Picture(rgb, lab, lab[..., 0].astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def thing():
+    return next(iter(regions.things([picture()])))
+
+
+class Paints(ConstantRunner):
+    """Answers with the last hint's colour on a mask (inside) and a share of it elsewhere; grey without hints."""
+
+    def __init__(self, mask, leak):
+        super().__init__()
+        self.weight = np.where(mask, 1.0, leak).astype(np.float32)
+
+    def colorize(self, features, hints, global_hints=None):
+        if not hints:
+            return np.zeros((2, 256, 256), np.float32)
+        return np.stack([hints[-1].a * self.weight, hints[-1].b * self.weight])
+
+
+def test_one_region_of_a_fit_size_wears_another_colour_in_gamut_and_nothing_else_does(thing):
+    before, after = picture().lab, thing.picture.lab
+    assert 0.02 <= thing.mask.mean() <= 0.25
+    np.testing.assert_array_equal(after[~thing.mask], before[~thing.mask])
+    np.testing.assert_array_equal(after[..., 0], before[..., 0])
+    assert np.linalg.norm((after - before)[thing.mask].mean(0)) >= 25
+    assert in_gamut(after[thing.mask]).all()
+
+
+def test_the_set_is_always_the_same_and_does_not_depend_on_its_length(thing):
+    again, other = regions.things([picture(), picture(1)])
+    assert again is not None and other is not None
+    np.testing.assert_array_equal(again.picture.lab, thing.picture.lab)
+    assert not np.array_equal(other.mask, again.mask)
+
+
+def test_touches_lie_deep_in_the_thing_and_show_its_new_colour(thing):
+    hints = thing.hints(5)
+    assert len(hints) == 5
+    for hint in hints:
+        top, bottom, left, right = patch_bounds(hint.x, hint.y, hint.size, 256, 256)
+        assert thing.mask[top:bottom, left:right].all()
+        np.testing.assert_allclose(
+            (hint.a, hint.b), thing.picture.ab[:, top:bottom, left:right].mean((1, 2)), atol=1e-3
+        )
+    depth = cv2.distanceTransform(np.pad(thing.mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    row, column = thing.places[0]
+    assert depth[row + 1, column + 1] == depth.max()
+
+
+def test_a_thin_region_has_no_place_for_a_touch():
+    mask = np.zeros((64, 64), bool)
+    mask[:, 30:36] = True
+    assert regions.deepest(mask, 5).shape == (0, 2)
+
+
+def test_a_picture_without_regions_is_left_out_and_counted():
+    grey = np.full((256, 256, 3), 90, np.uint8)
+    lab = srgb_to_lab(grey / 255).astype(np.float64)
+    plain = Picture(grey, lab, lab[..., 0].astype(np.float32))
+    tally, left_out = regions.measure_regions(ConstantRunner(), regions.things([plain, picture()]))
+    table = regions.as_table(tally, left_out)
+    assert (table["photos"], table["left_out"]) == (1, 1)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.5])
+def test_what_leaks_out_is_what_the_ratio_says(thing, leak):
+    tally, left_out = regions.measure_regions(Paints(thing.mask, leak), [thing])
+    table = regions.as_table(tally, left_out)
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+    row = table["network"]["1"]
+    assert row["ratio"]["mean"] == pytest.approx(leak, abs=1e-3)
+    assert row["error_inside"]["mean"] < 1 < row["error_before_inside"]["mean"]
+    assert row["gain_inside_db"]["mean"] > 10
+    assert "moved outside / inside" in regions.as_lines(table)
+
+
+def test_a_network_that_ignores_touches_has_no_ratio(thing):
+    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [thing]))
+    assert table["network"]["1"]["ratio"] == {"mean": None, "low": None, "high": None}
+    assert table["network"]["5"]["moved_inside"]["mean"] == 0
+    assert "–" in regions.as_lines(table)
+
+
+def test_a_careful_hand_fills_the_region_with_the_nearest_touch_and_nothing_else(thing):
+    before = np.full((2, 256, 256), 7, np.float32)
+    hints = [replace(hint, a=10.0 * number) for number, hint in enumerate(thing.hints(2))]
+    after = regions.filled(thing, before)(hints)
+    np.testing.assert_array_equal(after[:, ~thing.mask], before[:, ~thing.mask])
+    for hint, (row, column) in zip(hints, thing.places, strict=False):
+        np.testing.assert_allclose(after[:, row, column], (hint.a, hint.b), rtol=1e-6)
+    assert len(np.unique(after[:, thing.mask], axis=1).T) == 2
+    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [thing]))
+    assert table["filled"]["1"]["ratio"]["mean"] == 0
+    assert table["filled"]["1"]["gain_inside_db"]["mean"] > 10
+    assert "filled, touches: 5" in regions.as_lines(table)
+
+
+@needs("scipy")
+def test_levin_floods_the_picture_from_one_touch(thing):
+    table = regions.as_table(*regions.measure_regions(ConstantRunner(), [thing], levin=True))
+    assert table["levin"]["1"]["ratio"]["mean"] == pytest.approx(1, abs=0.05)

@@ -1,0 +1,116 @@
+"""Version differences as a table, and one build path that honours each of them."""
+
+from __future__ import annotations
+
+import pytest
+from livetint.build_engine.plans import PlanOptions, build_plan, check_options
+from livetint.build_engine.tensorrt_versions import (
+    Flavour,
+    compute_capability,
+    enum_name,
+    load_flavour,
+    traits_of,
+    version_of,
+)
+from livetint.engine.errors import ConfigError, RunnerError
+
+from .fake_tensorrt import FakeTensorRT
+
+# flavour, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity, hardware levels
+TABLE = [
+    ("tensorrt", (8, 6, 1), False, True, True, True, False, False, 1),
+    ("tensorrt", (10, 3, 0), True, False, False, True, True, False, 1),
+    ("tensorrt", (10, 13, 3), True, False, False, True, True, False, 2),
+    ("tensorrt", (11, 4, 1), True, False, False, True, True, False, 2),
+    ("tensorrt-rtx", (1, 7, 1), True, False, False, False, True, True, 0),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]} {row[1][0]}.{row[1][1]}")
+def test_the_table_of_versions(row):
+    traits = traits_of(row[0], row[1])
+    found = (
+        traits.strongly_typed, traits.explicit_batch, traits.precision_flags, traits.timing_cache,
+        traits.progress_monitor, traits.engine_validity, len(traits.hardware_levels),
+    )  # fmt: skip
+    assert found == row[2:]
+    assert traits.dialect == ("tensorrt" if row[2] else "tensorrt-8")
+
+
+def test_versions_below_8_6_are_refused():
+    with pytest.raises(ConfigError, match=r"8\.6 or newer"):
+        traits_of("tensorrt", (8, 5, 3))
+
+
+def fake(version: str, **kinds: bool) -> tuple[Flavour, FakeTensorRT]:
+    module = FakeTensorRT(version, **kinds)
+    return Flavour("tensorrt", module, version, traits_of("tensorrt", version_of(version))), module
+
+
+@pytest.mark.parametrize(("precision", "flags"), [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})])
+def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
+    flavour, module = fake("8.6.1")
+    assert build_plan(flavour, b"onnx", PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
+    assert module.network_flags == 1 << 0
+    assert module.config.flags == flags, "TF32 is off: fp32 means fp32"
+
+
+@pytest.mark.parametrize("version", ["10.3.0.30", "10.13.3", "11.4.1"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_later_versions_take_their_types_from_the_file(version, precision):
+    flavour, module = fake(version)
+    steps: list[tuple[str, int, int]] = []
+    build_plan(flavour, b"onnx", PlanOptions(precision), lambda *step: steps.append(step))
+    assert module.network_flags == 1 << 1
+    assert not module.config.flags
+    assert steps == [("build", 0, 2), ("build", 1, 2), ("build", 2, 2)], "outermost phase alone"
+
+
+def test_options_reach_the_builder():
+    flavour, module = fake("10.3.0")
+    options = PlanOptions("fp16", 64, 4, "AMPERE_PLUS", True)
+    build_plan(flavour, b"onnx", options)
+    assert ("workspace", 64 << 20) in module.config.calls
+    assert vars(module.config)["builder_optimization_level"] == 4
+    assert vars(module.config)["hardware_compatibility_level"] == "ampere"
+    assert module.config.flags == {"VERSION_COMPATIBLE"}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "options", "words"),
+    [
+        ("tensorrt", (10, 3), PlanOptions(compute_capabilities=("8.6",)), "is for tensorrt-rtx"),
+        ("tensorrt", (10, 3), PlanOptions(hardware="SAME_COMPUTE_CAPABILITY"), "AMPERE_PLUS"),
+        ("tensorrt-rtx", (1, 7), PlanOptions(hardware="AMPERE_PLUS"), "none"),
+        ("tensorrt-rtx", (1, 7), PlanOptions(version_compatible=True), "not offered"),
+        ("tensorrt-rtx", (1, 7), PlanOptions(compute_capabilities=("8.7",)), "Jetson"),
+    ],
+)
+def test_options_a_version_lacks_are_refused(name, version, options, words):
+    with pytest.raises(ConfigError, match=words):
+        check_options(Flavour(name, None, "x", traits_of(name, version)), options)
+
+
+def test_what_tensorrt_says_is_in_the_error():
+    with pytest.raises(RunnerError, match="unknown operator"):
+        build_plan(fake("10.3.0", parses=False)[0], b"onnx", PlanOptions())
+    with pytest.raises(RunnerError, match="something about the GPU"):
+        build_plan(fake("10.3.0", builds=False)[0], b"onnx", PlanOptions())
+
+
+def test_without_a_driver_the_error_says_what_is_missing():
+    with pytest.raises(RunnerError, match=r"something about the GPU; full TensorRT needs an NVIDIA driver"):
+        build_plan(fake("8.6.1", driver=False)[0], b"onnx", PlanOptions())
+
+
+def test_capabilities_and_versions_are_read():
+    assert enum_name("12.1") == "SM121"
+    assert version_of("10.3.0.30") == (10, 3, 0)
+    capability = compute_capability()
+    assert capability is None or "." in capability
+
+
+def test_a_missing_flavour_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    with pytest.raises(ConfigError, match="python3-libnvinfer"):
+        load_flavour("tensorrt")

@@ -1,0 +1,81 @@
+"""sRGB ↔ Lab against scikit-image, the gamut, projection at fixed L, and colours as text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from livetint.engine.colour.cielab import (
+    format_colour,
+    in_gamut,
+    lab_to_srgb,
+    parse_colour,
+    project_into_gamut,
+    srgb_to_lab,
+)
+from livetint.engine.colour.metrics import delta_e, psnr
+from livetint.engine.errors import HintRejected
+from skimage.color import lab2rgb, rgb2lab
+
+unit = st.floats(0, 1, width=32)
+pictures = arrays(np.float64, (7, 5, 3), elements=st.floats(0, 1))
+
+
+@given(pictures)
+def test_lab_equals_scikit_image(srgb):
+    np.testing.assert_allclose(srgb_to_lab(srgb), rgb2lab(srgb), atol=1e-9)
+    lab = rgb2lab(srgb)
+    np.testing.assert_allclose(lab_to_srgb(lab), lab2rgb(lab), atol=1e-9)
+
+
+@given(arrays(np.float32, (4, 6, 3), elements=unit))
+def test_round_trip_in_float32_is_far_below_one_level(srgb):
+    lab = srgb_to_lab(srgb)
+    assert lab.dtype == np.float32
+    np.testing.assert_allclose(lab_to_srgb(lab), srgb, atol=0.1 / 255)
+
+
+def test_every_8_bit_colour_on_a_lattice_is_in_gamut():
+    steps = np.linspace(0, 255, 18).round() / 255
+    srgb = np.stack(np.meshgrid(steps, steps, steps), -1).astype(np.float32)
+    assert in_gamut(srgb_to_lab(srgb)).all()
+    assert not in_gamut(np.array([50.0, 120.0, -120.0]))
+
+
+@given(st.floats(0, 100), st.floats(-128, 128), st.floats(-128, 128))
+def test_projection_keeps_light_and_hue_and_can_be_shown(light, a, b):
+    lab = np.array([light, a, b])
+    shown = project_into_gamut(lab)
+    assert shown[0] == light
+    assert in_gamut(shown)
+    assert abs(shown[1] * b - shown[2] * a) < 1e-6 * (1 + abs(a * b))
+    assert np.hypot(*shown[1:]) <= np.hypot(a, b) + 1e-9
+    back = srgb_to_lab(lab_to_srgb(shown))
+    assert delta_e(back, shown) < 0.5
+
+
+@given(pictures)
+def test_projection_leaves_what_can_be_shown(srgb):
+    lab = srgb_to_lab(srgb)
+    np.testing.assert_array_equal(project_into_gamut(lab), lab)
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
+def test_colour_text_round_trip(red, green, blue):
+    text = f"#{red:02X}{green:02X}{blue:02X}"
+    assert format_colour(parse_colour(text.lower())) == text
+
+
+@pytest.mark.parametrize("text", ["red", "#12345", "#1234567", "123456", "#GG0000", "", "# 12345", "#١٢٣٤٥٦"])
+def test_misspelt_colours_are_refused(text):
+    with pytest.raises(HintRejected, match="#RRGGBB"):
+        parse_colour(text)
+
+
+def test_psnr_of_a_known_difference():
+    first = np.zeros((4, 4, 3), np.uint8)
+    assert psnr(first, first) == float("inf")
+    assert psnr(first, first + np.uint8(255)) == pytest.approx(0)
+    assert psnr(first, first + np.uint8(1)) == pytest.approx(20 * np.log10(255))

@@ -1,0 +1,101 @@
+"""Graphs in parts: what is computed ahead and what at every touch answer together as the whole does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import pytest
+from livetint.engine.hints import Hint
+from livetint.engine.models import find_model
+from livetint.engine.runners.base import NO_GLOBAL_HINTS
+from livetint.engine.runners.onnx import LATE, OnnxRunner, hint_tensors
+from livetint.engine.runners.subgraph import split_ahead
+from onnx import TensorProto, helper
+
+from ...build_engine.networks_common import answer, session
+
+
+def model(nodes: Sequence[tuple[str, list[str], str]], inputs: Sequence[str] = ("map", "touch")) -> bytes:
+    """A graph of [2, 2] tensors that gives `out`; nodes are (operator, inputs, output), `one` a constant of ones."""
+    graph = helper.make_graph(
+        [helper.make_node(operator, given, [output]) for operator, given, output in nodes],
+        "test",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in inputs],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [2, 2])],
+        [onnx.numpy_helper.from_array(np.ones((2, 2), np.float32), "one")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def operators(data: bytes) -> list[str]:
+    return [node.op_type for node in onnx.load_model_from_string(data).graph.node]
+
+
+def test_what_comes_from_the_map_alone_is_computed_ahead():
+    data = model([
+        ("Transpose", ["map"], "turned"), ("Exp", ["turned"], "grown"), ("Neg", ["one"], "minus"),
+        ("Mul", ["grown", "minus"], "ahead"), ("Add", ["touch", "minus"], "late"), ("Add", ["late", "ahead"], "out"),
+    ])  # fmt: skip
+    first, rest = split_ahead(data, ["touch"])
+    assert first is not None
+    assert operators(first) == ["Transpose", "Exp", "Neg", "Mul"] and operators(rest) == ["Neg", "Add", "Add"]
+    given = {name: np.random.default_rng(0).random((2, 2), np.float32) for name in ("map", "touch")}
+    whole = answer(session(data), ["out"], given)[0]
+    kept = answer(session(first), ["ahead"], {"map": given["map"]})[0]
+    parts = answer(session(rest), ["out"], {"touch": given["touch"], "ahead": kept})[0]
+    np.testing.assert_allclose(parts, whole)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("Add", ["map", "touch"], "sum"), ("Exp", ["sum"], "out")],
+        [("Identity", ["map"], "same"), ("Add", ["same", "touch"], "out")],
+        [("Neg", ["one"], "minus"), ("Add", ["minus", "touch"], "out")],
+    ],
+)
+def test_where_there_is_nothing_to_compute_ahead_the_graph_stays_whole(nodes):
+    data = model(nodes)
+    assert split_ahead(data, ["touch"]) == (None, data)
+
+
+def test_types_that_nobody_knows_leave_the_graph_whole():
+    data = model([("Own", ["map"], "strange"), ("Add", ["strange", "touch"], "out")])
+    assert split_ahead(data, ["touch"]) == (None, data)
+
+
+@pytest.mark.parametrize("stage", ["touch", "distribution"])
+def test_the_parts_of_a_stage_answer_as_the_whole(stage: str):
+    bundle = find_model("touch")
+    light = np.random.default_rng(0).uniform(0, 100, (256, 256)).astype(np.float32)
+    hints = [Hint(0.1 + i / 10, 0.7, 30 - i, 9 * i, 1 + i) for i in range(9)]
+    points = np.array([[[0.1, 0.2], [0.5, 0.5]]], np.float32)
+    with OnnxRunner(bundle) as runner:
+        maps = runner.encode(light).maps
+    given = {**maps, **hint_tensors(hints), "global_hints": NO_GLOBAL_HINTS.vector()[None], "points": points}
+    name = "ab" if stage == "touch" else "probabilities"
+    whole = session(bundle.stage(stage))
+    expected = answer(whole, [name], {value.name: given[value.name] for value in whole.get_inputs()})[0]
+    first, rest = split_ahead(bundle.stage(stage), LATE)
+    assert first is not None
+    ahead, late = session(first), session(rest)
+    names = [value.name for value in ahead.get_outputs()]
+    kept = answer(ahead, names, {value.name: given[value.name] for value in ahead.get_inputs()})
+    given.update(zip(names, kept, strict=True))
+    parts = answer(late, [name], {value.name: given[value.name] for value in late.get_inputs()})[0]
+    np.testing.assert_allclose(parts, expected, atol=1e-4)
+
+
+def test_a_photograph_keeps_what_is_computed_ahead():
+    light = np.full((256, 256), 50, np.float32)
+    hints = [Hint(0.5, 0.5, 40, 0)]
+    with OnnxRunner(find_model("touch")) as runner:
+        features = runner.encode(light)
+        (kept,) = features.ahead.values()
+        first = runner.colorize(features, hints)
+        assert kept and list(features.ahead.values()) == [kept]
+        others = runner.colorize(runner.encode(np.tile(light[0] - np.arange(256.0) / 9, (256, 1))), hints)
+        assert np.abs(others - first).max() > 1
+        np.testing.assert_array_equal(runner.colorize(features, hints), first)
