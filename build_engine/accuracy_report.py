@@ -22,7 +22,7 @@ from ..engine.runners.onnx import OnnxRunner, session_options
 
 # Most dB of PSNR a precision may lose against fp32 on photographs with hints.
 LIMITS_DB = {"fp32": 0.01, "fp16": 0.05, "int8": 0.3}
-USUAL_HINTS = 10
+DEFAULT_HINTS = 10
 # Mean chroma below which a photograph is grey and tells nothing about lost colour.
 GREY_CHROMA = 4.0
 
@@ -32,7 +32,7 @@ class Case:
     """A photograph with hints: rgb uint8 [H, W, 3], L float32 [H, W], hints of a visitor who knows the colours."""
 
     rgb: NDArray[np.uint8]
-    light: NDArray[np.float32]
+    L: NDArray[np.float32]
     hints: list[Hint]
 
 
@@ -79,7 +79,7 @@ def example_photographs() -> Path:
     return Path(__file__).resolve().parent.parent / "photos"
 
 
-def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = USUAL_HINTS, seed: int = 1) -> list[Case]:
+def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = DEFAULT_HINTS, seed: int = 1) -> list[Case]:
     """Colour photographs with `number` hints each; grey ones are left out."""
     rng = np.random.default_rng(seed)
     cases = []
@@ -100,7 +100,7 @@ def example_cases() -> list[Case]:
 def answers(runner: Runner, cases: Sequence[Case], painter: Runner | None = None) -> list[NDArray[np.float32]]:
     """ab float32 [2, H, W] of every case. `painter`: colours from the features of `runner`, which does both if None."""
     local, painter = runner.bundle.manifest.input.local, painter or runner
-    return [painter.colorize(runner.encode(case.light), case.hints if local else ()) for case in cases]
+    return [painter.colorize(runner.encode(case.L), case.hints if local else ()) for case in cases]
 
 
 def compare(
@@ -147,7 +147,7 @@ def measure_accuracy(
 
 
 def _lab(case: Case, ab: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.concatenate([case.light[..., None], ab.transpose(1, 2, 0)], 2)
+    return np.concatenate([case.L[..., None], ab.transpose(1, 2, 0)], 2)
 
 
 def _rgb(lab: NDArray[np.float32]) -> NDArray[np.uint8]:

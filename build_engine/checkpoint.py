@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..engine.bundle import Bundle, write_bundle
 from ..engine.errors import ConfigError, ModelFileError
 from ..engine.files import sha256_of
-from .planes_bundle import MASKS, USUAL_MASK, check_weights, planes_files, planes_manifest, topology_of
+from .planes_bundle import DEFAULT_MASK, MASKS, check_weights, planes_files, planes_manifest, topology_of
 
-LARGEST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 UNPICKLE_SECONDS = 300
 AUTO = "auto"
 # Unconfirmed: from the design; the file's own name confirms its first eight digits.
@@ -45,7 +45,7 @@ def import_checkpoint(
     """
     topology = topology_of(network)
     hints = topology.inputs["planes"] == 4
-    convention = mask_convention(checkpoint, mask) if hints else USUAL_MASK
+    convention = mask_convention(checkpoint, mask) if hints else DEFAULT_MASK
     weights = read_weights(checkpoint)
     check_weights({k: v.shape for k, v in weights.items()}, topology.shapes())
     manifest = planes_manifest(network, version_of(checkpoint), licence, data, trained=True, mask=convention)
@@ -80,7 +80,7 @@ def read_weights(checkpoint: Path) -> dict[str, NDArray[np.float32]]:
     if not checkpoint.is_file():
         raise ModelFileError(f"{checkpoint} does not exist; check the path")
     size = checkpoint.stat().st_size
-    if size > LARGEST_BYTES:
+    if size > MAX_BYTES:
         raise ModelFileError(f"{checkpoint} has {size >> 20} MB; checkpoints of these networks have about 140 MB")
     if checkpoint.suffix == ".safetensors":
         weights = _read_safetensors(checkpoint, checkpoint)

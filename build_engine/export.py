@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..engine.errors import ModelFileError
 
 OPSET = 17
-LARGEST_IR = 9
+MAX_IR = 9
 # What some TensorRT or ONNX Runtime version of ours does not take.
 FORBIDDEN = frozenset({"Einsum", "Loop", "If", "Scan", "ScatterND", "ScatterElements"})
 
@@ -55,9 +55,9 @@ def check_portable(model: onnx.ModelProto) -> None:
     """Raise ModelFileError for what ONNX Runtime 1.23, TensorRT 8.6 … 11 or TensorRT-RTX would refuse."""
     onnx.checker.check_model(model)
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset > OPSET or model.ir_version > LARGEST_IR:
+    if opset > OPSET or model.ir_version > MAX_IR:
         raise ModelFileError(
-            f"the graph uses opset {opset} and IR {model.ir_version}; at most {OPSET} and {LARGEST_IR} run everywhere"
+            f"the graph uses opset {opset} and IR {model.ir_version}; at most {OPSET} and {MAX_IR} run everywhere"
         )
     forbidden = sorted({node.op_type for node in model.graph.node} & FORBIDDEN)
     if forbidden:

@@ -16,7 +16,7 @@ from ..engine.errors import ModelFileError
 # Symbolic axes of `touch`: how many hints and how many points a graph is made for.
 HINTS, POINTS = "hints", "points"
 # A folded constant larger than this many times its inputs stays computed (a broadcast plane, say).
-LARGEST_CONSTANT = 4_000_000
+MAX_CONSTANT = 4_000_000
 # Folding these would undo a quantisation (int8 weights would become floats again) or freeze a dice roll.
 NEVER_FOLDED = frozenset({"QuantizeLinear", "DequantizeLinear", "RandomNormal", "RandomUniform"})
 
@@ -120,7 +120,7 @@ def _constant_answer(
     )  # fmt: skip
     answers = ReferenceEvaluator(alone).run(None, {name: known[name] for name in inputs})
     found = {name: np.asarray(value) for name, value in zip(node.output, answers, strict=True)}
-    return None if sum(v.size for v in found.values()) > LARGEST_CONSTANT else found
+    return None if sum(v.size for v in found.values()) > MAX_CONSTANT else found
 
 
 def _inferred(

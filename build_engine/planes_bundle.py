@@ -22,7 +22,7 @@ GLOBAL = "siggraph17-global"
 # Name → the mask's value without and with a hint. The released checkpoints differ in it, and the wrong one makes
 # hints look ignored.
 MASKS: dict[str, tuple[float, float]] = {"zero-one": (0.0, 1.0), "centred": (-0.5, 0.5)}
-USUAL_MASK = "zero-one"
+DEFAULT_MASK = "zero-one"
 # Scale of the logits before the softmax, for suggestions.
 SUGGESTION_SCALE = 0.2
 BINS = {529: "grid-529", 313: "in-gamut-313"}
@@ -41,7 +41,7 @@ def planes_manifest(
     licence: str,
     data: str,
     trained: bool,
-    mask: str = USUAL_MASK,
+    mask: str = DEFAULT_MASK,
     size: tuple[int, int] = (WORKING_PX, WORKING_PX),
 ) -> Manifest:
     """model.toml of one of the paper's networks; `mask` is a key of MASKS."""

@@ -21,7 +21,7 @@ WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 ALWAYS_WIDE = frozenset({"LayerNormalization", "Exp", "Pow", "ReduceSum", "ReduceMean", "Softmax", "LogSoftmax"})
 # Inputs that are no tensors of the computation and keep their type: Resize's roi and scales.
 KEPT_INPUTS = {"Resize": (1, 2)}
-LARGEST_HALF = 65504.0
+MAX_HALF = 65504.0
 
 
 def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelProto:
@@ -131,7 +131,7 @@ class _Narrower:
     def _constant(self, name: str) -> str:
         narrowed = f"{name}/half"
         if narrowed not in self.constants:
-            values = np.clip(numpy_helper.to_array(self.constants[name]), -LARGEST_HALF, LARGEST_HALF)
+            values = np.clip(numpy_helper.to_array(self.constants[name]), -MAX_HALF, MAX_HALF)
             tensor = numpy_helper.from_array(values.astype(np.float16), narrowed)
             self.constants[narrowed] = tensor
             self.graph.initializer.append(tensor)

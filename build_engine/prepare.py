@@ -130,7 +130,7 @@ def _encode_seconds(bundles: Sequence[Bundle], case: Case) -> list[float]:
 
 def _seconds_once(runner: OnnxRunner, case: Case) -> float:
     start = time.perf_counter()
-    features = runner.encode(case.light)
+    features = runner.encode(case.L)
     if runner.bundle.manifest.input.kind != "hints":
         runner.colorize(features, ())
     return time.perf_counter() - start

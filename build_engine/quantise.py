@@ -27,8 +27,8 @@ CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1}
 FOLDED_ACTIVATIONS = frozenset({"Relu", "Clip"})
 # DequantizeLinear gives fp16 from this opset on; the IR version is the one it came with.
 HALF_OPSET, HALF_IR = 19, 9
-SMALLEST_SCALE = 2.0**-24
-LARGEST_WEIGHT = 127
+MIN_SCALE = 2.0**-24
+MAX_WEIGHT = 127
 
 Range = tuple[float, float]
 
@@ -148,7 +148,7 @@ def _chosen(model: onnx.ModelProto, ranges: Mapping[str, Range], keep: Collectio
 def _affine(bounds: Range) -> tuple[float, np.uint8]:
     """Scale and zero point of an unsigned 8-bit range that contains 0."""
     low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
-    scale = max((high - low) / 255, SMALLEST_SCALE)
+    scale = max((high - low) / 255, MIN_SCALE)
     return scale, np.uint8(np.clip(round(-low / scale), 0, 255))
 
 
@@ -166,7 +166,7 @@ class _Writer:
 
     def storable(self, scale: float) -> float:
         """The scale itself, or the next one that fp16 can hold."""
-        scale = max(scale, SMALLEST_SCALE)
+        scale = max(scale, MIN_SCALE)
         return float(_round_up(np.array([scale], np.float32))[0]) if self.half else scale
 
     def activation(self, name: str, scale: float, zero: np.generic) -> str:
@@ -201,7 +201,7 @@ class _Writer:
         if self.half:
             scales = _round_up(scales)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
-        whole = np.clip(np.rint(values / scales.reshape(shape)), -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.int8)
+        whole = np.clip(np.rint(values / scales.reshape(shape)), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8)
         return self._dequantised(layer.weight, whole, scales, axis), scales
 
     def bias(self, layer: Layer, scales: NDArray[np.float32]) -> str:
@@ -264,7 +264,7 @@ def _weight_scales(values: NDArray[np.float32], pairs_saturate: bool) -> NDArray
     if pairs_saturate:
         for signed in (rows, -rows):
             span = np.maximum(span, np.sort(np.maximum(signed, 0), 1)[:, -2:].sum(1))
-    return np.maximum(span / LARGEST_WEIGHT, SMALLEST_SCALE).astype(np.float32)
+    return np.maximum(span / MAX_WEIGHT, MIN_SCALE).astype(np.float32)
 
 
 def _round_up(scales: NDArray[np.float32]) -> NDArray[np.float32]:

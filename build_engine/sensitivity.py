@@ -31,7 +31,7 @@ from .fold import plain
 from .quantise import layers_of, measured_tensors
 
 RANGES_FILE, TABLE_FILE = "ranges.json", "sensitivity.json"
-USUAL_SAMPLES = 256
+DEFAULT_SAMPLES = 256
 HELD_OUT = 12
 SWEEP_PHOTOGRAPHS = 3
 # A third of what INT8 may lose, so that photographs unlike the held-out ones stay within it as well.
@@ -71,7 +71,7 @@ def quiet(_: str, __: int) -> None:
 def measure_ranges(
     bundle: Bundle,
     sources: Sequence[str | Path] | str | Path,
-    samples: int = USUAL_SAMPLES,
+    samples: int = DEFAULT_SAMPLES,
     held_out: int = HELD_OUT,
     threads: int = 2,
     tick: Tick = quiet,

@@ -19,7 +19,7 @@ from .networks.hint_attention import MAP_NAMES, Hints, Maps
 from .networks.touch import TouchNetwork
 
 FORM = "hint-attention-3"
-MOST_HINTS = 128
+MAX_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
 # Initialisers at least this large are stored as fp16; small ones (biases, reach) stay as they are.
 HALF_FROM = 256
@@ -32,8 +32,8 @@ class EncoderStage(nn.Module):
         super().__init__()
         self.encoder, self.attention = network.encoder, network.attention
 
-    def forward(self, light: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.attention.maps(self.encoder(light)))
+    def forward(self, L: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.attention.maps(self.encoder(L)))
 
 
 class TouchStage(nn.Module):
@@ -78,9 +78,9 @@ def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> d
     `numbers`: hints and points of the example inputs; both axes are dynamic in the graphs.
     """
     network = network.eval()
-    light = torch.full((1, 1, WORKING_PX, WORKING_PX), 50.0)
+    L = torch.full((1, 1, WORKING_PX, WORKING_PX), 50.0)
     with torch.no_grad():
-        maps = network(light)
+        maps = network(L)
     hints = example_hints(numbers[0])
     points = torch.full((1, numbers[1], 2), 0.5)
     hint_axes = {name: {1: "hints"} for name in HINT_INPUTS[:4]}
@@ -88,7 +88,7 @@ def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> d
     touch = TouchStage(network)
     distribution = DistributionStage(network)
     models = {
-        "encoder.onnx": to_onnx(EncoderStage(network), (light,), ["light"], list(MAP_NAMES)),
+        "encoder.onnx": to_onnx(EncoderStage(network), (L,), ["light"], list(MAP_NAMES)),
         "touch.onnx": to_onnx(
             touch, (*(named[n] for n in touch.maps), *hints), [*touch.maps, *HINT_INPUTS], ["ab"], hint_axes
         ),
@@ -153,7 +153,7 @@ def touch_manifest(version: str, licence: str, data: str, trained: bool, tempera
             kind="hints",
             light=(0.0, 1.0),
             ab_scale=1.0,
-            max_hints=MOST_HINTS,
+            max_hints=MAX_HINTS,
             takes_global=True,
         ),
         stages={"encoder": "encoder.onnx", "touch": "touch.onnx", "distribution": "distribution.onnx"},

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-OLDEST_TORCH = (2, 10)
+MIN_TORCH = (2, 10)
 MEMORY_BYTES = 3 << 30
 CPU_SECONDS = 120
 FILE_BYTES = 1 << 30
@@ -27,7 +27,7 @@ def main(source: str, target: str) -> int:
     except ModuleNotFoundError as error:
         return _refuse(f"reading a .pth file needs {error.name}: pip install 'livetint[train]'")
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    if version < OLDEST_TORCH:
+    if version < MIN_TORCH:
         return _refuse(f"reading a .pth file safely needs torch 2.10 or newer, found {torch.__version__}")
     torch.set_num_threads(1)
     _limit()

@@ -40,11 +40,11 @@ def first_inputs(
     settings = bundle.manifest.input
     lab = fast_lab(rgb)
     offset, scale = settings.light
-    light = ((lab[None, None, ..., 0] - offset) / scale).astype(np.float32)
+    L = ((lab[None, None, ..., 0] - offset) / scale).astype(np.float32)
     if settings.kind == "hints":
-        return {"light": light}
+        return {"light": L}
     ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
-    planes = [light]
+    planes = [L]
     if settings.local:
         hints, mask = rasterise(visitor_hints(rng, ab, index), (ab.shape[1], ab.shape[2]))
         low, high = settings.mask

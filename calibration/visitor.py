@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.colour.global_hints import GlobalHints
-from ..engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint, rasterise
+from ..engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint, rasterise
 
 GEOMETRIC_P = 1 / 8
 FULL_REVEAL_SHARE = 0.01
@@ -52,7 +52,7 @@ def mixed_count(rng: np.random.Generator, uniform_share: float, most: int, p: fl
 
 
 def gaussian_patches(
-    rng: np.random.Generator, count: int, sizes: tuple[int, int] = (SMALLEST_PX, LARGEST_PX), whole: bool = True
+    rng: np.random.Generator, count: int, sizes: tuple[int, int] = (MIN_SIZE_PX, MAX_SIZE_PX), whole: bool = True
 ) -> Patches:
     """`count` patches: sides uniform in `sizes` (inclusive), first row and column ~ N((n − p)/2, (n − p)/4)
     clipped to 0…n − p, n = 256; truncated to whole pixels if `whole`."""
@@ -73,7 +73,7 @@ def patches_within(rng: np.random.Generator, region: NDArray[np.bool_], count: i
     room for: a visitor who touches one thing."""
     depth = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     scale = WORKING_PX / region.shape[0]
-    size = rng.integers(SMALLEST_PX, LARGEST_PX + 1, count)
+    size = rng.integers(MIN_SIZE_PX, MAX_SIZE_PX + 1, count)
     corner = np.empty((count, 2))
     for index, side in enumerate(size):
         rows, columns = np.nonzero(depth >= min(float(depth.max()), 1 + side / scale / 2))

@@ -50,3 +50,7 @@ def livetint() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error ends the process with its code, after one line on stderr."""
     run(livetint, "livetint", arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ from ..engine.errors import ConfigError
 from ..engine.files import atomic_write, check_place
 from ..engine.models import find_model
 from ..engine.runners.base import Runner
-from ..engine.runners.onnx import OnnxRunner, usual_threads
+from ..engine.runners.onnx import OnnxRunner, default_threads
 from ..engine.runners.open import open_runner as runner_for
 from .options import model_options, open_runner
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..bench.accuracy.curve import Accuracy
     from ..bench.accuracy.protocols import Picture
 
-MOST_POINTS = 10_000
-MOST_THREADS = 512
+MAX_POINTS = 10_000
+MAX_THREADS = 512
 
 
 @click.group()
@@ -292,9 +292,9 @@ def _words(text: str) -> list[str]:
 
 def _threads(text: str) -> list[int]:
     """`all,1,2` → numbers of threads, each once, in the order given. Raises ConfigError."""
-    words = [str(usual_threads()) if word == "all" else word for word in _words(text)]
-    if not words or not all(word.isdecimal() and 1 <= int(word) <= MOST_THREADS for word in words):
-        raise ConfigError(f"--threads {text!r} is not possible; write numbers from 1 to {MOST_THREADS}, or all")
+    words = [str(default_threads()) if word == "all" else word for word in _words(text)]
+    if not words or not all(word.isdecimal() and 1 <= int(word) <= MAX_THREADS for word in words):
+        raise ConfigError(f"--threads {text!r} is not possible; write numbers from 1 to {MAX_THREADS}, or all")
     return list(dict.fromkeys(int(word) for word in words))
 
 
@@ -306,8 +306,8 @@ def _counts(text: str) -> tuple[int, ...]:
         raise ConfigError(f"--hints {text!r} is no list of whole numbers; write for instance 0,1,10,100") from error
     if not counts:
         raise ConfigError("--hints is empty; write for instance 0,1,10,100")
-    if not 0 <= counts[0] <= counts[-1] <= MOST_POINTS:
-        raise ConfigError(f"--hints {text!r} is out of range; numbers run from 0 to {MOST_POINTS}")
+    if not 0 <= counts[0] <= counts[-1] <= MAX_POINTS:
+        raise ConfigError(f"--hints {text!r} is out of range; numbers run from 0 to {MAX_POINTS}")
     return tuple(counts)
 
 

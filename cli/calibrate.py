@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..build_engine.sensitivity import USUAL_SAMPLES, choose, equip, held_out_cases, measure_ranges
+from ..build_engine.sensitivity import DEFAULT_SAMPLES, choose, equip, held_out_cases, measure_ranges
 from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
 from ..engine.models import find_model
-from ..engine.runners.onnx import usual_threads
+from ..engine.runners.onnx import default_threads
 from .progress import Bars
 
 
@@ -21,7 +21,9 @@ from .progress import Bars
 @click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder or tar of colour photographs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the ranges (RANGES.json).")
 @click.option("--into-bundle", is_flag=True, help="Write ranges.json and sensitivity.json into MODEL's own folder.")
-@click.option("--samples", type=click.IntRange(1), default=USUAL_SAMPLES, show_default=True, help="Visits to look at.")
+@click.option(
+    "--samples", type=click.IntRange(1), default=DEFAULT_SAMPLES, show_default=True, help="Visits to look at."
+)
 @click.option("--sweep/--no-sweep", default=True, show_default=True, help="Compare methods; quantise layer by layer.")
 @click.option("--threads", type=click.IntRange(1), help="Processors to use; all of them (at most 8) if not given.")
 def calibrate(
@@ -33,7 +35,7 @@ def calibrate(
     if output is not None and not output.resolve().parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder; make it first")
     bundle = find_model(model)
-    processors = threads or usual_threads()
+    processors = threads or default_threads()
     table = None
     with Bars() as bars:
         ranges = measure_ranges(bundle, photos, samples, threads=processors, tick=bars.tick)

@@ -18,7 +18,7 @@ from ..engine.bundle import Bundle
 from ..engine.errors import LivetintError
 from ..engine.kernels import FATBIN
 from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
-from ..engine.runners.onnx import usual_threads
+from ..engine.runners.onnx import default_threads
 from ..engine.runners.tensorrt.driver import driver_present
 from ..engine.runners.tensorrt.plan_folder import cached_plans
 from ..kiosk.server.fonts import in_words, languages_without_glyphs
@@ -33,7 +33,7 @@ OPTIONAL = {
     "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
 }
 TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}
-USUAL_PLACES = ("/usr/local/cuda/bin",)
+DEFAULT_PLACES = ("/usr/local/cuda/bin",)
 
 
 @click.command()
@@ -54,7 +54,7 @@ def examine() -> dict:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
-        "threads": usual_threads(),
+        "threads": default_threads(),
         "packages": {name: _version(name) for name in NEEDED},
         "optional": {
             name: {"version": _version(name) if importlib.util.find_spec(module) else None, "for": use, "get": get}
@@ -112,7 +112,7 @@ def _card() -> str:
 
 
 def _tool(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(USUAL_PLACES))
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(DEFAULT_PLACES))
 
 
 def _state(folder: Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.colour.cielab import parse_colour, srgb_to_lab
 from ..engine.colour.global_hints import GlobalHints, histogram_of
 from ..engine.errors import ConfigError, HintRejected
-from ..engine.hints import USUAL_PX
+from ..engine.hints import DEFAULT_SIZE_PX
 from ..engine.image.photo import MAX_MEGAPIXELS, Photo
 from ..engine.models import DEFAULT_MODEL, find_model
 from ..engine.runners.base import Runner
@@ -128,7 +128,7 @@ def parse_hint(text: str, photo: Photo) -> tuple[float, float, float, float, int
         raise HintRejected(f"{text!r} is not a hint; write X,Y,#RRGGBB or X,Y,#RRGGBB,SIZE")
     x, y = parse_point(",".join(parts[:2]), photo)
     _, a, b = srgb_to_lab(parse_colour(parts[2]))
-    size = _number(parts[3], text) if len(parts) == 4 else USUAL_PX
+    size = _number(parts[3], text) if len(parts) == 4 else DEFAULT_SIZE_PX
     if size != int(size):
         raise HintRejected(f"size {parts[3]} in {text!r} is not possible; it is a whole number from 1 to 9")
     return x, y, float(a), float(b), int(size)

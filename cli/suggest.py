@@ -11,14 +11,14 @@ import numpy as np
 from ..engine.colour.cielab import format_colour, lab_to_srgb
 from ..engine.next_touch import Place
 from ..engine.session import Session
-from ..engine.suggest import USUAL_COUNT, Suggestions
+from ..engine.suggest import DEFAULT_COUNT, Suggestions
 from .options import Wanted, open_session, parse_point, session_options
 
 
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.argument("point", metavar="[X,Y]", required=False)
-@click.option("--count", type=click.IntRange(1, 30), default=USUAL_COUNT, show_default=True, help="How many.")
+@click.option("--count", type=click.IntRange(1, 30), default=DEFAULT_COUNT, show_default=True, help="How many.")
 @click.option("--where", is_flag=True, help="Name the places where a hint would settle most, instead of colours.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @session_options
@@ -48,10 +48,10 @@ def as_table(suggestions: Suggestions) -> dict[str, object]:
     """Suggestions as plain data: each colour as #RRGGBB and ab, swatches with their confidence."""
 
     def colour(a: float, b: float) -> dict[str, object]:
-        return {"colour": _hex(suggestions.light, a, b), "a": round(a, 2), "b": round(b, 2)}
+        return {"colour": _hex(suggestions.L, a, b), "a": round(a, 2), "b": round(b, 2)}
 
     return {
-        "light": round(suggestions.light, 2),
+        "light": round(suggestions.L, 2),
         "swatches": [{**colour(s.a, s.b), "confidence": round(s.confidence, 4)} for s in suggestions.swatches],
         "current": colour(*suggestions.current),
         "grey": colour(*suggestions.grey),
@@ -60,12 +60,12 @@ def as_table(suggestions: Suggestions) -> dict[str, object]:
 
 def as_lines(suggestions: Suggestions) -> str:
     """One colour a line: #RRGGBB and its share, then the current colour and grey."""
-    light = suggestions.light
-    lines = [f"{_hex(light, s.a, s.b)}  {s.confidence:6.1%}" for s in suggestions.swatches]
-    lines.append(f"{_hex(light, *suggestions.current)}  current")
-    lines.append(f"{_hex(light, *suggestions.grey)}  grey")
+    L = suggestions.L
+    lines = [f"{_hex(L, s.a, s.b)}  {s.confidence:6.1%}" for s in suggestions.swatches]
+    lines.append(f"{_hex(L, *suggestions.current)}  current")
+    lines.append(f"{_hex(L, *suggestions.grey)}  grey")
     return "\n".join(lines)
 
 
-def _hex(light: float, a: float, b: float) -> str:
-    return format_colour(lab_to_srgb(np.array([light, a, b])))
+def _hex(L: float, a: float, b: float) -> str:
+    return format_colour(lab_to_srgb(np.array([L, a, b])))

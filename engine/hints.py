@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import HintRejected
 
 WORKING_PX = 256
-SMALLEST_PX, LARGEST_PX, USUAL_PX = 1, 9, 5
+MIN_SIZE_PX, MAX_SIZE_PX, DEFAULT_SIZE_PX = 1, 9, 5
 AB_LIMIT = 128.0
 
 
@@ -29,7 +29,7 @@ class Hint:
     y: float
     a: float
     b: float
-    size: int = USUAL_PX
+    size: int = DEFAULT_SIZE_PX
 
     def __post_init__(self) -> None:
         if not (0 <= self.x <= 1 and 0 <= self.y <= 1):
@@ -38,9 +38,9 @@ class Hint:
             )
         if not (abs(self.a) <= AB_LIMIT and abs(self.b) <= AB_LIMIT):
             raise HintRejected(f"ab = ({self.a:.4g}, {self.b:.4g}) is no colour; both lie within ±{AB_LIMIT:.0f}")
-        if not (SMALLEST_PX <= self.size <= LARGEST_PX) or self.size != int(self.size):
+        if not (MIN_SIZE_PX <= self.size <= MAX_SIZE_PX) or self.size != int(self.size):
             raise HintRejected(
-                f"hint size {self.size} is not possible; it is a whole number from {SMALLEST_PX} to {LARGEST_PX}"
+                f"hint size {self.size} is not possible; it is a whole number from {MIN_SIZE_PX} to {MAX_SIZE_PX}"
             )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .colour.global_hints import GlobalHints
 from .errors import HintRejected
-from .hints import USUAL_PX, Hint
+from .hints import DEFAULT_SIZE_PX, Hint
 from .runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
 
 # Cells a side in which uncertainty is held, and blocks a side, in each of which one candidate is tried.
@@ -27,9 +27,9 @@ GRID, BLOCKS = 16, 8
 # of EVEN_L, in CIELAB units, halves what a hint there is worth. Candidates keep INSIDE_PX off their block's border.
 EVEN_PX, EVEN_L, INSIDE_PX = 9, 4.0, 4
 # A trial hint moves its place by at least so much, in CIELAB units, lest rounding answer for the network.
-SMALLEST_TRIAL = 10.0
+MIN_TRIAL = 10.0
 # Places lie at least so far from one another and from the hints (of the side), as long as there are any that do.
-LEAST_APART = 0.12
+MIN_APART = 0.12
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def doubt(
 def where_to_touch(
     runner: Runner,
     features: Features,
-    light: NDArray[np.float32],
+    L: NDArray[np.float32],
     hints: Sequence[Hint] = (),
     global_hints: GlobalHints = NO_GLOBAL_HINTS,
     count: int = 1,
@@ -101,7 +101,7 @@ def where_to_touch(
     check_hints(runner.bundle, [*hints, Hint(0.5, 0.5, 0, 0)], global_hints)
     ab = runner.colorize(features, hints, global_hints)
     unsure = doubt(cell_centres(), _cells(ab), runner, features, hints, global_hints)
-    points, evenness = _candidates(light)
+    points, evenness = _candidates(L)
     follows, own = _trials(points, ab, runner, features, hints, global_hints)
     error = unsure.error.copy()
     free = np.ones(len(points), np.bool_)
@@ -112,7 +112,7 @@ def where_to_touch(
     for _ in range(count):
         settled = _settled(follows**2, own, error)
         worth = settled.mean(1) * evenness
-        allowed = free & (apart >= LEAST_APART)
+        allowed = free & (apart >= MIN_APART)
         best = int(np.argmax(np.where(allowed if allowed.any() else free, worth, -1)))
         x, y = map(float, points[best])
         places.append(Place(x, y, float(worth[best])))
@@ -145,28 +145,28 @@ def _trials(
     here = doubt(points, ab[:, rows, columns].T.astype(np.float64), runner, features, hints, global_hints)
     before, follows = _cells(ab), []
     for (x, y), shown, error, direction in zip(points, here.shown, here.error, here.direction, strict=True):
-        change = direction * max(SMALLEST_TRIAL, float(np.sqrt(error)))
+        change = direction * max(MIN_TRIAL, float(np.sqrt(error)))
         a, b = shown + change
-        trial = Hint(float(x), float(y), float(a), float(b), USUAL_PX)
+        trial = Hint(float(x), float(y), float(a), float(b), DEFAULT_SIZE_PX)
         moved = _cells(runner.colorize(features, [*hints, trial], global_hints)) - before
         follows.append(np.clip(moved @ change / (change @ change), 0, 1))
     return np.stack(follows), here.error
 
 
-def _candidates(light: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _candidates(L: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The evenest place of light [H, W] in every block, float32 [blocks, 2] as x, y in 0…1, and what its evenness
     leaves of a hint's worth, 0…1 [blocks]."""
     window = (EVEN_PX, EVEN_PX)
-    squares, means = cv2.sqrBoxFilter(light, cv2.CV_32F, window), cv2.blur(light, window)
+    squares, means = cv2.sqrBoxFilter(L, cv2.CV_32F, window), cv2.blur(L, window)
     spread = np.sqrt(np.maximum(squares - means**2, 0))
-    size = np.array(light.shape) // BLOCKS
+    size = np.array(L.shape) // BLOCKS
     points, evenness = [], []
     for corner in np.ndindex(BLOCKS, BLOCKS):
         top, left = np.array(corner) * size + INSIDE_PX
         bottom, right = np.array(corner) * size + size - INSIDE_PX
         block = spread[top:bottom, left:right]
         row, column = np.unravel_index(int(block.argmin()), block.shape)
-        points.append(((left + column + 0.5) / light.shape[1], (top + row + 0.5) / light.shape[0]))
+        points.append(((left + column + 0.5) / L.shape[1], (top + row + 0.5) / L.shape[0]))
         evenness.append(EVEN_L / (EVEN_L + float(block[row, column])))
     return np.array(points, np.float32), np.array(evenness)
 

@@ -16,12 +16,12 @@ from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import ConfigError, HintRejected
 from .files import atomic_write
-from .hints import USUAL_PX, Hint
+from .hints import DEFAULT_SIZE_PX, Hint
 from .image.compose import compose
 from .image.photo import Photo
 from .next_touch import Place, where_to_touch
 from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
-from .suggest import USUAL_COUNT, Suggestions, suggest
+from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 SCHEMA = 1
 
@@ -39,7 +39,7 @@ class _HintRecord(msgspec.Struct, forbid_unknown_fields=True):
     y: float
     a: float
     b: float
-    size: int = USUAL_PX
+    size: int = DEFAULT_SIZE_PX
 
 
 class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ class Session:
         one of `compose`."""
         return compose(self.photo.L, self.ab, size, method)
 
-    def suggest(self, x: float, y: float, count: int = USUAL_COUNT) -> Suggestions:
+    def suggest(self, x: float, y: float, count: int = DEFAULT_COUNT) -> Suggestions:
         """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it.
 
         Beside `count` swatches, showable at the point's L, stand the current colour and grey.
@@ -109,11 +109,11 @@ class Session:
         table = distribution_table(self.runner.bundle)
         if count < 1:
             raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
-        light = self.light_at(x, y)
+        L = self.lightness_at(x, y)
         probabilities = self.runner.distribution(self._features, self.hints, self.global_hints, point)[0]
-        return suggest(probabilities, table.centres, light, self.colour_at(x, y), count)
+        return suggest(probabilities, table.centres, L, self.colour_at(x, y), count)
 
-    def light_at(self, x: float, y: float) -> float:
+    def lightness_at(self, x: float, y: float) -> float:
         """L of the photograph's pixel at (x, y in 0…1)."""
         row, column = self._pixel(x, y)
         return float(self.photo.L[row, column])
@@ -131,7 +131,7 @@ class Session:
 
     def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
         """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""
-        lab = project_into_gamut(np.array([self.light_at(x, y), a, b]))
+        lab = project_into_gamut(np.array([self.lightness_at(x, y), a, b]))
         return float(lab[1]), float(lab[2])
 
     def _pixel(self, x: float, y: float) -> tuple[int, int]:
@@ -142,7 +142,7 @@ class Session:
 
     # Edits
 
-    def add(self, x: float, y: float, a: float, b: float, size: int = USUAL_PX, project: bool = True) -> int:
+    def add(self, x: float, y: float, a: float, b: float, size: int = DEFAULT_SIZE_PX, project: bool = True) -> int:
         """Place a hint at (x, y in 0…1) with colour ab; returns its index.
 
         A person's pick is projected into the gamut at the L under it; `project=False` keeps ab as it is.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .colour.cielab import project_into_gamut
 
-USUAL_COUNT = 9
+DEFAULT_COUNT = 9
 ROUNDS = 30
 
 
@@ -26,7 +26,7 @@ class Swatch:
 class Suggestions:
     """Swatches by falling confidence, and beside them the colour shown now and grey (not counted)."""
 
-    light: float
+    L: float
     swatches: tuple[Swatch, ...]
     current: tuple[float, float]
     grey: tuple[float, float] = (0.0, 0.0)
@@ -35,21 +35,21 @@ class Suggestions:
 def suggest(
     probabilities: NDArray[np.float32],
     centres: NDArray[np.float32],
-    light: float,
+    L: float,
     current: tuple[float, float],
-    count: int = USUAL_COUNT,
+    count: int = DEFAULT_COUNT,
 ) -> Suggestions:
     """Cluster a distribution [bins] over bin centres [bins, 2] into `count` colours, showable at L = `light`.
 
     Bins that sRGB cannot show at this L count as the nearest colour it can. The paper draws 25,000 samples and
     clusters those; weighted k-means on the bins gives the same without the dice.
     """
-    lab = np.column_stack([np.full(len(centres), light), centres]).astype(np.float64)
+    lab = np.column_stack([np.full(len(centres), L), centres]).astype(np.float64)
     showable = project_into_gamut(lab)[:, 1:].astype(np.float64)
     means, masses = weighted_kmeans(showable, probabilities.astype(np.float64), count)
-    means = project_into_gamut(np.column_stack([np.full(len(means), light), means]))[:, 1:]
+    means = project_into_gamut(np.column_stack([np.full(len(means), L), means]))[:, 1:]
     swatches = tuple(Swatch(float(a), float(b), float(m)) for (a, b), m in zip(means, masses, strict=True))
-    return Suggestions(float(light), swatches, current)
+    return Suggestions(float(L), swatches, current)
 
 
 def weighted_kmeans(

@@ -20,7 +20,7 @@ PictureId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 MoodName = Literal["none", "sunlit", "cool", "rich", "faded"]
 
 # Largest message of a browser. 128 hints are about 12 KiB.
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 SHARED_BYTES = 8 * 1024 * 1024
 
 
@@ -41,7 +41,7 @@ class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
     photo: PictureId
     hints: Annotated[tuple[HintMessage, ...], Meta(max_length=256)] = ()
     mood: MoodName = "none"
-    lender: PictureId | None = None
+    reference: PictureId | None = None
     saturation: Unit | None = None
     point: tuple[Unit, Unit] | None = None
     want: Literal["planes", "jpeg"] = "planes"
@@ -68,7 +68,7 @@ class Task(msgspec.Struct, frozen=True):
 
     op: Literal["edit", "picture", "ab", "pulse", "forget"]
     path: str = ""
-    lender_path: str = ""
+    reference_path: str = ""
     edit: Edit | None = None
     width: int = 0
     upsampling: str = "bilinear"
@@ -77,7 +77,7 @@ class Task(msgspec.Struct, frozen=True):
 class Colours(msgspec.Struct, frozen=True):
     """Suggestions at a point: each (a, b, confidence); L there; the colour shown now."""
 
-    light: float
+    L: float
     swatches: list[tuple[float, float, float]]
     current: tuple[float, float]
 

@@ -20,14 +20,14 @@ from ..engine.files import atomic_write, read_toml
 
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ar")
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^$"
-MOST_PORT = 65535
+MAX_PORT = 65535
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[server]"""
 
     host: Annotated[str, Meta(description="Address to listen on; loopback keeps strangers out.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port to listen on; 0 takes any free one.")] = 8017
+    port: Annotated[int, Meta(ge=0, le=MAX_PORT, description="Port to listen on; 0 takes any free one.")] = 8017
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="Further Host headers to accept, exactly, with port.")
     ] = ()
@@ -109,7 +109,7 @@ class TakeawayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[takeaway]"""
 
     host: Annotated[str, Meta(description="Address that visitors' phones reach; empty: no QR code.")] = ""
-    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port of that listener.")] = 8018
+    port: Annotated[int, Meta(ge=0, le=MAX_PORT, description="Port of that listener.")] = 8018
     minutes: Annotated[float, Meta(gt=0, le=1440, description="A picture can be fetched this long.")] = 10.0
 
 
@@ -118,7 +118,7 @@ class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     token: Annotated[str, Meta(description="Password of the operator page; empty: no page.")] = ""
     host: Annotated[str, Meta(description="Address of the operator page.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=MOST_PORT, description="Port of the operator page.")] = 8019
+    port: Annotated[int, Meta(ge=0, le=MAX_PORT, description="Port of the operator page.")] = 8019
 
 
 class HoursTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

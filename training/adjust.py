@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..build_engine.networks.hint_attention import HEADS, LARGEST_FOCUS, LARGEST_NARROWING, REACH_SLOPE, bias_for
+from ..build_engine.networks.hint_attention import HEADS, MAX_FOCUS, MAX_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.touch import TouchNetwork
 from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, write_bundle
@@ -30,7 +30,7 @@ class Change:
 
     other, share: a bundle whose weights count `share` (0…1), the first one's the rest. reach: factors of the heads'
     distance penalties ρ, from the widest head to the narrowest. gates: the logarithms by which a hint that surprises
-    moves the heads' gates on average, within ± LARGEST_FOCUS. narrowing: the factors, within exp(± LARGEST_NARROWING),
+    moves the heads' gates on average, within ± MAX_FOCUS. narrowing: the factors, within exp(± MAX_NARROWING),
     by which it narrows the heads on average. contrast: the share against the automatic colour that becomes half, and
     the power of the odds.
     """
@@ -55,12 +55,12 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
         if change.reach is not None:
             network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / REACH_SLOPE)
         if change.gates is not None:
-            gates = _per_head("gates", change.gates, -LARGEST_FOCUS, LARGEST_FOCUS)
-            network.attention.token_focus.bias.copy_(bias_for(gates, LARGEST_FOCUS))
+            gates = _per_head("gates", change.gates, -MAX_FOCUS, MAX_FOCUS)
+            network.attention.token_focus.bias.copy_(bias_for(gates, MAX_FOCUS))
         if change.narrowing is not None:
-            largest = math.exp(LARGEST_NARROWING)
+            largest = math.exp(MAX_NARROWING)
             narrowing = torch.log(_per_head("narrowing", change.narrowing, 1 / largest, largest))
-            network.attention.token_narrowing.bias.copy_(bias_for(narrowing, LARGEST_NARROWING))
+            network.attention.token_narrowing.bias.copy_(bias_for(narrowing, MAX_NARROWING))
         if change.contrast is not None:
             network.attention.contrast.copy_(_contrast(*change.contrast))
     manifest = touch_manifest(version, bundle.manifest.licence, bundle.manifest.data, bundle.manifest.trained)

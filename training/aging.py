@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_SCRATCHES = 5
+MAX_SCRATCHES = 5
 
 
-def age(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def age(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """L [S, S] in 0…100 → the same as an old print: blur, fading, grain, scratches, each present by chance."""
-    aged = light
+    aged = L
     if rng.random() < 0.5:
         aged = np.asarray(cv2.GaussianBlur(aged, (0, 0), float(rng.uniform(0.4, 1.5))), np.float32)
     if rng.random() < 0.6:
@@ -27,10 +27,10 @@ def age(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.floa
     return np.clip(aged, 0, 100).astype(np.float32)
 
 
-def _faded(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _faded(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Blacks lifted, whites lowered, the middle tones bent by a gamma."""
     black, white = rng.uniform(0, 25), rng.uniform(75, 100)
-    bent = (np.clip(light, 0, 100) / 100) ** rng.uniform(0.7, 1.4)
+    bent = (np.clip(L, 0, 100) / 100) ** rng.uniform(0.7, 1.4)
     return (black + (white - black) * bent).astype(np.float32)
 
 
@@ -40,11 +40,11 @@ def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
     return soft * np.float32(rng.uniform(1, 6) / max(float(soft.std()), 1e-6))
 
 
-def _scratched(light: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _scratched(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Thin straight lines, light or dark."""
-    side = light.shape[0]
-    for _ in range(int(rng.integers(1, MOST_SCRATCHES + 1))):
+    side = L.shape[0]
+    for _ in range(int(rng.integers(1, MAX_SCRATCHES + 1))):
         ends = rng.integers(0, side, 4).tolist()
         shade = float(rng.uniform(75, 100) if rng.random() < 0.7 else rng.uniform(0, 25))
-        cv2.line(light, ends[:2], ends[2:], shade, 1, cv2.LINE_AA)
-    return light
+        cv2.line(L, ends[:2], ends[2:], shade, 1, cv2.LINE_AA)
+    return L

@@ -23,21 +23,21 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """crop_px: side of the training crop. smallest_crop: its least share of the side. recoloured: share of
+    """crop_px: side of the training crop. min_crop: its least share of the side. recoloured: share of
     photographs with regions in other colours. lone_region: share in which one region wears another colour and has all
     the hints, while nothing else may move (`touch` only). aged: share whose lightness looks like an old print's.
     uniform_counts: share of batches with uniform hint counts; the others are geometric with parameter geometric_p,
-    their mean (1 − p) / p. most_hints: the largest count. full_reveal: share of pictures revealed whole (plane
+    their mean (1 − p) / p. max_hints: the largest count. full_reveal: share of pictures revealed whole (plane
     networks only). global_share: share in which each global statistic is revealed."""
 
     crop_px: int = 128
-    smallest_crop: float = 0.7
+    min_crop: float = 0.7
     recoloured: float = 0.25
     lone_region: float = 0.0
     aged: float = 0.0
     uniform_counts: float = 0.2
     geometric_p: float = 1 / 8
-    most_hints: int = 119
+    max_hints: int = 119
     full_reveal: float = 0.01
     global_share: float = 0.5
 

@@ -49,6 +49,6 @@ def _one(lab: NDArray[np.float32], patches: visitor.Patches) -> Batch:
     return with_hints(np.ascontiguousarray(lab[None]), [patches], np.zeros((1, VECTOR_LENGTH), np.float32))
 
 
-def _rgb(light: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
-    lab = np.concatenate([light, ab]).transpose(1, 2, 0).astype(np.float32)
+def _rgb(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
+    lab = np.concatenate([L, ab]).transpose(1, 2, 0).astype(np.float32)
     return (np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255).astype(np.uint8)

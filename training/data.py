@@ -20,7 +20,7 @@ from .config import Augmentation
 from .recolour import recolour, recolour_one
 
 # Hints of a lone region: at most as many as a visitor's few touches, where its soft mask is nearly one.
-MOST_IN_REGION = 5
+MAX_IN_REGION = 5
 SURELY_INSIDE = 0.95
 
 
@@ -35,7 +35,7 @@ class Batch:
     of that picture all lie in one recoloured region.
     """
 
-    light: NDArray[np.float32]
+    L: NDArray[np.float32]
     ab: NDArray[np.float32]
     positions: NDArray[np.float32]
     colours: NDArray[np.float32]
@@ -47,9 +47,9 @@ class Batch:
 
 
 def draw_crop(rgb: NDArray[np.uint8], crop: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random square of `rgb` [n, n, 3], at least `smallest_crop` of its side, at crop_px, often mirrored."""
+    """A random square of `rgb` [n, n, 3], at least `min_crop` of its side, at crop_px, often mirrored."""
     side = rgb.shape[0]
-    taken = int(rng.integers(int(side * crop.smallest_crop), side + 1))
+    taken = int(rng.integers(int(side * crop.min_crop), side + 1))
     y, x = rng.integers(0, side - taken + 1, 2)
     method = cv2.INTER_AREA if taken > crop.crop_px else cv2.INTER_LINEAR
     square = cv2.resize(rgb[y : y + taken, x : x + taken], (crop.crop_px, crop.crop_px), interpolation=method)
@@ -71,7 +71,7 @@ def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rn
         if one.region is not None:
             batch.touched[index, 0] = one.region
         if rng.random() < settings.aged:
-            batch.light[index, 0] = age(batch.light[index, 0], rng)
+            batch.L[index, 0] = age(batch.L[index, 0], rng)
     return batch
 
 
@@ -90,11 +90,11 @@ def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.ra
     kind = rng.random()
     lone = recolour_one(rgb, rng) if kind < settings.lone_region else None
     if lone is not None:
-        patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MOST_IN_REGION + 1)))
+        patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MAX_IN_REGION + 1)))
         return _Drawn(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
     natural = kind >= settings.lone_region + settings.recoloured
     lab = fast_lab(rgb) if natural else recolour(rgb, rng)
-    count = visitor.mixed_count(rng, float(many), settings.most_hints, settings.geometric_p)
+    count = visitor.mixed_count(rng, float(many), settings.max_hints, settings.geometric_p)
     patches = visitor.gaussian_patches(rng, count, whole=False)
     return _Drawn(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
 
@@ -123,9 +123,9 @@ def with_hints(
         colours[index, :count] = visitor.mean_colours(planes[index, 1:], patch)
         sizes[index, :count] = patch.size
         valid[index, :count] = 1
-    light = np.ascontiguousarray(planes[:, :1])
-    ab, natural, touched = np.ascontiguousarray(planes[:, 1:]), np.ones(len(planes), np.bool_), np.ones_like(light)
-    return Batch(light, ab, positions, colours, sizes, valid, vectors, natural, touched)
+    L = np.ascontiguousarray(planes[:, :1])
+    ab, natural, touched = np.ascontiguousarray(planes[:, 1:]), np.ones(len(planes), np.bool_), np.ones_like(L)
+    return Batch(L, ab, positions, colours, sizes, valid, vectors, natural, touched)
 
 
 def batches(

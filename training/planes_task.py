@@ -15,7 +15,7 @@ from ..build_engine.networks.planes import DECODER, HEAD, PlanesNetwork
 from ..build_engine.planes_bundle import MASKS, topology_of
 from ..calibration import visitor
 from ..engine.colour import bins
-from ..engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint
+from ..engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint
 from .config import Config, Stage
 from .data import Batch
 from .eccv16 import start_from_eccv16
@@ -80,7 +80,7 @@ class PlanesTask:
     ) -> dict[str, Tensor]:
         if "global" in self.planes.topology.inputs:
             vector = torch.from_numpy(batch.global_hints).to(device)
-            return network(torch.from_numpy((batch.light - LIGHT[0]) / LIGHT[1]).to(device), vector)
+            return network(torch.from_numpy((batch.L - LIGHT[0]) / LIGHT[1]).to(device), vector)
         return network(torch.from_numpy(input_planes(batch, MASKS[self.mask], hinted, full_share)).to(device))
 
 
@@ -92,11 +92,11 @@ def input_planes(
     Patches are scaled with the crop. `full_share` of the pictures are revealed whole; `hinted` False shows nothing.
     """
     rng = np.random.default_rng(int(torch.randint(1 << 31, (1,))))
-    side = batch.light.shape[-1]
+    side = batch.L.shape[-1]
     low, high = mask
-    result = np.empty((len(batch.light), 4, side, side), np.float32)
-    result[:, :1] = (batch.light - LIGHT[0]) / LIGHT[1]
-    for index in range(len(batch.light)):
+    result = np.empty((len(batch.L), 4, side, side), np.float32)
+    result[:, :1] = (batch.L - LIGHT[0]) / LIGHT[1]
+    for index in range(len(batch.L)):
         hints = hints_of(batch, index, side) if hinted else []
         ab, shown = visitor.planes(rng, batch.ab[index], hints, full_share)
         result[index, 1:3] = ab / AB_SCALE
@@ -107,7 +107,7 @@ def input_planes(
 def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:
     """The hints on one picture of a batch, their patches in pixels of a crop of `side`."""
     count = int(batch.valid[index].sum())
-    sizes = np.clip(np.rint(batch.sizes[index, :count] * side / WORKING_PX), SMALLEST_PX, LARGEST_PX).astype(int)
+    sizes = np.clip(np.rint(batch.sizes[index, :count] * side / WORKING_PX), MIN_SIZE_PX, MAX_SIZE_PX).astype(int)
     return [
         Hint(float(np.clip(x, 0, 1)), float(np.clip(y, 0, 1)), float(a), float(b), int(size))
         for (x, y), (a, b), size in zip(

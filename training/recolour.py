@@ -20,8 +20,8 @@ SHIFT_PX, SHIFT_COLOUR, FLOOD_STEP = 8.0, 14.0, 3
 # A lone region: how often it is a flood, its share of the picture, how far its mean ab moves at least, and how often
 # another is tried.
 FLOODED = 0.5
-SMALLEST_SHARE, LARGEST_SHARE = 0.015, 0.4
-LEAST_CHANGE, TRIES = 25.0, 6
+MIN_SHARE, MAX_SHARE = 0.015, 0.4
+MIN_CHANGE, TRIES = 25.0, 6
 
 
 def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -53,7 +53,7 @@ def recolour_one(
         ab = lab[..., 1:] * (1 - mask) + _other_colours(lab[..., 1:], rng) * mask
         changed = _in_gamut(lab[..., :1], ab.astype(np.float32, copy=False))
         moved = np.linalg.norm(((changed - lab)[..., 1:] * mask).sum((0, 1)) / max(float(mask.sum()), 1.0))
-        if moved >= LEAST_CHANGE:
+        if moved >= MIN_CHANGE:
             return changed, mask[..., 0]
     return None
 
@@ -71,7 +71,7 @@ def _flood(smooth: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bo
     step = (FLOOD_STEP,) * 3
     cv2.floodFill(smooth, flooded, start, (0, 0, 0), step, step, 4 | cv2.FLOODFILL_MASK_ONLY)
     region = cv2.morphologyEx(flooded[1:-1, 1:-1], cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.bool_)
-    return region if SMALLEST_SHARE <= region.mean() <= LARGEST_SHARE else None
+    return region if MIN_SHARE <= region.mean() <= MAX_SHARE else None
 
 
 def _cluster_part(lab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
@@ -83,7 +83,7 @@ def _connected(cluster: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
     """One of the connected parts of a cluster whose share of the picture is fit, or None."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(cluster.astype(np.uint8), connectivity=4)
     shares = stats[:, cv2.CC_STAT_AREA] / cluster.size
-    fit = [i for i in range(1, number) if SMALLEST_SHARE <= shares[i] <= LARGEST_SHARE]
+    fit = [i for i in range(1, number) if MIN_SHARE <= shares[i] <= MAX_SHARE]
     return labels == rng.choice(fit) if fit else None
 
 
@@ -115,8 +115,8 @@ def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     return (ab @ turn.T + shift).astype(np.float32)
 
 
-def _in_gamut(light: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
+def _in_gamut(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
     """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] of the nearest sRGB, channel by channel."""
-    coloured = np.concatenate([light, ab], -1).astype(np.float32)
+    coloured = np.concatenate([L, ab], -1).astype(np.float32)
     shown = np.clip(cv2.cvtColor(coloured, cv2.COLOR_LAB2RGB), 0, 1)
     return cv2.cvtColor(shown, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)

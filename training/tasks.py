@@ -76,9 +76,9 @@ class TouchTask:
         network, weights = self.network, self.config.losses
         true = torch.from_numpy(batch.ab).to(device)
         hints, global_hints = hint_tensors(batch, device)
-        light = torch.from_numpy(batch.light).to(device).contiguous(memory_format=torch.channels_last)
+        L = torch.from_numpy(batch.L).to(device).contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(not self.frozen):
-            features = network.encoder(light)
+            features = network.encoder(L)
         maps = network.attention.maps(features)
         maps = Maps(*(plane.float() for plane in maps))
         # A recoloured picture teaches how far hints reach, not what colour things have by themselves.
@@ -139,7 +139,7 @@ class TouchTask:
 
     def predict(self, network: nn.Module, batch: Batch, device: torch.device) -> NDArray[np.float32]:
         hints, global_hints = hint_tensors(batch, device)
-        maps = network(torch.from_numpy(batch.light).to(device))
+        maps = network(torch.from_numpy(batch.L).to(device))
         return network.attention.colours(maps, hints, global_hints)[0].cpu().numpy()  # type: ignore[operator, union-attr]
 
 

@@ -35,20 +35,20 @@ Light = NDArray[np.float32]
 def aged_pictures(photographs: Iterable[Picture], seed: int = SEED) -> Iterator[Picture]:
     """The same photographs with aged light; each ages alike for one seed, whatever comes before it."""
     for index, picture in enumerate(photographs):
-        yield replace(picture, light=aged(picture.light, np.random.default_rng([seed, index])))
+        yield replace(picture, L=aged(picture.L, np.random.default_rng([seed, index])))
 
 
-def aged(light: Light, rng: np.random.Generator) -> Light:
+def aged(L: Light, rng: np.random.Generator) -> Light:
     """Light float32 [H, W], L in 0…100 → that of an old print of it, of the same form."""
-    soft = cv2.GaussianBlur(light, (0, 0), rng.uniform(*BLUR_PX) * _scale(light))
-    old = faded(np.asarray(soft, np.float32), rng) + stains(light.shape, rng) + grain(light.shape, rng)
-    return np.clip(old + marks(light.shape, rng), 0, 100).astype(np.float32)
+    soft = cv2.GaussianBlur(L, (0, 0), rng.uniform(*BLUR_PX) * _scale(L))
+    old = faded(np.asarray(soft, np.float32), rng) + stains(L.shape, rng) + grain(L.shape, rng)
+    return np.clip(old + marks(L.shape, rng), 0, 100).astype(np.float32)
 
 
-def faded(light: Light, rng: np.random.Generator) -> Light:
+def faded(L: Light, rng: np.random.Generator) -> Light:
     """Blacks lifted to grey, whites to the tone of paper, middle tones lighter or darker."""
     black, white, tone = (rng.uniform(*span) for span in (BLACK_L, WHITE_L, TONE))
-    return (black + (white - black) * (light / 100) ** tone).astype(np.float32)
+    return (black + (white - black) * (L / 100) ** tone).astype(np.float32)
 
 
 def stains(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
@@ -84,8 +84,8 @@ def marks(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
     return plane
 
 
-def _scale(light: Light) -> float:
-    return light.shape[1] / 256
+def _scale(L: Light) -> float:
+    return L.shape[1] / 256
 
 
 TEXT = "the same points on light that is aged as prints of 1900 to 1940 are: what is lost against the clean light"

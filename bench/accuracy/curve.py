@@ -17,7 +17,7 @@ from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_
 from ...engine.errors import ConfigError, HintRejected
 from ...engine.hints import Hint
 from ...engine.runners.base import Runner, check_hints
-from ...engine.runners.onnx import usual_threads
+from ...engine.runners.onnx import default_threads
 from .levin import Optimiser
 from .per_photo import Tally, mean, standard_error
 from .protocols import Picture, Protocol
@@ -91,7 +91,7 @@ def measure(
     for index, picture in enumerate(photographs):
         grey = np.zeros((2, *picture.lab.shape[:2]), np.float32)
         found.tally.add((GREY,), index, plan.protocol.psnr(picture, grey))
-        features = runner.encode(picture.light)
+        features = runner.encode(picture.L)
         drawn = [
             (count, draw_hints(plan, picture, index, count, draw)) for count in counts for draw in range(plan.draws)
         ]
@@ -99,7 +99,7 @@ def measure(
             score = plan.protocol.psnr(picture, runner.colorize(features, hints))
             found.tally.add((MODEL, str(count)), index, score)
         for label, other in (beside or {}).items():
-            theirs = other.encode(picture.light)
+            theirs = other.encode(picture.L)
             for count, hints in drawn:
                 score = plan.protocol.psnr(picture, other.colorize(theirs, hints))
                 found.tally.add((BESIDE + label, str(count)), index, score)
@@ -133,9 +133,9 @@ def _optimise(picture: Picture, drawn: Sequence[tuple[int, list[Hint]]], index: 
     optimiser = Optimiser(picture.lab[..., 0].astype(np.float32))
 
     def score(hints: list[Hint]) -> float:
-        return found.plan.protocol.psnr(picture, optimiser.colourise(hints))
+        return found.plan.protocol.psnr(picture, optimiser.colorize(hints))
 
-    with ThreadPoolExecutor(usual_threads()) as pool:
+    with ThreadPoolExecutor(default_threads()) as pool:
         scores = list(pool.map(score, [hints for _, hints in drawn]))
     for (count, _), value in zip(drawn, scores, strict=True):
         found.tally.add((LEVIN, str(count)), index, value)

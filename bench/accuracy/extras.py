@@ -43,7 +43,7 @@ def measure_extras(
     tally = Tally()
     for index, picture in enumerate(photographs):
         rng = np.random.default_rng([seed, index])
-        features = runner.encode(picture.light)
+        features = runner.encode(picture.L)
         if _takes(runner.bundle, max(REACH_AT)):
             _spread(runner, features, picture, tally, (index, rng))
             _steady(runner, features, picture, tally, (index, rng))
@@ -107,9 +107,9 @@ def _swatches(
         return np.zeros((0, 2))
     x, y = place
     probabilities = runner.distribution(features, hints, NO_GLOBAL_HINTS, np.array([[x, y]], np.float32))[0]
-    side = picture.light.shape[0]
-    light = float(picture.light[min(int(y * side), side - 1), min(int(x * side), side - 1)])
-    found = suggest(probabilities, table.centres, light, (0.0, 0.0), count)
+    side = picture.L.shape[0]
+    L = float(picture.L[min(int(y * side), side - 1), min(int(x * side), side - 1)])
+    found = suggest(probabilities, table.centres, L, (0.0, 0.0), count)
     return np.array([(swatch.a, swatch.b) for swatch in found.swatches]).reshape(-1, 2)
 
 

@@ -17,10 +17,10 @@ from ...engine.errors import ConfigError
 from ...engine.hints import Hint, rasterise
 
 # 2σ² = VARIANCE_SCALE · variance, but never so narrow that the most similar neighbour's weight falls below
-# LEAST_WEIGHT (before weights are normalised), nor below LEAST_SPREAD: a flat window has no variance.
+# MIN_WEIGHT (before weights are normalised), nor below MIN_SPREAD: a flat window has no variance.
 VARIANCE_SCALE = 0.6
-LEAST_WEIGHT = 0.01
-LEAST_SPREAD = 2e-6
+MIN_WEIGHT = 0.01
+MIN_SPREAD = 2e-6
 # Keeps every pixel tied to its neighbours, so that no part of a picture is cut off from every hint.
 TIE = 1e-9
 # Blocks of this side are not dissected further.
@@ -29,12 +29,12 @@ SMALL_PX = 4
 OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
-def colourise(light: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
+def colorize(L: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
     """Colours ab float32 [2, H, W] in CIELAB units for L [H, W] in 0…100 and hints; grey without hints.
 
     Whoever asks more than once about a photograph keeps an `Optimiser`. Raises ConfigError where SciPy is missing.
     """
-    return Optimiser(light).colourise(hints)
+    return Optimiser(L).colorize(hints)
 
 
 class Optimiser:
@@ -44,14 +44,14 @@ class Optimiser:
     pixel grid, which needs a quarter of the time that general orders do). Raises ConfigError where SciPy is missing.
     """
 
-    def __init__(self, light: NDArray[np.float32]) -> None:
+    def __init__(self, L: NDArray[np.float32]) -> None:
         if importlib.util.find_spec("scipy") is None:
             raise ConfigError("the Levin baseline needs SciPy; pip install 'livetint[bench]'")
-        self.shape: tuple[int, int] = (light.shape[0], light.shape[1])
+        self.shape: tuple[int, int] = (L.shape[0], L.shape[1])
         self._order = dissection(*self.shape)
-        self._means = neighbour_means(light)[self._order][:, self._order]
+        self._means = neighbour_means(L)[self._order][:, self._order]
 
-    def colourise(self, hints: Sequence[Hint]) -> NDArray[np.float32]:
+    def colorize(self, hints: Sequence[Hint]) -> NDArray[np.float32]:
         """Colours ab float32 [2, H, W] in CIELAB units, grey without hints. About 0.3 s for 256 × 256.
 
         A hint's patch is held at its colour, as `engine.hints.rasterise` draws it.
@@ -99,19 +99,19 @@ def _dissected(index: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     yield index[middle]
 
 
-def neighbour_means(light: NDArray[np.float32]):
+def neighbour_means(L: NDArray[np.float32]):
     """Sparse [HW, HW] (CSR) whose row r gives the weights of r's neighbours; rows sum to 1, the diagonal is 0."""
     from scipy.sparse import csr_matrix
 
-    intensity = light.astype(np.float64) / 100
-    height, width = light.shape
+    intensity = L.astype(np.float64) / 100
+    height, width = L.shape
     padded = np.pad(intensity, 1, constant_values=np.nan)
     around = np.stack([padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy, dx in OFFSETS])
     squared = (around - intensity) ** 2
     variance = np.nanvar(np.concatenate([around, intensity[None]]), axis=0)
     closest = np.nanmin(squared, axis=0)
     spread = np.maximum.reduce(
-        [VARIANCE_SCALE * variance, closest / -np.log(LEAST_WEIGHT), np.full_like(variance, LEAST_SPREAD)]
+        [VARIANCE_SCALE * variance, closest / -np.log(MIN_WEIGHT), np.full_like(variance, MIN_SPREAD)]
     )
     weights = np.nan_to_num(np.exp(-squared / spread) + TIE, nan=0)
     weights /= weights.sum(0)

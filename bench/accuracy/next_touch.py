@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...calibration.visitor import Patches, reveal, uniform_patches
-from ...engine.hints import USUAL_PX, WORKING_PX, Hint
+from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
 from ...engine.next_touch import Place, where_to_touch
 from ...engine.runners.base import Features, Runner
 from .per_photo import Tally, mean, standard_error
@@ -37,7 +37,7 @@ def measure_where(
     """
     tally = Tally()
     for index, picture in enumerate(photographs):
-        features = runner.encode(picture.light)
+        features = runner.encode(picture.L)
         for way, hints in _sequences(runner, features, picture, index):
             value = protocol.psnr(picture, runner.colorize(features, hints))
             tally.add((way, str(len(hints))), index, value)
@@ -52,22 +52,22 @@ def _sequences(
     yield NONE, ()
     chosen: list[Hint] = []
     for count in range(1, max(TOUCHES) + 1):
-        chosen += touches(picture, where_to_touch(runner, features, picture.light, chosen))
+        chosen += touches(picture, where_to_touch(runner, features, picture.L, chosen))
         if count in TOUCHES:
             yield CHOSEN, tuple(chosen)
-    named = touches(picture, where_to_touch(runner, features, picture.light, count=max(TOUCHES)))
+    named = touches(picture, where_to_touch(runner, features, picture.L, count=max(TOUCHES)))
     yield from ((AT_ONCE, named[:count]) for count in TOUCHES)
     for draw in range(DRAWS):
         rng = np.random.default_rng([SEED, index, draw])
-        random = reveal(picture.ab, uniform_patches(rng, max(TOUCHES), USUAL_PX))
+        random = reveal(picture.ab, uniform_patches(rng, max(TOUCHES), DEFAULT_SIZE_PX))
         yield from ((RANDOM, random[:count]) for count in TOUCHES)
 
 
 def touches(picture: Picture, places: Iterable[Place]) -> list[Hint]:
     """Touches of the usual size at places, each with the mean of the true colour under its patch."""
     centres = np.array([(place.y, place.x) for place in places]) * WORKING_PX
-    corners = np.clip(np.floor(centres - USUAL_PX / 2 + 0.5), 0, WORKING_PX - USUAL_PX)
-    return reveal(picture.ab, Patches(corners[:, 0], corners[:, 1], np.full(len(corners), USUAL_PX)))
+    corners = np.clip(np.floor(centres - DEFAULT_SIZE_PX / 2 + 0.5), 0, WORKING_PX - DEFAULT_SIZE_PX)
+    return reveal(picture.ab, Patches(corners[:, 0], corners[:, 1], np.full(len(corners), DEFAULT_SIZE_PX)))
 
 
 TEXT = (

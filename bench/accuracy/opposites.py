@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.colour.cielab import project_into_gamut
-from ...engine.hints import USUAL_PX, Hint
+from ...engine.hints import DEFAULT_SIZE_PX, Hint
 from ...engine.runners.base import Runner
 from . import quality
 from .levin import Optimiser
@@ -53,9 +53,9 @@ class Line:
         return [(y / side, x / side) if self.down else (x / side, y / side) for x, y in points]
 
 
-def find_line(light: NDArray[np.floating], length_px: int, kind: str, rng: np.random.Generator) -> Line | None:
+def find_line(L: NDArray[np.floating], length_px: int, kind: str, rng: np.random.Generator) -> Line | None:
     """A line at random among all that fit, of either direction; None where there is none."""
-    fits = [_starts(plane, length_px, kind) for plane in (light, light.T)]
+    fits = [_starts(plane, length_px, kind) for plane in (L, L.T)]
     places = [np.argwhere(found) for found in fits]
     total = sum(len(some) for some in places)
     if not total:
@@ -66,13 +66,13 @@ def find_line(light: NDArray[np.floating], length_px: int, kind: str, rng: np.ra
     return Line(int(row), int(column), length_px, down)
 
 
-def _starts(light: NDArray[np.floating], length_px: int, kind: str) -> NDArray[np.bool_]:
+def _starts(L: NDArray[np.floating], length_px: int, kind: str) -> NDArray[np.bool_]:
     """Where [H, W] a line to the right may begin."""
-    steps = np.abs(np.diff(light.astype(np.float32), axis=1))
+    steps = np.abs(np.diff(L.astype(np.float32), axis=1))
     band = cv2.dilate(steps, np.ones((BAND_PX, 1), np.uint8))
     uneven, strong = (_counts(band >= limit) for limit in (EVEN_L, EDGE_L))
-    height, width = light.shape
-    margin = max(BEYOND_PX, USUAL_PX)
+    height, width = L.shape
+    margin = max(BEYOND_PX, DEFAULT_SIZE_PX)
     first = np.arange(margin, width - length_px - margin)
     last, middle = first + length_px, first + length_px // 2
     found = np.zeros((height, width), bool)
@@ -95,11 +95,11 @@ def _between(counts: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[
     return counts[:, stop] - counts[:, start]
 
 
-def opposite_hints(light: NDArray[np.floating], line: Line, rng: np.random.Generator) -> list[Hint]:
+def opposite_hints(L: NDArray[np.floating], line: Line, rng: np.random.Generator) -> list[Hint]:
     """Opposite colours of chroma 40, projected into the gamut at the L under each end."""
     angle = rng.uniform(0, 2 * np.pi)
     hints = []
-    for sign, (x, y), under in zip((1, -1), line.ends(light.shape[0]), line.along(light)[[0, -1]], strict=True):
+    for sign, (x, y), under in zip((1, -1), line.ends(L.shape[0]), line.along(L)[[0, -1]], strict=True):
         wanted = np.array([under, sign * CHROMA * np.cos(angle), sign * CHROMA * np.sin(angle)])
         _, a, b = project_into_gamut(wanted)
         hints.append(Hint(x, y, float(a), float(b)))
@@ -126,17 +126,17 @@ def measure_opposites(
     """Keys (method, even or edge, distance, measure); photographs without a fit line have no value there."""
     tally = Tally()
     for index, picture in enumerate(photographs):
-        features = runner.encode(picture.light)
+        features = runner.encode(picture.L)
         ways: dict[str, Colouring] = {MODEL: lambda hints, f=features: runner.colorize(f, hints)}
         if levin:
-            ways[LEVIN] = Optimiser(picture.light).colourise
+            ways[LEVIN] = Optimiser(picture.L).colorize
         rng = np.random.default_rng([SEED, index])
         for kind in KINDS:
             for distance in DISTANCES_PX:
-                line = find_line(picture.light, distance, kind, rng)
+                line = find_line(picture.L, distance, kind, rng)
                 if line is None:
                     continue
-                hints = opposite_hints(picture.light, line, rng)
+                hints = opposite_hints(picture.L, line, rng)
                 for way, colour in ways.items():
                     for name, value in judge(colour(hints), line, hints).items():
                         tally.add((way, kind, str(distance), name), index, value)

@@ -34,7 +34,7 @@ class Picture:
 
     rgb: NDArray[np.uint8]
     lab: NDArray[np.float64]
-    light: NDArray[np.float32]
+    L: NDArray[np.float32]
 
     @property
     def ab(self) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ class IColoriT(Protocol):
     name = "icolorit"
     side = 224
     cell_px = 2
-    least_error = 1e-5
+    min_error = 1e-5
     text = (
         "scored at 224 × 224 (PIL bilinear, aspect ratio not kept); points reveal the mean ab of 2 × 2 cells drawn "
         "uniformly with replacement, afresh for every count; PSNR of sRGB in 0…1 without rounding, mean squared "
@@ -120,7 +120,7 @@ class IColoriT(Protocol):
 
     def psnr(self, picture: Picture, ab: NDArray[np.float32]) -> float:
         error = np.mean((self.rgb(picture, ab) - picture.rgb / 255) ** 2)
-        return float(-10 * np.log10(max(error, self.least_error)))
+        return float(-10 * np.log10(max(error, self.min_error)))
 
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (Zhang17(), IColoriT())}

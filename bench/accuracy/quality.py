@@ -57,10 +57,10 @@ def reach(before: Plane, after: Plane, hint: Hint) -> float | None:
     return float(np.hypot(y, x).mean())
 
 
-def edges(light: NDArray[np.floating]) -> NDArray[np.bool_]:
+def edges(L: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Pixels [H, W] within two of a step of at least 12 in L [H, W]."""
-    strong = np.zeros(light.shape, bool)
-    across, down = np.abs(np.diff(light, axis=1)) >= EDGE_L, np.abs(np.diff(light, axis=0)) >= EDGE_L
+    strong = np.zeros(L.shape, bool)
+    across, down = np.abs(np.diff(L, axis=1)) >= EDGE_L, np.abs(np.diff(L, axis=0)) >= EDGE_L
     strong[:, 1:] |= across
     strong[:, :-1] |= across
     strong[1:] |= down

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...calibration.visitor import Patches, reveal
 from ...engine.colour.cielab import project_into_gamut
 from ...engine.errors import ConfigError
-from ...engine.hints import USUAL_PX, Hint
+from ...engine.hints import DEFAULT_SIZE_PX, Hint
 from ...engine.runners.base import Runner
 from ..percentiles import RESAMPLES, bounds
 from . import quality
@@ -29,12 +29,12 @@ from .protocols import PROTOCOLS, Picture
 SEED = 2004
 TOUCHES = (1, 5)
 SCALE, SIGMA, MIN_SIZE_PX = 200, 0.8, 200
-LEAST_SHARE, MOST_SHARE = 0.02, 0.25
+MIN_SHARE, MAX_SHARE = 0.02, 0.25
 # A touch's patch lies within its region with room to spare.
-LEAST_DEPTH_PX = 5.0
-SHIFT, LEAST_SHIFT, ANGLES = 50.0, 25.0, 12
+MIN_DEPTH_PX = 5.0
+SHIFT, MIN_SHIFT, ANGLES = 50.0, 25.0, 12
 # A mean squared error of a hundredth of an 8-bit step is none: gains stay finite.
-LEAST_ERROR = (0.01 / 255) ** 2
+MIN_ERROR = (0.01 / 255) ** 2
 METHODS = MODEL, FILLED, LEVIN = "network", "filled", "levin"
 
 Colouring = Callable[[list[Hint]], NDArray[np.float32]]
@@ -53,8 +53,8 @@ class Thing:
 
     def hints(self, count: int) -> list[Hint]:
         """The first `count` touches, each with the mean of the new colour under its patch."""
-        corners = self.places[:count] - USUAL_PX // 2
-        sizes = np.full(len(corners), USUAL_PX)
+        corners = self.places[:count] - DEFAULT_SIZE_PX // 2
+        sizes = np.full(len(corners), DEFAULT_SIZE_PX)
         patches = Patches(corners[:, 0].astype(np.float64), corners[:, 1].astype(np.float64), sizes)
         return reveal(self.picture.ab, patches)
 
@@ -67,7 +67,7 @@ def recoloured(picture: Picture, rng: np.random.Generator) -> Thing | None:
     """
     labels = segment(picture.rgb)
     sizes = np.bincount(labels.ravel()) / labels.size
-    fitting = np.nonzero((sizes >= LEAST_SHARE) & (sizes <= MOST_SHARE))[0]
+    fitting = np.nonzero((sizes >= MIN_SHARE) & (sizes <= MAX_SHARE))[0]
     for label in rng.permutation(fitting):
         mask = labels == label
         places = deepest(mask, max(TOUCHES))
@@ -96,7 +96,7 @@ def deepest(mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     while len(found) < count:
         depth = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-        if depth[row, column] < LEAST_DEPTH_PX:
+        if depth[row, column] < MIN_DEPTH_PX:
             break
         found.append((int(row) - 1, int(column) - 1))
         free[row, column] = 0
@@ -111,7 +111,7 @@ def _other_colour(
         angle = start + 2 * np.pi * turn / ANGLES
         inside = lab[mask] + SHIFT * np.array([0, np.cos(angle), np.sin(angle)])
         inside = project_into_gamut(inside)
-        if np.linalg.norm(inside[:, 1:].mean(0) - lab[mask][:, 1:].mean(0)) >= LEAST_SHIFT:
+        if np.linalg.norm(inside[:, 1:].mean(0) - lab[mask][:, 1:].mean(0)) >= MIN_SHIFT:
             changed = lab.copy()
             changed[mask, 1:] = inside[:, 1:]
             return changed
@@ -137,13 +137,13 @@ def measure_regions(
         if thing is None:
             left_out += 1
         else:
-            features = runner.encode(thing.picture.light)
+            features = runner.encode(thing.picture.L)
             before = runner.colorize(features, [])
             _touch(tally, index, thing, MODEL, before, lambda hints, f=features: runner.colorize(f, hints))
             _touch(tally, index, thing, FILLED, before, filled(thing, before))
             if levin:
-                optimiser = Optimiser(thing.picture.light)
-                _touch(tally, index, thing, LEVIN, optimiser.colourise([]), optimiser.colourise)
+                optimiser = Optimiser(thing.picture.L)
+                _touch(tally, index, thing, LEVIN, optimiser.colorize([]), optimiser.colorize)
         tick()
     return tally, left_out
 
@@ -192,7 +192,7 @@ def _gain_inside(thing: Thing, ab: NDArray[np.float32]) -> float:
     protocol = PROTOCOLS["zhang17"]
     shown = (protocol.rgb(thing.picture, some)[thing.mask] for some in (ab, np.zeros_like(ab), thing.picture.ab))
     coloured, grey, truth = shown
-    errors = [max(float(np.mean((some - truth) ** 2)), LEAST_ERROR) for some in (coloured, grey)]
+    errors = [max(float(np.mean((some - truth) ** 2)), MIN_ERROR) for some in (coloured, grey)]
     return float(10 * np.log10(errors[1] / errors[0]))
 
 

@@ -33,7 +33,7 @@ RING_PX = 7
 def row(runner: Runner, picture: Picture) -> NDArray[np.uint8]:
     """One photograph as a row uint8 [256, W, 3]: grey, then with every number of TOUCHES, then the truth."""
     protocol = Zhang17()
-    features = runner.encode(picture.light)
+    features = runner.encode(picture.L)
     hints = chosen_touches(runner, features, picture, max(TOUCHES))
     grey = np.zeros((2, WORKING_PX, WORKING_PX), np.float32)
     tiles = [_shown(protocol, picture, grey)]
@@ -56,7 +56,7 @@ def chosen_touches(runner: Runner, features: Features, picture: Picture, count: 
     """`count` true hints, each where the engine, knowing those before it, would ask for the next."""
     hints: list[Hint] = []
     for _ in range(count):
-        hints += touches(picture, where_to_touch(runner, features, picture.light, hints))
+        hints += touches(picture, where_to_touch(runner, features, picture.L, hints))
     return hints
 
 

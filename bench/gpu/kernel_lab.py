@@ -16,7 +16,7 @@ from ...engine.runners.tensorrt.device import Device
 LAB = Path(kernels.__file__).parent / "lab" / "lab.cu"
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 NVCC_PLACES = "/usr/local/cuda/bin"
-LONGEST_S = 1800
+MAX_S = 1800
 
 
 def check_kernels(say: Callable[[str], None]) -> dict[str, Any]:
@@ -51,10 +51,10 @@ def check_kernels(say: Callable[[str], None]) -> dict[str, Any]:
 
 def _run(step: str, command: Sequence[str], found: dict[str, Any]) -> bool:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, check=False)
     except subprocess.TimeoutExpired:
         found[step] = "failed"
-        found["said"][step] = f"did not end within {LONGEST_S} s"
+        found["said"][step] = f"did not end within {MAX_S} s"
         return False
     found[step] = "failed" if done.returncode else "passed"
     found["said"][step] = (done.stdout + done.stderr)[-8000:]

@@ -43,15 +43,15 @@ def _touch_parts(bundle: Bundle, count: int) -> dict[str, Callable[[], Any]]:
     network = TouchNetwork().eval()
     network.load_state_dict(weights_of(bundle), strict=False)
     network.to("cuda")
-    light = torch.full((1, 1, *bundle.manifest.input.working_size), 50.0, device="cuda")
+    L = torch.full((1, 1, *bundle.manifest.input.working_size), 50.0, device="cuda")
     with torch.inference_mode():
-        maps = network(light)._asdict()
+        maps = network(L)._asdict()
     touch = TouchStage(network)
     inputs = [maps[name].clone() for name in touch.maps] + [tensor.to("cuda") for tensor in example_hints(count)]
     encoder_network = TouchNetwork().eval()
     encoder_network.load_state_dict(network.state_dict())
     encoder = EncoderStage(encoder_network).half().to("cuda").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half = light.half()
+    half = L.half()
     return {"encoder": lambda: encoder(half), "touch": lambda: touch(*inputs)}
 
 

@@ -128,14 +128,14 @@ def compare_answers(bundle: Bundle, precision: str, cases: Sequence[Case]) -> di
 def _time(bundle: Bundle, cases: Sequence[Case], touches: int, hints: int, size: tuple[int, int]) -> dict[str, Any]:
     with TensorRTRunner(bundle, display=size) as runner:
         rng = np.random.default_rng(0)
-        light = rng.uniform(0, 100, size[::-1]).astype(np.float32)
+        L = rng.uniform(0, 100, size[::-1]).astype(np.float32)
         return {
             "card": runner.device.name,
             "compute_capability": runner.device.compute_capability,
             "integrated": runner.device.integrated,
             "tensorrt": runner.tensorrt,
             "served_by": runner.served_by,
-            **time_touch(runner, cases[0].light, light, touches, hints),
+            **time_touch(runner, cases[0].L, L, touches, hints),
         }
 
 

@@ -23,7 +23,7 @@ NOT_OUTSIDE = ("network", "download picture")
 
 
 def time_touch(
-    runner: TensorRTRunner, working: NDArray[np.float32], light: NDArray[np.float32], touches: int, count: int
+    runner: TensorRTRunner, working: NDArray[np.float32], L: NDArray[np.float32], touches: int, count: int
 ) -> dict[str, Any]:
     """Milliseconds as summaries. working: L of working size, light: L of display size, count: hints.
 
@@ -33,12 +33,12 @@ def time_touch(
     """
     hints = spread_hints(count)
     features = runner.encode(working)
-    runner.render(features, hints, NO_GLOBAL_HINTS, light)  # everything is in its place from here on
+    runner.render(features, hints, NO_GLOBAL_HINTS, L)  # everything is in its place from here on
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
         room = 0 if runner.served_by == BY_KERNELS else runner.stages.hint_room("touch", count)
         colours = runner.stages.touch_pieces(runner.served_by, room)
-        pieces = colours | runner.stages.picture_pieces(light.shape, "bilinear")
+        pieces = colours | runner.stages.picture_pieces(L.shape, "bilinear")
         outside = {name: piece for name, piece in pieces.items() if name not in NOT_OUTSIDE}
         timer, stream = runner.device.timer(), runner.stages.touch.stream
         for name, piece in pieces.items():
@@ -49,7 +49,7 @@ def time_touch(
         events["encoder"] = {"direct": _time(timer, stream, lambda: runner.stages.encode(working), touches)}
     host = {
         "touch → ab": _host(lambda: runner.colorize(features, hints), touches),
-        "touch → picture": _host(lambda: runner.render(features, hints, NO_GLOBAL_HINTS, light), touches),
+        "touch → picture": _host(lambda: runner.render(features, hints, NO_GLOBAL_HINTS, L), touches),
     }
     return {"events": events, "host": host}
 

@@ -24,11 +24,11 @@ from ...engine.runners.onnx import OnnxRunner
 from .references import reference_of, references
 from .workloads import Workload, stages, touches
 
-ROUNDS, LEAST_ROUNDS = 10, 5
+ROUNDS, MIN_ROUNDS = 10, 5
 # A stage's part of a round: so long, and longer (at most three times) where that is not enough for three pairs.
-PART_S, LEAST_PAIRS, PATIENCE = 0.2, 3, 3
+PART_S, MIN_PAIRS, PATIENCE = 0.2, 3, 3
 # A burst is about so long; the clock's own cost is lost in it.
-BURST_S, MOST_RUNS = 0.005, 40
+BURST_S, MAX_RUNS = 0.005, 40
 # What takes longer is warm after one run.
 SLOW_S = 0.05
 # What is composed: 4K is the same code on more pixels, and takes as many seconds as all other stages together.
@@ -87,7 +87,7 @@ def measure(
     found: dict[str, Pairs] = {}
     end = wall() + length_s
     for turn in range(ROUNDS):
-        if turn >= LEAST_ROUNDS and wall() >= end:
+        if turn >= MIN_ROUNDS and wall() >= end:
             break
         with fresh() as (loads, beside):
             known = [(load, beside[name]) for load in loads if (name := reference_of(load.name))]
@@ -106,7 +106,7 @@ def _runs(load: Workload, clock: Clock) -> int:
     costs = [_burst_ms(load, 1, clock) / 1e3]
     while costs[0] < SLOW_S and len(costs) < 4:
         costs.append(_burst_ms(load, 1, clock) / 1e3)
-    return max(1, min(round(BURST_S / max(min(costs), 1e-6)), MOST_RUNS))
+    return max(1, min(round(BURST_S / max(min(costs), 1e-6)), MAX_RUNS))
 
 
 def _part(
@@ -117,7 +117,7 @@ def _part(
     around: list[float] = []
     begin = clock()
     before = _burst_ms(reference, runs[reference.name], clock)
-    while not times or clock() - begin < (PART_S if len(times) >= LEAST_PAIRS else PATIENCE * PART_S):
+    while not times or clock() - begin < (PART_S if len(times) >= MIN_PAIRS else PATIENCE * PART_S):
         times.append(_burst_ms(load, runs[load.name], clock))
         after = _burst_ms(reference, runs[reference.name], clock)
         around.append((before + after) / 2)

@@ -61,7 +61,7 @@ PEERS = (
 
 
 def graphs(
-    bundle: Bundle, light: NDArray[np.float32], numbers: Sequence[int], threads: int, prefix: str = ""
+    bundle: Bundle, L: NDArray[np.float32], numbers: Sequence[int], threads: int, prefix: str = ""
 ) -> list[Graph]:
     """The graphs of a bundle with what they are fed: encode and touch_N, or colour_N for networks of planes. Constants
     are folded and the number of hints is fixed, for not every run time takes what ONNX Runtime does. touch_N is the
@@ -70,12 +70,12 @@ def graphs(
     light: working L float32 [H, W] in 0…100. `prefix` begins every name.
     """
     with OnnxRunner(bundle, threads) as runner:
-        features = runner.encode(light)
+        features = runner.encode(L)
     settings = bundle.manifest.input
     offset, scale = settings.light
     found = []
     if settings.kind == "hints":
-        plane = ((light - offset) / scale).astype(np.float32)[None, None]
+        plane = ((L - offset) / scale).astype(np.float32)[None, None]
         found.append(_graph(bundle, "encoder", f"{prefix}encode", {"light": plane}))
     for number in numbers:
         hints = hint_sets(number)[0]
@@ -83,7 +83,7 @@ def graphs(
             feeds = {**features.maps, **hint_tensors(hints), "global_hints": NO_GLOBAL_HINTS.vector()[None]}
             found.append(_graph(bundle, "touch", f"{prefix}touch_{number}", feeds))
         else:
-            planes = np.zeros((1, 4, *light.shape), np.float32)
+            planes = np.zeros((1, 4, *L.shape), np.float32)
             planes[:, :1] = features.maps["light"]
             found.append(_graph(bundle, "colour", f"{prefix}colour_{number}", {"planes": planes}))
     return found
@@ -181,24 +181,24 @@ def all_workloads(
     bundles: Sequence[Bundle], numbers: Sequence[int], threads: int, folder: Path
 ) -> tuple[list[Workload], dict[str, dict[str, str]]]:
     """Peers for every bundle's graphs (those of later bundles under their names), and Levin's optimiser."""
-    light = Photo.from_rgb(scene()).working_L
-    found = graphs(bundles[0], light, numbers, threads)
+    L = Photo.from_rgb(scene()).working_L
+    found = graphs(bundles[0], L, numbers, threads)
     for bundle in bundles[1:]:
-        found += graphs(bundle, light, numbers[:1], threads, f"{bundle.name} ")
+        found += graphs(bundle, L, numbers[:1], threads, f"{bundle.name} ")
     loads, left_out = workloads(found, threads, folder)
     if importlib.util.find_spec("scipy") is None:
         left_out[LEVIN] = {
             f"touch_{number}": "SciPy is not installed; pip install 'livetint[bench]'" for number in numbers
         }
         return loads, left_out
-    optimiser = Optimiser(light)
+    optimiser = Optimiser(L)
     return loads + [_levin(optimiser, number) for number in numbers if number], left_out
 
 
 def _levin(optimiser: Optimiser, number: int) -> Workload:
     """The classic pays its whole optimisation at every touch; its weights are made once a photograph."""
     sets, turn = hint_sets(number), count()
-    return Workload(f"{LEVIN}: touch_{number}", lambda: optimiser.colourise(sets[next(turn) % len(sets)]), SHARE, LEAST)
+    return Workload(f"{LEVIN}: touch_{number}", lambda: optimiser.colorize(sets[next(turn) % len(sets)]), SHARE, LEAST)
 
 
 def as_table(found: Samples, left_out: dict[str, dict[str, str]]) -> dict[str, Any]:

@@ -107,14 +107,14 @@ def _session(
 def _stripes() -> Callable[[], object]:
     rng = np.random.default_rng(SEED)
     height, width = STRIPE_PX
-    lights = [100 * rng.random(STRIPE_PX, np.float32) for _ in range(STRIPES_OF_A_RUN)]
+    L_planes = [100 * rng.random(STRIPE_PX, np.float32) for _ in range(STRIPES_OF_A_RUN)]
     a, b = (100 * rng.random((height, width // 8), np.float32) - 50 for _ in range(2))
 
     def run() -> object:
         rgb = np.empty((STRIPES_OF_A_RUN, height, width, 3), np.uint8)
-        for light, out in zip(lights, rgb, strict=True):
+        for L, out in zip(L_planes, rgb, strict=True):
             ab = [cv2.resize(plane, (width, height)) for plane in (a, b)]
-            cv2.convertScaleAbs(cv2.cvtColor(cv2.merge((light, *ab)), cv2.COLOR_Lab2RGB), out, alpha=255)
+            cv2.convertScaleAbs(cv2.cvtColor(cv2.merge((L, *ab)), cv2.COLOR_Lab2RGB), out, alpha=255)
         return rgb
 
     return run

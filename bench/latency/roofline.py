@@ -19,7 +19,7 @@ import onnx
 import onnxruntime as ort
 
 from ...engine.errors import ModelFileError
-from ...engine.runners.onnx import session_options, usual_threads
+from ...engine.runners.onnx import default_threads, session_options
 
 # About the peak of fp16 products accumulated in fp32 (dense) and of memory, after the makers' data sheets.
 # name: (TFLOP/s, GB/s)
@@ -90,7 +90,7 @@ def _run_shapes(
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend([onnx.ValueInfoProto(name=name) for name in wanted if name not in ends])
-    options = session_options(usual_threads())
+    options = session_options(default_threads())
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
     answers: list[Any] = list(session.run(wanted, feeds))
@@ -133,7 +133,7 @@ class Ceilings:
     gflops: float
     gbytes: float
 
-    def least_ms(self, work: Work) -> float:
+    def min_ms(self, work: Work) -> float:
         """The shortest time that both ceilings allow."""
         return 1e3 * max(work.flops / (self.gflops * 1e9), work.bytes / (self.gbytes * 1e9))
 
@@ -163,7 +163,7 @@ def row(name: str, work: Work, ceilings: Ceilings, measured_ms: float | None) ->
 
     `modelled_ms` are guesses from data sheets at half of the peak in fp16: not measurements.
     """
-    least = ceilings.least_ms(work)
+    least = ceilings.min_ms(work)
     return {
         "stage": name,
         "gmac": round(work.macs / 1e9, 5),
@@ -177,7 +177,7 @@ def row(name: str, work: Work, ceilings: Ceilings, measured_ms: float | None) ->
 
 def modelled_ms(work: Work, tflops: float, gbytes: float) -> float:
     """Modelled, not measured: half of a card's peak, bytes in fp16."""
-    return Ceilings(1e3 * tflops * REACHED, gbytes * REACHED).least_ms(
+    return Ceilings(1e3 * tflops * REACHED, gbytes * REACHED).min_ms(
         Work(work.macs, work.weight_bytes // 2, work.io_bytes // 2)
     )
 

@@ -66,7 +66,7 @@ def run(
     ours = found.part("", (AGAINST, BESIDE, PEER))
     settings = _settings(runner, numbers, threads, before) | {"touches": number, "rounds": ours.number}
     settings["energy"] = energy.of_touches(touches(runner, numbers))
-    settings["relative"] = measure_relative(runner, numbers, samples.usual_length_s(number))
+    settings["relative"] = measure_relative(runner, numbers, samples.default_length_s(number))
     other = None
     if company.against:
         other = (environment.model_table(company.against.bundle), found.part(AGAINST))
@@ -92,7 +92,9 @@ def _measure(
         bundles = [runner.bundle, *([company.against.bundle] if company.against else [])]
         some, left_out = peers.all_workloads(bundles, numbers, threads, folder)
         loads += [Workload(PEER + load.name, load.run, load.share, load.least) for load in some]
-    length_s = samples.usual_length_s(number) + COMPANY_S * sum(load.name.startswith((BESIDE, PEER)) for load in loads)
+    length_s = samples.default_length_s(number) + COMPANY_S * sum(
+        load.name.startswith((BESIDE, PEER)) for load in loads
+    )
     with Bar("warming up", len(loads) * samples.ROUNDS) as bar:
         found = samples.measure(
             loads,

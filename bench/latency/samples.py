@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from .. import environment, percentiles
 from . import schedule
-from .stopwatch import MOST_LOST, Part, Stopwatch, time_part
+from .stopwatch import MAX_LOST, Part, Stopwatch, time_part
 from .workloads import Workload
 
 SCHEMA = 1
 ROUNDS = 8
 # What a block bootstrap over rounds needs.
-LEAST_ROUNDS = 5
+MIN_ROUNDS = 5
 TOUCHES = 1024
 WARM_UP_S, WARM_UP_RUNS = 0.2, 10
 WARM_UP_LIMIT_S = 1.0
 # Length of the rounds in seconds: with loading, warming up and `relative`, a run stays under two minutes.
-RUN_S, LEAST_RUN_S = 40.0, 8.0
+RUN_S, MIN_RUN_S = 40.0, 8.0
 UNSTEADY = 0.025
 
 
@@ -91,9 +91,9 @@ def measure(
     costs = {load.name: warm_up(load, clock) for load in workloads}
     numbers = {load.name: schedule.wanted(load, touches, rounds) for load in workloads}
     found = Samples()
-    end = clock() + (usual_length_s(touches) if length_s is None else length_s)
+    end = clock() + (default_length_s(touches) if length_s is None else length_s)
     for turn in range(rounds):
-        if turn >= LEAST_ROUNDS and clock() >= end:
+        if turn >= MIN_ROUNDS and clock() >= end:
             break
         part = schedule.share_out(workloads, costs, numbers, (end - clock()) / (rounds - turn))
         for load in workloads if turn % 2 == 0 else reversed(workloads):
@@ -105,9 +105,9 @@ def measure(
     return found
 
 
-def usual_length_s(touches: int) -> float:
+def default_length_s(touches: int) -> float:
     """How long the rounds of a run take at most: its whole length for 1,024 touches, less for fewer, never more."""
-    return float(np.clip(RUN_S * touches / TOUCHES, LEAST_RUN_S, RUN_S))
+    return float(np.clip(RUN_S * touches / TOUCHES, MIN_RUN_S, RUN_S))
 
 
 def warm_up(load: Workload, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -170,7 +170,7 @@ def warnings(table: dict[str, Any]) -> list[str]:
     if busy is not None and usable and busy > 0.5:
         found.append(f"the machine was busy before the run (load {busy} on {usable} processors)")
     shares = [share for rows in table.get("lost", {}).values() for share in rows if share is not None]
-    disturbed = sum(share > MOST_LOST for share in shares)
+    disturbed = sum(share > MAX_LOST for share in shares)
     if disturbed:
         found.append(f"others took the processors in {disturbed} of {len(shares)} rounds of stages")
     encode = table["stages"].get("encode")

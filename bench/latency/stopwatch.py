@@ -16,7 +16,7 @@ from .workloads import Workload
 # A part that takes this many times as long as foreseen is cut short.
 PATIENCE = 2.0
 # A part says something about the code if others took no more than this share of its time.
-MOST_LOST = 0.1
+MAX_LOST = 0.1
 
 
 @dataclass

@@ -73,8 +73,8 @@ def _touch(runner: Runner, features: Any, number: int) -> Callable[[], Any]:
 
 def encoding(runner: Runner) -> Workload:
     """encode: what a photograph costs once."""
-    light = Photo.from_rgb(scene()).working_L
-    return Workload("encode", lambda: runner.encode(light), 0.125, 64)
+    L = Photo.from_rgb(scene()).working_L
+    return Workload("encode", lambda: runner.encode(L), 0.125, 64)
 
 
 def stages(runner: Runner, numbers: tuple[int, ...], sizes: Sequence[str] = ("1080p", "4k")) -> list[Workload]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.errors import ConfigError
-from ..latency.paired import LEAST_ROUNDS
+from ..latency.paired import MIN_ROUNDS
 from ..percentiles import RESAMPLES, SEED, bounds
 
 MARGIN = 0.05
@@ -80,8 +80,8 @@ class _Rounds:
         rows = table["relative"][stage]
         pairs = zip(rows["times"], rows["beside"], strict=True)
         rounds = [float(np.median(np.log(np.divide(times, beside)))) for times, beside in pairs]
-        if len(rounds) < LEAST_ROUNDS:
-            raise ConfigError(f"a comparison needs at least {LEAST_ROUNDS} rounds in each file; measure again")
+        if len(rounds) < MIN_ROUNDS:
+            raise ConfigError(f"a comparison needs at least {MIN_ROUNDS} rounds in each file; measure again")
         return cls(rows["reference"], np.array(rounds))
 
     @property

@@ -36,9 +36,9 @@ WIDTH_PX = 645
 
 def panels(session: Session) -> list[NDArray[np.uint8]]:
     """The photograph in grey, coloured automatically and with TOUCHES, each uint8 [H, WIDTH_PX, 3]."""
-    light = session.photo.L
-    size = WIDTH_PX, round(WIDTH_PX * light.shape[0] / light.shape[1])
-    shown = [compose(light, np.zeros((2, 1, 1), np.float32), size), session.render(size, method="guided")]
+    L = session.photo.L
+    size = WIDTH_PX, round(WIDTH_PX * L.shape[0] / L.shape[1])
+    shown = [compose(L, np.zeros((2, 1, 1), np.float32), size), session.render(size, method="guided")]
     session.set_hints([Hint(*touch) for touch in TOUCHES])
     return [*shown, session.render(size, method="guided")]
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ...engine.colour import bins
 from ...engine.colour.global_hints import VECTOR_LENGTH
-from ...engine.hints import USUAL_PX, WORKING_PX
+from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX
 from .sampling import Taps, patch_taps, sample, sizes, taps, upsample_convex
 
 AB_SCALE = 110.0
@@ -27,7 +27,7 @@ KEY = 32
 MOOD = 32
 DISTRIBUTION_HIDDEN = 256
 # A hint's logit against the null token is clamped here, so that its exponential and their sum stay finite.
-LARGEST_LOGIT = 30.0
+MAX_LOGIT = 30.0
 MASKED_LOGIT = -1e4
 # Where the places of the distance penalty count from, in x and in y.
 MIDDLE = 0.5
@@ -40,21 +40,21 @@ REACH_SLOPE = 5.0
 # Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it and of
 # what gives the narrowing (trained by small steps, both have to go far), and where focus starts: from the wide heads to
 # the narrow ones.
-LARGEST_FOCUS, FOCUS_SLOPE = 6.0, 8.0
+MAX_FOCUS, FOCUS_SLOPE = 6.0, 8.0
 FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
 # By how much at most a hint that surprises multiplies or divides a head's distance penalty, as a logarithm, and where
 # that starts: the second head, which carries a hint beyond its thing, then reaches less far.
-LARGEST_NARROWING = 3.0
+MAX_NARROWING = 3.0
 FIRST_NARROWING = (0.0, math.log(3), 0.0, 0.0)
 # Odds of surprising hints against the automatic colour that are made even, as a logarithm (a fifth of the say becomes
 # half), and the power that odds are raised to.
 FIRST_CONTRAST = (math.log(0.2 / 0.8), 3.0)
 # Added to both shares before their odds are taken.
-LEAST_SHARE = 1e-4
+MIN_SHARE = 1e-4
 # A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
 SURPRISE_AT, SURPRISE_WITHIN = 40.0, 4.0
 # Under the root of a squared distance in ab/110, so that its slope stays finite.
-LEAST_SURPRISE = 1e-6
+MIN_SURPRISE = 1e-6
 # Where the flags of the histogram and of the saturation lie in the 316 global numbers.
 FLAGS = (VECTOR_LENGTH - 3, VECTOR_LENGTH - 1)
 # Encoder outputs in the order of the exported graph.
@@ -152,8 +152,8 @@ class HintAttention(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         for layer in (self.global_mood, self.bins_mood):
             nn.init.zeros_(layer.weight)
-        self.token_focus.bias.data = bias_for(torch.tensor(FIRST_FOCUS), LARGEST_FOCUS)  # type: ignore[union-attr]
-        narrowing = bias_for(torch.tensor(FIRST_NARROWING), LARGEST_NARROWING)
+        self.token_focus.bias.data = bias_for(torch.tensor(FIRST_FOCUS), MAX_FOCUS)  # type: ignore[union-attr]
+        narrowing = bias_for(torch.tensor(FIRST_NARROWING), MAX_NARROWING)
         self.token_narrowing.bias.data = narrowing  # type: ignore[union-attr]
         nn.init.zeros_(self.up.weight)
         centre = torch.full((9, 16), -1.0)
@@ -215,7 +215,7 @@ class HintAttention(nn.Module):
         here = at_hints(maps, hints)
         key, base = sample(maps.key, here), sample(maps.base, here)
         ab = hints.ab.transpose(1, 2)
-        size = ((hints.size - USUAL_PX) / 4)[:, None]
+        size = ((hints.size - DEFAULT_SIZE_PX) / 4)[:, None]
         # A hint says less about the rest of the picture where its statistics are known already.
         known = torch.stack([global_hints[:, flag] for flag in FLAGS], 1)[:, :, None].expand_as(ab)
         token = torch.cat([key, (ab - base) * 4, ab * 4, size, known], 1).transpose(1, 2)
@@ -224,15 +224,15 @@ class HintAttention(nn.Module):
         said = self.token_mood(token) * (hints.valid - surprise)[..., None]
         mood = said.sum(1) / (1 + hints.valid.sum(1, keepdim=True))
         mood = mood + self.global_mood(F.gelu(self.global_hidden(global_hints)))
-        focus = bounded(self.token_focus(token), LARGEST_FOCUS).transpose(1, 2) * surprise[:, None]
-        narrowing = bounded(self.token_narrowing(token), LARGEST_NARROWING).transpose(1, 2) * surprise[:, None]
+        focus = bounded(self.token_focus(token), MAX_FOCUS).transpose(1, 2) * surprise[:, None]
+        narrowing = bounded(self.token_narrowing(token), MAX_NARROWING).transpose(1, 2) * surprise[:, None]
         # In the heads that it asks for a hint is louder as well, so that it fills its thing.
         weight = self.token_weight(token).transpose(1, 2) + F.relu(focus)
         return Tokens(self.hint_keys(key, hints, torch.exp(narrowing), weight), surprise, focus, mood)
 
     def surprise_of(self, delta: Tensor) -> Tensor:
         """How much of a surprise hints are, [B, N] in 0…1, by their distance [B, 2, N] from the automatic colour."""
-        far = torch.sqrt((delta**2).sum(1) + LEAST_SURPRISE)
+        far = torch.sqrt((delta**2).sum(1) + MIN_SURPRISE)
         return torch.sigmoid((far - self.surprise[0]) * self.surprise[1])
 
     def colours(self, maps: Maps, hints: Hints, global_hints: Tensor) -> tuple[Tensor, Tensor]:
@@ -246,7 +246,7 @@ class HintAttention(nn.Module):
         delta = (hints.ab.transpose(1, 2) - sample(base, here)) * hints.valid[:, None]
         values = self.consistent_values(maps, tokens, delta, here)
         # [B, h, N, P]: hints are rows, so that no plane is transposed.
-        weights = torch.exp((tokens.keys @ maps.query).clamp(max=LARGEST_LOGIT))
+        weights = torch.exp((tokens.keys @ maps.query).clamp(max=MAX_LOGIT))
         surprise = tokens.surprise[:, None]
         said = torch.cat([values * (1 - surprise), values * surprise, surprise, torch.ones_like(surprise)], 1)
         flow = torch.cat([said[:, None].expand(-1, HEADS, -1, -1), tokens.focus[:, :, None]], 2) @ weights
@@ -260,7 +260,7 @@ class HintAttention(nn.Module):
     def shares(self, tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
         """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
         places' queries [B, h, KEY + 5, P] and gates [B, h, P]. Together they sum to 1."""
-        weights = torch.exp((tokens.keys @ query).clamp(max=LARGEST_LOGIT))
+        weights = torch.exp((tokens.keys @ query).clamp(max=MAX_LOGIT))
         total = 1 + weights.sum(2)
         gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
         share, null = (weights * gate[:, :, None]).sum(1), gate.sum(1, keepdim=True)
@@ -271,9 +271,9 @@ class HintAttention(nn.Module):
     def gain_of_surprise(self, surprising: Tensor, null: Tensor) -> Tensor:
         """What the shares of surprising hints are multiplied by, from their sum and from the automatic colour's share,
         both [B, 1, P]: the odds between the two are raised to a power, what the two have together stays."""
-        odds = torch.log((surprising + LEAST_SHARE) / (null + LEAST_SHARE))
+        odds = torch.log((surprising + MIN_SHARE) / (null + MIN_SHARE))
         wanted = torch.sigmoid((odds - self.contrast[0]) * self.contrast[1])
-        return wanted * (surprising + null) / (surprising + LEAST_SHARE)
+        return wanted * (surprising + null) / (surprising + MIN_SHARE)
 
     def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, here: Taps) -> Tensor:
         """What each hint must send, [B, 2, N], so that all together give `delta` [B, 2, N] where they are, `here`.

@@ -67,15 +67,15 @@ class Encoder(nn.Module):
         self.refine8 = nn.Sequential(Residual(128), Residual(128))
         self.refine4 = nn.Sequential(Residual(WIDTH), Residual(WIDTH))
 
-    def forward(self, light: Tensor) -> Tensor:
-        taps = self.backbone(((light / 100).expand(-1, 3, -1, -1) - 0.498) / 0.502)
+    def forward(self, L: Tensor) -> Tensor:
+        taps = self.backbone(((L / 100).expand(-1, 3, -1, -1) - 0.498) / 0.502)
         x = self.refine16(double(self.refine32(self.lateral32(taps[32]))) + self.lateral16(taps[16]))
         tokens = x.flatten(2).transpose(1, 2)
         for block in self.attend16:
             tokens = block(tokens)
         x = double(self.narrow16(tokens.transpose(1, 2).reshape(x.shape)))
         x = self.refine8(x + self.lateral8(taps[8]))
-        detail = F.leaky_relu(self.detail2((light - 50) / 50), 0.1)
+        detail = F.leaky_relu(self.detail2((L - 50) / 50), 0.1)
         detail = self.detail(F.leaky_relu(self.detail4(detail), 0.1))
         return self.refine4(double(self.narrow8(x)) + self.lateral4(taps[4]) + detail)
 
@@ -88,5 +88,5 @@ class TouchNetwork(nn.Module):
         self.encoder = Encoder()
         self.attention = HintAttention()
 
-    def forward(self, light: Tensor) -> Maps:
-        return self.attention.maps(self.encoder(light))
+    def forward(self, L: Tensor) -> Maps:
+        return self.attention.maps(self.encoder(L))

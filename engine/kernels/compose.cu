@@ -1,4 +1,4 @@
-// Colours of working size onto light of full size: ab enlarged, Lab → sRGB, clipped into the gamut, 8 bit.
+// Colours of working size onto lightness of full size: ab enlarged, Lab → sRGB, clipped into the gamut, 8 bit.
 //
 // compose: L [H, W] and ab [2, h, w] → pixels of 3 (RGB) or 4 (RGBA) bytes in rows of `pitch` bytes; ab bilinear.
 // compose_guided: the same with the rule of engine/image/guided.py, for which the cells' L [h, w] is needed too.
@@ -10,7 +10,7 @@
 constexpr int COMPOSE_THREADS = 256, COMPOSE_COLUMNS = 128, COMPOSE_ROWS = 8;
 
 // As in engine/image/guided.py.
-constexpr float ALIKE_L = 20.0f, LEAST_WEIGHT = 1e-3f;
+constexpr float ALIKE_L = 20.0f, MIN_WEIGHT = 1e-3f;
 
 // One channel of bilinear ab in one row of the full picture.
 DEVICE float bilinear_in_row(const float* above, const float* below, float share, const Between& column) {
@@ -34,28 +34,28 @@ struct BilinearRow {
     }
 };
 
-// ab in one row of the full picture, at a pixel whose L is `light`: guided.
+// ab in one row of the full picture, at a pixel whose L is `lightness`: guided.
 struct GuidedRow {
-    const float *ab, *cell_light;
+    const float *ab, *cell_lightness;
     Between row;
     int width, plane;
 
-    DEVICE GuidedRow(const float* ab, const float* cell_light, const Between& row, int h, int w)
-        : ab(ab), cell_light(cell_light), row(row), width(w), plane(h * w) {}
+    DEVICE GuidedRow(const float* ab, const float* cell_lightness, const Between& row, int h, int w)
+        : ab(ab), cell_lightness(cell_lightness), row(row), width(w), plane(h * w) {}
 
-    DEVICE float2 at(float light, const Between& column) const {
+    DEVICE float2 at(float lightness, const Between& column) const {
         const float left = 1.0f - column.share, above = 1.0f - row.share;
         float sums[3] = {0.0f, 0.0f, 0.0f};
-        add(sums, light, row.first * width + column.first, above * left);
-        add(sums, light, row.first * width + column.second, above * column.share);
-        add(sums, light, row.second * width + column.first, row.share * left);
-        add(sums, light, row.second * width + column.second, row.share * column.share);
+        add(sums, lightness, row.first * width + column.first, above * left);
+        add(sums, lightness, row.first * width + column.second, above * column.share);
+        add(sums, lightness, row.second * width + column.first, row.share * left);
+        add(sums, lightness, row.second * width + column.second, row.share * column.share);
         return {sums[1] / sums[0], sums[2] / sums[0]};
     }
 
-    DEVICE void add(float* sums, float light, int cell, float share) const {
-        const float apart = light - cell_light[cell];
-        const float alike = exp2f(apart * apart * (-0.5f * LOG2_E / (ALIKE_L * ALIKE_L))) + LEAST_WEIGHT;
+    DEVICE void add(float* sums, float lightness, int cell, float share) const {
+        const float apart = lightness - cell_lightness[cell];
+        const float alike = exp2f(apart * apart * (-0.5f * LOG2_E / (ALIKE_L * ALIKE_L))) + MIN_WEIGHT;
         const float weight = share * alike;
         sums[0] += weight;
         sums[1] += weight * ab[cell];
@@ -79,13 +79,13 @@ DEVICE void put_pixels(unsigned char* to, const unsigned* pixels, int room, int 
 }
 
 template <class Row, int BYTES>
-DEVICE void compose(const float* light, const float* ab, const float* cell_light, int h, int w, unsigned char* pixels,
+DEVICE void compose(const float* lightness, const float* ab, const float* cell_lightness, int h, int w, unsigned char* pixels,
                     int pitch, int height, int width) {
     const int x = (blockIdx.x * 32 + threadIdx.x) * 4, y = blockIdx.y * COMPOSE_ROWS + threadIdx.y;
     if (x >= width || y >= height) return;
-    const Row here(ab, cell_light, between_pixels(y, height, h), h, w);
+    const Row here(ab, cell_lightness, between_pixels(y, height, h), h, w);
     float L[4];
-    take_up_to_4(light + size_t(y) * width + x, L, width - x);
+    take_up_to_4(lightness + size_t(y) * width + x, L, width - x);
     unsigned four[4];
     for (int i = 0; i < 4; i++) {
         const float2 colour = here.at(L[i], between_pixels(min(x + i, width - 1), width, w));
@@ -94,22 +94,22 @@ DEVICE void compose(const float* light, const float* ab, const float* cell_light
     put_pixels(pixels + size_t(y) * pitch + size_t(x) * BYTES, four, width - x, BYTES);
 }
 
-KERNEL(COMPOSE_THREADS, compose_rgb, const float* light, const float* ab, int h, int w, unsigned char* pixels,
+KERNEL(COMPOSE_THREADS, compose_rgb, const float* lightness, const float* ab, int h, int w, unsigned char* pixels,
        int pitch, int height, int width) {
-    compose<BilinearRow, 3>(light, ab, nullptr, h, w, pixels, pitch, height, width);
+    compose<BilinearRow, 3>(lightness, ab, nullptr, h, w, pixels, pitch, height, width);
 }
 
-KERNEL(COMPOSE_THREADS, compose_rgba, const float* light, const float* ab, int h, int w, unsigned char* pixels,
+KERNEL(COMPOSE_THREADS, compose_rgba, const float* lightness, const float* ab, int h, int w, unsigned char* pixels,
        int pitch, int height, int width) {
-    compose<BilinearRow, 4>(light, ab, nullptr, h, w, pixels, pitch, height, width);
+    compose<BilinearRow, 4>(lightness, ab, nullptr, h, w, pixels, pitch, height, width);
 }
 
-KERNEL(COMPOSE_THREADS, compose_guided_rgb, const float* light, const float* ab, const float* cell_light, int h, int w,
+KERNEL(COMPOSE_THREADS, compose_guided_rgb, const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
        unsigned char* pixels, int pitch, int height, int width) {
-    compose<GuidedRow, 3>(light, ab, cell_light, h, w, pixels, pitch, height, width);
+    compose<GuidedRow, 3>(lightness, ab, cell_lightness, h, w, pixels, pitch, height, width);
 }
 
-KERNEL(COMPOSE_THREADS, compose_guided_rgba, const float* light, const float* ab, const float* cell_light, int h, int w,
+KERNEL(COMPOSE_THREADS, compose_guided_rgba, const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
        unsigned char* pixels, int pitch, int height, int width) {
-    compose<GuidedRow, 4>(light, ab, cell_light, h, w, pixels, pitch, height, width);
+    compose<GuidedRow, 4>(lightness, ab, cell_lightness, h, w, pixels, pitch, height, width);
 }

@@ -14,7 +14,7 @@
 #include "device.cuh"
 
 constexpr int POINT_THREADS = 128, POINT_WARPS = POINT_THREADS / WARP_LANES;
-constexpr int MOST_BINS = 529, BINS_A_THREAD = (MOST_BINS + POINT_THREADS - 1) / POINT_THREADS;
+constexpr int MAX_BINS = 529, BINS_A_THREAD = (MAX_BINS + POINT_THREADS - 1) / POINT_THREADS;
 constexpr float LOWEST = -1e30f;
 
 struct PointRoom {

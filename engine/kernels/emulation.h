@@ -46,7 +46,7 @@ namespace emu {
 enum Status { fine = 0, divergent = 1, bad_launch = 2, misaligned = 3, out_of_range = 4 };
 enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
-constexpr unsigned MOST_THREADS = 1024, WARP = 32, STACK_BYTES = 64 << 10, SHARED_BYTES = 48 << 10;
+constexpr unsigned MAX_THREADS = 1024, WARP = 32, STACK_BYTES = 64 << 10, SHARED_BYTES = 48 << 10;
 
 struct Fiber {
     ucontext_t start;
@@ -59,7 +59,7 @@ struct Fiber {
 };
 
 struct Machine {
-    std::vector<Fiber> fibers{MOST_THREADS};
+    std::vector<Fiber> fibers{MAX_THREADS};
     jmp_buf scheduler;
     Fiber* current = nullptr;
     bool in_kernel = false;
@@ -68,7 +68,7 @@ struct Machine {
     Status status = fine;
     unsigned seed = 0;
     std::mt19937 dice;
-    uint64_t exchange[MOST_THREADS];
+    uint64_t exchange[MAX_THREADS];
     alignas(16) unsigned char shared[SHARED_BYTES];
     std::mutex one_launch_at_a_time;
 };

@@ -1,10 +1,10 @@
-// Hints and light as the input planes of a network.
+// Hints and lightness as the input planes of a network.
 //
 // hint_planes: the planes a, b and mask [3, H, W] in one pass, normalised as the bundle says, later hints on top.
 //   plain  every pixel asks every hint, from the last to the first, until one covers it
 //   fast   a block asks each hint once whether it touches the block's tile (one ballot a warp) and its pixels look at
 //          those alone; four pixels a thread, so that stores are 16 bytes wide
-// light_plane: (L − offset) / scale.
+// L_plane: (L − offset) / scale.
 #include "hints.cuh"
 
 constexpr int TILE_THREADS = 256, TILE_COLUMNS = 128, TILE_ROWS = 8;
@@ -92,19 +92,19 @@ KERNEL(TILE_THREADS, hint_planes_f16, const Hint* hints, const int* count, __hal
 }
 
 template <class T>
-DEVICE void light_plane(const float* light, T* plane, int count, float offset, float scale) {
+DEVICE void L_plane(const float* lightness, T* plane, int count, float offset, float scale) {
     const int first = (blockIdx.x * TILE_THREADS + threadIdx.x) * 4;
     if (first >= count) return;
     float four[4];
-    take_up_to_4(light + first, four, count - first);
+    take_up_to_4(lightness + first, four, count - first);
     for (int i = 0; i < 4; i++) four[i] = __fdiv_rn(__fsub_rn(four[i], offset), scale);
     put_up_to_4(plane + first, four, count - first);
 }
 
-KERNEL(TILE_THREADS, light_plane_f32, const float* light, float* plane, int count, float offset, float scale) {
-    light_plane(light, plane, count, offset, scale);
+KERNEL(TILE_THREADS, L_plane_f32, const float* lightness, float* plane, int count, float offset, float scale) {
+    L_plane(lightness, plane, count, offset, scale);
 }
 
-KERNEL(TILE_THREADS, light_plane_f16, const float* light, __half* plane, int count, float offset, float scale) {
-    light_plane(light, plane, count, offset, scale);
+KERNEL(TILE_THREADS, L_plane_f16, const float* lightness, __half* plane, int count, float offset, float scale) {
+    L_plane(lightness, plane, count, offset, scale);
 }

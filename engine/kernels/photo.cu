@@ -1,6 +1,6 @@
-// A photograph's light: CIELAB lightness at full resolution and at the size the networks see.
+// A photograph's lightness: CIELAB lightness at full resolution and at the size the networks see.
 //
-// photo_light: sRGB of 8 bit (through a table that the block makes) or grey of 16 bit → L [H, W] in 0…100.
+// photo_L: sRGB of 8 bit (through a table that the block makes) or grey of 16 bit → L [H, W] in 0…100.
 // photo_working: the encoded picture squashed bilinearly to the working size first, in OpenCV's fixed-point steps
 //   (11-bit weights, rounding to the picture's own depth; 16-bit grey in floats), as engine/image/photo.py does.
 #include "colour.cuh"
@@ -23,7 +23,7 @@ DEVICE float lightness_of_rgb(const LinearTable& table, int red, int green, int 
 
 DEVICE float lightness_of_grey16(float grey) { return lightness_of(linear_from_encoded(grey * (1.0f / 65535.0f))); }
 
-KERNEL(PHOTO_THREADS, photo_light_rgb, const unsigned char* pixels, int pitch, float* light, int height, int width) {
+KERNEL(PHOTO_THREADS, photo_L_rgb, const unsigned char* pixels, int pitch, float* lightness, int height, int width) {
     SHARED(LinearTable, table);
     fill(table);
     const int x = (blockIdx.x * 32 + threadIdx.x) * 4, y = blockIdx.y * 8 + threadIdx.y;
@@ -34,21 +34,21 @@ KERNEL(PHOTO_THREADS, photo_light_rgb, const unsigned char* pixels, int pitch, f
         const unsigned char* pixel = row + 3 * min(x + i, width - 1);
         four[i] = lightness_of_rgb(table, pixel[0], pixel[1], pixel[2]);
     }
-    put_up_to_4(light + size_t(y) * width + x, four, width - x);
+    put_up_to_4(lightness + size_t(y) * width + x, four, width - x);
 }
 
 DEVICE const unsigned short* grey_row(const unsigned short* pixels, int pitch, int y) {
     return reinterpret_cast<const unsigned short*>(reinterpret_cast<const unsigned char*>(pixels) + size_t(y) * pitch);
 }
 
-KERNEL(PHOTO_THREADS, photo_light_grey16, const unsigned short* pixels, int pitch, float* light, int height,
+KERNEL(PHOTO_THREADS, photo_L_grey16, const unsigned short* pixels, int pitch, float* lightness, int height,
        int width) {
     const int x = (blockIdx.x * 32 + threadIdx.x) * 4, y = blockIdx.y * 8 + threadIdx.y;
     if (x >= width || y >= height) return;
     const unsigned short* row = grey_row(pixels, pitch, y);
     float four[4];
     for (int i = 0; i < 4; i++) four[i] = lightness_of_grey16(float(row[min(x + i, width - 1)]));
-    put_up_to_4(light + size_t(y) * width + x, four, width - x);
+    put_up_to_4(lightness + size_t(y) * width + x, four, width - x);
 }
 
 // Neighbours as cv2.resize finds them. Columns beyond the outermost centres take the border alone; rows keep their
@@ -81,7 +81,7 @@ DEVICE int squashed(const unsigned char* upper, const unsigned char* lower, Fixe
     return ((rows.first * (above >> 4) >> 16) + (rows.second * (below >> 4) >> 16) + 2) >> 2;
 }
 
-KERNEL(PHOTO_THREADS, photo_working_rgb, const unsigned char* pixels, int pitch, int height, int width, float* light,
+KERNEL(PHOTO_THREADS, photo_working_rgb, const unsigned char* pixels, int pitch, int height, int width, float* lightness,
        int h, int w) {
     SHARED(LinearTable, table);
     fill(table);
@@ -92,16 +92,16 @@ KERNEL(PHOTO_THREADS, photo_working_rgb, const unsigned char* pixels, int pitch,
     const unsigned char *upper = pixels + size_t(row.first) * pitch, *lower = pixels + size_t(row.second) * pitch;
     int rgb[3];
     for (int channel = 0; channel < 3; channel++) rgb[channel] = squashed(upper, lower, rows, column, columns, channel);
-    light[y * w + x] = lightness_of_rgb(table, rgb[0], rgb[1], rgb[2]);
+    lightness[y * w + x] = lightness_of_rgb(table, rgb[0], rgb[1], rgb[2]);
 }
 
 KERNEL(PHOTO_THREADS, photo_working_grey16, const unsigned short* pixels, int pitch, int height, int width,
-       float* light, int h, int w) {
+       float* lightness, int h, int w) {
     const int x = blockIdx.x * 32 + threadIdx.x, y = blockIdx.y * 8 + threadIdx.y;
     if (x >= w || y >= h) return;
     const Between row = cv_between(y, h, height), column = cv_column(x, w, width);
     const unsigned short *upper = grey_row(pixels, pitch, row.first), *lower = grey_row(pixels, pitch, row.second);
     const float above = mix(upper[column.first], upper[column.second], column.share);
     const float below = mix(lower[column.first], lower[column.second], column.share);
-    light[y * w + x] = lightness_of_grey16(rintf(mix(above, below, row.share)));
+    lightness[y * w + x] = lightness_of_grey16(rintf(mix(above, below, row.share)));
 }

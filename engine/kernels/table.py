@@ -48,7 +48,7 @@ def _kernels() -> list[Kernel]:
     wide, tile = (32, 8, 1), (128, 8)
     return [
         *(Kernel(f"hint_planes_{kind}", "PPPiifff", wide, tile) for kind in ("f32", "f16")),
-        *(Kernel(f"light_plane_{kind}", "PPiff", (256, 1, 1), (1024, 1)) for kind in ("f32", "f16")),
+        *(Kernel(f"L_plane_{kind}", "PPiff", (256, 1, 1), (1024, 1)) for kind in ("f32", "f16")),
         Kernel("touch_tokens", "PPPPPPPPPPii", (128, 1, 1)),
         Kernel("touch_share", "PPPPP", (128, 1, 1)),
         Kernel("touch_values", "PPP", (256, 1, 1)),
@@ -60,7 +60,7 @@ def _kernels() -> list[Kernel]:
         *(Kernel(f"distribution_map_{kind}", "PPffiiiPPii", wide, (32, 8)) for kind in ("f32", "f16")),
         *(Kernel(f"compose_{kind}", "PPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
         *(Kernel(f"compose_guided_{kind}", "PPPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
-        *(Kernel(f"photo_light_{kind}", "PiPii", wide, tile) for kind in ("rgb", "grey16")),
+        *(Kernel(f"photo_L_{kind}", "PiPii", wide, tile) for kind in ("rgb", "grey16")),
         *(Kernel(f"photo_working_{kind}", "PiiiPii", wide, (32, 8)) for kind in ("rgb", "grey16")),
     ]
 

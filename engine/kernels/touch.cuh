@@ -5,14 +5,14 @@
 #pragma once
 #include "hints.cuh"
 
-constexpr int MOST_HINTS = 128, HEADS = 4, KEY = 32, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
+constexpr int MAX_HINTS = 128, HEADS = 4, KEY = 32, MOOD = 32, HIDDEN = 128, GLOBALS = 316;
 // A key's channels, and the planes of the query map a head: one more, the null token's logit, whose key is 1.
 constexpr int CHANNELS = KEY + 4, QUERY = CHANNELS + 1;
 constexpr int TOKEN = HEADS * KEY + 7, OUT = MOOD + 3 * HEADS, HISTOGRAM_FLAG = 313, SATURATION_FLAG = 315, ROUNDS = 3;
-constexpr float LARGEST_LOGIT = 30.0f, AB_SCALE = 110.0f, USUAL_PX = 5.0f, WORKING_PX = 256.0f;
+constexpr float MAX_LOGIT = 30.0f, AB_SCALE = 110.0f, DEFAULT_SIZE_PX = 5.0f, WORKING_PX = 256.0f;
 constexpr float MIDDLE = 0.5f;  // where the places of the distance penalty count from, in x and in y
-constexpr float LARGEST_FOCUS = 6.0f, LARGEST_NARROWING = 3.0f, FOCUS_SLOPE = 8.0f;
-constexpr float LEAST_SURPRISE = 1e-6f, LEAST_SHARE = 1e-4f;
+constexpr float MAX_FOCUS = 6.0f, MAX_NARROWING = 3.0f, FOCUS_SLOPE = 8.0f;
+constexpr float MIN_SURPRISE = 1e-6f, MIN_SHARE = 1e-4f;
 constexpr float ANCHOR = 7.0f / WORKING_PX;  // standard deviation of an anchor's bump
 
 // touch.pack_weights writes this.
@@ -27,26 +27,26 @@ struct TouchWeights {
 
 // What the six kernels hand on to one another; touch.WORK_BYTES is its size.
 struct TouchWork {
-    float keys[MOST_HINTS][HEADS][CHANNELS];     // touch_tokens → touch_share, touch_flow
-    float queries[MOST_HINTS][HEADS][CHANNELS];  // the query map under each hint
-    float nulls[MOST_HINTS][HEADS];              // the last plane of that map
-    float gates[MOST_HINTS][HEADS];
-    float focus[HEADS][MOST_HINTS];  // touch_tokens → touch_share, touch_flow
-    float surprises[MOST_HINTS];     // the same
-    float mood_maps[MOST_HINTS][2 * MOOD];
-    float bases[MOST_HINTS][2];
-    float moods[MOST_HINTS][MOOD];
+    float keys[MAX_HINTS][HEADS][CHANNELS];     // touch_tokens → touch_share, touch_flow
+    float queries[MAX_HINTS][HEADS][CHANNELS];  // the query map under each hint
+    float nulls[MAX_HINTS][HEADS];              // the last plane of that map
+    float gates[MAX_HINTS][HEADS];
+    float focus[HEADS][MAX_HINTS];  // touch_tokens → touch_share, touch_flow
+    float surprises[MAX_HINTS];     // the same
+    float mood_maps[MAX_HINTS][2 * MOOD];
+    float bases[MAX_HINTS][2];
+    float moods[MAX_HINTS][MOOD];
     float mood[MOOD];                      // touch_share → touch_values, touch_flow
-    float shares[MOST_HINTS][MOST_HINTS];  // of hint n (row) in the colour at hint m
-    float bumps[MOST_HINTS][MOST_HINTS];   // of hint n's anchor at hint m; symmetric
-    float values[2][MOST_HINTS];           // touch_values → touch_flow: what each hint sends, ab / 110
-    float heights[2][MOST_HINTS];          // touch_heights → touch_fine: of the anchors, CIELAB units
+    float shares[MAX_HINTS][MAX_HINTS];  // of hint n (row) in the colour at hint m
+    float bumps[MAX_HINTS][MAX_HINTS];   // of hint n's anchor at hint m; symmetric
+    float values[2][MAX_HINTS];           // touch_values → touch_flow: what each hint sends, ab / 110
+    float heights[2][MAX_HINTS];          // touch_heights → touch_fine: of the anchors, CIELAB units
 };
 static_assert(sizeof(TouchWork) == 337536, "touch.WORK_BYTES must say the same");
 
-DEVICE int hints_in(const int* count) { return min(max(*count, 0), MOST_HINTS); }
+DEVICE int hints_in(const int* count) { return min(max(*count, 0), MAX_HINTS); }
 
-DEVICE float weight_of(float logit) { return expf(fminf(logit, LARGEST_LOGIT)); }
+DEVICE float weight_of(float logit) { return expf(fminf(logit, MAX_LOGIT)); }
 
 // A head's gate at a place, moved by the focus of the hints it hears there: `weight` and `focus` are the sums over the
 // hints of w and of w·focus. Whoever mixes heads divides by the sum of their moved gates.
@@ -65,9 +65,9 @@ DEVICE float product(const float* key, const float* query) {
 // What the shares of surprising hints are multiplied by, from their sum and the automatic colour's share: the odds
 // between the two are raised to a power, what the two have together stays.
 DEVICE float gain_of_surprise(float surprising, float null, const TouchWeights& weights) {
-    const float odds = logf((surprising + LEAST_SHARE) / (null + LEAST_SHARE));
+    const float odds = logf((surprising + MIN_SHARE) / (null + MIN_SHARE));
     const float wanted = 1.0f / (1.0f + expf((weights.contrast[0] - odds) * weights.contrast[1]));
-    return wanted * (surprising + null) / (surprising + LEAST_SHARE);
+    return wanted * (surprising + null) / (surprising + MIN_SHARE);
 }
 
 DEVICE float bump(float distance) { return expf(distance * distance * (-0.5f / (ANCHOR * ANCHOR))); }

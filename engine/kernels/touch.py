@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import ModelFileError
 
 FORM = "hint-attention-3"
-MOST_HINTS = 128
+MAX_HINTS = 128
 HEADS, KEY, MOOD, HIDDEN, GLOBALS = 4, 32, 32, 128, 316
 TOKEN = HEADS * KEY + 7
 

@@ -41,16 +41,16 @@ DEVICE float fine_at(const CoarseMap& map, int channel, const Hint& hint) {
     return mix(above, below, row.share);
 }
 
-constexpr int HEIGHTS_THREADS = 2 * MOST_HINTS;
+constexpr int HEIGHTS_THREADS = 2 * MAX_HINTS;
 
 struct HeightsRoom {
-    float heights[2][MOST_HINTS];
+    float heights[2][MAX_HINTS];
 };
 
 KERNEL(HEIGHTS_THREADS, touch_heights, const Hint* hints, const int* count, const float* up, const float* coarse,
        TouchWork* work, int h, int w) {
     SHARED(HeightsRoom, room);
-    const int hint_count = hints_in(count), channel = threadIdx.x / MOST_HINTS, m = threadIdx.x % MOST_HINTS;
+    const int hint_count = hints_in(count), channel = threadIdx.x / MAX_HINTS, m = threadIdx.x % MAX_HINTS;
     float missing = 0.0f, share = 0.0f;
     if (m < hint_count) {
         missing = (channel ? hints[m].b : hints[m].a) - fine_at({up, coarse, h, w}, channel, hints[m]);
@@ -73,11 +73,11 @@ KERNEL(HEIGHTS_THREADS, touch_heights, const Hint* hints, const int* count, cons
 constexpr int FINE_CELLS = 32, FINE_THREADS = FINE_CELLS * FINE;
 // Farther than this a bump is below e^-20 of its height.
 constexpr float BUMP_REACH = 6.33f * ANCHOR;
-static_assert(FINE_THREADS == MOST_HINTS, "a thread looks at one hint");
+static_assert(FINE_THREADS == MAX_HINTS, "a thread looks at one hint");
 
 struct FineRoom {
-    float x[MOST_HINTS], y[MOST_HINTS], heights[2][MOST_HINTS];
-    unsigned near[MOST_HINTS / WARP_LANES];
+    float x[MAX_HINTS], y[MAX_HINTS], heights[2][MAX_HINTS];
+    unsigned near[MAX_HINTS / WARP_LANES];
 };
 
 // Which bumps can be seen in the block's 32 × 1 cells.
@@ -100,7 +100,7 @@ DEVICE void find_bumps(const Hint* hints, int hint_count, const TouchWork& work,
 
 // Adds the bumps near the block to four pixels in a row, the first centred at (x, y).
 DEVICE void add_bumps(const FineRoom& room, float x, float y, float pixel, float (*ab)[FINE]) {
-    for (int word = 0; word < MOST_HINTS / WARP_LANES; word++) {
+    for (int word = 0; word < MAX_HINTS / WARP_LANES; word++) {
         for (unsigned left = room.near[word]; left;) {
             const int bit = 31 - __clz(left), n = word * WARP_LANES + bit;
             left ^= 1u << bit;

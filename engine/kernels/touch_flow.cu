@@ -3,7 +3,7 @@
 // touch_flow: coarse ab/110 [2, h·w] = automatic colour + mood + Σ over heads of gate' · Σ w·value / (1 + Σ w), with
 //   w = exp(logit), where what surprising hints give is multiplied by `gain_of_surprise` after the sum over the heads.
 //   The null token's weight is 1 because the query carries minus its logit, and no maximum has to be kept because
-//   logits are clamped at LARGEST_LOGIT. The distance penalty is part of the product (see hint_attention.py).
+//   logits are clamped at MAX_LOGIT. The distance penalty is part of the product (see hint_attention.py).
 //   gate' is the cell's gate, moved by the focus of the hints it hears: gate · exp(Σ w·focus / (1 + Σ w)), divided by
 //   the sum of that over the heads. That sum divides the mixture at its end, so that one barrier serves both.
 //   plain  one thread a cell and head, keys straight from memory

@@ -64,7 +64,7 @@ DEVICE float token_element(const Sampled& sampled, const Hint& hint, const float
         case 1: return (b - sampled.base[1]) * 4.0f;
         case 2: return a * 4.0f;
         case 3: return b * 4.0f;
-        case 4: return (hint.size - USUAL_PX) / 4.0f;
+        case 4: return (hint.size - DEFAULT_SIZE_PX) / 4.0f;
         case 5: return global_hints[HISTOGRAM_FLAG];
         default: return global_hints[SATURATION_FLAG];
     }
@@ -85,7 +85,7 @@ DEVICE void project(const float (*matrix)[HIDDEN], const float* vector, float* o
 // How much of a surprise the hint is, 0 to 1, by its distance from the automatic colour.
 DEVICE float surprise_of(const Sampled& sampled, const Hint& hint, const TouchWeights& weights) {
     const float a = hint.a / AB_SCALE - sampled.base[0], b = hint.b / AB_SCALE - sampled.base[1];
-    const float far = sqrtf(a * a + b * b + LEAST_SURPRISE);
+    const float far = sqrtf(a * a + b * b + MIN_SURPRISE);
     return 1.0f / (1.0f + expf((weights.surprise[0] - far) * weights.surprise[1]));
 }
 
@@ -139,8 +139,8 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
         const float surprise = surprise_of(room.sampled, hint, *weights);
         const int focus = MOOD + HEADS + thread, narrowing = focus + HEADS;
         if (thread == 0) room.surprise = surprise;
-        room.focus[thread] = bounded(room, *weights, focus, LARGEST_FOCUS, surprise);
-        room.narrowing[thread] = expf(bounded(room, *weights, narrowing, LARGEST_NARROWING, surprise));
+        room.focus[thread] = bounded(room, *weights, focus, MAX_FOCUS, surprise);
+        room.narrowing[thread] = expf(bounded(room, *weights, narrowing, MAX_NARROWING, surprise));
     }
     __syncthreads();
     keep(room, hint, *weights, n, *work);
@@ -224,7 +224,7 @@ KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const 
        const TouchWeights* weights, TouchWork* work) {
     SHARED(ShareRoom, room);
     const int hint_count = hints_in(count), m = blockIdx.x, n = threadIdx.x;
-    if (m == MOST_HINTS) {
+    if (m == MAX_HINTS) {
         pool_mood(hint_count, global_hints, *weights, *work, room);
         return;
     }
@@ -234,15 +234,15 @@ KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const 
         work->bumps[m][n] = bump(float(hints[m].x) - float(hints[n].x)) * bump(float(hints[m].y) - float(hints[n].y));
 }
 
-constexpr int VALUES_THREADS = 2 * MOST_HINTS;
+constexpr int VALUES_THREADS = 2 * MAX_HINTS;
 
 struct ValuesRoom {
-    float values[2][MOST_HINTS];
+    float values[2][MAX_HINTS];
 };
 
 KERNEL(VALUES_THREADS, touch_values, const Hint* hints, const int* count, TouchWork* work) {
     SHARED(ValuesRoom, room);
-    const int hint_count = hints_in(count), channel = threadIdx.x / MOST_HINTS, m = threadIdx.x % MOST_HINTS;
+    const int hint_count = hints_in(count), channel = threadIdx.x / MAX_HINTS, m = threadIdx.x % MAX_HINTS;
     float delta = 0.0f;
     if (m < hint_count) {
         const float asked = (channel ? hints[m].b : hints[m].a) / AB_SCALE;

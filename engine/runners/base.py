@@ -24,7 +24,7 @@ class Runner(Protocol):
 
     bundle: Bundle
 
-    def encode(self, light: NDArray[np.float32]) -> Features:
+    def encode(self, L: NDArray[np.float32]) -> Features:
         """Working L float32 [256, 256] in 0…100 → features."""
         ...
 

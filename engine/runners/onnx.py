@@ -23,7 +23,7 @@ from ..match_hints import keep_colours
 from .base import NO_GLOBAL_HINTS, check_hints, distribution_table
 from .subgraph import extract_outputs, split_ahead
 
-MOST_THREADS = 8
+MAX_THREADS = 8
 # What changes from touch to touch; all else that a stage takes comes from the photograph.
 LATE = ("positions", "colours", "sizes", "valid", "global_hints", "points")
 # It narrows the weights of layers that an INT8 graph leaves wide on purpose, by a cruder scale (ONNX Runtime 1.32).
@@ -47,13 +47,13 @@ class _Stage:
     rest: ort.InferenceSession
 
 
-def usual_threads() -> int:
+def default_threads() -> int:
     """The processors this process may use, at most 8: a touch is too small to gain from more."""
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:
         usable = os.cpu_count() or 1
-    return max(1, min(usable, MOST_THREADS))
+    return max(1, min(usable, MAX_THREADS))
 
 
 class OnnxRunner:
@@ -67,7 +67,7 @@ class OnnxRunner:
     def __init__(self, bundle: Bundle, threads: int | None = None, spin: bool = True) -> None:
         self.bundle = bundle
         self.spin = spin
-        self.threads = threads or usual_threads()
+        self.threads = threads or default_threads()
         self._stages: dict[str, _Stage] = {}
         self._closed = False
         self._stage("encoder" if self._staged else "colour")
@@ -76,13 +76,13 @@ class OnnxRunner:
     def _staged(self) -> bool:
         return self.bundle.manifest.input.kind == "hints"
 
-    def encode(self, light: NDArray[np.float32]) -> OnnxFeatures:
+    def encode(self, L: NDArray[np.float32]) -> OnnxFeatures:
         """Working L float32 [H, W] in 0…100, of the bundle's working size → features."""
         settings = self.bundle.manifest.input
-        if light.shape != tuple(settings.working_size):
-            raise RunnerError(f"L has shape {light.shape}; model {self.bundle.name} works at {settings.working_size}")
+        if L.shape != tuple(settings.working_size):
+            raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {settings.working_size}")
         offset, scale = settings.light
-        plane = ((light.astype(np.float32) - offset) / scale)[None, None]
+        plane = ((L.astype(np.float32) - offset) / scale)[None, None]
         if not self._staged:
             return OnnxFeatures({"light": plane})
         features = OnnxFeatures(answers(self._stage("encoder").rest, {"light": plane}))

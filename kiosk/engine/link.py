@@ -141,12 +141,12 @@ class EngineLink:
         if task.op == "forget":
             worker.seen.discard(task.path)
             return
-        for path in {task.path, task.lender_path} - {""} - worker.seen:
+        for path in {task.path, task.reference_path} - {""} - worker.seen:
             worker.seen.add(path)
             self._first_s[path] = took_s
 
     def _deadline(self, worker: WorkerProcess, task: Task) -> float:
-        new = {task.path, task.lender_path} - {""} - worker.seen if task.op in ("edit", "ab") else set()
+        new = {task.path, task.reference_path} - {""} - worker.seen if task.op in ("edit", "ab") else set()
         if task.op != "picture" and new <= self._first_s.keys():
             return self._settings.deadline_s + AGAIN_FACTOR * sum(self._first_s[path] for path in new)
         return max(FIRST_DEADLINE_S, self._settings.deadline_s)

@@ -1,7 +1,8 @@
 """The engine worker: a process of its own that owns the runner, so that its faults reach nobody.
 
 `python -m livetint.kiosk.engine.service MODEL THREADS DEVICE DESCRIPTOR MEGAPIXELS` reads one task a
-line from standard input and answers one line each on standard output; pixels go into the shared memory behind DESCRIPTOR.
+line from standard input and answers one line each on standard output; pixels go into the shared memory behind
+DESCRIPTOR.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Easel:
         self.automatic = runner.colorize(self.features, ())
         self.shown: tuple[int, NDArray[np.float32]] | None = None
 
-    def light_at(self, x: float, y: float) -> float:
+    def lightness_at(self, x: float, y: float) -> float:
         """L of the pixel at (x, y in 0…1)."""
         height, width = self.photo.L.shape
         return float(self.photo.L[min(int(y * height), height - 1), min(int(x * width), width - 1)])
@@ -87,10 +88,10 @@ class Studio:
     def _do_picture(self, task: Task) -> tuple[Answer, bytes]:
         # A thumbnail needs no encoding, and must not push out the pictures that visitors paint on.
         known = self._easels.get(_key_of(task.path))
-        light = (known.photo if known else Photo.open(task.path, self.max_megapixels)).L
-        light = resize_lightness(light, fitted((light.shape[1], light.shape[0]), task.width))
-        grey = np.zeros((*light.shape, 3), np.float32)
-        grey[..., 0] = light
+        L = (known.photo if known else Photo.open(task.path, self.max_megapixels)).L
+        L = resize_lightness(L, fitted((L.shape[1], L.shape[0]), task.width))
+        grey = np.zeros((*L.shape, 3), np.float32)
+        grey[..., 0] = L
         pixels = np.rint(lab_to_srgb(grey)[..., 1:2] * 255).astype(np.uint8)
         return Answer(), simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=95, colorspace="GRAY")
 
@@ -101,7 +102,7 @@ class Studio:
         easel = self._easel(task.path)
         timings["encode_ms"] = _since(started)
         started = time.perf_counter()
-        hints, asked = self._hints(easel, edit), self._global_hints(easel, edit, task.lender_path)
+        hints, asked = self._hints(easel, edit), self._global_hints(easel, edit, task.reference_path)
         ab = self.runner.colorize(easel.features, hints, asked)
         timings["touch_ms"] = _since(started)
         colours = None
@@ -117,7 +118,7 @@ class Studio:
     def _do_ab(self, task: Task) -> tuple[Answer, bytes]:
         edit = _edit_of(task)
         easel = self._easel(task.path)
-        asked = self._global_hints(easel, edit, task.lender_path)
+        asked = self._global_hints(easel, edit, task.reference_path)
         file = io.BytesIO()
         np.save(file, self.runner.colorize(easel.features, self._hints(easel, edit), asked), allow_pickle=False)
         return Answer(), file.getvalue()
@@ -141,7 +142,7 @@ class Studio:
         """The visitor's hints, each colour projected into the gamut at the L under it."""
         if not edit.hints:
             return ()
-        lab = np.array([(easel.light_at(h.x, h.y), h.a, h.b) for h in edit.hints])
+        lab = np.array([(easel.lightness_at(h.x, h.y), h.a, h.b) for h in edit.hints])
         showable = project_into_gamut(lab)
         hints = tuple(
             Hint(h.x, h.y, float(a), float(b), h.size) for h, (_, a, b) in zip(edit.hints, showable, strict=True)
@@ -149,13 +150,13 @@ class Studio:
         check_hints(self.runner.bundle, hints, NO_GLOBAL_HINTS)
         return hints
 
-    def _global_hints(self, easel: Easel, edit: Edit, lender_path: str) -> GlobalHints:
+    def _global_hints(self, easel: Easel, edit: Edit, reference_path: str) -> GlobalHints:
         if not self.runner.bundle.manifest.input.takes_global:
             return NO_GLOBAL_HINTS
         histogram = None
         saturation = edit.saturation
-        if lender_path:
-            histogram = self._lent(lender_path)
+        if reference_path:
+            histogram = self._reference_histogram(reference_path)
         elif edit.mood != "none":
             gain, shift_a, shift_b = MOODS[edit.mood]
             shift = np.array([shift_a, shift_b], np.float32)[:, None, None]
@@ -166,7 +167,7 @@ class Studio:
                 saturation = saturation_of(lab_to_srgb(lab))
         return GlobalHints(histogram, saturation)
 
-    def _lent(self, path: str) -> NDArray[np.float32]:
+    def _reference_histogram(self, path: str) -> NDArray[np.float32]:
         """The histogram of another picture: its own colours, or those thought likely for it where it is grey."""
         if path not in self._moods:
             easel = self._easel(path)
@@ -187,15 +188,15 @@ class Studio:
     ) -> Colours | None:
         table = self.runner.bundle.manifest.distribution
         x, y = point
-        light = easel.light_at(x, y)
+        L = easel.lightness_at(x, y)
         rows, columns = ab.shape[1:]
         current = ab[:, min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)]
-        shown = project_into_gamut(np.array([light, *current], np.float64))
+        shown = project_into_gamut(np.array([L, *current], np.float64))
         if table is None:
-            return Colours(light, [], (float(shown[1]), float(shown[2])))
+            return Colours(L, [], (float(shown[1]), float(shown[2])))
         probabilities = self.runner.distribution(easel.features, hints, asked, np.array([point], np.float32))[0]
-        found = suggest(probabilities, table.centres, light, (float(shown[1]), float(shown[2])), SWATCHES)
-        return Colours(light, [(s.a, s.b, s.confidence) for s in found.swatches], found.current)
+        found = suggest(probabilities, table.centres, L, (float(shown[1]), float(shown[2])), SWATCHES)
+        return Colours(L, [(s.a, s.b, s.confidence) for s in found.swatches], found.current)
 
 
 def _key_of(path: str) -> str:
@@ -224,8 +225,8 @@ def _planes(ab: NDArray[np.float32]) -> bytes:
     return ab.transpose(1, 2, 0).astype(np.float16).tobytes()
 
 
-def _jpeg(light: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) -> bytes:
-    return simplejpeg.encode_jpeg(compose(light, ab, method=upsampling), quality=90, colorsubsampling="444")
+def _jpeg(L: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) -> bytes:
+    return simplejpeg.encode_jpeg(compose(L, ab, method=upsampling), quality=90, colorsubsampling="444")
 
 
 def serve(model: str, threads: int, device: str, spin: bool, descriptor: int, max_megapixels: float) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from ...engine.errors import LivetintError
-from ..messages import MOST_BYTES, Edit
+from ..messages import MAX_BYTES, Edit
 from .exports import FileReply
 from .state import PREVIEW_PX, Kiosk, visitor_sentence
 from .touches import Touches
@@ -157,7 +157,7 @@ async def _edit_in_body(request: Request) -> Edit:
     async def read() -> None:
         async for chunk in request.stream():
             data.extend(chunk)
-            if len(data) > MOST_BYTES:
+            if len(data) > MAX_BYTES:
                 raise BodyRefused("the request is too long")
 
     try:

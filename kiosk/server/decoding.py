@@ -1,8 +1,8 @@
 """The child that opens a stranger's picture: few formats, little memory, little time, and nothing to lose.
 
 `python -m livetint.kiosk.server.decoding DESCRIPTOR MEGAPIXELS CPU_S` reads a file from standard input and writes its
-upright pixels to DESCRIPTOR as binary PPM (PGM of 16 bits for fine grey scans): no metadata, nothing compressed, nothing a
-decoder could trip over a second time. Exit code 2 and one line of reason when it is no picture.
+upright pixels to DESCRIPTOR as binary PPM (16-bit PGM for fine grey scans): no metadata, nothing compressed, nothing
+a decoder could trip over a second time. Exit code 2 and one line of reason when it is no picture.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from ..settings import LANGUAGES
 # What fontconfig calls a language, where that is not our name of it.
 _TAGS = {"zh": "zh-cn"}
 PACKAGES = {"zh": "fonts-noto-cjk", "ja": "fonts-noto-cjk"}
-USUAL_PACKAGE = "fonts-noto-core"
+DEFAULT_PACKAGE = "fonts-noto-core"
 DEADLINE_S = 20
 
 
@@ -36,5 +36,5 @@ def in_words(missing: list[str] | None) -> str:
         return "cannot tell which languages have glyphs; sudo apt-get install fontconfig"
     if not missing:
         return "glyphs for " + ", ".join(LANGUAGES)
-    packages = sorted({PACKAGES.get(language, USUAL_PACKAGE) for language in missing})
+    packages = sorted({PACKAGES.get(language, DEFAULT_PACKAGE) for language in missing})
     return f"no glyphs for {', '.join(missing)}; sudo apt-get install {' '.join(packages)}"

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from ..messages import MOST_BYTES
+from ..messages import MAX_BYTES
 
-MOST_CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 # A request has to be said within the first, done and its answer fetched within the second.
 REQUEST_DEADLINE_S, ANSWER_DEADLINE_S = 10.0, 180.0
 LEAVE_S = 3
@@ -39,7 +39,7 @@ class BoundedRequests(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
             self._within(REQUEST_DEADLINE_S)
@@ -87,13 +87,13 @@ def listener(app: ASGIApp) -> Listener:
             app,
             http=BoundedRequests,
             ws=BoundedSocket,
-            ws_max_size=MOST_BYTES,
+            ws_max_size=MAX_BYTES,
             ws_per_message_deflate=False,  # costs 6 ms a frame on loopback, where bytes are free
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=LEAVE_S,
         )
     )

@@ -1,8 +1,8 @@
 """The child that makes a file of a coloured photograph: a large one takes seconds and gigabytes, and nobody's touch.
 
-`python -m livetint.kiosk.server.rendering PICTURE EXTENSION DESCRIPTOR MEGAPIXELS CPU_S UPSAMPLING` reads the colours
-from standard input (ab as NumPy's .npy) and writes the file to DESCRIPTOR. Exit code 2 and one line of reason where that
-cannot be.
+`python -m livetint.kiosk.server.rendering PICTURE EXTENSION DESCRIPTOR MEGAPIXELS CPU_S UPSAMPLING` reads the
+colours from standard input (ab as NumPy's .npy) and writes the file to DESCRIPTOR. Exit code 2 and one line of
+reason where that cannot be.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main(arguments: list[str]) -> int:
     limit(int(float(megapixels) * 1e6), int(cpu_s), WORK_BYTES, FILE_BYTES)
     ab = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     try:
-        light = Photo.open(picture, float(megapixels)).L
-        data = encode_rgb(compose(light, ab, method=upsampling), extension)
+        L = Photo.open(picture, float(megapixels)).L
+        data = encode_rgb(compose(L, ab, method=upsampling), extension)
     except LivetintError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -36,8 +36,8 @@ HEALTHY_S = 10.0
 PAGE_STARTS_S, PAGE_LOST_S = 60.0, 15.0
 PREVIEW_PX = (480, 2048)
 KEPT_PREVIEWS = 64
-MOST_TAKEAWAYS = 20
-MOST_TAKEAWAY_BYTES = 256 << 20
+MAX_TAKEAWAYS = 20
+MAX_TAKEAWAY_BYTES = 256 << 20
 # A folder that went away (a stick, a share) may come back.
 LOOK_AGAIN_S = 5.0
 
@@ -161,8 +161,8 @@ class Kiosk:
 
     def _task(self, op: Literal["edit", "ab"], edit: Edit) -> Task:
         """An edit of a browser as a task; ids become paths here and nowhere else. KeyError for unknown ids."""
-        lender = str(self.picture(edit.lender).path) if edit.lender else ""
-        return Task(op, str(self.picture(edit.photo).path), lender, edit, upsampling=self.settings.screen.upsampling)
+        reference = str(self.picture(edit.reference).path) if edit.reference else ""
+        return Task(op, str(self.picture(edit.photo).path), reference, edit, upsampling=self.settings.screen.upsampling)
 
     async def colour(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit. Raises KeyError, EngineLost or TaskRefused."""
@@ -238,7 +238,7 @@ class Kiosk:
     def offer(self, picture: bytes) -> str:
         """Make a picture fetchable for a while; returns the address a phone opens."""
         self._forget()
-        while self._takeaways and (len(self._takeaways) >= MOST_TAKEAWAYS or self._takeaway_room < len(picture)):
+        while self._takeaways and (len(self._takeaways) >= MAX_TAKEAWAYS or self._takeaway_room < len(picture)):
             self._takeaways.popitem(last=False)
         key = secrets.token_urlsafe(16)
         self._takeaways[key] = time.monotonic() + self.settings.takeaway.minutes * 60, picture
@@ -252,7 +252,7 @@ class Kiosk:
     @property
     def _takeaway_room(self) -> int:
         """Bytes that further pictures may take."""
-        return MOST_TAKEAWAY_BYTES - sum(len(picture) for _, picture in self._takeaways.values())
+        return MAX_TAKEAWAY_BYTES - sum(len(picture) for _, picture in self._takeaways.values())
 
     def _forget(self) -> None:
         now = time.monotonic()

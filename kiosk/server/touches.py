@@ -13,7 +13,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..engine.link import EngineLost, TaskRefused
-from ..messages import MOST_BYTES, Beat, Edit, Header, decode_upward, pack
+from ..messages import MAX_BYTES, Beat, Edit, Header, decode_upward, pack
 from .state import Kiosk, visitor_sentence
 
 log = logging.getLogger("livetint.kiosk")
@@ -131,7 +131,7 @@ class Connection:
             text = message.get("text") or ""
             if not self._allowance.take():
                 return await self._refuse(POLICY, "too many messages")
-            if len(text) > MOST_BYTES:
+            if len(text) > MAX_BYTES:
                 return await self._refuse(TOO_BIG, "the message is too big")
             try:
                 upward = decode_upward(text)

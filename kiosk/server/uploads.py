@@ -19,7 +19,7 @@ from .child import run_child
 from .decoding import SIGNATURE_BYTES, SIGNATURES, kind_of
 from .gallery import Picture, PictureRecord
 
-MOST_PICTURES = 3
+MAX_PICTURES = 3
 MIB = 1 << 20
 
 
@@ -111,7 +111,7 @@ class Uploads:
     def _admit(self, file: NamelessFile) -> tuple[Picture, list[Picture]]:
         picture = Picture(secrets.token_hex(8), file.path, PictureRecord("", ""), own=True)
         pushed_out = []
-        while len(self._files) >= MOST_PICTURES:
+        while len(self._files) >= MAX_PICTURES:
             oldest, its = self._files.popitem(last=False)
             its.close()
             pushed_out.append(self.pictures.pop(oldest))

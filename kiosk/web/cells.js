@@ -1,8 +1,8 @@
 // @ts-check
 // The light of a photograph in the cells of the colour planes, as engine/image/guided.py wants it.
-import { lightOf } from './colour.js';
+import { lightnessOf } from './colour.js';
 
-const LIGHT_OF = Float32Array.from({ length: 256 }, (_, byte) => lightOf(byte));
+const LIGHTNESS_OF = Float32Array.from({ length: 256 }, (_, byte) => lightnessOf(byte));
 
 /**
  * Mean L over each cell of a grey photograph that is divided into `side` × `side`, rows from the top; a pixel on the
@@ -21,7 +21,7 @@ export function cellLight(image, side) {
   for (const { pixel: y, cell, share } of shares(height, side)) {
     if (y !== summed) {
       row.fill(0);
-      for (const { pixel: x, cell: column, share: part } of columns) row[column] += part * LIGHT_OF[pixels[(y * width + x) * 4]];
+      for (const { pixel: x, cell: column, share: part } of columns) row[column] += part * LIGHTNESS_OF[pixels[(y * width + x) * 4]];
       summed = y;
     }
     for (let column = 0; column < side; column += 1) cells[cell * side + column] += share * row[column];

@@ -72,7 +72,7 @@ export function cssHue(L, a, b) {
 }
 
 /** sRGB byte of a grey to L. @param {number} byte */
-export function lightOf(byte) {
+export function lightnessOf(byte) {
   const s = byte / 255;
   const y = s > 0.04045 ? ((s + 0.055) / 1.055) ** 2.4 : s / 12.92;
   return y > 0.008856 ? 116 * Math.cbrt(y) - 16 : 903.292 * y;

@@ -3,7 +3,7 @@
 // shader (ab enlarged as engine/image/compose.py and engine/image/guided.py, Lab to sRGB as engine/colour/cielab.py). Where WebGL is missing
 // or slow: jpeg.js.
 import { cellLight } from './cells.js';
-import { RGB_FROM_XYZ, lightOf, toHalf } from './colour.js';
+import { RGB_FROM_XYZ, lightnessOf, toHalf } from './colour.js';
 import { backdrop } from './jpeg.js';
 
 /**
@@ -23,7 +23,7 @@ void main() { at = corner; vec2 p = (rect.xy + corner * rect.zw) / size * 2.0 - 
 const PLANE = 256;
 // As in engine/image/guided.py.
 const ALIKE_L = 20;
-const LEAST_WEIGHT = 1e-3;
+const MIN_WEIGHT = 1e-3;
 
 /** How ab is found at a place of the photograph, where L is given. @typedef {'bilinear' | 'guided'} Upsampling */
 /** @type {Record<Upsampling, string>} */
@@ -32,7 +32,7 @@ const ENLARGE = {
   guided: `uniform sampler2D cells;
 vec3 lent(ivec2 cell, float share, float L) {
   float apart = L - texelFetch(cells, cell, 0).r;
-  return share * (exp(apart * apart * ${-0.5 / ALIKE_L ** 2}) + ${LEAST_WEIGHT}) * vec3(texelFetch(planes, cell, 0).rg, 1.0);
+  return share * (exp(apart * apart * ${-0.5 / ALIKE_L ** 2}) + ${MIN_WEIGHT}) * vec3(texelFetch(planes, cell, 0).rg, 1.0);
 }
 vec2 enlarge(float L) {
   vec2 centre = clamp(at * ${PLANE}.0 - 0.5, 0.0, ${PLANE - 1}.0), before = floor(centre), s = centre - before;
@@ -48,13 +48,13 @@ vec2 enlarge(float L) {
 const fragment = (upsampling) => `#version 300 es
 precision highp float;
 precision highp sampler2D;
-uniform sampler2D photo, planes, lights; uniform float colour, split, aspect; uniform vec3 reveal, lens; uniform mat3 fromXyz;
+uniform sampler2D photo, planes, lightnesses; uniform float colour, split, aspect; uniform vec3 reveal, lens; uniform mat3 fromXyz;
 in vec2 at; out vec4 pixel;
 ${ENLARGE[upsampling]}
 float expand(float f) { return f > 0.2068966 ? f * f * f : (f - 16.0 / 116.0) / 7.787; }
 void main() {
   if (lens.z > 0.0 && distance(gl_FragCoord.xy, lens.xy) > lens.z) discard;
-  float fy = texture(lights, vec2((texture(photo, at).r * 255.0 + 0.5) / 256.0, 0.5)).r;
+  float fy = texture(lightnesses, vec2((texture(photo, at).r * 255.0 + 0.5) / 256.0, 0.5)).r;
   float share = colour * step(split, at.x);
   if (reveal.z >= 0.0) share *= 1.0 - smoothstep(reveal.z * 0.72, reveal.z, length((at - reveal.xy) * vec2(aspect, 1.0)));
   vec2 ab = enlarge(fy * 116.0 - 16.0) * share;
@@ -116,10 +116,10 @@ export class Composite {
     this.planesTexture = this.texture(1, gl.LINEAR);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, PLANE, PLANE, 0, gl.RG, gl.HALF_FLOAT, new Uint16Array(PLANE * PLANE * 2));
     this.texture(2, gl.LINEAR);
-    const lights = Uint16Array.from({ length: 256 }, (_, byte) => toHalf((lightOf(byte) + 16) / 116));
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R16F, 256, 1, 0, gl.RED, gl.HALF_FLOAT, lights);
+    const lightnesses = Uint16Array.from({ length: 256 }, (_, byte) => toHalf((lightnessOf(byte) + 16) / 116));
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R16F, 256, 1, 0, gl.RED, gl.HALF_FLOAT, lightnesses);
     this.texture(3, gl.NEAREST, gl.NEAREST);
-    for (const [unit, name] of ['photo', 'planes', 'lights', 'cells'].entries()) gl.uniform1i(this.at(name), unit);
+    for (const [unit, name] of ['photo', 'planes', 'lightnesses', 'cells'].entries()) gl.uniform1i(this.at(name), unit);
     gl.uniformMatrix3fv(this.at('fromXyz'), true, RGB_FROM_XYZ.flat());
   }
 

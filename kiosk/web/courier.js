@@ -7,10 +7,10 @@
 
 /** An answer that takes longer than this is not waited for: the newest picture is sent again. */
 const PATIENCE_MS = 5000;
-const [LEAST_JPEG_PX, MOST_JPEG_PX] = [256, 1280];
+const [MIN_JPEG_PX, MAX_JPEG_PX] = [256, 1280];
 const KEPT_FRAMES = 2000;
 /** A time above this is a visitor's pause, not the machine's. */
-const LONGEST_MS = 20000;
+const MAX_MS = 20000;
 
 /** What to ask: the photograph, the wishes, and where suggestions are wanted. @typedef {{photo: string, wishes: Wishes, point: [number, number] | null}} Question */
 
@@ -75,7 +75,7 @@ export class Courier extends EventTarget {
     this.dirty = false;
     if (!photo) return 0;
     const { kind } = this.stage.view;
-    const width = Math.min(MOST_JPEG_PX, Math.max(LEAST_JPEG_PX, ...this.stage.pixels));
+    const width = Math.min(MAX_JPEG_PX, Math.max(MIN_JPEG_PX, ...this.stage.pixels));
     const seq = this.link.send({ ...told(photo, wishes), want: kind, width, t_event: this.touches.at(-1) ?? 0, point });
     this.under = this.link.up ? { seq, at: performance.now(), touches: this.touches } : null;
     this.touches = [];
@@ -115,7 +115,7 @@ export class Courier extends EventTarget {
    */
   note(header, { at, touches }, [arrived, drawn, presented]) {
     for (const touch of touches) {
-      if (presented - touch > LONGEST_MS) continue;
+      if (presented - touch > MAX_MS) continue;
       this.frames.push({
         seq: header.seq, wait_ms: at - touch, reply_ms: arrived - at, draw_ms: drawn - arrived, present_ms: presented - drawn,
         total_ms: presented - touch, ...header.timings,
@@ -126,6 +126,6 @@ export class Courier extends EventTarget {
 }
 
 /** Photograph and wishes as a message has them. @param {string} photo @param {Wishes} wishes */
-export function told(photo, { hints, mood, lender, saturation }) {
-  return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, lender, saturation };
+export function told(photo, { hints, mood, reference, saturation }) {
+  return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, reference, saturation };
 }

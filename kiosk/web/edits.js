@@ -3,12 +3,12 @@
 
 /**
  * @typedef {{x: number, y: number, a: number, b: number, size: number}} Hint
- * @typedef {{hints: Hint[], mood: string, lender: string | null, saturation: number | null}} Wishes
+ * @typedef {{hints: Hint[], mood: string, reference: string | null, saturation: number | null}} Wishes
  */
 
 /** @type {Wishes} */
-const NOTHING = { hints: [], mood: 'none', lender: null, saturation: null };
-export const MOST_HINTS = 128;
+const NOTHING = { hints: [], mood: 'none', reference: null, saturation: null };
+export const MAX_HINTS = 128;
 
 export class Edits {
   constructor() {
@@ -51,7 +51,7 @@ export class Edits {
 
   /** @param {Hint} hint @returns {number} its index, −1 where there are too many */
   add(hint) {
-    if (this.now.hints.length >= MOST_HINTS) return -1;
+    if (this.now.hints.length >= MAX_HINTS) return -1;
     this.change({ hints: [...this.now.hints, hint] });
     return this.now.hints.length - 1;
   }

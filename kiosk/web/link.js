@@ -6,7 +6,7 @@ const BUSY = 4001;
 
 /**
  * @typedef {{seq: number, kind: 'planes' | 'jpeg', timings: Record<string, number>,
- *   colours: {light: number, swatches: [number, number, number][], current: [number, number]} | null}} Header
+ *   colours: {L: number, swatches: [number, number, number][], current: [number, number]} | null}} Header
  */
 
 /** Events: reply (detail {header, pixels}), told (detail: message), up, down, busy. */

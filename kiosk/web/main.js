@@ -75,7 +75,7 @@ async function begin(picture) {
 
 function showPictures() {
   showGallery([...uploads.own, ...pictures], begin);
-  moods.lenders([...uploads.own, ...pictures]);
+  moods.references([...uploads.own, ...pictures]);
 }
 
 the('begin').addEventListener('click', () => {

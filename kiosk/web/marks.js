@@ -53,7 +53,7 @@ export class Marks {
 
   /** @param {HTMLElement} mark @param {Hint} hint @param {number} index @param {boolean} chosen */
   dress(mark, hint, index, chosen) {
-    const L = this.stage.lightAt(hint);
+    const L = this.stage.lightnessAt(hint);
     const [a, b] = project(L, hint.a, hint.b);
     mark.style.setProperty('--colour', css(L, a, b));
     mark.setAttribute('aria-label', `${say('point')} ${index + 1}: ${colourWords(nameOf(L, a, b))}`);

@@ -18,7 +18,7 @@ export class Moods {
       const words = document.createElement('span');
       words.dataset.words = `mood_${mood}`;
       button.append(words);
-      button.addEventListener('click', () => this.wish({ mood, lender: null, ...(mood === 'none' ? { saturation: null } : {}) }));
+      button.addEventListener('click', () => this.wish({ mood, reference: null, ...(mood === 'none' ? { saturation: null } : {}) }));
       the('mood-list').append(button);
     }
     this.slider.addEventListener('pointerdown', () => painting.edits.begin());
@@ -34,12 +34,12 @@ export class Moods {
   }
 
   /** @param {Picture[]} pictures */
-  lenders(pictures) {
-    the('lenders').replaceChildren(...pictures.map((picture) => {
+  references(pictures) {
+    the('references').replaceChildren(...pictures.map((picture) => {
       const button = document.createElement('button');
       button.append(thumbnail(picture, titleOf(picture)));
-      button.dataset.lender = picture.id;
-      button.addEventListener('click', () => this.wish({ lender: picture.id, mood: 'none' }));
+      button.dataset.reference = picture.id;
+      button.addEventListener('click', () => this.wish({ reference: picture.id, mood: 'none' }));
       return button;
     }));
     this.show();
@@ -53,9 +53,9 @@ export class Moods {
   }
 
   show() {
-    const { mood, lender, saturation } = this.painting.edits.now;
-    for (const button of the('mood-list').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.mood === mood && !lender));
-    for (const button of the('lenders').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.lender === lender));
+    const { mood, reference, saturation } = this.painting.edits.now;
+    for (const button of the('mood-list').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.mood === mood && !reference));
+    for (const button of the('references').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.reference === reference));
     if (saturation !== null) this.slider.value = String(saturation * 100);
   }
 }

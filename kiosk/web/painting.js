@@ -301,7 +301,7 @@ export class Painting {
   }
 
   showPalette() {
-    this.palette.show(this.point, this.colours?.light, this.moving);
+    this.palette.show(this.point, this.colours?.L, this.moving);
   }
 
   forget() {

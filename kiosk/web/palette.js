@@ -41,12 +41,12 @@ export class Palette {
     this.acts.size(size);
   }
 
-  /** @param {Hint | undefined} hint @param {number | undefined} light L there, where the server has told it @param {boolean} moving */
-  show(hint, light, moving) {
+  /** @param {Hint | undefined} hint @param {number | undefined} lightness L there, where the server has told it @param {boolean} moving */
+  show(hint, lightness, moving) {
     document.body.classList.toggle('has-point', Boolean(hint));
     for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;
     the('move').setAttribute('aria-pressed', String(moving));
-    const L = hint ? (light ?? this.stage.lightAt(hint)) : 65;
+    const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : 65;
     const [a, b] = hint ? project(L, hint.a, hint.b) : [0, 0];
     the('chip').style.setProperty('--colour', css(L, a, b));
     the('chosen-name').textContent = hint ? colourWords(nameOf(L, a, b)) : say('no_point');

@@ -1,6 +1,6 @@
 // @ts-check
 // Where the photograph lies on screen, how near it is, and when it is drawn.
-import { lightOf } from './colour.js';
+import { lightnessOf } from './colour.js';
 import { clamp, the } from './dom.js';
 
 /** @typedef {import('./composite.js').Scene} Scene */
@@ -8,7 +8,7 @@ import { clamp, the } from './dom.js';
 
 const NEAREST = 8;
 /** The photograph's own light is 2048 pixels across; a larger canvas would show nothing more. */
-const MOST_CANVAS_PX = 2560;
+const MAX_CANVAS_PX = 2560;
 /** Where drawing is slow, the picture is this coarse while fingers move. */
 const HURRIED = 0.5;
 const LENS_ZOOM = 2.2;
@@ -35,7 +35,7 @@ export class Stage extends EventTarget {
     this.drawing = false;
     /** @type {((drawn: number, presented: number) => void)[]} */
     this.waiting = [];
-    this.light = new Uint8ClampedArray(0);
+    this.lightness = new Uint8ClampedArray(0);
     this.size = { w: 1, h: 1 };
     new ResizeObserver(() => this.resize()).observe(this.box);
     view.canvas.addEventListener('redraw', () => this.draw());
@@ -56,13 +56,13 @@ export class Stage extends EventTarget {
     const canvas = new OffscreenCanvas(256, 256);
     const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
     context.drawImage(image, 0, 0, 256, 256);
-    this.light = context.getImageData(0, 0, 256, 256).data;
+    this.lightness = context.getImageData(0, 0, 256, 256).data;
   }
 
   /** L under a place of the photograph. @param {Place} place */
-  lightAt({ x, y }) {
+  lightnessAt({ x, y }) {
     const at = (Math.min(255, Math.floor(y * 256)) * 256 + Math.min(255, Math.floor(x * 256))) * 4;
-    return lightOf(this.light[at] ?? 128);
+    return lightnessOf(this.lightness[at] ?? 128);
   }
 
   /** The photograph's rectangle in CSS pixels of the stage; whole pixels, so that its edges are sharp. */
@@ -111,7 +111,7 @@ export class Stage extends EventTarget {
   /** Width and height of the canvas as the next frame will have it. @returns {[number, number]} */
   get pixels() {
     const { w, h } = this.visible;
-    const ratio = Math.min(window.devicePixelRatio || 1, MOST_CANVAS_PX / Math.max(w, h)) * (this.hurried ? HURRIED : 1);
+    const ratio = Math.min(window.devicePixelRatio || 1, MAX_CANVAS_PX / Math.max(w, h)) * (this.hurried ? HURRIED : 1);
     return [Math.max(1, Math.round(w * ratio)), Math.max(1, Math.round(h * ratio))];
   }
 

@@ -33,14 +33,14 @@ export class Swatches {
     // The picked one is called what the point itself is called.
     const picked = colours.swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < 1);
     const names = apart(colours.swatches.map(([a, b], i) =>
-      colourWords(picked[i] ? nameOf(colours.light, ...project(colours.light, hint.a, hint.b)) : nameOf(colours.light, a, b))));
+      colourWords(picked[i] ? nameOf(colours.L, ...project(colours.L, hint.a, hint.b)) : nameOf(colours.L, a, b))));
     colours.swatches.forEach(([a, b], i) => {
       const swatch = /** @type {HTMLElement} */ (this.box.children[i]);
       swatch.style.left = `${spots[i].x}px`;
       swatch.style.top = `${spots[i].y}px`;
-      swatch.style.setProperty('--colour', css(colours.light, a, b));
-      swatch.style.setProperty('--hue', cssHue(colours.light, a, b));
-      swatch.style.setProperty('--ink', colours.light > 55 ? '#000' : '#fff');
+      swatch.style.setProperty('--colour', css(colours.L, a, b));
+      swatch.style.setProperty('--hue', cssHue(colours.L, a, b));
+      swatch.style.setProperty('--ink', colours.L > 55 ? '#000' : '#fff');
       swatch.setAttribute('aria-pressed', String(picked[i]));
       if (swatch.textContent !== names[i]) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = names[i];
     });

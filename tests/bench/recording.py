@@ -20,7 +20,7 @@ from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 
 NUMBERS = (16, 128)
-MOST_PAIRS = 8
+MAX_PAIRS = 8
 
 
 def slowed_down(touch: Callable[..., Any], factor: float) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def trimmed(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evenly(part: list[float]) -> list[float]:
-    places = np.linspace(0, len(part) - 1, min(len(part), MOST_PAIRS)).round().astype(int)
+    places = np.linspace(0, len(part) - 1, min(len(part), MAX_PAIRS)).round().astype(int)
     return [part[place] for place in places]
 
 
@@ -56,7 +56,7 @@ def main(output: str, factor: str = "1") -> None:
         OnnxRunner.colorize = slowed_down(OnnxRunner.colorize, float(factor))  # type: ignore[method-assign]
     with OnnxRunner(find_model("touch")) as runner:
         found = paired.measure(
-            lambda: paired.twin(runner, NUMBERS), paired.clock_of(runner), samples.usual_length_s(samples.TOUCHES)
+            lambda: paired.twin(runner, NUMBERS), paired.clock_of(runner), samples.default_length_s(samples.TOUCHES)
         )
     table = {
         "schema": samples.SCHEMA,

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from livetint.bench.latency import workloads
+from livetint.bench.latency import paired, samples, workloads
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
 from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.hints import Hint
@@ -37,12 +37,12 @@ class ConstantRunner:
         )
         self.bundle = Bundle(Path("constant"), manifest, {})
         self.colour = ab
-        self.lights: list[NDArray[np.float32]] = []
+        self.L_planes: list[NDArray[np.float32]] = []
         self.asked: list[tuple[tuple[Hint, ...], GlobalHints]] = []
 
-    def encode(self, light: NDArray[np.float32]) -> Any:
-        self.lights.append(light)
-        return light
+    def encode(self, L: NDArray[np.float32]) -> Any:
+        self.L_planes.append(L)
+        return L
 
     def colorize(
         self, features: Any, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS

@@ -32,9 +32,9 @@ def golden() -> dict[str, np.ndarray]:
 
 
 def golden_planes(golden: dict[str, np.ndarray], name: str) -> np.ndarray:
-    light, ab, mask = recipe.inputs(int(golden["seed"]), int(golden["size"]))
+    L, ab, mask = recipe.inputs(int(golden["seed"]), int(golden["size"]))
     low, high = MASKS[CONVENTIONS[name]]
-    return np.concatenate([(light - 50) / 100, ab / 110, mask * (high - low) + low])[None].astype(np.float32)
+    return np.concatenate([(L - 50) / 100, ab / 110, mask * (high - low) + low])[None].astype(np.float32)
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:

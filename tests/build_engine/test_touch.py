@@ -15,11 +15,11 @@ from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
-from livetint.build_engine.export import FORBIDDEN, LARGEST_IR, OPSET  # noqa: E402
+from livetint.build_engine.export import FORBIDDEN, MAX_IR, OPSET  # noqa: E402
 from livetint.build_engine.networks.hint_attention import Hints, anchor, softmax_of_few  # noqa: E402
 from livetint.build_engine.networks.sampling import patch_taps, sample  # noqa: E402
 from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
-from livetint.build_engine.touch_bundle import MOST_HINTS, weights_of  # noqa: E402
+from livetint.build_engine.touch_bundle import MAX_HINTS, weights_of  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 
@@ -32,10 +32,10 @@ def network() -> TouchNetwork:
 
 @pytest.fixture(scope="module")
 def maps(network):
-    light = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 100
-    light = torch.nn.functional.avg_pool2d(light, 9, 1, 4)
+    L = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 100
+    L = torch.nn.functional.avg_pool2d(L, 9, 1, 4)
     with torch.no_grad():
-        return light, network(light)
+        return L, network(L)
 
 
 def draw_hints(number: int, seed: int = 0, valid: int | None = None) -> Hints:
@@ -57,9 +57,9 @@ def flops(call) -> int:
 
 
 def test_the_costs_are_within_the_budget(network, maps):
-    light, kept = maps
+    L, kept = maps
     none = torch.zeros(1, 316)
-    assert flops(lambda: network(light)) <= 12e9
+    assert flops(lambda: network(L)) <= 12e9
     assert flops(lambda: network.attention.colours(kept, draw_hints(16), none)) <= 0.05e9
     assert flops(lambda: network.attention.colours(kept, draw_hints(128), none)) <= 0.3e9
 
@@ -72,18 +72,18 @@ def test_weights_come_back_from_the_bundle_by_name(network):
 def test_the_graphs_are_portable(stage):
     model = onnx.load_model_from_string(find_model("touch").stage(stage))
     onnx.checker.check_model(model)
-    assert model.ir_version <= LARGEST_IR
+    assert model.ir_version <= MAX_IR
     assert all(entry.version <= OPSET for entry in model.opset_import if entry.domain == "")
     assert not {node.op_type for node in model.graph.node} & FORBIDDEN
 
 
-@pytest.mark.parametrize("number", [1, 2, 16, 64, MOST_HINTS])
+@pytest.mark.parametrize("number", [1, 2, 16, 64, MAX_HINTS])
 def test_exported_stages_answer_like_pytorch(network, maps, number):
-    light, kept = maps
+    L, kept = maps
     bundle = find_model("touch")
     sessions = {s: ort.InferenceSession(bundle.stage(s)) for s in ("encoder", "touch", "distribution")}
     names = [o.name for o in sessions["encoder"].get_outputs()]
-    planes = dict(zip(names, sessions["encoder"].run(names, {"light": light.numpy()}), strict=True))
+    planes = dict(zip(names, sessions["encoder"].run(names, {"light": L.numpy()}), strict=True))
     for name, plane in kept._asdict().items():
         tolerance = 2e-3 * max(1, float(plane.abs().max()))
         np.testing.assert_allclose(np.asarray(planes[name]), plane.numpy(), atol=tolerance)

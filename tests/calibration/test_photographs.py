@@ -72,6 +72,6 @@ def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(f
     assert len(list(samples.feeds(touch, folder, 1))) == 1
     assert len(looked) <= 2, "not the whole set"
     looked.clear()
-    lights = [feed["light"].mean() for feed in samples.feeds(touch, folder, 3, skip=1)]
-    assert len(lights) == 3 and np.allclose(lights, lights[0]), "only the second photograph, again and again"
+    L_planes = [feed["light"].mean() for feed in samples.feeds(touch, folder, 3, skip=1)]
+    assert len(L_planes) == 3 and np.allclose(L_planes, L_planes[0]), "only the second photograph, again and again"
     assert list(samples.feeds(touch, folder, 3, skip=2)) == []

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine import Photo, Session
 from livetint.engine.colour.cielab import srgb_to_lab
-from livetint.engine.hints import LARGEST_PX, SMALLEST_PX, WORKING_PX, Hint, patch_bounds
+from livetint.engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint, patch_bounds
 from livetint.engine.match_hints import APART_PX, keep_colours
 from livetint.engine.models import bundled_folder, find_model
+from livetint.engine.runners import onnx
 from livetint.engine.runners.onnx import OnnxRunner
 
 PHOTOS = sorted((bundled_folder().parent / "photos").glob("*.jpg"))
@@ -66,7 +67,7 @@ def test_every_hint_nine_pixels_from_the_next_shows_its_colour(index: int, point
     session.clear()
     for x, y in apart(points):
         angle, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(0, 80)
-        size = int(rng.integers(SMALLEST_PX, LARGEST_PX + 1))
+        size = int(rng.integers(MIN_SIZE_PX, MAX_SIZE_PX + 1))
         session.add(x, y, chroma * np.cos(angle), chroma * np.sin(angle), size)
     assert max(max(differences(session.ab, hint)) for hint in session.hints) <= 1
 
@@ -86,7 +87,7 @@ def test_the_picture_itself_shows_it_at_its_own_size(index: int):
         assert np.linalg.norm(shown - (hint.a, hint.b)) <= 1.7
 
 
-@pytest.mark.parametrize("size", range(SMALLEST_PX, LARGEST_PX + 1))
+@pytest.mark.parametrize("size", range(MIN_SIZE_PX, MAX_SIZE_PX + 1))
 @pytest.mark.parametrize("place", [(0.5, 0.5), (0.501, 0.4983), (0.0, 0.0), (1.0, 0.3)])
 def test_on_even_colour_the_change_is_one_broad_bump(size: int, place: tuple[float, float]):
     hint = Hint(*place, 10, 0, size)
@@ -103,15 +104,15 @@ def test_on_even_colour_the_change_is_one_broad_bump(size: int, place: tuple[flo
 @cache
 def even_places(index: int) -> np.ndarray:
     """(row, column) of the working pixels with even light in the 25 × 25 around them."""
-    light = session_on(index).photo.working_L
+    L = session_on(index).photo.working_L
     window = np.ones((25, 25), np.uint8)
-    spread = (cv2.dilate(light, window) - cv2.erode(light, window))[12:-12, 12:-12]
+    spread = (cv2.dilate(L, window) - cv2.erode(L, window))[12:-12, 12:-12]
     return np.argwhere(spread < 12) + 12
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, len(PHOTOS) - 1), fractions, st.floats(0, 2 * np.pi), st.integers(SMALLEST_PX, LARGEST_PX))
-def test_no_dot_is_seen_where_the_light_is_even(index: int, which: float, angle: float, size: int):
+@given(st.integers(0, len(PHOTOS) - 1), fractions, st.floats(0, 2 * np.pi), st.integers(MIN_SIZE_PX, MAX_SIZE_PX))
+def test_no_dot_is_seen_where_the_lightness_is_even(index: int, which: float, angle: float, size: int):
     session, places = session_on(index), even_places(index)
     row, column = places[int(which * (len(places) - 1))]
     session.clear()

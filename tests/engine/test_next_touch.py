@@ -11,7 +11,7 @@ from livetint.engine import Hint, OnnxRunner, Photo, Session, find_model
 from livetint.engine.colour.bins import CENTRES
 from livetint.engine.errors import HintRejected, ModelFileError
 from livetint.engine.models import bundled_folder
-from livetint.engine.next_touch import GRID, LEAST_APART, cell_centres, doubt, where_to_touch
+from livetint.engine.next_touch import GRID, MIN_APART, cell_centres, doubt, where_to_touch
 
 PHOTOS = bundled_folder().parent / "photos"
 
@@ -59,11 +59,11 @@ def test_the_doubtful_half_comes_first_and_counts_once():
     assert second.worth == pytest.approx(0, abs=1e-3)
 
 
-def test_places_lie_where_light_is_even_and_count_less_where_it_is_not():
+def test_places_lie_where_lightness_is_even_and_count_less_where_it_is_not():
     rng = np.random.default_rng(0)
-    light = EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32)
-    light[100:124, 30:60] = 40  # the only even piece of the doubtful half
-    (first,) = where_to_touch(Halves(), None, light)  # type: ignore[arg-type]
+    L = EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32)
+    L[100:124, 30:60] = 40  # the only even piece of the doubtful half
+    (first,) = where_to_touch(Halves(), None, L)  # type: ignore[arg-type]
     assert 100 / 256 < first.y < 124 / 256 and 30 / 256 < first.x < 60 / 256
     assert first.worth == pytest.approx(1800, rel=1e-3)
     (uneven,) = where_to_touch(Halves(), None, EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32))  # type: ignore[arg-type]
@@ -88,13 +88,13 @@ def test_the_bundled_model_names_different_places_in_falling_order():
 
 def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room():
     with OnnxRunner(find_model("touch"), threads=1) as runner:
-        light = Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L
-        features = runner.encode(light)
+        L = Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L
+        features = runner.encode(L)
         hints = [Hint(0.4, 0.4, 10, 20), Hint(0.7, 0.3, 0, -20)]
-        places = where_to_touch(runner, features, light, hints, count=10)
+        places = where_to_touch(runner, features, L, hints, count=10)
     points = [(place.x, place.y) for place in places] + [(hint.x, hint.y) for hint in hints]
     apart = [np.hypot(a[0] - b[0], a[1] - b[1]) for i, a in enumerate(points[:-2]) for b in points[i + 1 :]]
-    assert min(apart) >= LEAST_APART
+    assert min(apart) >= MIN_APART
     assert len(where_to_touch(Halves(), None, EVEN, count=64)) == 64  # type: ignore[arg-type]
 
 

@@ -53,7 +53,7 @@ def test_the_colour_at_every_hint_is_the_asked_one(runner, name):
     for (x, y), (a, b) in zip(PLACES, colours, strict=True):
         session.add(x, y, a, b)
     for (x, y), (a, b) in zip(PLACES, colours, strict=True):
-        asked = project_into_gamut(np.array([session.light_at(x, y), a, b]))
+        asked = project_into_gamut(np.array([session.lightness_at(x, y), a, b]))
         assert delta_e(shown_at(session, x, y), asked) <= 3
 
 
@@ -63,10 +63,10 @@ def test_colour_spreads_and_is_not_a_pasted_patch(session):
     session.add(0.2, 0.25, 50, 40)
     top, bottom, left, right = patch_bounds(0.2, 0.25, 41, 256, 256)
     window = session.ab[:, top:bottom, left:right]
-    light = session.photo.working_L[top:bottom, left:right]
+    L = session.photo.working_L[top:bottom, left:right]
     for axis in (1, 2):
         step = np.linalg.norm(np.diff(window, axis=axis), axis=0)
-        smooth = np.abs(np.diff(light, axis=axis - 1)) < 1
+        smooth = np.abs(np.diff(L, axis=axis - 1)) < 1
         assert step[smooth].max() <= 3
     moved = np.linalg.norm(session.ab - before, axis=0)
     assert (moved > 5).sum() > 20 * 25
@@ -103,7 +103,7 @@ def test_global_hints_matter_and_can_be_undone(session):
 def test_suggestions_follow_every_edit(session):
     before = session.suggest(0.45, 0.6)
     assert len(before.swatches) == 9
-    assert all(in_gamut(np.array([before.light, s.a, s.b])) for s in before.swatches)
+    assert all(in_gamut(np.array([before.L, s.a, s.b])) for s in before.swatches)
     session.add(0.47, 0.62, -40, 35)
     after = session.suggest(0.45, 0.6)
     assert after != before
@@ -115,10 +115,10 @@ def test_suggestions_follow_every_edit(session):
         session.suggest(0.5, 0.5, count=0)
 
 
-def test_a_pick_is_projected_at_the_light_under_it_and_simulated_hints_are_not(session):
+def test_a_pick_is_projected_at_the_lightness_under_it_and_simulated_hints_are_not(session):
     session.add(0.2, 0.25, 120, -120)
     hint = session.hints[0]
-    assert in_gamut(np.array([session.light_at(0.2, 0.25), hint.a, hint.b]))
+    assert in_gamut(np.array([session.lightness_at(0.2, 0.25), hint.a, hint.b]))
     session.set_hints([Hint(0.2, 0.25, 120, -120)])
     assert session.hints[0].a == 120
 
@@ -185,8 +185,8 @@ class StubRunner:
     def __init__(self) -> None:
         self.bundle = find_model("touch")
 
-    def encode(self, light):
-        return light
+    def encode(self, L):
+        return L
 
     def colorize(self, features, hints, global_hints=None):
         return np.zeros((2, 256, 256), np.float32)

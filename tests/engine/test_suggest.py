@@ -40,15 +40,15 @@ distributions = arrays(np.float32, (313,), elements=st.floats(0, 1, width=32)).f
 
 @settings(max_examples=25, deadline=None)
 @given(distributions, st.floats(1, 99), st.integers(1, 12))
-def test_swatches_can_be_shown_and_are_sorted(p, light, count):
-    found = suggest((p / p.sum()).astype(np.float32), bins.CENTRES, light, (1.0, 2.0), count)
+def test_swatches_can_be_shown_and_are_sorted(p, L, count):
+    found = suggest((p / p.sum()).astype(np.float32), bins.CENTRES, L, (1.0, 2.0), count)
     assert 1 <= len(found.swatches) <= count
     confidences = [s.confidence for s in found.swatches]
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1, abs=1e-4)
-    assert all(in_gamut(np.array([light, s.a, s.b])) for s in found.swatches)
+    assert all(in_gamut(np.array([L, s.a, s.b])) for s in found.swatches)
     assert found.current == (1.0, 2.0) and found.grey == (0.0, 0.0)
-    assert found == suggest((p / p.sum()).astype(np.float32), bins.CENTRES, light, (1.0, 2.0), count)
+    assert found == suggest((p / p.sum()).astype(np.float32), bins.CENTRES, L, (1.0, 2.0), count)
 
 
 def test_separate_colours_become_separate_swatches():

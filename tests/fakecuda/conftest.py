@@ -19,7 +19,7 @@ from .standin import CHILD, Standin, environment, standin
 
 HERE = Path(__file__).parent
 REPORTS = "FAKECUDA_REPORTS"
-LONGEST_S = 600
+MAX_S = 600
 _reports: dict[str, list[pytest.TestReport]] | None = None
 _printed = ""
 
@@ -88,7 +88,7 @@ def _run_all(item: pytest.Item) -> dict[str, list[pytest.TestReport]]:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
             cwd=item.config.rootpath, env=environment(**{CHILD: "1", REPORTS: str(path)}),
-            capture_output=True, text=True, timeout=LONGEST_S,
+            capture_output=True, text=True, timeout=MAX_S,
         )  # fmt: skip
         _printed = done.stdout + done.stderr
         lines = path.read_text().splitlines() if path.exists() else []

@@ -86,6 +86,6 @@ def some_hints(count: int, seed: int = 0) -> list[Hint]:
     ]
 
 
-def light_of(side: int, seed: int = 1) -> NDArray[np.float32]:
+def lightness_of(side: int, seed: int = 1) -> NDArray[np.float32]:
     """A random working L float32 [side, side]."""
     return np.random.default_rng(seed).uniform(0, 100, (side, side)).astype(np.float32)

@@ -14,7 +14,7 @@ from livetint.bench.gpu.run import compare_answers, wrong_in
 from livetint.build_engine.accuracy_report import Case
 
 from ..needs import needs
-from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import Standin
 
 pytestmark = [needs("c++"), needs("pycuda")]
@@ -47,7 +47,7 @@ def test_one_json_and_one_table(card: Standin, tmp_path: Path):
 def test_wrong_answers_are_told(card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     bundle = tiny_bundle(tmp_path / "tiny", side=256)
     build_for_standin(bundle)
-    case = Case(np.zeros((256, 256, 3), np.uint8), light_of(256), some_hints(5))
+    case = Case(np.zeros((256, 256, 3), np.uint8), lightness_of(256), some_hints(5))
     assert compare_answers(bundle, "fp16", [case])["plan"]["within"]
     monkeypatch.setenv("FAKECUDA_SPOIL", "1")
     answers = compare_answers(bundle, "fp16", [case])

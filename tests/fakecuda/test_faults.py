@@ -19,7 +19,7 @@ from livetint.engine.runners.tensorrt.plan_folder import StalePlan
 from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
 from ..needs import needs
-from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import HANG, ILLEGAL_ADDRESS, LAUNCH_FAILED, OUT_OF_MEMORY, Standin
 
 pytestmark = [needs("c++"), needs("pycuda")]
@@ -36,7 +36,7 @@ def tiny(tmp_path: Path) -> Bundle:
 def a_touch(bundle: Bundle, card: Standin | None = None) -> int:
     """Everything a runner does, from start to end; the driver's calls until then, without those that give back."""
     with TensorRTRunner(bundle, display=(20, 20)) as runner:
-        features = runner.encode(light_of(32))
+        features = runner.encode(lightness_of(32))
         for _ in range(3):
             runner.colorize(features, some_hints(3))
         return card.calls() if card else 0
@@ -59,13 +59,13 @@ def test_an_error_that_sticks_wherever_it_strikes_loses_the_card_and_says_to_sta
 
 def test_an_error_of_the_work_itself_surfaces_at_the_wait(card: Standin, tiny: Bundle):
     runner = TensorRTRunner(tiny)
-    features = runner.encode(light_of(32))
+    features = runner.encode(lightness_of(32))
     runner.colorize(features, ())
     card.fail("run", 2, LAUNCH_FAILED)
     with pytest.raises(DeviceLost, match=r"answering a touch.*719"):
         runner.colorize(features, ())
     assert "719" in runner.lost
-    for again in (lambda: runner.colorize(features, ()), lambda: runner.encode(light_of(32))):
+    for again in (lambda: runner.colorize(features, ()), lambda: runner.encode(lightness_of(32))):
         with pytest.raises(DeviceLost, match="start this process again"):
             again()
     runner.close()
@@ -100,7 +100,7 @@ def test_other_errors_are_told_in_the_drivers_words(card: Standin, tiny: Bundle)
 
 def test_a_card_that_never_answers_is_lost_after_the_deadline(card: Standin, tiny: Bundle):
     with TensorRTRunner(tiny, deadline_s=3) as runner:
-        features = runner.encode(light_of(32))
+        features = runner.encode(lightness_of(32))
         runner.colorize(features, ())
         card.fail("run", 1, HANG)
         with pytest.raises(DeviceLost, match=r"did not end within 3 s"):

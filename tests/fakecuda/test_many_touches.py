@@ -16,7 +16,7 @@ from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
 from ..needs import needs
-from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import LAUNCH_FAILED, Standin
 
 pytestmark = [needs("c++"), needs("pycuda")]
@@ -35,7 +35,7 @@ def test_ten_thousand_touches_allocate_nothing(card: Standin, small: Bundle, int
     card.integrated(integrated)
     drags = [some_hints(hints, hints) for hints in (1, 2, 3, 7)]
     with TensorRTRunner(small) as runner:
-        features = runner.encode(light_of(8))
+        features = runner.encode(lightness_of(8))
         first = runner.colorize(features, drags[0])
         taken, held, captures = card.allocations, card.held_bytes, card.calls("cuStreamBeginCapture")
         runner.colorize(features, drags[0])
@@ -55,15 +55,15 @@ def test_ten_thousand_touches_allocate_nothing(card: Standin, small: Bundle, int
 
 def test_the_latest_hints_win_and_nobody_waits_for_ever(card: Standin, small: Bundle):
     with TensorRTRunner(small) as runner, OnnxRunner(small) as other, LatestTouches(runner) as touches:
-        lights = [light_of(8, seed) for seed in range(3)]
-        photographs = [runner.encode(light) for light in lights]
+        L_planes = [lightness_of(8, seed) for seed in range(3)]
+        photographs = [runner.encode(L) for L in L_planes]
         with runner._lock:  # as while a long frame is drawn
             asked = [
                 [touches.ask(features, some_hints(2, 100 * who + turn)) for turn in range(50)]
                 for who, features in enumerate(photographs)
             ]
         for who, answers in enumerate(asked):
-            expected = other.colorize(other.encode(lights[who]), some_hints(2, 100 * who + 49))
+            expected = other.colorize(other.encode(L_planes[who]), some_hints(2, 100 * who + 49))
             np.testing.assert_allclose(answers[-1].result(10), expected, atol=0.15)
             assert sum(answer.cancelled() for answer in answers) >= 48
         with pytest.raises(CancelledError):
@@ -74,7 +74,7 @@ def test_the_latest_hints_win_and_nobody_waits_for_ever(card: Standin, small: Bu
 
 def test_what_goes_wrong_reaches_whoever_asked(card: Standin, small: Bundle):
     with TensorRTRunner(small) as runner, LatestTouches(runner) as touches:
-        features = runner.encode(light_of(8))
+        features = runner.encode(lightness_of(8))
         assert touches.ask(features, ()).result(10).shape == (2, 8, 8)
         card.fail("run", 1, LAUNCH_FAILED)
         with pytest.raises(DeviceLost):

@@ -14,7 +14,7 @@ from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 from livetint.kiosk.engine.runner_owner import RunnerOwner
 
 from ..needs import needs
-from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import LAUNCH_FAILED, Standin
 
 pytestmark = [needs("c++"), needs("pycuda")]
@@ -38,11 +38,11 @@ def test_plans_are_built_beside_and_taken(card: Standin, bundle: Bundle, device:
     said: list[str] = []
     owner = RunnerOwner(bundle, device, 1, said.append)
     assert isinstance(owner.runner, OnnxRunner) and "while the plans for the card are built" in said[0]
-    before = owner.runner.colorize(owner.runner.encode(light_of(256)), some_hints(3))
+    before = owner.runner.colorize(owner.runner.encode(lightness_of(256)), some_hints(3))
     wait_for_build(owner)
     assert owner.improved() and not owner.improved()
     assert isinstance(owner.runner, TensorRTRunner) and said[1:] == ["running on the card from now on"]
-    after = owner.runner.colorize(owner.runner.encode(light_of(256)), some_hints(3))
+    after = owner.runner.colorize(owner.runner.encode(lightness_of(256)), some_hints(3))
     np.testing.assert_allclose(before, after, atol=0.15)
     owner.runner.close()
 

@@ -21,7 +21,7 @@ from livetint.engine.runners.tensorrt.runner import KEPT_PHOTOGRAPHS, TensorRTRu
 
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..needs import needs
-from .plans import build_for_standin, light_of, some_hints, tiny_bundle
+from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import Standin
 from .tensorrt_standin import module
 
@@ -50,7 +50,7 @@ def test_copies_on_a_discrete_card_and_none_on_an_integrated_one(card: Standin, 
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
-        features, expected = runner.encode(light_of(32)), other.encode(light_of(32))
+        features, expected = runner.encode(lightness_of(32)), other.encode(lightness_of(32))
         for count in (0, 1, 7, 0, 40):
             hints = some_hints(count, count)
             np.testing.assert_allclose(runner.colorize(features, hints), other.colorize(expected, hints), atol=0.15)
@@ -68,8 +68,8 @@ def test_plans_of_every_tensorrt(
     folder, _ = build_for_standin(bundle, flavour=flavour)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
         assert runner.tensorrt == f"{flavour} {version}"
-        got = runner.colorize(runner.encode(light_of(32)), some_hints(5))
-        np.testing.assert_allclose(got, other.colorize(other.encode(light_of(32)), some_hints(5)), atol=0.15)
+        got = runner.colorize(runner.encode(lightness_of(32)), some_hints(5))
+        np.testing.assert_allclose(got, other.colorize(other.encode(lightness_of(32)), some_hints(5)), atol=0.15)
     kept = (folder / "colour.jit.cache").exists()
     assert kept == (flavour == "tensorrt-rtx"), "only TensorRT-RTX compiles at run time"
 
@@ -80,7 +80,7 @@ def test_half_precision_at_the_plans_doors(card: Standin, tmp_path: Path):
     build_for_standin(narrow, "fp32")
     points = np.random.default_rng(4).uniform(0, 1, (300, 2)).astype(np.float32)
     with TensorRTRunner(narrow) as runner, OnnxRunner(wide) as other:
-        features, expected = runner.encode(light_of(32)), other.encode(light_of(32))
+        features, expected = runner.encode(lightness_of(32)), other.encode(lightness_of(32))
         np.testing.assert_allclose(
             runner.colorize(features, some_hints(9)), other.colorize(expected, some_hints(9)), atol=0.1
         )
@@ -158,9 +158,9 @@ def test_several_sessions_on_one_runner(card: Standin, tmp_path: Path):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
-        lights = [light_of(32, seed) for seed in range(KEPT_PHOTOGRAPHS + 3)]
-        ours, theirs = [runner.encode(light) for light in lights], [other.encode(light) for light in lights]
-        order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(lights)), 4))
+        L_planes = [lightness_of(32, seed) for seed in range(KEPT_PHOTOGRAPHS + 3)]
+        ours, theirs = [runner.encode(L) for L in L_planes], [other.encode(L) for L in L_planes]
+        order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(L_planes)), 4))
         for turn, who in enumerate(order):
             hints = some_hints(3, turn)
             got, expected = runner.colorize(ours[who], hints), other.colorize(theirs[who], hints)
@@ -168,7 +168,7 @@ def test_several_sessions_on_one_runner(card: Standin, tmp_path: Path):
         del ours[2:]
         for features in ours:
             runner.colorize(features, ())
-        again = [runner.encode(light) for light in lights[: KEPT_PHOTOGRAPHS - 2]]
+        again = [runner.encode(L) for L in L_planes[: KEPT_PHOTOGRAPHS - 2]]
         assert all(features.slot is not None for features in (*ours, *again)), "slots of forgotten photographs are free"
     with TensorRTRunner(bundle) as another, pytest.raises(RunnerError, match="another runner"):
         another.colorize(ours[0], ())
@@ -180,11 +180,11 @@ def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_siz
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle, display=(97, 61)) as runner:
-        features = runner.encode(light_of(32))
+        features = runner.encode(lightness_of(32))
         for size, captures in (((97, 61), 1), ((97, 61), 1), ((40, 60), 2), ((1, 1), 3), ((98, 61), 4)):
-            light = resize_lightness(photo.L, size)
-            got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, light)
-            expected = compose(light, runner.colorize(features, some_hints(4)))
+            L = resize_lightness(photo.L, size)
+            got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, L)
+            expected = compose(L, runner.colorize(features, some_hints(4)))
             assert got.shape == expected.shape == (size[1], size[0], 3)
             assert np.abs(got.astype(int) - expected).max() <= 1
             assert card.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
@@ -194,13 +194,13 @@ def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_siz
 
 def test_pictures_composed_on_the_card_show_the_asked_colours(card: Standin, touch: Bundle, photo: Photo):
     build_for_standin(touch, "fp32")
-    light = resize_lightness(photo.L, (320, 240))
+    L = resize_lightness(photo.L, (320, 240))
     hints = some_hints(3)
     with TensorRTRunner(touch, display=(320, 240), touch_by="plan") as runner:
         features = runner.encode(photo.working_L)
-        asked = compose(light, runner.colorize(features, hints))
+        asked = compose(L, runner.colorize(features, hints))
         for _ in range(2):
-            got = runner.render(features, hints, NO_GLOBAL_HINTS, light)
+            got = runner.render(features, hints, NO_GLOBAL_HINTS, L)
             assert np.abs(got.astype(int) - asked).max() <= 1
 
 
@@ -209,21 +209,21 @@ def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others
 ):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
-    lights = [resize_lightness(photo.L, (97, 61)), resize_lightness(photo.L, (97, 61))[::-1].copy()]
+    L_planes = [resize_lightness(photo.L, (97, 61)), resize_lightness(photo.L, (97, 61))[::-1].copy()]
     with TensorRTRunner(bundle, display=(97, 61)) as runner:
-        features = runner.encode(light_of(32))
+        features = runner.encode(lightness_of(32))
         ab = runner.colorize(features, some_hints(4))
         before = card.calls("cuStreamBeginCapture")
         for method in ("guided", "bilinear", "guided"):
-            for light in lights:
-                got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, light, method)
-                assert np.abs(got.astype(int) - compose(light, ab, method=method)).max() <= 1
+            for L in L_planes:
+                got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, L, method)
+                assert np.abs(got.astype(int) - compose(L, ab, method=method)).max() <= 1
         assert card.calls("cuStreamBeginCapture") == before + 2, "one graph for each method"
         large = resize_lightness(photo.L, (98, 61))
         on_processor = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, large, "guided")
         np.testing.assert_array_equal(on_processor, compose(large, ab, method="guided"))
         with pytest.raises(ConfigError, match="bilinear, guided"):
-            runner.render(features, (), NO_GLOBAL_HINTS, lights[0], "edge-aware")
+            runner.render(features, (), NO_GLOBAL_HINTS, L_planes[0], "edge-aware")
 
 
 def test_a_forgotten_runner_gives_the_card_back(card: Standin, tmp_path: Path):
@@ -231,7 +231,7 @@ def test_a_forgotten_runner_gives_the_card_back(card: Standin, tmp_path: Path):
     build_for_standin(bundle)
     before = card.held_bytes
     runner = TensorRTRunner(bundle)
-    runner.colorize(runner.encode(light_of(32)), ())
+    runner.colorize(runner.encode(lightness_of(32)), ())
     del runner
     gc.collect()
     assert card.held_bytes == before
@@ -241,11 +241,11 @@ def test_what_it_does_not_take_is_refused_in_words(card: Standin, tmp_path: Path
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner:
-        features = runner.encode(light_of(32))
+        features = runner.encode(lightness_of(32))
         with pytest.raises(HintRejected, match="at most 1024"):
             runner.colorize(features, some_hints(1025))
         with pytest.raises(RunnerError, match=r"\(33, 33\)"):
-            runner.encode(light_of(33))
+            runner.encode(lightness_of(33))
     runner.close()
     with pytest.raises(RunnerError, match="given back"):
-        runner.encode(light_of(32))
+        runner.encode(lightness_of(32))

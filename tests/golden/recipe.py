@@ -39,11 +39,11 @@ def weight(key: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 def inputs(seed: int, size: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """L in [0, 100] (1, size, size); ab hints in [-110, 110] (2, size, size); mask in {0, 1} (1, size, size)."""
     rng = np.random.default_rng([seed, 7])
-    light = rng.uniform(0, 100, (1, size, size)).astype(np.float32)
+    L = rng.uniform(0, 100, (1, size, size)).astype(np.float32)
     ab = np.zeros((2, size, size), np.float32)
     mask = np.zeros((1, size, size), np.float32)
     for _ in range(6):
         y, x, p = rng.integers(0, size - 9), rng.integers(0, size - 9), rng.integers(1, 10)
         ab[:, y : y + p, x : x + p] = rng.uniform(-80, 80, (2, 1, 1))
         mask[:, y : y + p, x : x + p] = 1
-    return light, ab, mask
+    return L, ab, mask

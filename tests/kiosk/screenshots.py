@@ -19,7 +19,7 @@ from .conftest import CHROMIUM_FLAGS
 from .page import Visitor
 from .running import RunningKiosk
 
-LONGEST_PX = 1000
+MAX_PX = 1000
 
 
 class Album:
@@ -32,7 +32,7 @@ class Album:
         if still:
             visitor.still()
         image = Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB")
-        image.thumbnail((LONGEST_PX, LONGEST_PX), Image.Resampling.LANCZOS)
+        image.thumbnail((MAX_PX, MAX_PX), Image.Resampling.LANCZOS)
         # Only against a palette that exists does Pillow spread the error; without, skies and gamuts turn into bands.
         palette = image.quantize(256, Image.Quantize.MEDIANCUT)
         image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(

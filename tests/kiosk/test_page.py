@@ -39,7 +39,7 @@ def test_the_first_tap_colours_the_object_and_offers_five_more(visitor: Visitor)
 def test_no_two_swatches_have_the_same_name(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
-    alike = "{light: 50, swatches: [40, 41, 42, -40, -41].map((a) => [a, 30, 0.2]), current: [0, 0]}"
+    alike = "{L: 50, swatches: [40, 41, 42, -40, -41].map((a) => [a, 30, 0.2]), current: [0, 0]}"
     visitor.say(f"livetint.painting.swatches.show(livetint.painting.point, {alike})")
     names = visitor.say("[...document.querySelectorAll('.swatch')].map((swatch) => swatch.textContent)")
     assert len(set(names)) == 5 and sum(name[-1].isdigit() for name in names) == 3, names
@@ -49,7 +49,7 @@ def test_the_picked_swatch_has_the_name_of_its_point(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
     # Red ends where orange begins, at a hue of 45°; the swatch lies a third of a degree beyond.
-    near = "{light: 60, swatches: [[39.8, 40.2, 0.9], [-40, 30, 0.1]], current: [40, 39.9]}"
+    near = "{L: 60, swatches: [[39.8, 40.2, 0.9], [-40, 30, 0.1]], current: [40, 39.9]}"
     first = visitor.page.locator(".swatch").nth(0)
     for a, pressed, name in ((40, "true", "red"), (-40, "false", "orange")):
         visitor.say(f"livetint.painting.swatches.show({{...livetint.painting.point, a: {a}, b: 39.9}}, {near})")

@@ -105,7 +105,7 @@ def test_the_file_is_what_the_command_line_writes(kiosk: RunningKiosk, stub: Pat
 
 
 def test_taken_away_pictures_have_a_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kiosk_module, "MOST_TAKEAWAY_BYTES", 100)
+    monkeypatch.setattr(kiosk_module, "MAX_TAKEAWAY_BYTES", 100)
     kiosk = Kiosk(Settings())
     keys = [kiosk.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]
     assert [kiosk.offered(key) is not None for key in keys] == [False, True, True]

@@ -75,8 +75,8 @@ def test_planes_answer_the_hints_and_suggest_colours(kiosk: RunningKiosk) -> Non
     assert header["seq"] == 1
     assert header["kind"] == "planes"
     assert len(header["colours"]["swatches"]) == 5
-    light = header["colours"]["light"]
-    expected = project_into_gamut(np.array([light, 20.0, 30.0]))[1:]
+    L = header["colours"]["L"]
+    expected = project_into_gamut(np.array([L, 20.0, 30.0]))[1:]
     np.testing.assert_allclose(planes[128, 128], expected, atol=0.5)
 
 

@@ -84,7 +84,7 @@ def test_a_picture_brought_is_painted_shown_and_saved_like_any_other(house: Runn
         assert struct.unpack(">II", saved[16:24]) == (300, 200)
 
 
-def test_its_light_is_the_file_s_own_and_it_stands_upright(house: RunningKiosk) -> None:
+def test_its_lightness_is_the_file_s_own_and_it_stands_upright(house: RunningKiosk) -> None:
     exif = Image.Exif()
     exif[274] = 6
     data = picture("JPEG", exif=exif, quality=98)

@@ -85,8 +85,8 @@ def test_the_shader_is_the_engines_guided_colour_within_one_step(at_guided: Visi
     halves = np.ascontiguousarray(ab.transpose(1, 2, 0))
     drawn = at_guided.page.evaluate(DRAWN, [width, height, text_of(grey), text_of(halves)])
     shown = np.frombuffer(base64.b64decode(drawn), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
-    light = Photo.from_rgb(np.repeat(grey[..., None], 3, 2)).L
-    difference = np.abs(shown - compose(light, ab.astype(np.float32), method="guided"))
+    L = Photo.from_rgb(np.repeat(grey[..., None], 3, 2)).L
+    difference = np.abs(shown - compose(L, ab.astype(np.float32), method="guided"))
     assert difference.max() <= 2 and np.mean(difference > 1) < 1e-3
 
 
@@ -112,8 +112,8 @@ def test_jpegs_are_enlarged_alike(guided: RunningKiosk, session: Session) -> Non
     with controls(guided) as socket:
         socket.send(edit(first_picture(guided), want="jpeg", width=640, hints=HINTS))
         pixels = reply(socket)[1]
-    light = resize_lightness(session.photo.L, fitted(session.photo.size, 640))
-    jpegs = [_jpeg(light, session.ab, method) for method in ("guided", "bilinear")]
+    L = resize_lightness(session.photo.L, fitted(session.photo.size, 640))
+    jpegs = [_jpeg(L, session.ab, method) for method in ("guided", "bilinear")]
     sent, guided_pixels, bilinear_pixels = (
         np.asarray(Image.open(io.BytesIO(jpeg))).astype(int) for jpeg in (pixels, *jpegs)
     )

@@ -57,10 +57,10 @@ def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     visitor.page.click("[data-mood=rich]")
     visitor.settled()
     assert visitor.shown_ab(0.2, 0.2) != before
-    lent = visitor.page.locator("#lenders button").nth(2)
+    lent = visitor.page.locator("#references button").nth(2)
     lent.click()
     visitor.settled()
-    assert visitor.say("livetint.painting.edits.now.lender") == lent.get_attribute("data-lender")
+    assert visitor.say("livetint.painting.edits.now.reference") == lent.get_attribute("data-reference")
     visitor.page.click("#moods-close")
 
 

@@ -15,7 +15,7 @@ from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
-from livetint.build_engine.networks.hint_attention import FOCUS_SLOPE, LARGEST_FOCUS, LARGEST_NARROWING  # noqa: E402
+from livetint.build_engine.networks.hint_attention import FOCUS_SLOPE, MAX_FOCUS, MAX_NARROWING  # noqa: E402
 from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
 
 
@@ -35,7 +35,7 @@ def test_reach_and_gates_change_as_asked_and_the_rest_stays(tmp_path):
     assert changed(old, new) <= {"attention.reach", "attention.token_focus.bias"}
     grown = 5 * (weights_of(new)["attention.reach"] - weights_of(old)["attention.reach"])
     np.testing.assert_allclose(torch.exp(grown), [1, 1.8, 0.5, 1], rtol=1e-4)
-    gates = LARGEST_FOCUS * torch.tanh(FOCUS_SLOPE * weights_of(new)["attention.token_focus.bias"])
+    gates = MAX_FOCUS * torch.tanh(FOCUS_SLOPE * weights_of(new)["attention.token_focus.bias"])
     np.testing.assert_allclose(gates, [-5, -0.6, 3.9, 2.1], rtol=1e-3)
     assert new.manifest.version == "x" and "ranges.json" not in new.files
     assert "Distance penalties times 1, 1.8, 0.5, 1." in new.files["MODEL_CARD.md"].decode()
@@ -45,18 +45,18 @@ def test_narrowing_and_contrast_change_as_asked_and_the_rest_stays(tmp_path):
     adjust("touch", "-o", tmp_path / "new", "--version", "x", "--narrowing", "1,4,0.5,2", "--contrast", "0.1", "2.5")
     new = find_model(str(tmp_path / "new"))
     assert changed(find_model("touch"), new) == {"attention.token_narrowing.bias", "attention.contrast"}
-    narrowing = LARGEST_NARROWING * torch.tanh(FOCUS_SLOPE * weights_of(new)["attention.token_narrowing.bias"])
+    narrowing = MAX_NARROWING * torch.tanh(FOCUS_SLOPE * weights_of(new)["attention.token_narrowing.bias"])
     np.testing.assert_allclose(torch.exp(narrowing), [1, 4, 0.5, 2], rtol=1e-3)
     np.testing.assert_allclose(weights_of(new)["attention.contrast"], [math.log(1 / 9), 2.5], rtol=1e-5)
 
 
 def test_a_shorter_reach_moves_less_of_the_picture(tmp_path):
     adjust("touch", "-o", tmp_path / "near", "--version", "x", "--reach", "30,30,30,30")
-    light = np.random.default_rng(3).uniform(20, 80, (256, 256)).astype(np.float32)
+    L = np.random.default_rng(3).uniform(20, 80, (256, 256)).astype(np.float32)
     moved = []
     for name in ("touch", str(tmp_path / "near")):
         with OnnxRunner(find_model(name)) as runner:
-            features = runner.encode(light)
+            features = runner.encode(L)
             shift = runner.colorize(features, [Hint(0.5, 0.5, 60, 30)]) - runner.colorize(features, [])
             moved.append(np.abs(shift[:, :40]).mean())
     assert moved[1] < 0.5 * moved[0]

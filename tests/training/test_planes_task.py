@@ -121,7 +121,7 @@ def test_losses_are_those_of_the_papers() -> None:
 
 
 def test_planes_show_the_hints_nothing_or_everything() -> None:
-    batch = a_batch(uniform_counts=1.0, most_hints=9)
+    batch = a_batch(uniform_counts=1.0, max_hints=9)
     shown = input_planes(batch)
     assert shown.shape == (2, 4, 16, 16) and set(np.unique(shown[:, 3])) == {0, 1}
     last = int(batch.valid[0].sum()) - 1
@@ -169,11 +169,11 @@ def test_a_histogram_moves_the_outputs_histogram(folder: Path) -> None:
     """Pictures that L cannot tell apart, red or blue: only what is asked of the whole picture says which."""
     torch.manual_seed(0)
     task = PlanesTask(settings(folder, "siggraph17-global"))
-    light = np.random.default_rng(0).uniform(20, 80, (1, 8, 8))
+    L = np.random.default_rng(0).uniform(20, 80, (1, 8, 8))
     colours = np.array([[45.0, 20.0], [-10.0, -40.0]], np.float32)
     ab = np.broadcast_to(colours[[0, 1, 0, 1], :, None, None], (4, 2, 8, 8))
     histograms = [histogram_of(np.ascontiguousarray(one)) for one in ab]
-    planes = np.stack([np.concatenate([light, one]) for one in ab]).astype(np.float32)
+    planes = np.stack([np.concatenate([L, one]) for one in ab]).astype(np.float32)
     batch = with_hints(planes, [], np.stack([GlobalHints(histogram).vector() for histogram in histograms]))
     optimiser = torch.optim.Adam(task.network.parameters(), 3e-4)
     history = []

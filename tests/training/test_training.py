@@ -43,7 +43,7 @@ side_px = 96
 held_out_limit = 2
 [augmentation]
 crop_px = 64
-most_hints = 12
+max_hints = 12
 [optimiser]
 steps = {steps}
 batch = 2
@@ -86,8 +86,8 @@ def test_a_run_resumes_starts_from_a_bundle_and_becomes_a_bundle(folder):
     card = first.files["MODEL_CARD.md"].decode()
     assert "test pictures" in card and "Started from: touch" in card
     with OnnxRunner(first, threads=1) as runner:
-        light = np.full((256, 256), 50, np.float32)
-        ab = runner.colorize(runner.encode(light), [Hint(0.5, 0.5, 20, 20)], GlobalHints(saturation=0.5))
+        L = np.full((256, 256), 50, np.float32)
+        ab = runner.colorize(runner.encode(L), [Hint(0.5, 0.5, 20, 20)], GlobalHints(saturation=0.5))
     assert np.isfinite(ab).all() and np.linalg.norm(ab[:, 128, 128] - 20) < 3
 
 
@@ -125,7 +125,7 @@ def test_only_what_is_named_learns(folder):
 
     path = write_settings(folder, steps=2)
     path.write_text(path.read_text().replace("rate = 3e-4", 'rate = 1e-3\nonly = ["attention.global_"]'))
-    path.write_text(path.read_text().replace("most_hints = 12", "most_hints = 0\nglobal_share = 1.0"))
+    path.write_text(path.read_text().replace("max_hints = 12", "max_hints = 0\nglobal_share = 1.0"))
     before, after = weights_of(find_model("touch")), weights_of(run(path, init="touch"))
     moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
     assert moved == {"attention.global_hidden.weight", "attention.global_mood.weight"}
@@ -134,7 +134,7 @@ def test_only_what_is_named_learns(folder):
 def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
     """The automatic colours and the automatic distribution get no gradient from them; the reach of hints does."""
     task = TouchTask(load_config(write_settings(folder, steps=1)))
-    settings = Augmentation(crop_px=64, recoloured=1.0, uniform_counts=1.0, most_hints=12, global_share=0.0)
+    settings = Augmentation(crop_px=64, recoloured=1.0, uniform_counts=1.0, max_hints=12, global_share=0.0)
     batch = draw_batch(squares(), 2, settings, np.random.default_rng(2))
     assert not batch.natural.any() and batch.valid.sum() > 0
     torch.stack(list(task.losses(batch, torch.device("cpu")).values())).sum().backward()
@@ -188,12 +188,12 @@ def test_batches_do_not_depend_on_where_a_run_was_cut():
     whole = [next(source) for _ in range(3)]
     source.close()
     later = batches(squares(), 2, settings, seed=3, first=2)
-    np.testing.assert_array_equal(next(later).light, whole[2].light)
+    np.testing.assert_array_equal(next(later).L, whole[2].L)
     later.close()
 
 
 def test_hints_of_a_batch_are_the_true_colours():
-    settings = Augmentation(crop_px=64, smallest_crop=1.0, recoloured=0)
+    settings = Augmentation(crop_px=64, min_crop=1.0, recoloured=0)
     batch = draw_batch(squares(), 3, settings, np.random.default_rng(1))
     assert batch.valid.sum() > 0 and batch.global_hints.shape == (3, 316)
     spread = batch.ab.max((2, 3)) - batch.ab.min((2, 3))
@@ -229,7 +229,7 @@ def test_cross_entropy_is_least_at_the_truth():
     assert torch.isfinite(cross_entropy(torch.tensor([[0.0, 1.0]]), target))
 
 
-def test_recolouring_keeps_light_and_changes_some_regions():
+def test_recolouring_keeps_lightness_and_changes_some_regions():
     rgb = np.asarray(Image.open(bundled_folder().parent / "photos" / "coffee.jpg").resize((96, 96)))
     lab = fast_lab(rgb)
     changed = recolour(rgb, np.random.default_rng(4))
@@ -270,16 +270,16 @@ def test_a_flood_stops_at_the_edges_of_things(monkeypatch):
 
 
 def test_a_picture_whose_regions_will_not_move_far_enough_is_left(monkeypatch):
-    monkeypatch.setattr("livetint.training.recolour.LEAST_CHANGE", 500.0)
+    monkeypatch.setattr("livetint.training.recolour.MIN_CHANGE", 500.0)
     assert recolour_one(coffee(), np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_an_old_print_is_light_and_still_the_picture(seed):
-    light = fast_lab(coffee())[..., 0]
-    aged = age(light, np.random.default_rng(seed))
-    assert aged.dtype == np.float32 and aged.shape == light.shape and 0 <= aged.min() <= aged.max() <= 100
-    assert np.corrcoef(aged.ravel(), light.ravel())[0, 1] > 0.7
+    L = fast_lab(coffee())[..., 0]
+    aged = age(L, np.random.default_rng(seed))
+    assert aged.dtype == np.float32 and aged.shape == L.shape and 0 <= aged.min() <= aged.max() <= 100
+    assert np.corrcoef(aged.ravel(), L.ravel())[0, 1] > 0.7
 
 
 def lone_batch(**settings):
@@ -331,7 +331,7 @@ def test_a_small_lone_region_counts_as_much_as_is_wanted():
 
 def test_aged_pictures_keep_their_colours():
     plain, aged = lone_batch(), lone_batch(aged=1.0)
-    assert (plain.light != aged.light).any()
+    assert (plain.L != aged.L).any()
     np.testing.assert_array_equal(plain.ab, aged.ab)
 
 

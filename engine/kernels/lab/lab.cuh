@@ -36,7 +36,7 @@ inline void must(cudaError_t error, const char* file, int line) {
 #else
 #define LAUNCH(kernel, grid, block, ...)                                                                 \
     [=] {                                                                                                \
-        const int status = emu::launch([=] { kernel(__VA_ARGS__); }, grid, block, emu::MOST_THREADS, 0); \
+        const int status = emu::launch([=] { kernel(__VA_ARGS__); }, grid, block, emu::MAX_THREADS, 0); \
         if (status != emu::fine) {                                                                       \
             fprintf(stderr, "%s: the launch answers %d\n", #kernel, status);                             \
             exit(1);                                                                                     \

@@ -14,34 +14,34 @@ struct Ab {
     double a, b;
 };
 
-// The rule of engine/image/guided.py at a pixel whose L is `light`.
-inline Ab guided_reference(const std::vector<float>& ab, const std::vector<float>& cell_light, int w, Neighbours row,
-                           Neighbours column, double light) {
+// The rule of engine/image/guided.py at a pixel whose L is `lightness`.
+inline Ab guided_reference(const std::vector<float>& ab, const std::vector<float>& cell_lightness, int w, Neighbours row,
+                           Neighbours column, double lightness) {
     double total = 0, a = 0, b = 0;
     for (int below = 0; below < 2; below++)
         for (int behind = 0; behind < 2; behind++) {
             const size_t cell = size_t(below ? row.second : row.first) * w + (behind ? column.second : column.first);
-            const double apart = light - cell_light[cell];
+            const double apart = lightness - cell_lightness[cell];
             const double weight = (below ? row.share : 1 - row.share) * (behind ? column.share : 1 - column.share) *
                                   (std::exp(-apart * apart / (2 * 20.0 * 20.0)) + 1e-3);
-            total += weight, a += weight * ab[cell], b += weight * ab[cell + cell_light.size()];
+            total += weight, a += weight * ab[cell], b += weight * ab[cell + cell_lightness.size()];
         }
     return {a / total, b / total};
 }
 
-// Levels [H, W, 3], not rounded; bilinear where the cells have no light.
-inline std::vector<double> compose_reference(const std::vector<float>& light, const std::vector<float>& ab,
-                                             const std::vector<float>& cell_light, int h, int w, int height,
+// Levels [H, W, 3], not rounded; bilinear where the cells have no lightness.
+inline std::vector<double> compose_reference(const std::vector<float>& lightness, const std::vector<float>& ab,
+                                             const std::vector<float>& cell_lightness, int h, int w, int height,
                                              int width) {
     std::vector<double> levels;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const Neighbours row = neighbours((y + 0.5) * h / height - 0.5, h);
             const Neighbours column = neighbours((x + 0.5) * w / width - 0.5, w);
-            const double L = light[size_t(y) * width + x], fy = (L + 16.0) / 116;
-            const Ab colour = cell_light.empty() ? Ab{mixed(ab.data(), w, row, column),
+            const double L = lightness[size_t(y) * width + x], fy = (L + 16.0) / 116;
+            const Ab colour = cell_lightness.empty() ? Ab{mixed(ab.data(), w, row, column),
                                                       mixed(ab.data() + size_t(h) * w, w, row, column)}
-                                                 : guided_reference(ab, cell_light, w, row, column, L);
+                                                 : guided_reference(ab, cell_lightness, w, row, column, L);
             double f[3] = {fy + colour.a / 500, fy, std::max(fy - colour.b / 200, 0.0)};
             for (double& t : f) t = t > 0.2068966 ? t * t * t : (t - 16.0 / 116) / 7.787;
             levels.push_back(level_reference(3.079980302 * f[0] - 1.537151516 * f[1] - 0.542821308 * f[2]));
@@ -53,45 +53,45 @@ inline std::vector<double> compose_reference(const std::vector<float>& light, co
 
 }  // namespace lab
 
-KERNEL(1024, compose_rgb_plain, const float* light, const float* ab, int h, int w, unsigned char* pixels, int height,
+KERNEL(1024, compose_rgb_plain, const float* lightness, const float* ab, int h, int w, unsigned char* pixels, int height,
        int width) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
     const Between row = between_pixels(y, height, h), column = between_pixels(x, width, w);
     const size_t at = size_t(y) * width + x;
     const unsigned pixel =
-        pixel_from_lab(light[at], bilinear(ab, w, row, column), bilinear(ab + size_t(h) * w, w, row, column));
+        pixel_from_lab(lightness[at], bilinear(ab, w, row, column), bilinear(ab + size_t(h) * w, w, row, column));
     for (int byte = 0; byte < 3; byte++) pixels[3 * at + byte] = (unsigned char)(pixel >> 8 * byte);
 }
 
-KERNEL(1024, compose_guided_rgb_plain, const float* light, const float* ab, const float* cell_light, int h, int w,
+KERNEL(1024, compose_guided_rgb_plain, const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
        unsigned char* pixels, int height, int width) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
     const size_t at = size_t(y) * width + x;
-    const float2 colour = GuidedRow(ab, cell_light, between_pixels(y, height, h), h, w)
-                              .at(light[at], between_pixels(x, width, w));
-    const unsigned pixel = pixel_from_lab(light[at], colour.x, colour.y);
+    const float2 colour = GuidedRow(ab, cell_lightness, between_pixels(y, height, h), h, w)
+                              .at(lightness[at], between_pixels(x, width, w));
+    const unsigned pixel = pixel_from_lab(lightness[at], colour.x, colour.y);
     for (int byte = 0; byte < 3; byte++) pixels[3 * at + byte] = (unsigned char)(pixel >> 8 * byte);
 }
 
 namespace lab {
 
-// What every launch over one picture shares: its light and colours, and room for pixels of 3 and of 4 bytes.
+// What every launch over one picture shares: its lightness and colours, and room for pixels of 3 and of 4 bytes.
 struct Composing {
-    Array<float> light, ab, cell_light;
+    Array<float> lightness, ab, cell_lightness;
     Array<unsigned char> rgb, rgba;
     int h, w, height, width;
     std::string size;
 
     Composing(int h, int w, int height, int width)
-        : light(size_t(height) * width), ab(2 * size_t(h) * w), cell_light(size_t(h) * w), rgb(3 * light.host.size()),
-          rgba(4 * light.host.size()), h(h), w(w), height(height), width(width),
+        : lightness(size_t(height) * width), ab(2 * size_t(h) * w), cell_lightness(size_t(h) * w), rgb(3 * lightness.host.size()),
+          rgba(4 * lightness.host.size()), h(h), w(w), height(height), width(width),
           size(" " + std::to_string(width) + "x" + std::to_string(height)) {
-        fill_uniform(light.host, 0, 100);
+        fill_uniform(lightness.host, 0, 100);
         fill_uniform(ab.host, -70, 70);
-        fill_uniform(cell_light.host, 0, 100);
-        light.upload(), ab.upload(), cell_light.upload();
+        fill_uniform(cell_lightness.host, 0, 100);
+        lightness.upload(), ab.upload(), cell_lightness.upload();
     }
 };
 
@@ -126,10 +126,10 @@ class ComposeChecks {
 
 inline void compose_bilinear(Lab& bench, Composing& with) {
     const int h = with.h, w = with.w, height = with.height, width = with.width;
-    const float *L = with.light.device(), *ab = with.ab.device();
+    const float *L = with.lightness.device(), *ab = with.ab.device();
     unsigned char *to3 = with.rgb.device(), *to4 = with.rgba.device();
-    ComposeChecks checks(bench, with, compose_reference(with.light.host, with.ab.host, {}, h, w, height, width),
-                         with.light.bytes() + with.ab.bytes());
+    ComposeChecks checks(bench, with, compose_reference(with.lightness.host, with.ab.host, {}, h, w, height, width),
+                         with.lightness.bytes() + with.ab.bytes());
     for (unsigned rows : {2u, 4u, 8u, 16u, 32u}) {
         const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
         checks.rgb("compose_rgb_plain 32x" + std::to_string(rows),
@@ -142,12 +142,12 @@ inline void compose_bilinear(Lab& bench, Composing& with) {
 
 inline void compose_guided(Lab& bench, Composing& with) {
     const int h = with.h, w = with.w, height = with.height, width = with.width;
-    const float *L = with.light.device(), *ab = with.ab.device(), *cells = with.cell_light.device();
+    const float *L = with.lightness.device(), *ab = with.ab.device(), *cells = with.cell_lightness.device();
     unsigned char *to3 = with.rgb.device(), *to4 = with.rgba.device();
     ComposeChecks checks(
         bench, with,
-        compose_reference(with.light.host, with.ab.host, with.cell_light.host, h, w, height, width),
-        with.light.bytes() + with.ab.bytes() + with.cell_light.bytes());
+        compose_reference(with.lightness.host, with.ab.host, with.cell_lightness.host, h, w, height, width),
+        with.lightness.bytes() + with.ab.bytes() + with.cell_lightness.bytes());
     for (unsigned rows : {4u, 8u, 16u}) {
         const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
         checks.rgb("compose_guided_rgb_plain 32x" + std::to_string(rows),

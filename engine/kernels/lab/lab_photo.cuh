@@ -1,4 +1,4 @@
-// A photograph's light: reference (../photo.cu says how; one version each, memory alone decides).
+// A photograph's lightness: reference (../photo.cu says how; one version each, memory alone decides).
 #pragma once
 #include "../photo.cu"
 #include "lab.cuh"
@@ -17,18 +17,18 @@ inline double lightness_reference(const unsigned char* rgb) {
 
 inline void photo_of_size(Lab& bench, int height, int width) {
     Array<unsigned char> pixels(3 * size_t(height) * width);
-    Array<float> light(size_t(height) * width);
+    Array<float> lightness(size_t(height) * width);
     std::vector<double> wanted;
     for (unsigned char& value : pixels.host) value = (unsigned char)dice()();
     pixels.upload();
-    for (size_t at = 0; at < light.host.size(); at++) wanted.push_back(lightness_reference(&pixels.host[3 * at]));
+    for (size_t at = 0; at < lightness.host.size(); at++) wanted.push_back(lightness_reference(&pixels.host[3 * at]));
     const unsigned char* from = pixels.device();
-    float* to = light.device();
+    float* to = lightness.device();
     const dim3 block{32, 8, 1}, grid = tiles(width, height, 128, 8);
     bench.run(
-        "photo_light_rgb " + std::to_string(width) + "x" + std::to_string(height), pixels.bytes() + light.bytes(),
-        [&] { light.poison(); }, LAUNCH(photo_light_rgb, grid, block, from, 3 * width, to, height, width),
-        [&] { return light.download(), same("L", light.host, wanted, {0, 1e-4, "a cube root in float, times 116"}); });
+        "photo_L_rgb " + std::to_string(width) + "x" + std::to_string(height), pixels.bytes() + lightness.bytes(),
+        [&] { lightness.poison(); }, LAUNCH(photo_L_rgb, grid, block, from, 3 * width, to, height, width),
+        [&] { return lightness.download(), same("L", lightness.host, wanted, {0, 1e-4, "a cube root in float, times 116"}); });
 }
 
 inline void photo(Lab& bench) {

@@ -54,11 +54,11 @@ inline void prepare(Lab& bench, Touch& touch, const std::string& size) {
     const auto nothing = [] {};
     bench.run(
         "touch_tokens" + size, sampled + touch.weights.bytes(), [&] { touch.work.poison(); },
-        LAUNCH(touch_tokens, dim3{MOST_HINTS}, dim3{PREPARE_THREADS}, hints, count, query, key, gate, base, mood,
+        LAUNCH(touch_tokens, dim3{MAX_HINTS}, dim3{PREPARE_THREADS}, hints, count, query, key, gate, base, mood,
                globals, weights, work, h, w),
         [&] { return tokens_right(touch); });
     bench.run("touch_share" + size, 2 * square, nothing,
-              LAUNCH(touch_share, dim3{MOST_HINTS + 1}, dim3{PREPARE_THREADS}, hints, count, globals, weights, work),
+              LAUNCH(touch_share, dim3{MAX_HINTS + 1}, dim3{PREPARE_THREADS}, hints, count, globals, weights, work),
               [&] { return shares_right(touch); });
     bench.run("touch_values" + size, square, nothing,
               LAUNCH(touch_values, dim3{1}, dim3{VALUES_THREADS}, hints, count, work),

@@ -14,7 +14,7 @@ struct Touch {
           w(w),
           number(number),
           cells(size_t(h) * w),
-          hints(MOST_HINTS),
+          hints(MAX_HINTS),
           count(1),
           query(HEADS * QUERY * cells),
           key(HEADS * KEY * cells),
@@ -87,7 +87,7 @@ inline double gelu_reference(double x) { return 0.5 * x * (1 + std::erf(x / std:
 inline double weight_reference(const float* key, const float* query, size_t stride, double null) {
     double logit = null;
     for (int c = 0; c < CHANNELS; c++) logit += double(key[c]) * query[c * stride];
-    return std::exp(std::min(logit, double(LARGEST_LOGIT)));
+    return std::exp(std::min(logit, double(MAX_LOGIT)));
 }
 
 inline double bump_reference(double distance) { return std::exp(-distance * distance / (2.0 * ANCHOR * ANCHOR)); }
@@ -134,7 +134,7 @@ inline std::vector<double> said_reference(const TouchWeights& weights, const std
 
 inline double surprise_reference(const TouchWeights& weights, const std::vector<double>& token) {
     const double far = std::hypot(token[HEADS * KEY] / 4, token[HEADS * KEY + 1] / 4);
-    return 1 / (1 + std::exp((weights.surprise[0] - std::sqrt(far * far + LEAST_SURPRISE)) * weights.surprise[1]));
+    return 1 / (1 + std::exp((weights.surprise[0] - std::sqrt(far * far + MIN_SURPRISE)) * weights.surprise[1]));
 }
 
 // Key, sampled maps, focus and mood of every hint.
@@ -152,10 +152,10 @@ inline bool tokens_right(Touch& touch) {
                      surprise = surprise_reference(weights, token);
         for (int head = 0; head < HEADS; head++) {
             keys.insert(keys.end(), token.begin() + head * KEY, token.begin() + (head + 1) * KEY);
-            focus.push_back(LARGEST_FOCUS * std::tanh(FOCUS_SLOPE * out[MOOD + HEADS + head]) * surprise);
+            focus.push_back(MAX_FOCUS * std::tanh(FOCUS_SLOPE * out[MOOD + HEADS + head]) * surprise);
             const double weight = out[MOOD + head] + std::max(focus.back(), 0.0);
             const double narrow =
-                std::exp(LARGEST_NARROWING * std::tanh(FOCUS_SLOPE * out[MOOD + 2 * HEADS + head]) * surprise);
+                std::exp(MAX_NARROWING * std::tanh(FOCUS_SLOPE * out[MOOD + 2 * HEADS + head]) * surprise);
             const double far = weight - narrow * weights.reach[head] * (x * x + y * y);
             for (double value : {narrow * x, narrow * y, narrow, far}) keys.push_back(value);
             found.push_back(work.focus[head][n]);
@@ -173,9 +173,9 @@ inline bool tokens_right(Touch& touch) {
 }
 
 inline double gain_reference(const TouchWeights& weights, double surprising, double null) {
-    const double odds = std::log((surprising + LEAST_SHARE) / (null + LEAST_SHARE));
+    const double odds = std::log((surprising + MIN_SHARE) / (null + MIN_SHARE));
     const double wanted = 1 / (1 + std::exp((weights.contrast[0] - odds) * weights.contrast[1]));
-    return wanted * (surprising + null) / (surprising + LEAST_SHARE);
+    return wanted * (surprising + null) / (surprising + MIN_SHARE);
 }
 
 // Every hint's share in the colour at hint m.

@@ -72,21 +72,21 @@ class Asked:
     for the kernels.
     """
 
-    def __init__(self, device: Device, most_hints: int, most_points: int) -> None:
+    def __init__(self, device: Device, max_hints: int, max_points: int) -> None:
         layout: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
-            "records": (HINT, (most_hints,)),
+            "records": (HINT, (max_hints,)),
             "count": (np.dtype(np.int32), (1,)),
-            "positions": (np.dtype(np.float32), (most_hints, 2)),
-            "colours": (np.dtype(np.float32), (most_hints, 2)),
-            "sizes": (np.dtype(np.float32), (most_hints,)),
-            "valid": (np.dtype(np.float32), (most_hints,)),
+            "positions": (np.dtype(np.float32), (max_hints, 2)),
+            "colours": (np.dtype(np.float32), (max_hints, 2)),
+            "sizes": (np.dtype(np.float32), (max_hints,)),
+            "valid": (np.dtype(np.float32), (max_hints,)),
             "global_hints": (np.dtype(np.float32), (VECTOR_LENGTH,)),
-            "points": (np.dtype(np.float32), (most_points, 2)),
+            "points": (np.dtype(np.float32), (max_points, 2)),
         }
         sizes = {name: Tensor(shape, dtype).size_bytes for name, (dtype, shape) in layout.items()}
         self.block: Exchange = device.exchange(sum(map(aligned, sizes.values())))
         self.block.host[:] = 0
-        self.most_hints = most_hints
+        self.max_hints = max_hints
         self.addresses: dict[str, int] = {}
         self._host: dict[str, NDArray] = {}
         offset = 0
@@ -99,8 +99,8 @@ class Asked:
     def write(self, hints: Sequence[Hint], global_hints: GlobalHints, room: int) -> None:
         """Hints for a plan with room for so many (0: for kernels, which read `count`). Raises HintRejected."""
         count, host = len(hints), self._host
-        if count > self.most_hints:
-            raise HintRejected(f"the card holds at most {self.most_hints} hints and got {count}; remove some")
+        if count > self.max_hints:
+            raise HintRejected(f"the card holds at most {self.max_hints} hints and got {count}; remove some")
         if hints:
             host["records"][:count] = hint_records(hints)
         host["count"][0] = count

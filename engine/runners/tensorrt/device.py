@@ -20,7 +20,7 @@ from ...errors import DeviceError, DeviceFull, DeviceLost, NoDevice
 from ...kernels.table import KERNELS
 from .driver import NOT_READY, OUT_OF_MEMORY, UNNAMED, Driver, driver_present, sticks
 
-USUAL_DEADLINE_S = 10.0
+DEFAULT_DEADLINE_S = 10.0
 # As long as a touch may take, waiting burns a processor: to sleep costs a tenth of a millisecond to wake from.
 SPIN_S = 0.02
 NAP_S = 0.0002
@@ -36,7 +36,7 @@ class Device:
     everything raises DeviceLost.
     """
 
-    def __init__(self, deadline_s: float = USUAL_DEADLINE_S) -> None:
+    def __init__(self, deadline_s: float = DEFAULT_DEADLINE_S) -> None:
         """deadline_s: the longest that any one wait may take. Raises NoDevice where there is no card to use."""
         self.deadline_s = deadline_s
         self.lost = ""

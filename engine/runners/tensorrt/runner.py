@@ -24,7 +24,7 @@ from ...hints import Hint
 from ...image.compose import check_method, compose
 from ...match_hints import keep_colours
 from ..base import NO_GLOBAL_HINTS, check_hints, distribution_table
-from .device import USUAL_DEADLINE_S, Device, Graph, Stream
+from .device import DEFAULT_DEADLINE_S, Device, Graph, Stream
 from .stages import BY_KERNELS, Stages
 
 # Photographs whose features stay on the card; a kiosk keeps as many open.
@@ -35,10 +35,10 @@ WARM_UP, TIMED = 2, 20
 class DeviceFeatures:
     """One photograph, as the runner that encoded it knows it. light float32 [H, W]: its working L, read-only."""
 
-    def __init__(self, owner: TensorRTRunner, light: NDArray[np.float32]) -> None:
+    def __init__(self, owner: TensorRTRunner, L: NDArray[np.float32]) -> None:
         self.owner = weakref.ref(owner)
-        self.light = np.array(light, np.float32)
-        self.light.setflags(write=False)
+        self.L = np.array(L, np.float32)
+        self.L.setflags(write=False)
         self.slot: int | None = None
 
 
@@ -55,7 +55,7 @@ class TensorRTRunner:
         bundle: Bundle,
         display: tuple[int, int] = (0, 0),
         touch_by: str = "auto",
-        deadline_s: float = USUAL_DEADLINE_S,
+        deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> None:
         """display: (width, height) of the largest picture that `render` makes on the card; 0 for none.
 
@@ -82,12 +82,12 @@ class TensorRTRunner:
         """The TensorRT that runs the plans, with its version."""
         return self.stages.tensorrt
 
-    def encode(self, light: NDArray[np.float32]) -> DeviceFeatures:
+    def encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
         """Working L float32 [H, W] in 0…100, of the bundle's working size → features, kept on the card."""
         size = tuple(self.bundle.manifest.input.working_size)
-        if light.shape != size:
-            raise RunnerError(f"L has shape {light.shape}; model {self.bundle.name} works at {size}")
-        features = DeviceFeatures(self, light)
+        if L.shape != size:
+            raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {size}")
+        features = DeviceFeatures(self, L)
         with self._lock, self.device.at_work("encoding a photograph"):
             self._encode(features)
         return features
@@ -107,7 +107,7 @@ class TensorRTRunner:
         features: DeviceFeatures,
         hints: Sequence[Hint],
         global_hints: GlobalHints,
-        light: NDArray[np.float32],
+        L: NDArray[np.float32],
         method: str = "bilinear",
     ) -> NDArray[np.uint8]:
         """The coloured picture at the size of `light` (float32 [H, W] in 0…100, not changed between calls).
@@ -117,15 +117,15 @@ class TensorRTRunner:
         the processor.
         """
         check_method(method)
-        if light.size > self.stages.display_pixels:
-            return compose(light, self.colorize(features, hints, global_hints), method=method)
+        if L.size > self.stages.display_pixels:
+            return compose(L, self.colorize(features, hints, global_hints), method=method)
         check_hints(self.bundle, hints, global_hints)
         with self._lock, self.device.at_work("rendering a touch"):
-            self._show(light)
+            self._show(L)
             self._touch(features, hints, global_hints)
             self._kept(self.stages.ab, hints)
-            self._compose(light.shape, method)
-            return self.stages.pixels(light.shape).copy()
+            self._compose(L.shape, method)
+            return self.stages.pixels(L.shape).copy()
 
     def distribution(
         self,
@@ -143,8 +143,8 @@ class TensorRTRunner:
             self._bring(features)
             room = self.stages.hint_room("distribution", len(hints))
             self.stages.aside.asked.write(hints, global_hints, room)
-            for start in range(0, len(points), self.stages.most_points):
-                part = points[start : start + self.stages.most_points]
+            for start in range(0, len(points), self.stages.max_points):
+                part = points[start : start + self.stages.max_points]
                 many = self.stages.point_room(len(part))
                 self.stages.aside.asked.write_points(part, many)
                 self._replay(
@@ -229,7 +229,7 @@ class TensorRTRunner:
 
     def _encode(self, features: DeviceFeatures) -> None:
         self._current = None
-        self.stages.encode(features.light)
+        self.stages.encode(features.L)
         self.stages.touch.stream.copy(
             self._slots[self._slot_for(features)], self.stages.board.features_at, self.stages.board.features_bytes
         )
@@ -264,14 +264,14 @@ class TensorRTRunner:
         features.slot = slot
         return slot
 
-    def _show(self, light: NDArray[np.float32]) -> None:
+    def _show(self, L: NDArray[np.float32]) -> None:
         """Bring a photograph's L of display size to the card; forget graphs of another size."""
-        if light is self._shown:
+        if L is self._shown:
             return
-        if light.shape != self._frame_size:
+        if L.shape != self._frame_size:
             for key in [key for key in self._graphs if key[0] == "picture"]:
                 self._graphs.pop(key).free()
-            self._frame_size = light.shape
+            self._frame_size = L.shape
         self._shown = None
-        self.stages.show(light)
-        self._shown = light
+        self.stages.show(L)
+        self._shown = L

@@ -24,7 +24,7 @@ from .plans import LoadedPlan, TensorRT, installed_flavours, keep_jit_cache, rea
 
 BY_KERNELS = "kernels"
 # Bundles of planes name no limit; this is the card's.
-MOST_HINTS_ON_PLANES = 1024
+MAX_HINTS_ON_PLANES = 1024
 # Points of one question, where the plan does not say: one touch asks for one, `suggest --where` for 256.
 POINT_ROOMS = (16, 256)
 _ASKED = ("positions", "colours", "sizes", "valid", "global_hints", "global", "points")
@@ -73,7 +73,7 @@ class Stages:
         return min(rooms) if self._staged and rooms else 0
 
     @property
-    def most_points(self) -> int:
+    def max_points(self) -> int:
         return self._point_rooms[-1]
 
     def point_room(self, count: int) -> int:
@@ -82,24 +82,24 @@ class Stages:
 
     # Pieces of work
 
-    def encode(self, light: NDArray[np.float32]) -> None:
+    def encode(self, L: NDArray[np.float32]) -> None:
         """Start to make the board's features of working L float32 [H, W]."""
         settings, stream = self._bundle.manifest.input, self.touch.stream
-        put(self._light, light, stream)
+        put(self._L, L, stream)
         kind = self._kind("encoder", "light") if self._staged else self._kind("colour", "planes")
         plane = self.board.addresses["light" if self._staged else "planes"]
         self._kernels.launch(
-            stream, f"light_plane_{kind}", light.size, 1, self._light.address, plane, light.size,
+            stream, f"L_plane_{kind}", L.size, 1, self._L.address, plane, L.size,
             *map(float, settings.light),
         )  # fmt: skip
         if self._staged:
             self._plans["encoder", 0].enqueue(self._device, stream)
 
-    def show(self, light: NDArray[np.float32]) -> None:
+    def show(self, L: NDArray[np.float32]) -> None:
         """Start to bring L of display size to the card, and with it the L of its cells."""
-        put(self._display_light, light, self.touch.stream)
+        put(self._display_L, L, self.touch.stream)
         height, width = self.ab.shape[1:]
-        put(self._cell_light, resize_lightness(light, (width, height)), self.touch.stream)
+        put(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
 
     def touch_work(self, by: str, room: int) -> Callable[[], None]:
         """Hints → ab."""
@@ -150,9 +150,9 @@ class Stages:
 
     def _compose(self, stream: Stream, method: str, height: int, width: int) -> None:
         guided = method == "guided"
-        kernel, cells = ("compose_guided_rgb", (self._cell_light.address,)) if guided else ("compose_rgb", ())
+        kernel, cells = ("compose_guided_rgb", (self._cell_L.address,)) if guided else ("compose_rgb", ())
         self._kernels.launch(
-            stream, kernel, width, height, self._display_light.address, self._ab.address, *cells, *self.ab.shape[1:],
+            stream, kernel, width, height, self._display_L.address, self._ab.address, *cells, *self.ab.shape[1:],
             self._pixels.address, 3 * width, height, width,
         )  # fmt: skip
 
@@ -209,7 +209,7 @@ class Stages:
         """The network's ab → CIELAB units; the kernel that scales L does it: (x − 0) / (1 / scale)."""
         scale = self._bundle.manifest.output.ab_scale
         self._kernels.launch(
-            stream, "light_plane_f32", self.ab.size, 1, self.board.addresses["ab"], self._ab.address,
+            stream, "L_plane_f32", self.ab.size, 1, self.board.addresses["ab"], self._ab.address,
             self.ab.size, 0.0, 1 / scale,
         )  # fmt: skip
 
@@ -231,7 +231,7 @@ class Stages:
 
     def _lane(self) -> Lane:
         rooms = [room for _, room in self._plans]
-        most = max(rooms) if self._staged else self._bundle.manifest.input.max_hints or MOST_HINTS_ON_PLANES
+        most = max(rooms) if self._staged else self._bundle.manifest.input.max_hints or MAX_HINTS_ON_PLANES
         self._point_rooms = POINT_ROOMS
         if self._staged:
             distribution = [plan for (stage, _), plan in self._plans.items() if stage == "distribution"]
@@ -246,13 +246,13 @@ class Stages:
         features = list(self._plans["encoder", 0].outputs) if self._staged else ["planes"]
         scaled = manifest.output.ab_scale != 1
         self.board = Board(device, self._plans.values(), features, (*_ASKED, *(() if scaled else ("ab",))))
-        self._light = device.exchange(height * width * 4)
+        self._L = device.exchange(height * width * 4)
         self._coarse = device.memory(2 * height * width // 16 * 4)
         table = manifest.distribution
         self._temperature = table.temperature_scale if table else 1.0
         bins = len(table.centres) if table else 1
-        self._probabilities = device.exchange(self.most_points * bins * 4)
-        self.probabilities = self._probabilities.host.view(np.float32).reshape(self.most_points, bins)
+        self._probabilities = device.exchange(self.max_points * bins * 4)
+        self.probabilities = self._probabilities.host.view(np.float32).reshape(self.max_points, bins)
         self._bind()
 
     def _bind(self) -> None:
@@ -266,8 +266,8 @@ class Stages:
     def _take_display(self, width: int, height: int) -> None:
         self.display_pixels = width * height
         if self.display_pixels:
-            self._display_light = self._device.exchange(self.display_pixels * 4)
-            self._cell_light = self._device.exchange(self.ab[0].nbytes)
+            self._display_L = self._device.exchange(self.display_pixels * 4)
+            self._cell_L = self._device.exchange(self.ab[0].nbytes)
             self._pixels = self._device.exchange(self.display_pixels * 3)
 
     def _touch_weights(self, touch_by: str) -> int | None:
@@ -296,10 +296,10 @@ class Stages:
         return "f16" if dtype == np.float16 else "f32"
 
 
-def put(block: Exchange, light: NDArray[np.float32], stream: Stream) -> None:
+def put(block: Exchange, L: NDArray[np.float32], stream: Stream) -> None:
     """Write L into a block and start to bring it to the card; the block must not be on its way already."""
-    block.host[: light.size * 4].view(np.float32)[:] = light.ravel()
-    block.to_device(stream, light.size * 4)
+    block.host[: L.size * 4].view(np.float32)[:] = L.ravel()
+    block.to_device(stream, L.size * 4)
 
 
 def all_of(pieces: Mapping[str, Callable[[], None]]) -> None:

@@ -20,25 +20,25 @@ def pictures(tmp_path):
     return list(curve.pictures(write_photos(tmp_path / "set", 3), ZHANG, 256, None))
 
 
-def test_only_the_light_the_network_sees_changes(pictures):
+def test_only_the_lightness_the_network_sees_changes(pictures):
     for clean, old in zip(pictures, aging.aged_pictures(pictures), strict=True):
         assert old.rgb is clean.rgb and old.lab is clean.lab
-        assert old.light.shape == clean.light.shape and old.light.dtype == np.float32
-        assert old.light.min() >= 0 and old.light.max() <= 100
-        assert 2 < np.abs(old.light - clean.light).mean() < 40
+        assert old.L.shape == clean.L.shape and old.L.dtype == np.float32
+        assert old.L.min() >= 0 and old.L.max() <= 100
+        assert 2 < np.abs(old.L - clean.L).mean() < 40
 
 
 def test_a_photograph_ages_alike_every_time_and_unlike_its_neighbours(pictures):
     first, again = (list(aging.aged_pictures(pictures)) for _ in range(2))
     for one, same in zip(first, again, strict=True):
-        assert np.array_equal(one.light, same.light)
+        assert np.array_equal(one.L, same.L)
     other = list(aging.aged_pictures(pictures, seed=5))
-    assert not np.array_equal(first[0].light, other[0].light)
+    assert not np.array_equal(first[0].L, other[0].L)
     twins = list(aging.aged_pictures([pictures[0]] * 2))
-    assert not np.array_equal(twins[0].light, twins[1].light)
+    assert not np.array_equal(twins[0].L, twins[1].L)
 
 
-def test_old_light_has_less_contrast_and_more_grain():
+def test_old_lightness_has_less_contrast_and_more_grain():
     ramp = np.linspace(0, 100, 256, dtype=np.float32)[None].repeat(256, 0)
     for seed in range(20):
         rng = np.random.default_rng(seed)

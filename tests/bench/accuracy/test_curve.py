@@ -77,7 +77,7 @@ def test_icolorit_names_both_sizes(folder):
     runner = ConstantRunner()
     table = run(folder, runner, protocol="icolorit")
     assert (table["scored_side_px"], table["network_side_px"]) == (224, 256)
-    assert runner.lights[0].shape == (256, 256)
+    assert runner.L_planes[0].shape == (256, 256)
 
 
 def test_nothing_measurable_is_refused(folder):

@@ -16,9 +16,9 @@ from ..stubs import ConstantRunner
 
 
 def stepped():
-    light = np.full((256, 256), 40, np.float32)
-    light[:, 128:] = 75
-    return light
+    L = np.full((256, 256), 40, np.float32)
+    L[:, 128:] = 75
+    return L
 
 
 def rng(seed=0):
@@ -27,13 +27,13 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_even_lines_cross_no_edge_and_edge_lines_have_it_in_their_middle(turned):
-    light = stepped().T if turned else stepped()
+    L = stepped().T if turned else stepped()
     for seed in range(20):
-        even = find_line(light, 32, "even", rng(seed))
-        edge = find_line(light, 32, "edge", rng(seed))
+        even = find_line(L, 32, "even", rng(seed))
+        edge = find_line(L, 32, "edge", rng(seed))
         assert even and edge
-        assert np.ptp(even.along(light)) == 0
-        values = edge.along(light)
+        assert np.ptp(even.along(L)) == 0
+        values = edge.along(L)
         assert values[0] == 40 and values[-1] == 75
         assert abs(int(np.argmax(np.diff(values))) - 16) <= 3
         assert edge.down == turned
@@ -68,10 +68,10 @@ def test_a_ramp_is_smooth_and_a_step_lies_on_the_middle():
 
 @needs("scipy")
 def test_levins_change_lies_on_the_edge_and_is_smooth_without_one():
-    light = stepped() + rng().normal(0, 0.3, (256, 256)).astype(np.float32)
+    L = stepped() + rng().normal(0, 0.3, (256, 256)).astype(np.float32)
     lab = np.zeros((256, 256, 3))
-    lab[..., 0] = light
-    picture = Picture(np.zeros((256, 256, 3), np.uint8), lab, light)
+    lab[..., 0] = L
+    picture = Picture(np.zeros((256, 256, 3), np.uint8), lab, L)
     tally = measure_opposites(ConstantRunner(), [picture], levin=True)
     table = opposites.as_table(tally)
     assert json.loads(json.dumps(table, allow_nan=False)) == table

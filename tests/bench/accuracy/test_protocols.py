@@ -29,12 +29,12 @@ def noisy(seed=0, height=120, width=200):
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def test_zhang17_squashes_to_256_and_feeds_its_own_light_to_a_network_of_that_size():
+def test_zhang17_squashes_to_256_and_feeds_its_own_lightness_to_a_network_of_that_size():
     picture = ZHANG.picture(encoded(noisy()), 256)
     assert picture.rgb.shape == (256, 256, 3)
     expected = np.asarray(Image.fromarray(noisy()).resize((256, 256), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(picture.rgb, expected)
-    np.testing.assert_allclose(picture.light, picture.lab[..., 0], atol=1e-4)
+    np.testing.assert_allclose(picture.L, picture.lab[..., 0], atol=1e-4)
 
 
 def test_zhang17_hints_reveal_the_mean_of_six_by_six_pixels_of_the_truth():
@@ -75,7 +75,7 @@ def test_a_perfect_answer_has_a_finite_score():
 def test_icolorit_scores_at_224_in_floating_point_and_stops_at_50_db():
     picture = ICOLORIT.picture(encoded(noisy()), 256)
     assert picture.rgb.shape == (224, 224, 3)
-    assert picture.light.shape == (256, 256)
+    assert picture.L.shape == (256, 256)
     assert ICOLORIT.psnr(picture, picture.ab) == pytest.approx(50)
     ab = picture.ab * 0.5
     srgb = lab_to_srgb(np.concatenate([picture.lab[..., :1], ab.transpose(1, 2, 0)], -1))

@@ -142,12 +142,12 @@ def test_a_machine_that_slows_down_mid_run_is_followed():
 def test_a_run_that_is_late_ends_after_five_rounds():
     clock = Clock()
     found = samples.measure([clock.load("a", 30.0)], touches=1024, rounds=8, watch=clock.watch(), length_s=60.0)
-    assert found.number == 5 == samples.LEAST_ROUNDS
+    assert found.number == 5 == samples.MIN_ROUNDS
 
 
 def test_fewer_touches_make_a_shorter_run():
-    assert samples.usual_length_s(1024) == samples.usual_length_s(10_000) == samples.RUN_S
-    assert samples.usual_length_s(100) < samples.RUN_S / 4
+    assert samples.default_length_s(1024) == samples.default_length_s(10_000) == samples.RUN_S
+    assert samples.default_length_s(100) < samples.RUN_S / 4
 
 
 @given(

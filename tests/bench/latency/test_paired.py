@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from livetint.bench.latency import paired
-from livetint.bench.latency.paired import LEAST_ROUNDS, ROUNDS, clock_of, measure, twin
+from livetint.bench.latency.paired import MIN_ROUNDS, ROUNDS, clock_of, measure, twin
 from livetint.bench.latency.references import SHAPES, reference_of, references
 from livetint.bench.latency.workloads import Workload, stages, touches
 from livetint.engine.models import find_model
@@ -61,7 +61,7 @@ def test_every_burst_stands_between_bursts_of_the_reference_shaped_like_it():
     }
     for name, ms in (("touch_to_ab_16", 10), ("encode", 60), ("hints_to_input_16", 0.01)):
         for times, beside in zip(found[name].times, found[name].beside, strict=True):
-            assert len(times) == len(beside) >= paired.LEAST_PAIRS
+            assert len(times) == len(beside) >= paired.MIN_PAIRS
             np.testing.assert_allclose(times, ms)
             np.testing.assert_allclose(beside, 4)
     assert "rtrtrtr" in world.runs() and "rererer" in world.runs()
@@ -79,7 +79,7 @@ def test_every_round_is_made_anew_and_turns_the_order():
 def test_a_machine_that_others_use_gets_fewer_rounds_but_never_under_five():
     world = World(slowness=100.0)
     found = world.measure(length_s=10.0)
-    assert world.made == LEAST_ROUNDS == len(found["touch_to_ab_16"].times)
+    assert world.made == MIN_ROUNDS == len(found["touch_to_ab_16"].times)
     alone = World().measure()
     assert len(found["touch_to_ab_16"].times[0]) == len(alone["touch_to_ab_16"].times[0])
 

@@ -45,10 +45,10 @@ def test_every_8_bit_colour_on_a_lattice_is_in_gamut():
 
 
 @given(st.floats(0, 100), st.floats(-128, 128), st.floats(-128, 128))
-def test_projection_keeps_light_and_hue_and_can_be_shown(light, a, b):
-    lab = np.array([light, a, b])
+def test_projection_keeps_lightness_and_hue_and_can_be_shown(L, a, b):
+    lab = np.array([L, a, b])
     shown = project_into_gamut(lab)
-    assert shown[0] == light
+    assert shown[0] == L
     assert in_gamut(shown)
     assert abs(shown[1] * b - shown[2] * a) < 1e-6 * (1 + abs(a * b))
     assert np.hypot(*shown[1:]) <= np.hypot(a, b) + 1e-9

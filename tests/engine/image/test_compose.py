@@ -11,7 +11,7 @@ from livetint.engine.colour.cielab import lab_to_srgb, project_into_gamut, srgb_
 from livetint.engine.errors import ConfigError
 from livetint.engine.image import compose as compose_module
 from livetint.engine.image.compose import METHODS, compose, resize_lightness
-from livetint.engine.image.guided import ALIKE_L, LEAST_WEIGHT
+from livetint.engine.image.guided import ALIKE_L, MIN_WEIGHT
 
 
 def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
@@ -28,14 +28,14 @@ def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
 
 def guided_reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """The definition in engine/image/guided.py, pixel by pixel and cell by cell, in float64; 0..255, unrounded."""
-    cell_light = resize_lightness(L, ab.shape[:0:-1]).astype(np.float64)
+    cell_L = resize_lightness(L, ab.shape[:0:-1]).astype(np.float64)
     full = np.empty((*L.shape, 2))
     for y, x in np.ndindex(L.shape):
         row, column = (
             np.maximum(0, 1 - np.abs(np.clip((at + 0.5) * cells / count - 0.5, 0, cells - 1) - np.arange(cells)))
-            for at, cells, count in zip((y, x), cell_light.shape, L.shape, strict=True)
+            for at, cells, count in zip((y, x), cell_L.shape, L.shape, strict=True)
         )
-        alike = np.exp(-((L[y, x] - cell_light) ** 2) / (2 * ALIKE_L**2)) + LEAST_WEIGHT
+        alike = np.exp(-((L[y, x] - cell_L) ** 2) / (2 * ALIKE_L**2)) + MIN_WEIGHT
         weight = row[:, None] * column * alike
         full[y, x] = (weight * ab).sum((1, 2)) / weight.sum()
     return lab_to_srgb(np.concatenate([L.astype(np.float64)[..., None], full], -1)) * 255
@@ -135,7 +135,7 @@ def test_to_a_display_size(height, width, out_height, out_width):
     assert shown.min() >= L.min() - 1e-3 and shown.max() <= L.max() + 1e-3
 
 
-def test_shrinking_averages_light_and_growing_interpolates_it():
+def test_shrinking_averages_lightness_and_growing_interpolates_it():
     L = np.array([[0, 100, 0, 100]], np.float32)
     assert np.allclose(resize_lightness(L, (2, 1)), 50)
     assert np.allclose(resize_lightness(L[:, :2], (4, 1)), [[0, 25, 75, 100]])
@@ -172,7 +172,7 @@ def test_guided_agrees_with_its_plain_formula(seed, height, width, h, w):
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 999), st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40))
-def test_guided_is_bilinear_on_even_light_and_never_leaves_the_range_of_ab(seed, height, width, h, w):
+def test_guided_is_bilinear_on_even_lightness_and_never_leaves_the_range_of_ab(seed, height, width, h, w):
     L, ab = random_case(seed, height, width, h, w, 60)
     even = np.full_like(L, 50)
     assert np.abs(compose(even, ab, method="guided").astype(int) - compose(even, ab)).max() <= 1

@@ -37,7 +37,7 @@ def open_image(image: Image.Image, fmt: str, **options) -> Photo:
 # What a Photo is ------------------------------------------------------------------------------------------
 
 
-def test_a_photo_keeps_light_at_full_size_and_at_working_size():
+def test_a_photo_keeps_lightness_at_full_size_and_at_working_size():
     photo = Photo.from_rgb(RGB)
     assert (photo.width, photo.height, photo.size) == (24, 16, (24, 16))
     assert photo.L.shape == (16, 24) and photo.L.dtype == np.float32
@@ -54,7 +54,7 @@ def test_own_colours_are_the_truth_for_benches():
     assert np.abs(ab - truth[:, None, None]).max() < 1e-3
 
 
-def test_working_light_is_squashed_bilinearly_without_smoothing():
+def test_working_lightness_is_squashed_bilinearly_without_smoothing():
     # 512 columns of alternating black and white: every working pixel lies midway between one of each.
     stripes = np.zeros((4, 512, 3), np.uint8)
     stripes[:, 1::2] = 255

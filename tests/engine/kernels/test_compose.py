@@ -80,5 +80,5 @@ def test_every_8_bit_colour_survives():
     steps = np.arange(0, 256, 15)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(18, -1, 3).astype(np.uint8)
     lab = srgb_to_lab(rgb.astype(np.float32) / np.float32(255))
-    light, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
-    np.testing.assert_array_equal(composed(light, ab)[0], rgb)
+    L, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+    np.testing.assert_array_equal(composed(L, ab)[0], rgb)

@@ -72,11 +72,11 @@ def test_patches_on_exact_halves_fall_as_in_python(numerator, row, size):
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 3000), st.sampled_from([(50.0, 100.0), (0.0, 1.0), (50.0, 1.0)]), st.sampled_from(["f32", "f16"]))
-def test_light_is_normalised_as_the_bundle_says(count, light, kind):
+def test_lightness_is_normalised_as_the_bundle_says(count, L, kind):
     plane = np.random.default_rng(count).uniform(0, 100, count).astype(np.float32)
     out = np.empty(count, TYPES[kind])
-    kernels().launch(f"light_plane_{kind}", (count,), plane, out, count, *light)
-    np.testing.assert_array_equal(out, ((plane - light[0]) / light[1]).astype(TYPES[kind]))
+    kernels().launch(f"L_plane_{kind}", (count,), plane, out, count, *L)
+    np.testing.assert_array_equal(out, ((plane - L[0]) / L[1]).astype(TYPES[kind]))
 
 
 def test_halves_round_and_overflow_as_numpy_rounds_them():
@@ -86,6 +86,6 @@ def test_halves_round_and_overflow_as_numpy_rounds_them():
     values = np.concatenate([halves, between, np.nextafter(between, np.float32(1e9)), [1e-9, 65519, 65520, 1e30]])
     values = np.concatenate([values, -values]).astype(np.float32)
     out = np.empty(len(values), np.float16)
-    kernels().launch("light_plane_f16", (len(values),), values, out, len(values), 0.0, 1.0)
+    kernels().launch("L_plane_f16", (len(values),), values, out, len(values), 0.0, 1.0)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(out, values.astype(np.float16))

@@ -42,13 +42,13 @@ def test_arguments_are_those_of_the_sources(name):
 
 @needs("c++")
 def test_arguments_packed_for_the_driver_are_read_alike():
-    """pycuda packs them as a C struct would lie: light_plane has pointers, an int and two floats."""
+    """pycuda packs them as a C struct would lie: L_plane has pointers, an int and two floats."""
     plane, out = np.array([50, 100, 0, 75], np.float32), np.empty(4, np.float32)
-    fields = [("light", ctypes.c_void_p), ("plane", ctypes.c_void_p), ("n", ctypes.c_int)]
+    fields = [("lightness", ctypes.c_void_p), ("plane", ctypes.c_void_p), ("n", ctypes.c_int)]
     layout = type("Packed", (ctypes.Structure,), {"_fields_": [*fields, ("o", ctypes.c_float), ("s", ctypes.c_float)]})
     packed = layout(plane.ctypes.data, out.ctypes.data, 4, 50.0, 100.0)
     library = ctypes.CDLL(str(kernel_library()))
-    assert library.light_plane_f32_cpu_packed(1, 1, 1, 256, 1, 1, 0, ctypes.byref(packed)) == 0
+    assert library.L_plane_f32_cpu_packed(1, 1, 1, 256, 1, 1, 0, ctypes.byref(packed)) == 0
     np.testing.assert_array_equal(out, [0, 0.5, -0.5, 0.25])
 
 

@@ -15,7 +15,7 @@ from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
 from livetint.engine.image.photo import Photo
 from livetint.engine.kernels.table import HINT, hint_records
-from livetint.engine.kernels.touch import FORM, MOST_HINTS, WORK_BYTES, pack_weights
+from livetint.engine.kernels.touch import FORM, MAX_HINTS, WORK_BYTES, pack_weights
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner, hint_tensors
 from numpy.typing import NDArray
@@ -42,9 +42,9 @@ def run_kernels(maps, hints, global_hints, weights, capacity=None):
     query, key, gate, base, mood, up = (maps[name] for name in MAP_NAMES)
     packed, size, launch = pack_weights(FORM, weights), (height, width), kernels().launch
     launch(
-        "touch_tokens", (MOST_HINTS,), records, count, query, key, gate, base, mood, global_hints, packed, work, *size
+        "touch_tokens", (MAX_HINTS,), records, count, query, key, gate, base, mood, global_hints, packed, work, *size
     )
-    launch("touch_share", (MOST_HINTS + 1,), records, count, global_hints, packed, work)
+    launch("touch_share", (MAX_HINTS + 1,), records, count, global_hints, packed, work)
     launch("touch_values", (1,), records, count, work)
     launch("touch_flow", (height * width,), count, query, gate, base, mood, packed, work, coarse, *size)
     launch("touch_heights", (1,), records, count, up, coarse, work, *size)
@@ -137,17 +137,17 @@ def test_the_bundled_model_gives_the_same_colours_as_in_onnxruntime(bundled, num
     global_hints = GlobalHints(**wanted)
     hints = random_hints(np.random.default_rng(number), number)
     kernels().schedule(0)
-    ab, _ = run_kernels(bundled["maps"], hints, global_hints.vector(), bundled["weights"], capacity=MOST_HINTS)
+    ab, _ = run_kernels(bundled["maps"], hints, global_hints.vector(), bundled["weights"], capacity=MAX_HINTS)
     truth = by_graph(bundled, hints, global_hints)
     np.testing.assert_allclose(ab, truth, rtol=0, atol=TOLERANCE)
 
 
 @needs("c++")
 def test_hints_beyond_the_128th_are_not_read(bundled):
-    hints = random_hints(np.random.default_rng(1), MOST_HINTS + 3)
+    hints = random_hints(np.random.default_rng(1), MAX_HINTS + 3)
     none = np.zeros(316, np.float32)
     many, _ = run_kernels(bundled["maps"], hints, none, bundled["weights"])
-    most, _ = run_kernels(bundled["maps"], hints[:MOST_HINTS], none, bundled["weights"])
+    most, _ = run_kernels(bundled["maps"], hints[:MAX_HINTS], none, bundled["weights"])
     np.testing.assert_array_equal(many, most)
 
 

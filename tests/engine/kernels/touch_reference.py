@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 from livetint.engine.distribution import sample_bilinear
-from livetint.engine.hints import USUAL_PX, WORKING_PX, Hint
+from livetint.engine.hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
 from livetint.engine.kernels.touch import HEADS, HIDDEN, KEY, MOOD, TOKEN
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 CHANNELS = KEY + 5
-AB_SCALE, LARGEST_LOGIT, ROUNDS, ANCHOR_PX = 110.0, 30.0, 3, 7.0
+AB_SCALE, MAX_LOGIT, ROUNDS, ANCHOR_PX = 110.0, 30.0, 3, 7.0
 MIDDLE = 0.5
-LARGEST_FOCUS, LARGEST_NARROWING, FOCUS_SLOPE, LEAST_SURPRISE, LEAST_SHARE = 6.0, 3.0, 8.0, 1e-6, 1e-4
+MAX_FOCUS, MAX_NARROWING, FOCUS_SLOPE, MIN_SURPRISE, MIN_SHARE = 6.0, 3.0, 8.0, 1e-6, 1e-4
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
 
 
@@ -75,12 +75,12 @@ def _tokens(
     number = len(hints)
     key, base = _patches(maps["key"], hints), _patches(maps["base"], hints)
     ab = np.array([(h.a, h.b) for h in hints]).reshape(-1, 2).T / AB_SCALE
-    size = (np.array([h.size for h in hints], np.float64) - USUAL_PX)[None] / 4
+    size = (np.array([h.size for h in hints], np.float64) - DEFAULT_SIZE_PX)[None] / 4
     known = np.repeat(global_hints[[-3, -1], None], number, 1)
     token = np.concatenate([key, (ab - base) * 4, ab * 4, size, known]).T
     assert token.shape == (number, TOKEN)
     hidden = _gelu(token @ weights["token.weight"].T + weights["token.bias"])
-    away = np.sqrt(((ab - base) ** 2).sum(0) + LEAST_SURPRISE)
+    away = np.sqrt(((ab - base) ** 2).sum(0) + MIN_SURPRISE)
     surprise = 1 / (1 + np.exp((weights["surprise"][0] - away) * weights["surprise"][1]))
 
     def said(name: str) -> Doubles:
@@ -88,8 +88,8 @@ def _tokens(
 
     mood = (said("token_mood") * (1 - surprise)).sum(1) / (1 + number)
     mood = mood + weights["global_mood.weight"] @ _gelu(weights["global_hidden.weight"] @ global_hints)
-    focus = LARGEST_FOCUS * np.tanh(FOCUS_SLOPE * said("token_focus")) * surprise
-    narrow = np.exp(LARGEST_NARROWING * np.tanh(FOCUS_SLOPE * said("token_narrowing")) * surprise)
+    focus = MAX_FOCUS * np.tanh(FOCUS_SLOPE * said("token_focus")) * surprise
+    narrow = np.exp(MAX_NARROWING * np.tanh(FOCUS_SLOPE * said("token_narrowing")) * surprise)
     places = np.array([(h.x, h.y) for h in hints], np.float32).astype(np.float64).reshape(-1, 2) - MIDDLE
     far = said("token_weight") + np.maximum(focus, 0)
     far = far - narrow * np.exp(5 * weights["reach"])[:, None] * (places**2).sum(1)
@@ -100,15 +100,15 @@ def _tokens(
 
 def _shares(tokens: Tokens, query: Doubles, gate: Doubles, contrast: Doubles) -> Doubles:
     """Each hint's share [N, P] in the colour of P places with queries [h, KEY + 5, P] and gates [h, P]."""
-    weight = np.exp(np.minimum(tokens.keys @ query, LARGEST_LOGIT))
+    weight = np.exp(np.minimum(tokens.keys @ query, MAX_LOGIT))
     total = 1 + weight.sum(1)
     moved = gate * np.exp((tokens.focus[:, None] @ weight)[:, 0] / total)
     moved = moved / moved.sum(0) / total
     share, null = (weight * moved[:, None]).sum(0), moved.sum(0)
     surprising = tokens.surprise @ share
-    odds = ((surprising + LEAST_SHARE) / (null + LEAST_SHARE)) ** contrast[1]
+    odds = ((surprising + MIN_SHARE) / (null + MIN_SHARE)) ** contrast[1]
     even = np.exp(contrast[0] * contrast[1])
-    gain = odds / (odds + even) * (surprising + null) / (surprising + LEAST_SHARE)
+    gain = odds / (odds + even) * (surprising + null) / (surprising + MIN_SHARE)
     return share * (1 - tokens.surprise[:, None] + tokens.surprise[:, None] * gain)
 
 
@@ -198,7 +198,7 @@ def random_weights(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         "global_mood.weight": (MOOD, HIDDEN),
     }
     weights = {f"attention.{name}": rng.standard_normal(shape) * shape[-1] ** -0.5 for name, shape in shapes.items()}
-    # Small enough that most hints do not reach LARGEST_FOCUS, large enough that they move gates both ways.
+    # Small enough that most hints do not reach MAX_FOCUS, large enough that they move gates both ways.
     for name in weights:
         weights[name] *= 0.2 if "focus" in name or "narrowing" in name else 1
     weights["attention.reach"], weights["attention.surprise"] = random_reach(), np.array([0.4, 10.0])

@@ -11,10 +11,10 @@ SPINNING = "session.intra_op.allow_spinning"
 
 
 def test_threads_that_rest_answer_as_those_that_spin():
-    light = np.random.default_rng(0).uniform(0, 100, (256, 256)).astype(np.float32)
+    L = np.random.default_rng(0).uniform(0, 100, (256, 256)).astype(np.float32)
     hints = [Hint(0.3, 0.3, 40, 10), Hint(0.7, 0.6, -20, 30)]
     with OnnxRunner(find_model("touch"), 2) as spinning, OnnxRunner(find_model("touch"), 2, spin=False) as resting:
-        first, second = (each.colorize(each.encode(light), hints) for each in (spinning, resting))
+        first, second = (each.colorize(each.encode(L), hints) for each in (spinning, resting))
     np.testing.assert_allclose(second, first, atol=1e-4)
 
 

@@ -30,8 +30,8 @@ SIDE = 64
 class GreyPhoto:
     """A photograph of one grey, for sessions that look at nothing else."""
 
-    def __init__(self, light: float) -> None:
-        self.L = self.working_L = np.full((256, 256), light, np.float32)
+    def __init__(self, L: float) -> None:
+        self.L = self.working_L = np.full((256, 256), L, np.float32)
 
 
 @pytest.fixture(scope="module", params=list(TOPOLOGIES))
@@ -40,9 +40,9 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_an_untrained_bundle_colours_at_any_number_of_hints(bundle: Bundle) -> None:
-    light = np.linspace(0, 100, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+    L = np.linspace(0, 100, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
     with OnnxRunner(bundle, threads=2) as runner:
-        features = runner.encode(light)
+        features = runner.encode(L)
         for count in (0, 1, 10, 200):
             hints = [Hint(i / 200, 0.5, 40, -20, 1 + i % 9) for i in range(count)]
             if count and not bundle.manifest.input.local:
@@ -54,9 +54,9 @@ def test_an_untrained_bundle_colours_at_any_number_of_hints(bundle: Bundle) -> N
 
 
 def test_a_head_gives_probabilities_and_a_network_without_one_says_so(bundle: Bundle) -> None:
-    light, points = np.full((SIDE, SIDE), 50, np.float32), np.array([[0.5, 0.5], [0.0, 1.0]], np.float32)
+    L, points = np.full((SIDE, SIDE), 50, np.float32), np.array([[0.5, 0.5], [0.0, 1.0]], np.float32)
     with OnnxRunner(bundle, threads=2) as runner:
-        features = runner.encode(light)
+        features = runner.encode(L)
         table = bundle.manifest.distribution
         if table is None:
             with pytest.raises(ModelFileError, match="suggests no colours"):

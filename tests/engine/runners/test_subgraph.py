@@ -69,11 +69,11 @@ def test_types_that_nobody_knows_leave_the_graph_whole():
 @pytest.mark.parametrize("stage", ["touch", "distribution"])
 def test_the_parts_of_a_stage_answer_as_the_whole(stage: str):
     bundle = find_model("touch")
-    light = np.random.default_rng(0).uniform(0, 100, (256, 256)).astype(np.float32)
+    L = np.random.default_rng(0).uniform(0, 100, (256, 256)).astype(np.float32)
     hints = [Hint(0.1 + i / 10, 0.7, 30 - i, 9 * i, 1 + i) for i in range(9)]
     points = np.array([[[0.1, 0.2], [0.5, 0.5]]], np.float32)
     with OnnxRunner(bundle) as runner:
-        maps = runner.encode(light).maps
+        maps = runner.encode(L).maps
     given = {**maps, **hint_tensors(hints), "global_hints": NO_GLOBAL_HINTS.vector()[None], "points": points}
     name = "ab" if stage == "touch" else "probabilities"
     whole = session(bundle.stage(stage))
@@ -89,13 +89,13 @@ def test_the_parts_of_a_stage_answer_as_the_whole(stage: str):
 
 
 def test_a_photograph_keeps_what_is_computed_ahead():
-    light = np.full((256, 256), 50, np.float32)
+    L = np.full((256, 256), 50, np.float32)
     hints = [Hint(0.5, 0.5, 40, 0)]
     with OnnxRunner(find_model("touch")) as runner:
-        features = runner.encode(light)
+        features = runner.encode(L)
         (kept,) = features.ahead.values()
         first = runner.colorize(features, hints)
         assert kept and list(features.ahead.values()) == [kept]
-        others = runner.colorize(runner.encode(np.tile(light[0] - np.arange(256.0) / 9, (256, 1))), hints)
+        others = runner.colorize(runner.encode(np.tile(L[0] - np.arange(256.0) / 9, (256, 1))), hints)
         assert np.abs(others - first).max() > 1
         np.testing.assert_array_equal(runner.colorize(features, hints), first)

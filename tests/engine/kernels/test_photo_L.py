@@ -31,49 +31,49 @@ def padded(pixels: np.ndarray, spare: int) -> tuple[np.ndarray, int]:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 999), sizes, st.integers(0, 3), st.integers(0, 5))
-def test_full_light_of_colour_photographs(seed, shape, spare, schedule):
+def test_full_lightness_of_colour_photographs(seed, shape, spare, schedule):
     kernels().schedule(schedule)
     rgb = np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
-    light = np.empty(shape, np.float32)
-    kernels().launch("photo_light_rgb", shape[::-1], *padded(rgb, spare), light, *shape)
-    np.testing.assert_allclose(light, Photo.from_rgb(rgb).L, rtol=0, atol=LIGHT_TOLERANCE)
+    L = np.empty(shape, np.float32)
+    kernels().launch("photo_L_rgb", shape[::-1], *padded(rgb, spare), L, *shape)
+    np.testing.assert_allclose(L, Photo.from_rgb(rgb).L, rtol=0, atol=LIGHT_TOLERANCE)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 999), sizes, st.integers(0, 3))
-def test_full_light_of_16_bit_scans(seed, shape, spare):
+def test_full_lightness_of_16_bit_scans(seed, shape, spare):
     grey = np.random.default_rng(seed).integers(0, 65536, shape, np.uint16)
-    light = np.empty(shape, np.float32)
-    kernels().launch("photo_light_grey16", shape[::-1], *padded(grey, spare), light, *shape)
+    L = np.empty(shape, np.float32)
+    kernels().launch("photo_L_grey16", shape[::-1], *padded(grey, spare), L, *shape)
     truth = Photo(Pixels(np.zeros((*shape, 3), np.uint8), grey)).L
-    np.testing.assert_allclose(light, truth, rtol=0, atol=LIGHT_TOLERANCE)
+    np.testing.assert_allclose(L, truth, rtol=0, atol=LIGHT_TOLERANCE)
 
 
 def test_black_white_and_the_whole_scale():
     levels = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-    light = np.empty((1, 256), np.float32)
-    kernels().launch("photo_light_rgb", (256, 1), levels, 768, light, 1, 256)
-    assert light[0, 0] == 0 and light[0, -1] == pytest.approx(100, abs=1e-4)
-    assert (np.diff(light[0]) > 0).all()
+    L = np.empty((1, 256), np.float32)
+    kernels().launch("photo_L_rgb", (256, 1), levels, 768, L, 1, 256)
+    assert L[0, 0] == 0 and L[0, -1] == pytest.approx(100, abs=1e-4)
+    assert (np.diff(L[0]) > 0).all()
 
 
 SHAPES = [(1, 1), (2, 2), (3, 190), (77, 100), (256, 256), (511, 257), (512, 512), (301, 640), (1024, 1024)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_working_light_of_colour_photographs_squashes_as_opencv_does(shape):
+def test_working_lightness_of_colour_photographs_squashes_as_opencv_does(shape):
     rgb = np.random.default_rng(shape[0]).integers(0, 256, (*shape, 3), np.uint8)
-    light = np.empty((WORKING_SIZE, WORKING_SIZE), np.float32)
+    L = np.empty((WORKING_SIZE, WORKING_SIZE), np.float32)
     rows, pitch = padded(rgb, 3)
-    kernels().launch("photo_working_rgb", light.shape, rows, pitch, *shape, light, *light.shape)
-    np.testing.assert_allclose(light, Photo.from_rgb(rgb).working_L, rtol=0, atol=LIGHT_TOLERANCE)
+    kernels().launch("photo_working_rgb", L.shape, rows, pitch, *shape, L, *L.shape)
+    np.testing.assert_allclose(L, Photo.from_rgb(rgb).working_L, rtol=0, atol=LIGHT_TOLERANCE)
 
 
 @pytest.mark.parametrize("shape", SHAPES[::2])
-def test_working_light_of_16_bit_scans(shape):
+def test_working_lightness_of_16_bit_scans(shape):
     grey = np.random.default_rng(shape[0]).integers(0, 65536, shape, np.uint16)
-    light = np.empty((WORKING_SIZE, WORKING_SIZE), np.float32)
+    L = np.empty((WORKING_SIZE, WORKING_SIZE), np.float32)
     rows, pitch = padded(grey, 5)
-    kernels().launch("photo_working_grey16", light.shape, rows, pitch, *shape, light, *light.shape)
+    kernels().launch("photo_working_grey16", L.shape, rows, pitch, *shape, L, *L.shape)
     truth = Photo(Pixels(np.zeros((*shape, 3), np.uint8), grey)).working_L
-    np.testing.assert_allclose(light, truth, rtol=0, atol=LIGHT_TOLERANCE + GREY_STEP)
+    np.testing.assert_allclose(L, truth, rtol=0, atol=LIGHT_TOLERANCE + GREY_STEP)
