@@ -1,4 +1,4 @@
-"""What a number depends on besides the code: processor, clocks, heat, power mode, versions, the model's digest."""
+"""What a number depends on besides the code: CPU, clocks, heat, power mode, versions, the model's digest."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def power_mode() -> str | None:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """NVIDIA cards by NVML, where nvidia-ml-py and a driver are there: name, driver, clocks, heat, power, memory."""
+    """NVIDIA GPUs by NVML, where nvidia-ml-py and a driver are there: name, driver, clocks, heat, power, memory."""
     if importlib.util.find_spec("pynvml") is None:
         return []
     pynvml: Any = importlib.import_module("pynvml")
@@ -135,7 +135,7 @@ def memory_mib() -> dict[str, float | None]:
 
 
 def usable_processors() -> int:
-    """How many processors this process may use."""
+    """How many CPUs this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
@@ -143,7 +143,7 @@ def usable_processors() -> int:
 
 
 def processor_name() -> str | None:
-    """The processor's own name (x86), else the machine's (device tree), else what Python knows."""
+    """The CPU's own name (x86), else the machine's (device tree), else what Python knows."""
     for line in (read_text(Path("/proc/cpuinfo")) or "").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()

@@ -67,7 +67,7 @@ def narrow_model(
     """A plain graph (which is left as it is) at a precision, in the dialect of a back end.
 
     "tensorrt-8" is TensorRT before strong typing: the graph stays fp32 but for Q/DQ, builder flags do the rest.
-    "onnxruntime" is for the processor of this machine.
+    "onnxruntime" is for the CPU of this machine.
     """
     if precision == "fp32" or (precision == "fp16" and dialect == "tensorrt-8"):
         return model

@@ -1,4 +1,4 @@
-"""What this processor's integer kernels can do."""
+"""What this CPU's integer kernels can do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXACT_SUMS = frozenset({"avx512_vnni", "avx_vnni"})
 
 def pairs_saturate(machine: str | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether ONNX Runtime's 8-bit convolutions add pairs of u8 · s8 products in 16 bits here, as on x86 without
-    VNNI. A processor that does not say what it has is taken to lack it."""
+    VNNI. A CPU that does not say what it has is taken to lack it."""
     if (machine or platform.machine()).lower() not in X86:
         return False
     try:

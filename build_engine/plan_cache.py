@@ -74,14 +74,14 @@ def static_graphs(narrowed: Bundle) -> list[Graph]:
 
 
 def cache_key(graphs: list[Graph], flavour: Flavour, capability: str | None, options: PlanOptions) -> str:
-    """SHA-256 over the graphs' bytes, flavour, version, card and every option."""
+    """SHA-256 over the graphs' bytes, flavour, version, GPU and every option."""
     parts = [f"{g.title} {g.points} {sha256_of(g.onnx)}" for g in graphs]
-    parts += [flavour.name, flavour.version, capability or "no card", msgspec.json.encode(options).decode()]
+    parts += [flavour.name, flavour.version, capability or "no GPU", msgspec.json.encode(options).decode()]
     return sha256_of("\n".join(parts).encode())
 
 
 def bound_to(flavour: Flavour, capability: str | None) -> str:
-    """The card plans belong to: RTX's plans finish on the card they run on, all others are for one card."""
+    """The GPU plans belong to: RTX's plans finish on the GPU they run on, all others are for one GPU."""
     return "" if flavour.traits.compute_capabilities else capability or ""
 
 
@@ -163,7 +163,7 @@ def locked(folder: Path):
 
 
 def _place_bundle(folder: Path, bundle: Bundle) -> None:
-    """The bundle itself, so that `--model FOLDER` works, on a machine without a card too."""
+    """The bundle itself, so that `--model FOLDER` works, on a machine without a GPU too."""
     try:
         if Bundle.load(folder).files == bundle.files:
             return

@@ -22,7 +22,7 @@ class PlanOptions(msgspec.Struct, frozen=True):
     """Options of a build; all of them enter the cache key.
 
     workspace_mib: most scratch memory a layer may take. optimisation: 0…5, None for TensorRT's own. hardware: ""
-    for this card alone or a hardware compatibility level. version_compatible: plans for a lean runtime.
+    for this GPU alone or a hardware compatibility level. version_compatible: plans for a lean runtime.
     compute_capabilities: what TensorRT-RTX builds for; empty for all it supports.
     """
 
@@ -48,7 +48,7 @@ def check_options(flavour: Flavour, options: PlanOptions) -> None:
     """Raise ConfigError for options that this flavour and version cannot honour."""
     traits, found = flavour.traits, f"{flavour.name} {flavour.version}"
     if options.compute_capabilities and not traits.compute_capabilities:
-        raise ConfigError(f"--compute-capability is for tensorrt-rtx; {found} builds for the card it runs on")
+        raise ConfigError(f"--compute-capability is for tensorrt-rtx; {found} builds for the GPU it runs on")
     for capability in options.compute_capabilities:
         enum_name(capability)
     if options.hardware and options.hardware not in traits.hardware_levels:
@@ -86,7 +86,7 @@ def build_plan(
 
 
 def network_layers(flavour: Flavour, onnx: bytes) -> list[LayerInfo]:
-    """The layers TensorRT sees in a graph, with their types; needs no card."""
+    """The layers TensorRT sees in a graph, with their types; needs no GPU."""
     log = collecting_log(flavour.module)
     network, parser = parsed_network(flavour, _builder(flavour, log), onnx, log)
     found = []
@@ -171,7 +171,7 @@ def _configure(
 
 
 def _aim(config: Any, rtx: Any, capabilities: tuple[str, ...]) -> None:
-    """Name the cards a plan of TensorRT-RTX is for."""
+    """Name the GPUs a plan of TensorRT-RTX is for."""
     config.num_compute_capabilities = len(capabilities)
     for index, capability in enumerate(capabilities):
         config.set_compute_capability(getattr(rtx.ComputeCapability, enum_name(capability)), index)

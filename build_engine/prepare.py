@@ -78,7 +78,7 @@ def judged(prepared: Bundle, bundle: Bundle, precision: str, dialect: str, force
 
 
 def plans_judged(bundle: Bundle, folder: Path, precision: str, force: bool, say: Say) -> Accuracy | None:
-    """Run the plans in `folder` on this machine's card and measure what they lost; None where no card can run them.
+    """Run the plans in `folder` on this machine's GPU and measure what they lost; None where no GPU can run them.
 
     Raises AccuracyLost beyond the limit for trained bundles, unless forced; the plans are then unlisted, so that no
     runner takes them.
@@ -90,13 +90,13 @@ def plans_judged(bundle: Bundle, folder: Path, precision: str, force: bool, say:
     except NoDevice:
         return None
     except RunnerError as error:
-        say(f"the plans were not tried on the card: {error}")
+        say(f"the plans were not tried on the GPU: {error}")
         return None
     accuracy = compare(precision, cases, reference_answers(bundle, cases), found)
-    say(f"on the card, {accuracy.sentence()}")
+    say(f"on the GPU, {accuracy.sentence()}")
     if bundle.manifest.trained and not accuracy.within and not force:
         (folder / PLANS).unlink(missing_ok=True)
-        raise AccuracyLost(f"on the card, {accuracy.sentence()}; use another --precision or build with --force")
+        raise AccuracyLost(f"on the GPU, {accuracy.sentence()}; use another --precision or build with --force")
     return accuracy
 
 

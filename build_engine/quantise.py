@@ -3,7 +3,7 @@
 One set of ranges serves two dialects. TensorRT wants signed symmetric activations and floats between layers, so
 only a convolution's input and weights are quantised, and the rest of the graph becomes fp16. ONNX Runtime on x86
 wants unsigned activations with a zero point, and quantised outputs and biases as well, or it does not use its
-integer kernels. Where the processor has no instruction for sums of 8-bit products (VNNI), those kernels add pairs of
+integer kernels. Where the CPU has no instruction for sums of 8-bit products (VNNI), those kernels add pairs of
 products in 16 bits, which saturate: there weights are scaled so that no two products of one channel can, which
 costs most layers one of their 8 bits.
 """
@@ -112,7 +112,7 @@ def quantise_for_onnxruntime(
 ) -> onnx.ModelProto:
     """Unsigned 8-bit activations with zero points, int8 weights, int32 biases: the integer kernels of x86.
 
-    pairs_saturate: the processor adds pairs of products in 16 bits.
+    pairs_saturate: the CPU adds pairs of products in 16 bits.
     """
     result = _copy(model)
     writer = _Writer(result, half=False)

@@ -60,7 +60,7 @@ class Table(msgspec.Struct, frozen=True):
     hints: int
     rows: list[Row]
     together: dict[str, float]  # number of costliest layers left wide → dB lost by the rest together
-    pairs_saturate: bool = False  # measured with weights scaled for a processor without VNNI
+    pairs_saturate: bool = False  # measured with weights scaled for a CPU without VNNI
     schema: int = 1
 
 

@@ -1,4 +1,4 @@
-"""The TensorRTs: which one is here, what its version can do, and what the card is. One code path over all."""
+"""The TensorRTs: which one is here, what its version can do, and what the GPU is. One code path over all."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def compute_capability() -> str | None:
-    """The first card's compute capability, such as "8.7"; None where there is no driver or no card."""
+    """The first GPU's compute capability, such as "8.7"; None where there is no driver or no GPU."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

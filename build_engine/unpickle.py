@@ -1,7 +1,7 @@
 """The one program that may open a pickle: a child process with limits, from `.pth` to safetensors.
 
 `python -m livetint.build_engine.unpickle CHECKPOINT.pth OUT.safetensors`. The unpickler is torch's restricted one
-(weights_only), in a torch that is new enough for its known holes to be closed; memory, processor time and the
+(weights_only), in a torch that is new enough for its known holes to be closed; memory, CPU time and the
 size of what it writes are limited on top. What went wrong is the last line on stderr.
 """
 

@@ -76,7 +76,7 @@ def as_text(report: dict) -> str:
     """The report for people."""
     lines = [
         f"livetint {report['livetint']}, Python {report['python']}, {report['machine']}, "
-        f"{report['processors']} processors ({report['threads']} used)",
+        f"{report['processors']} CPU cores ({report['threads']} used)",
         "packages  " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()),
     ]
     for name, found in report["optional"].items():
@@ -84,7 +84,7 @@ def as_text(report: dict) -> str:
         lines.append(f"{name:<9} {state}")
     for name, found in report["tools"].items():
         lines.append(f"{name:<9} {found['path'] or 'not found: ' + found['for']}")
-    lines.append(f"card      {report['card']}")
+    lines.append(f"GPU      {report['card']}")
     compiled = (
         "compiled in" if report["kernels"] else "not compiled in: pip install . -C cmake.define.LIVETINT_KERNELS=ON"
     )
@@ -108,7 +108,7 @@ def _card() -> str:
     if not driver_present():
         return "no NVIDIA driver"
     capability = compute_capability()
-    return f"compute capability {capability}" if capability else "an NVIDIA driver, but no card"
+    return f"compute capability {capability}" if capability else "an NVIDIA driver, but no GPU"
 
 
 def _tool(name: str) -> str | None:

@@ -75,7 +75,7 @@ def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def open_runner(model: str, device: str) -> Runner:
-    """The runner for a device; a fall-back to the processor is said on standard error."""
+    """The runner for a device; a fall-back to the CPU is said on standard error."""
     return runner_for(find_model(model), device, say=lambda line: click.echo(line, err=True))
 
 

@@ -48,17 +48,17 @@ class RunnerError(LivetintError):
 
 
 class DeviceError(RunnerError):
-    """The card or its driver cannot do what was asked."""
+    """The GPU or its driver cannot do what was asked."""
 
 
 class NoDevice(DeviceError):
-    """There is no card to use: no driver, no card, or no pycuda or TensorRT to reach it with."""
+    """There is no GPU to use: no driver, no GPU, or no pycuda or TensorRT to reach it with."""
 
     exit_code = 2
 
 
 class DeviceFull(DeviceError):
-    """The card has too little free memory."""
+    """The GPU has too little free memory."""
 
 
 class DeviceLost(DeviceError):

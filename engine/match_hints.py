@@ -37,7 +37,7 @@ _BLURS = np.exp(-_SQUARES / (2 * np.array([WIDE_PX, NARROW_PX])[:, None, None] *
 _SHARES = np.array([1, NARROW_SHARE], np.float32)[:, None, None]
 
 
-def keep_colours(ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
+def match_hints(ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
     """ab float32 [2, H, W] in CIELAB units (H, W ≥ WINDOW_PX) with the colours of the hints as asked, within ΔE 1.
 
     Changed in place where it is writeable, and returned. Holds for hints at least APART_PX working pixels from the

@@ -82,7 +82,7 @@ def doubt(
     return Doubt(shown, np.trace(covariance, axis1=1, axis2=2).clip(0), directions)
 
 
-def where_to_touch(
+def next_touches(
     runner: Runner,
     features: Features,
     L: NDArray[np.float32],

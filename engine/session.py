@@ -19,7 +19,7 @@ from .files import atomic_write
 from .hints import DEFAULT_SIZE_PX, Hint
 from .image.compose import compose
 from .image.photo import Photo
-from .next_touch import Place, where_to_touch
+from .next_touch import Place, next_touches
 from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
@@ -127,7 +127,7 @@ class Session:
 
     def where(self, count: int = 1) -> tuple[Place, ...]:
         """The `count` places where a hint would settle most of what the network does not know, the best first."""
-        return where_to_touch(self.runner, self._features, self.photo.working_L, self.hints, self.global_hints, count)
+        return next_touches(self.runner, self._features, self.photo.working_L, self.hints, self.global_hints, count)
 
     def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
         """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""

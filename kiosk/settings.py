@@ -37,12 +37,12 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[engine]"""
 
     model: Annotated[str, Meta(description="Name or folder of the model bundle.")] = "touch"
-    threads: Annotated[int, Meta(ge=0, le=64, description="Threads of the engine; 0: all processors.")] = 0
+    threads: Annotated[int, Meta(ge=0, le=64, description="Threads of the engine; 0: all CPU cores.")] = 0
     spin: Annotated[
-        bool, Meta(description="Threads never rest: quicker where no browser needs the processors, and hotter.")
+        bool, Meta(description="Threads never rest: quicker where no browser needs the CPU cores, and hotter.")
     ] = False
     device: Annotated[
-        str, Meta(pattern="^(auto|cpu|cuda)$", description="Where it runs; auto: the card if it can, see docs/gpu.md.")
+        str, Meta(pattern="^(auto|cpu|cuda)$", description="Where it runs; auto: the GPU if it can, see docs/gpu.md.")
     ] = "auto"
     deadline_s: Annotated[
         float, Meta(gt=0, le=60, description="An edit that takes longer gets the engine restarted.")

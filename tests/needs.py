@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 
-def _has_card() -> bool:
+def _has_gpu() -> bool:
     try:
         return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
     except OSError:
@@ -39,12 +39,12 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "c++": (lambda: bool(shutil.which("c++") or shutil.which("g++")), "sudo apt-get install g++"),
     "pycuda": (lambda: importlib.util.find_spec("pycuda") is not None, "sh tests/fakecuda/install_pycuda.sh"),
     "cmake": (lambda: bool(shutil.which("cmake") and shutil.which("ctest")), "sudo apt-get install cmake"),
-    "gpu": (_has_card, "install LIVETINT_KERNELS=ON on a machine with an NVIDIA card and its driver"),
+    "gpu": (_has_gpu, "install LIVETINT_KERNELS=ON on a machine with an NVIDIA GPU and its driver"),
     "nvcc": (lambda: bool(shutil.which("nvcc")), "install the CUDA toolkit, version 12 or later"),
     "tsc": (lambda: bool(shutil.which("tsc")), "sudo npm install -g typescript"),
 }
 
-# Even where everything is required: an install without a card or a CUDA toolkit is sound.
+# Even where everything is required: an install without a GPU or a CUDA toolkit is sound.
 OPTIONAL = {"nvcc", "gpu"}
 
 

@@ -104,7 +104,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """network: which to train. output: folder for checkpoints, the log and the finished bundle. device: auto, cpu or
-    cuda. bf16: auto uses it where the processor has it. every: steps between checkpoints and held-out curves.
+    cuda. bf16: auto uses it where the CPU has it. every: steps between checkpoints and held-out curves.
     stages: one after the other, in place of the cosine. eccv16: checkpoint of the network of Zhang et al. 2016 whose
     conv1 to conv8 to start from. Both are for the paper's networks."""
 

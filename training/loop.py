@@ -46,7 +46,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def uses_bf16(setting: str, device: torch.device) -> bool:
-    """bf16 where the processor has it in hardware; emulated bf16 is several times slower than float32."""
+    """bf16 where the CPU has it in hardware; emulated bf16 is several times slower than float32."""
     if setting not in ("auto", "yes", "no"):
         raise ConfigError(f"bf16 is {setting!r}; it is auto, yes or no")
     if setting != "auto":

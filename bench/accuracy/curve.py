@@ -129,7 +129,7 @@ def revealed(picture: Picture, kind: str) -> GlobalHints:
 
 
 def _optimise(picture: Picture, drawn: Sequence[tuple[int, list[Hint]]], index: int, found: Accuracy) -> None:
-    """Levin's colours for every draw. SciPy's solver lets other threads run, so each processor solves one."""
+    """Levin's colours for every draw. SciPy's solver lets other threads run, so each CPU solves one."""
     optimiser = Optimiser(picture.lab[..., 0].astype(np.float32))
 
     def score(hints: list[Hint]) -> float:

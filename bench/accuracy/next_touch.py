@@ -14,7 +14,7 @@ import numpy as np
 
 from ...calibration.visitor import Patches, reveal, uniform_patches
 from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
-from ...engine.next_touch import Place, where_to_touch
+from ...engine.next_touch import Place, next_touches
 from ...engine.runners.base import Features, Runner
 from .per_photo import Tally, mean, standard_error
 from .protocols import Picture, Protocol
@@ -52,10 +52,10 @@ def _sequences(
     yield NONE, ()
     chosen: list[Hint] = []
     for count in range(1, max(TOUCHES) + 1):
-        chosen += touches(picture, where_to_touch(runner, features, picture.L, chosen))
+        chosen += touches(picture, next_touches(runner, features, picture.L, chosen))
         if count in TOUCHES:
             yield CHOSEN, tuple(chosen)
-    named = touches(picture, where_to_touch(runner, features, picture.L, count=max(TOUCHES)))
+    named = touches(picture, next_touches(runner, features, picture.L, count=max(TOUCHES)))
     yield from ((AT_ONCE, named[:count]) for count in TOUCHES)
     for draw in range(DRAWS):
         rng = np.random.default_rng([SEED, index, draw])

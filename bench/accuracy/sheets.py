@@ -19,7 +19,7 @@ from ...cli.terminal import run
 from ...engine.hints import WORKING_PX, Hint
 from ...engine.image.encode import check_output, save_rgb
 from ...engine.models import DEFAULT_MODEL, find_model
-from ...engine.next_touch import where_to_touch
+from ...engine.next_touch import next_touches
 from ...engine.runners.base import Features, Runner
 from ...engine.runners.onnx import OnnxRunner
 from .next_touch import touches
@@ -56,7 +56,7 @@ def chosen_touches(runner: Runner, features: Features, picture: Picture, count: 
     """`count` true hints, each where the engine, knowing those before it, would ask for the next."""
     hints: list[Hint] = []
     for _ in range(count):
-        hints += touches(picture, where_to_touch(runner, features, picture.L, hints))
+        hints += touches(picture, next_touches(runner, features, picture.L, hints))
     return hints
 
 

@@ -1,4 +1,4 @@
-"""The kernel lab on the card: every launch against its reference, then again under compute-sanitizer's tools."""
+"""The kernel lab on the GPU: every launch against its reference, then again under compute-sanitizer's tools."""
 
 from __future__ import annotations
 

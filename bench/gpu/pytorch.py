@@ -1,4 +1,4 @@
-"""PyTorch beside the card's runner: the same network in the same run, cuDNN, fp16, channels last, in a CUDA graph."""
+"""PyTorch beside the GPU's runner: the same network in the same run, cuDNN, fp16, channels last, in a CUDA graph."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def time_torch(bundle: Bundle, touches: int, count: int) -> dict[str, Any]:
     """events: part → {"direct", "graph"}, milliseconds as summaries, by CUDA events.
 
     `touch`: the encoder in fp16, and the touch stage as its plan has it (fp32, `count` hints). The paper's networks:
-    the whole network in fp16. Raises NoDevice without a PyTorch that reaches the card.
+    the whole network in fp16. Raises NoDevice without a PyTorch that reaches the GPU.
     """
     if importlib.util.find_spec("torch") is None:
         raise NoDevice("PyTorch is not installed: pip install torch")
     import torch
 
     if not torch.cuda.is_available():
-        raise NoDevice(f"PyTorch {torch.__version__} reaches no card; install one built for CUDA")
+        raise NoDevice(f"PyTorch {torch.__version__} reaches no GPU; install one built for CUDA")
     torch.backends.cudnn.benchmark = True
     parts = _touch_parts(bundle, count) if bundle.manifest.input.kind == "hints" else _planes_parts(bundle)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Everything there is to measure on a card, in one run: `python -m livetint.bench.gpu.run --json card.json`.
+"""Everything there is to measure on a GPU, in one run: `python -m livetint.bench.gpu.run --json gpu.json`.
 
 The kernels against their references and under compute-sanitizer, plans built, answers compared with OnnxRunner, every
 stage timed by CUDA events with and without its graph, and PyTorch beside it where it is installed. What cannot be run
@@ -50,11 +50,11 @@ BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()",
 @click.option("--display", default="1920x1080", show_default=True, metavar="WxH", help="Size of composed pictures.")
 @click.option("--skip-kernels", is_flag=True, help="Leave out the kernel lab and compute-sanitizer (minutes).")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write everything there as JSON.")
-def card(
+def gpu(
     models: tuple[str, ...], precision: str, touches: int, hints: int, display: str, skip_kernels: bool,
     path: Path | None,
 ) -> None:  # fmt: skip
-    """Check and time Livetint on this machine's NVIDIA card. Exits with 1 when something answers wrongly."""
+    """Check and time Livetint on this machine's NVIDIA GPU. Exits with 1 when something answers wrongly."""
     size = _size(display)
     check_place(path)
     report: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _build(bundle: Bundle, precision: str) -> dict[str, Any]:
 
 
 def compare_answers(bundle: Bundle, precision: str, cases: Sequence[Case]) -> dict[str, Any]:
-    """The card's answers against the processor's in fp32, by each way that can answer a touch."""
+    """The GPU's answers against the CPU's in fp32, by each way that can answer a touch."""
     with OnnxRunner(bundle) as runner:
         reference = answers(runner, cases)
     found: dict[str, Any] = {}
@@ -200,4 +200,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    run(card, "python -m livetint.bench.gpu.run")
+    run(gpu, "python -m livetint.bench.gpu.run")

@@ -1,4 +1,4 @@
-"""Stages of a touch on the card, timed by its own events: each alone and all together, with and without a graph."""
+"""Stages of a touch on the GPU, timed by its own events: each alone and all together, with and without a graph."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def time_touch(
 
     events: stage → {"direct", "graph"} for every piece of a touch, for what has to be paid besides the network
     ("outside the network", without the final copy), and for the whole. host: what a caller waits for, by the
-    processor's clock, with `keep_colours`, which the processor does between ab and picture.
+    CPU's clock, with `match_hints`, which the CPU does between ab and picture.
     """
     hints = spread_hints(count)
     features = runner.encode(working)
     runner.render(features, hints, NO_GLOBAL_HINTS, L)  # everything is in its place from here on
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
-        room = 0 if runner.served_by == BY_KERNELS else runner.stages.hint_room("touch", count)
-        colours = runner.stages.touch_pieces(runner.served_by, room)
+        capacity = 0 if runner.served_by == BY_KERNELS else runner.stages.hint_capacity("touch", count)
+        colours = runner.stages.touch_pieces(runner.served_by, capacity)
         pieces = colours | runner.stages.picture_pieces(L.shape, "bilinear")
         outside = {name: piece for name, piece in pieces.items() if name not in NOT_OUTSIDE}
         timer, stream = runner.device.timer(), runner.stages.touch.stream

@@ -1,7 +1,7 @@
 """What others on the machine took from a measurement: programs beside this one, and a hypervisor (Linux).
 
 A time measured while others ran says little about the code; this tells such times by their cause, not by their size.
-Two accounts are kept, because each alone misleads: processors may work for others without this process wanting them,
+Two accounts are kept, because each alone misleads: CPUs may work for others without this process wanting them,
 and this process's threads may wait for one another.
 """
 
@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 MACHINE, THREADS = Path("/proc/stat"), Path("/proc/self/task")
-# Columns of the line of all processors that count time at work: user, nice, system, irq, softirq, steal.
+# Columns of the line of all CPU cores that count time at work: user, nice, system, irq, softirq, steal.
 AT_WORK = (1, 2, 3, 6, 7, 8)
 
 
 def taken_s(machine: Path = MACHINE) -> float | None:
-    """Seconds of all processors, since some past moment, that went to others; None where the system does not say.
+    """Seconds of all CPU cores, since some past moment, that went to others; None where the system does not say.
 
     Only differences mean something, and those of less than a tenth of a second little: the system counts in
     hundredths.

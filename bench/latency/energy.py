@@ -1,7 +1,7 @@
 """Energy: joules a touch, where the machine has a sensor that says.
 
-Three kinds are read: the processor package's counter (Linux powercap, x86), the board's power monitor (INA3221, the
-Jetsons) and the card's counter (NVML). What is not there, or not readable, is None; nothing is estimated.
+Three kinds are read: the CPU package's counter (Linux powercap, x86), the board's power monitor (INA3221, the
+Jetsons) and the GPU's counter (NVML). What is not there, or not readable, is None; nothing is estimated.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _cards() -> list[Sensor]:
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     except nvml.NVMLError:
         return []
-    return [Sensor(f"card {index}", _card(nvml, handle), True) for index, handle in enumerate(handles)]
+    return [Sensor(f"GPU {index}", _card(nvml, handle), True) for index, handle in enumerate(handles)]
 
 
 def _card(nvml: Any, handle: Any) -> Callable[[], float | None]:

@@ -1,12 +1,12 @@
-"""Stages in turns with references, on one thread, in processor time: what `compare` judges two builds by.
+"""Stages in turns with references, on one thread, in CPU time: what `compare` judges two builds by.
 
-A touch's wall time on all processors says how long a visitor waits, but little about the code where neighbours want
-the processors too. Processor time leaves out what others took, one thread leaves out how threads meet, and the
+A touch's wall time on all CPU cores says how long a visitor waits, but little about the code where neighbours want
+the CPU cores too. CPU time leaves out what others took, one thread leaves out how threads meet, and the
 reference before and after every burst leaves out the speed of the machine just then (clock, caches, memory). What is
 left differs between processes of one build, because memory comes to lie elsewhere; so every round makes the network,
 its photograph and the references anew, and rounds are as far apart as processes are.
 
-A build that waits (for a lock, for a disk) takes no processor time: that shows in the percentiles of `latency` only.
+A build that waits (for a lock, for a disk) takes no CPU time: that shows in the percentiles of `latency` only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Pairs:
 
 
 def clock_of(runner: Runner) -> Clock:
-    """Processor time of this process in seconds; the wall clock for a runner whose work is done on a card."""
+    """CPU time of this process in seconds; the wall clock for a runner whose work is done on a GPU."""
     return time.process_time if isinstance(runner, OnnxRunner) else time.perf_counter
 
 
@@ -66,7 +66,7 @@ def opencv_threads(number: int) -> Iterator[None]:
 
 @contextmanager
 def twin(runner: Runner, numbers: tuple[int, ...]) -> Iterator[tuple[Sequence[Workload], Mapping[str, Workload]]]:
-    """The stages of the same bundle on one thread, made anew, and the references; a card's runner is its own twin."""
+    """The stages of the same bundle on one thread, made anew, and the references; a GPU's runner is its own twin."""
     alone = OnnxRunner(runner.bundle, 1) if isinstance(runner, OnnxRunner) else nullcontext(runner)
     with opencv_threads(1), alone as other:
         yield [*touches(other, numbers), *stages(other, numbers, SIZES)], references(1)

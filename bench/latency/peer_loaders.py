@@ -41,12 +41,12 @@ def _named(graph: Graph, arrays: Sequence[Any]) -> Answer:
 
 
 def onnxruntime(graph: Graph, threads: int, folder: Path) -> Run:
-    """ONNX Runtime on the processor, as `OnnxRunner` uses it: what the others are compared with."""
+    """ONNX Runtime on the CPU, as `OnnxRunner` uses it: what the others are compared with."""
     return _onnxruntime(graph, threads, "CPUExecutionProvider")
 
 
 def onnxruntime_cuda(graph: Graph, threads: int, folder: Path) -> Run:
-    """ONNX Runtime on an NVIDIA card."""
+    """ONNX Runtime on an NVIDIA GPU."""
     return _onnxruntime(graph, threads, "CUDAExecutionProvider")
 
 
@@ -62,7 +62,7 @@ def _onnxruntime(graph: Graph, threads: int, provider: str) -> Run:
 
 
 def openvino(graph: Graph, threads: int, folder: Path) -> Run:
-    """OpenVINO on the processor, in float32, tuned for latency."""
+    """OpenVINO on the CPU, in float32, tuned for latency."""
     ov: Any = importlib.import_module("openvino")
     core = ov.Core()
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -78,7 +78,7 @@ def openvino(graph: Graph, threads: int, folder: Path) -> Run:
 
 
 def opencv(graph: Graph, threads: int, folder: Path) -> Run:
-    """OpenCV's DNN module on the processor. Threads are those of OpenCV, set for the whole run."""
+    """OpenCV's DNN module on the CPU. Threads are those of OpenCV, set for the whole run."""
     import cv2
 
     net = cv2.dnn.readNetFromONNX(np.frombuffer(graph.data, np.uint8))
@@ -93,16 +93,16 @@ def opencv(graph: Graph, threads: int, folder: Path) -> Run:
 
 
 def torch_cpu(graph: Graph, threads: int, folder: Path) -> Run:
-    """PyTorch on the processor, eager."""
+    """PyTorch on the CPU, eager."""
     return _torch(graph, threads, "cpu")
 
 
 def torch_cuda(graph: Graph, threads: int, folder: Path) -> Run:
-    """PyTorch on an NVIDIA card with cuDNN, eager; answers come back to the processor, as a touch needs them."""
+    """PyTorch on an NVIDIA GPU with cuDNN, eager; answers come back to the CPU, as a touch needs them."""
     import torch
 
     if not torch.cuda.is_available():
-        raise ConfigError("PyTorch finds no CUDA card")
+        raise ConfigError("PyTorch finds no CUDA GPU")
     return _torch(graph, threads, "cuda")
 
 
@@ -142,7 +142,7 @@ def _module(graph: Graph) -> Any:
 
 
 def ncnn(graph: Graph, threads: int, folder: Path) -> Run:
-    """ncnn on the processor, in float32, from a conversion by pnnx."""
+    """ncnn on the CPU, in float32, from a conversion by pnnx."""
     runtime: Any = importlib.import_module("ncnn")
     param, weights = _convert(graph, folder)
     net = runtime.Net()

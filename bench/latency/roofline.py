@@ -1,7 +1,7 @@
 """Roofline: the work in a graph, counted from its ONNX file, against what the machine can do.
 
 Counted are multiply-accumulates of convolutions and matrix products, and the bytes a stage must at least touch:
-its weights once, its inputs and outputs once. What stays in the processor's cache between runs may beat the second
+its weights once, its inputs and outputs once. What stays in the CPU's cache between runs may beat the second
 ceiling. The ceilings are measured here: a large copy and a large matrix
 product, on the same threads as the stage.
 """
@@ -171,12 +171,12 @@ def row(name: str, work: Work, ceilings: Ceilings, measured_ms: float | None) ->
         "least_ms": round(least, 4),
         "measured_ms": measured_ms,
         "reached": round(least / measured_ms, 4) if measured_ms else None,
-        "modelled_ms": {card: round(modelled_ms(work, *peaks), 4) for card, peaks in CARDS.items()},
+        "modelled_ms": {gpu: round(modelled_ms(work, *peaks), 4) for gpu, peaks in CARDS.items()},
     }
 
 
 def modelled_ms(work: Work, tflops: float, gbytes: float) -> float:
-    """Modelled, not measured: half of a card's peak, bytes in fp16."""
+    """Modelled, not measured: half of a GPU's peak, bytes in fp16."""
     return Ceilings(1e3 * tflops * REACHED, gbytes * REACHED).min_ms(
         Work(work.macs, work.weight_bytes // 2, work.io_bytes // 2)
     )

@@ -168,11 +168,11 @@ def warnings(table: dict[str, Any]) -> list[str]:
     before, after = table.get("machine", {}), table.get("machine_after", {})
     busy, usable = before.get("load_1min"), before.get("usable_processors")
     if busy is not None and usable and busy > 0.5:
-        found.append(f"the machine was busy before the run (load {busy} on {usable} processors)")
+        found.append(f"the machine was busy before the run (load {busy} on {usable} CPUs)")
     shares = [share for rows in table.get("lost", {}).values() for share in rows if share is not None]
     disturbed = sum(share > MAX_LOST for share in shares)
     if disturbed:
-        found.append(f"others took the processors in {disturbed} of {len(shares)} rounds of stages")
+        found.append(f"others took the CPU cores in {disturbed} of {len(shares)} rounds of stages")
     encode = table["stages"].get("encode")
     if encode and encode["variation"] > UNSTEADY:
         found.append(f"times vary by {encode['variation']:.0%} (encode): clocks or neighbours are unsteady")

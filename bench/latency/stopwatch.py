@@ -31,7 +31,7 @@ class Part:
 
 
 class Mark(NamedTuple):
-    """One moment: the clock, the processors' time that went to others, the time waited for a processor; seconds."""
+    """One moment: the clock, the CPU cores' time that went to others, the time waited for a CPU; seconds."""
 
     clock: float
     taken: float | None
@@ -40,7 +40,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """The clock, the processors' time that went to others so far, and the time this process waited for a processor
+    """The clock, the CPU cores' time that went to others so far, and the time this process waited for a CPU
     (see `others`), all in seconds."""
 
     clock: Callable[[], float] = time.perf_counter
@@ -49,7 +49,7 @@ class Stopwatch:
     processors: int = 1
 
     def lost(self, since: Mark) -> float | None:
-        """The share of the time since a `mark` for which this process waited, or for which others had the processors,
+        """The share of the time since a `mark` for which this process waited, or for which others had the CPU cores,
         whichever is less: it did not lose what it did not want, nor to others what its own threads took."""
         now = self.mark()
         passed_s = now.clock - since.clock

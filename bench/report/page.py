@@ -137,7 +137,7 @@ def _tables(table: dict[str, Any]) -> list[list[list[str]]]:
 
 def _caption(table: dict[str, Any]) -> str:
     machine = table.get("machine", {})
-    where = f"{machine.get('processor') or 'unknown processor'}, {machine.get('usable_processors')} processors"
+    where = f"{machine.get('processor') or 'unknown CPU'}, {machine.get('usable_processors')} CPU cores"
     if table["kind"] == "accuracy":
         return f"Accuracy: {table['photos']} photographs, protocol {table['protocol']}, grey {table['gray']:.2f} dB."
     return f"Latency in ms: {where}, {table['threads']} threads, {table['runner']}, {table['scenario']}."

@@ -132,7 +132,7 @@ def relative_rows(table: dict[str, Any]) -> Rows:
     found = table.get("relative")
     if not found:
         return []
-    rows = [["on one thread, processor time", "ms", "reference", "ms", "times the reference"]]
+    rows = [["on one thread, CPU time", "ms", "reference", "ms", "times the reference"]]
     for stage, row in found.items():
         times, beside = (np.concatenate(row[key]) for key in ("times", "beside"))
         middle = [short(float(np.median(values))) for values in (times, beside, times / beside)]
@@ -211,10 +211,10 @@ def roof_rows(table: dict[str, Any]) -> Rows:
 
 
 def modelled_rows(table: dict[str, Any]) -> Rows:
-    """Times on cards that were not there: modelled from data sheets, and headed as such."""
+    """Times on GPUs that were not there: modelled from data sheets, and headed as such."""
     found = table.get("roofline")
     if not found or not found["rows"]:
         return []
-    cards = list(found["rows"][0]["modelled_ms"])
-    rows = [["MODELLED from data sheets, not measured; ms", *cards]]
-    return rows + [[row["stage"], *(short(row["modelled_ms"][card]) for card in cards)] for row in found["rows"]]
+    gpus = list(found["rows"][0]["modelled_ms"])
+    rows = [["MODELLED from data sheets, not measured; ms", *gpus]]
+    return rows + [[row["stage"], *(short(row["modelled_ms"][gpu]) for gpu in gpus)] for row in found["rows"]]

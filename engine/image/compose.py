@@ -40,7 +40,7 @@ def compose(
     (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size
     instead; a caller that composes often does better to keep `resize_lightness(L, size)`. Methods: "bilinear",
     with pixel centres aligned; "guided", whose colours keep to their side of the edges of L (guided.py), three to
-    four times slower. The card and the kiosk's shader have both. An unknown one raises ConfigError, wrong shapes
+    four times slower. The GPU and the kiosk's shader have both. An unknown one raises ConfigError, wrong shapes
     ValueError.
     """
     check_method(method)

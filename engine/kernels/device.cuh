@@ -27,7 +27,7 @@ DEVICE bool aligned(const void* address, unsigned bytes) {
     return reinterpret_cast<unsigned long long>(address) % bytes == 0;
 }
 
-// One wide access. A card faults on a misaligned one; the CPU build reports it.
+// One wide access. A GPU faults on a misaligned one; the CPU build reports it.
 template <class Wide>
 DEVICE Wide wide_load(const void* from) {
 #ifndef __CUDACC__

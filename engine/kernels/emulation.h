@@ -3,7 +3,7 @@
 // The threads of a block are fibers that switch at barriers and shuffles only, so whatever a missing barrier allows
 // happens in one order or another: running several schedules (emu_schedule) brings races out. Blocks run one after
 // another. Shared memory is filled with NaN before every block. A barrier that not all threads reach, or that they
-// reach at different places, ends the launch with Status::divergent, as it would hang or corrupt a card.
+// reach at different places, ends the launch with Status::divergent, as it would hang or corrupt a GPU.
 #pragma once
 #include <setjmp.h>
 #include <signal.h>
@@ -337,7 +337,7 @@ const char* signature(void (*)(Args...)) {
 
 EXPORT __attribute__((used)) inline void emu_schedule(unsigned seed) { emu::machine.seed = seed; }
 
-// fp16 as a card stores it; conversions round to nearest even.
+// fp16 as a GPU stores it; conversions round to nearest even.
 struct __half {
     uint16_t bits;
 };

@@ -1,4 +1,4 @@
-// All kernels in one translation unit: one fatbin for a card, one library for the CPU tests.
+// All kernels in one translation unit: one fatbin for a GPU, one library for the CPU tests.
 #include "hints.cu"
 #include "compose.cu"
 #include "distribution.cu"

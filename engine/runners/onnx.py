@@ -19,7 +19,7 @@ from ..distribution import distribution_at
 from ..errors import ModelFileError, RunnerError
 from ..files import sha256_of
 from ..hints import Hint, rasterise
-from ..match_hints import keep_colours
+from ..match_hints import match_hints
 from .base import NO_GLOBAL_HINTS, check_hints, distribution_table
 from .subgraph import extract_outputs, split_ahead
 
@@ -48,7 +48,7 @@ class _Stage:
 
 
 def default_threads() -> int:
-    """The processors this process may use, at most 8: a touch is too small to gain from more."""
+    """The CPUs this process may use, at most 8: a touch is too small to gain from more."""
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -57,10 +57,10 @@ def default_threads() -> int:
 
 
 class OnnxRunner:
-    """Runs a bundle with ONNX Runtime. `threads` None: every processor this process may use, at most 8.
+    """Runs a bundle with ONNX Runtime. `threads` None: every CPU this process may use, at most 8.
 
     spin: whether threads watch for their next piece of work without rest, a while after a touch too. They answer
-    sooner where nothing else runs; without, others have the processors meanwhile and the machine stays cooler.
+    sooner where nothing else runs; without, others have the CPU cores meanwhile and the machine stays cooler.
     Stages are made ready when first asked for: a bundle's distribution costs nothing to those who never ask.
     """
 
@@ -98,7 +98,7 @@ class OnnxRunner:
         ab = self._run(stage, features, self._inputs(features, hints, global_hints))[0]
         if self.bundle.manifest.output.ab_scale != 1:
             ab = ab * self.bundle.manifest.output.ab_scale
-        return keep_colours(ab, hints) if self._staged else ab
+        return match_hints(ab, hints) if self._staged else ab
 
     def distribution(
         self,

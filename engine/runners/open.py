@@ -1,4 +1,4 @@
-"""Which runner a machine gets: the card's where there is one with plans, else the processor's."""
+"""Which runner a machine gets: the GPU's where there is one with plans, else the CPU's."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def open_runner(
     without_plans: Callable[[StalePlan], None] | None = None,
     spin: bool = True,
 ) -> Runner:
-    """A runner for `device`. threads, spin: of the processor, see OnnxRunner; display: see TensorRTRunner.
+    """A runner for `device`. threads, spin: of the CPU, see OnnxRunner; display: see TensorRTRunner.
 
-    without_plans: told when nothing but the plans is missing; then the processor serves, for "cuda" as well.
+    without_plans: told when nothing but the plans is missing; then the CPU serves, for "cuda" as well.
 
-    "auto" falls back to the processor and says why, once a process; it says nothing on a machine without an NVIDIA
+    "auto" falls back to the CPU and says why, once a process; it says nothing on a machine without an NVIDIA
     driver, where nobody expects otherwise. "cuda" raises instead: NoDevice, StalePlan (which names the command that
     builds the plans), DeviceFull, DeviceError or DeviceLost.
     """
@@ -49,12 +49,12 @@ def open_runner(
             elif device == "cuda":
                 raise
             else:
-                _say_once(say, f"running on the processor: {error}")
+                _say_once(say, f"running on the CPU: {error}")
         except RunnerError as error:
             if device == "cuda":
                 raise
             if driver_present():
-                _say_once(say, f"running on the processor: {error}")
+                _say_once(say, f"running on the CPU: {error}")
     return OnnxRunner(bundle, threads, spin)
 
 

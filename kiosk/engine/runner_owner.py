@@ -1,4 +1,4 @@
-"""The runner of a worker: the card's, or the processor's until the card's plans are built."""
+"""The runner of a worker: the GPU's, or the CPU's until the GPU's plans are built."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()"
 class RunnerOwner:
     """Holds `runner`. Where nothing but plans is missing, `livetint build` makes them in a process of its own.
 
-    Meanwhile the processor serves; `improved` takes the card's runner when it stands.
+    Meanwhile the CPU serves; `improved` takes the GPU's runner when it stands.
     """
 
     def __init__(
         self, bundle: Bundle, device: str, threads: int | None, say: Callable[[str], None], spin: bool = False
     ) -> None:
-        """device, threads, spin: of `open_runner`; the processors are the browser's as well, so that threads do not
+        """device, threads, spin: of `open_runner`; the CPU cores are the browser's as well, so that threads do not
         spin. say: gets a line about every change. Raises as `open_runner` does."""
         self._bundle, self._threads, self._say = bundle, threads, say
         self._better: Runner | None = None
@@ -45,11 +45,11 @@ class RunnerOwner:
             return False
         self.runner.close()
         self.runner = better
-        self._say("running on the card from now on")
+        self._say("running on the GPU from now on")
         return True
 
     def _build(self, reason: StalePlan) -> None:
-        self._say(f"running on the processor while the plans for the card are built: {reason}")
+        self._say(f"running on the CPU while the plans for the GPU are built: {reason}")
         self._builder = threading.Thread(target=self._build_and_open, name="livetint-build", daemon=True)
         self._builder.start()
 
@@ -61,9 +61,9 @@ class RunnerOwner:
             errors.seek(0)
             last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
         if ended.returncode:
-            self._say(f"the plans could not be built, so the processor goes on: {last}")
+            self._say(f"the plans could not be built, so the CPU goes on: {last}")
             return
         try:
             self._better = open_runner(self._bundle, "cuda", self._threads)
         except LivetintError as error:
-            self._say(f"the plans are built but the card does not take them, so the processor goes on: {error}")
+            self._say(f"the plans are built but the GPU does not take them, so the CPU goes on: {error}")

@@ -230,7 +230,7 @@ def _jpeg(L: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) -> b
 
 
 def serve(model: str, threads: int, device: str, spin: bool, descriptor: int, max_megapixels: float) -> None:
-    """Answer tasks until standard input ends. A lost card ends the process at once, with exit code 70."""
+    """Answer tasks until standard input ends. A lost GPU ends the process at once, with exit code 70."""
     # Whatever a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
@@ -251,7 +251,7 @@ def serve(model: str, threads: int, device: str, spin: bool, descriptor: int, ma
             answer = msgspec.structs.replace(answer, length=len(pixels))
         except DeviceLost as error:
             _say(str(error))
-            os._exit(error.exit_code)  # nothing of a lost card can be tidied up, and trying may hang
+            os._exit(error.exit_code)  # nothing of a lost GPU can be tidied up, and trying may hang
         except LivetintError as error:
             answer = Answer(ok=False, error=str(error), sentence=error.visitor_sentence)
         answers.write(encoder.encode(answer) + b"\n")

@@ -81,11 +81,11 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         return JSONResponse({"page": kiosk.page}, 503 if kiosk.page_lost else 200)
 
     async def metrics(request: Request) -> Response:
-        kiosk.figures.faults.set(kiosk.engine.faults)
-        kiosk.figures.ready.set(kiosk.engine.ready)
-        kiosk.figures.fresh.set(min(kiosk.engine.fresh_s, 1e6))
-        kiosk.figures.heat.set(math.nan if kiosk.heat.hottest_c is None else kiosk.heat.hottest_c)
-        return Response(kiosk.figures.text(), media_type="text/plain; version=0.0.4")
+        kiosk.metrics.faults.set(kiosk.engine.faults)
+        kiosk.metrics.ready.set(kiosk.engine.ready)
+        kiosk.metrics.fresh.set(min(kiosk.engine.fresh_s, 1e6))
+        kiosk.metrics.heat.set(math.nan if kiosk.heat.hottest_c is None else kiosk.heat.hottest_c)
+        return Response(kiosk.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def save(request: Request) -> Response:
         """The coloured photograph: as a download, into the house's folder, or behind a QR code."""
@@ -106,14 +106,14 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
             else:
                 return PlainTextResponse("not here", 404)
         except BodyRefused as error:
-            kiosk.figures.refused.inc()
+            kiosk.metrics.refused.inc()
             return PlainTextResponse(str(error), 400)
         except KeyError:
             return PlainTextResponse("This picture is no longer on show.", 404)
         except LivetintError as error:
             log.warning("picture not saved", extra={"facts": {"where": where, "reason": str(error)}})
             return PlainTextResponse(visitor_sentence(error), 503)
-        kiosk.figures.saves.inc()
+        kiosk.metrics.saves.inc()
         return reply
 
     async def uploads(request: Request) -> Response:
@@ -130,7 +130,7 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except UploadRefused as error:
-            kiosk.figures.refused.inc()
+            kiosk.metrics.refused.inc()
             log.info("upload refused", extra={"facts": {"status": error.status, "reason": str(error)}})
             return PlainTextResponse(error.visitor_sentence, error.status)
         return JSONResponse(taken.for_visitors(), 201)

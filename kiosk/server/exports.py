@@ -18,7 +18,7 @@ DEADLINE_S = 150.0
 PIECE_BYTES = 1 << 18
 
 
-class Press:
+class Exporter:
     """Makes files of coloured photographs, one at a time, each in a process of its own whose memory is bounded."""
 
     def __init__(self) -> None:

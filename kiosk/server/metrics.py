@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 BUCKETS_MS = (1, 2, 5, 10, 20, 35, 50, 80, 100, 150, 250, 500, 1000, 2000)
 
 
-class Figures:
+class Metrics:
     """Prometheus metrics of one kiosk, in a registry of their own."""
 
     def __init__(self) -> None:

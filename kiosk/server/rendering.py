@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before NumPy and OpenCV: threads take address space, and the processors belong to those who paint.
+# Before NumPy and OpenCV: threads take address space, and the CPU cores belong to those who paint.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import cv2
@@ -31,7 +31,7 @@ WORK_BYTES, FILE_BYTES = 32, 4
 
 
 def yield_to_painters() -> None:
-    """Leave them the processors and, where memory runs out, the memory."""
+    """Leave them the CPU cores and, where memory runs out, the memory."""
     cv2.setNumThreads(1)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)

@@ -20,11 +20,11 @@ from ..engine.link import EngineLink, EngineLost, TaskRefused
 from ..memory import NamelessFile
 from ..messages import Answer, Edit, Task
 from ..settings import Settings
-from .exports import Press
+from .exports import Exporter
 from .gallery import Picture, bundled_photos, load_gallery
 from .guard import authority
 from .logs import LastErrors
-from .metrics import Figures
+from .metrics import Metrics
 from .notify import notify
 from .thermal import HeatWatch
 from .uploads import Uploads
@@ -52,8 +52,8 @@ class Kiosk:
         self.gallery: dict[str, Picture] = load_gallery(self.folder)
         self.engine = EngineLink(settings.engine, settings.gallery.max_megapixels)
         self.uploads = Uploads(settings.uploads)
-        self.press = Press()
-        self.figures = Figures()
+        self.exporter = Exporter()
+        self.metrics = Metrics()
         self.heat = HeatWatch()
         self.started_s = time.monotonic()
         self.on_floor = True
@@ -168,11 +168,11 @@ class Kiosk:
         """Answer an edit. Raises KeyError, EngineLost or TaskRefused."""
         started = time.perf_counter()
         answer, pixels = await self.engine.ask(self._task("edit", edit))
-        self.figures.edits.inc()
+        self.metrics.edits.inc()
         for stage, spent in answer.timings.items():
-            self.figures.latency.labels(stage.removesuffix("_ms")).observe(spent)
+            self.metrics.latency.labels(stage.removesuffix("_ms")).observe(spent)
         total = (time.perf_counter() - started) * 1000
-        self.figures.latency.labels("edit").observe(total)
+        self.metrics.latency.labels("edit").observe(total)
         answer.timings["server_ms"] = round(total, 2)
         return answer, pixels
 
@@ -191,7 +191,7 @@ class Kiosk:
         task = self._task("ab", edit)
         _, ab = await self._patiently(task)
         most = max(self.settings.gallery.max_megapixels, self.settings.uploads.max_megapixels)
-        return await self.press.make(task.path, ab, extension, most, task.upsampling)
+        return await self.exporter.make(task.path, ab, extension, most, task.upsampling)
 
     async def _patiently(self, task: Task) -> tuple[Answer, bytes]:
         """Ask once more where the engine was lost meanwhile."""
@@ -214,7 +214,7 @@ class Kiosk:
     async def take_in(self, length: str | None, body: AsyncIterable[bytes]) -> Picture:
         """Open an upload. Raises UploadRefused."""
         picture, pushed_out = await self.uploads.receive(length, body)
-        self.figures.uploads.inc()
+        self.metrics.uploads.inc()
         self._let_go(pushed_out)
         return picture
 

@@ -9,7 +9,7 @@ from ...engine.thermal import THERMAL_FOLDER, temperatures
 
 log = logging.getLogger("livetint.kiosk")
 
-# Jetsons and most processors begin to lower their clocks between 85 and 100 °C.
+# Jetsons and most CPUs begin to lower their clocks between 85 and 100 °C.
 HOT_C = 85.0
 # It counts as cool again only this far below, lest the log fill up at the boundary.
 COOLER_C = 10.0

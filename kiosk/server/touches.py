@@ -141,7 +141,7 @@ class Connection:
                 self._note(upward)
                 continue
             if self._pending is not None:
-                self.kiosk.figures.superseded.inc()
+                self.kiosk.metrics.superseded.inc()
                 if self._pending.point is not None and upward.point is None and self._pending.photo == upward.photo:
                     # A question for colours must not be lost to the edit that overtakes it.
                     upward = msgspec.structs.replace(upward, point=self._pending.point)
@@ -149,7 +149,7 @@ class Connection:
             self._news.set()
 
     async def _refuse(self, code: int, reason: str) -> None:
-        self.kiosk.figures.refused.inc()
+        self.kiosk.metrics.refused.inc()
         log.warning("page refused", extra={"facts": {"reason": reason}})
         await self.socket.close(code, reason)
 
@@ -157,9 +157,9 @@ class Connection:
         kiosk = self.kiosk
         kiosk.page_state, kiosk.last_beat_s = beat.state, time.monotonic()
         if beat.frame_ms is not None:
-            kiosk.figures.latency.labels("touch_to_frame").observe(beat.frame_ms)
+            kiosk.metrics.latency.labels("touch_to_frame").observe(beat.frame_ms)
         counters = {
-            "session": kiosk.figures.sessions, "reset": kiosk.figures.resets, "fallback": kiosk.figures.fallbacks,
+            "session": kiosk.metrics.sessions, "reset": kiosk.metrics.resets, "fallback": kiosk.metrics.fallbacks,
         }  # fmt: skip
         if beat.event:
             counters[beat.event].inc()

@@ -1,6 +1,6 @@
 // @ts-check
 // While nobody is there: grey photographs gain colour under a ghost finger, one after the other.
-import { the } from './dom.js';
+import { byId } from './dom.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
@@ -29,7 +29,7 @@ export class Attract {
   stop() {
     clearTimeout(this.timer);
     this.painting.stage.reveal = null;
-    the('picture').classList.remove('dim');
+    byId('picture').classList.remove('dim');
   }
 
   /** The next picture. */
@@ -40,7 +40,7 @@ export class Attract {
     const picture = pictures[this.shown % pictures.length];
     this.shown += 1;
     this.timer = setTimeout(() => this.start(), SCENE_MS);
-    the('picture').classList.add('dim');
+    byId('picture').classList.add('dim');
     setTimeout(() => this.present(picture), stillness.matches || this.shown === 1 ? 0 : FADE_MS);
   }
 
@@ -57,7 +57,7 @@ export class Attract {
     }
     // A visitor may have begun, or another picture come, while this one was on its way.
     if (!this.running || !there) return;
-    the('picture').classList.remove('dim');
+    byId('picture').classList.remove('dim');
     this.describe(picture);
     if (picture.hints.length) {
       painting.edits.change({ hints: picture.hints.map(([x, y, a, b]) => ({ x, y, a, b, size: 5 })) });
@@ -74,7 +74,7 @@ export class Attract {
 
   /** @param {string} id @param {number} x @param {number} y */
   ghost(id, x, y) {
-    const finger = the('ghost');
+    const finger = byId('ghost');
     const { stage } = this.painting;
     const started = performance.now();
     /** @param {number} now */

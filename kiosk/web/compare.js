@@ -1,19 +1,19 @@
 // @ts-check
 // The grey original: while a button is held, or beside the colours with a slider between.
-import { the } from './dom.js';
+import { byId } from './dom.js';
 
 export class Compare {
   /** @param {import('./stage.js').Stage} stage */
   constructor(stage) {
     this.stage = stage;
-    this.slider = /** @type {HTMLInputElement} */ (the('compare'));
+    this.slider = /** @type {HTMLInputElement} */ (byId('compare'));
     this.slider.addEventListener('input', () => this.part(Number(this.slider.value) / 100));
-    the('split').addEventListener('click', () => this.show(stage.split < 0));
+    byId('split').addEventListener('click', () => this.show(stage.split < 0));
     this.wireHold();
   }
 
   wireHold() {
-    const hold = the('hold');
+    const hold = byId('hold');
     /** @param {boolean} on */
     const set = (on) => {
       if (this.stage.grey === on) return;
@@ -34,9 +34,9 @@ export class Compare {
   /** @param {boolean} on */
   show(on) {
     this.slider.hidden = !on;
-    the('seam').hidden = !on;
+    byId('seam').hidden = !on;
     this.slider.value = '50';
-    the('split').setAttribute('aria-pressed', String(on));
+    byId('split').setAttribute('aria-pressed', String(on));
     document.body.classList.toggle('comparing', on);
     this.part(on ? 0.5 : -1);
   }
@@ -54,6 +54,6 @@ export class Compare {
     const { h } = this.stage.size;
     Object.assign(this.slider.style, { left: `${f.x - 12}px`, width: `${f.w + 24}px` });
     const [top, bottom] = [Math.max(0, f.y), Math.min(h, f.y + f.h)];
-    Object.assign(the('seam').style, { transform: `translate(${f.x + Math.max(0, this.stage.split) * f.w}px, ${top}px)`, height: `${bottom - top}px` });
+    Object.assign(byId('seam').style, { transform: `translate(${f.x + Math.max(0, this.stage.split) * f.w}px, ${top}px)`, height: `${bottom - top}px` });
   }
 }

@@ -33,10 +33,10 @@ export class Courier extends EventTarget {
     this.touches = [];
     /** Touch-to-frame times, newest last. @type {Record<string, number>[]} */
     this.frames = [];
-    link.addEventListener('reply', (event) => this.hear(/** @type {CustomEvent} */ (event).detail));
-    link.addEventListener('told', (event) => {
-      const told = /** @type {CustomEvent} */ (event).detail;
-      if (told.type === 'refused') this.done(told.seq);
+    link.addEventListener('reply', (event) => this.onReply(/** @type {CustomEvent} */ (event).detail));
+    link.addEventListener('message', (event) => {
+      const message = /** @type {CustomEvent} */ (event).detail;
+      if (message.type === 'refused') this.done(message.seq);
     });
     link.addEventListener('down', () => { this.under = null; });
     link.addEventListener('up', () => {
@@ -76,7 +76,7 @@ export class Courier extends EventTarget {
     if (!photo) return 0;
     const { kind } = this.stage.view;
     const width = Math.min(MAX_JPEG_PX, Math.max(MIN_JPEG_PX, ...this.stage.pixels));
-    const seq = this.link.send({ ...told(photo, wishes), want: kind, width, t_event: this.touches.at(-1) ?? 0, point });
+    const seq = this.link.send({ ...toMessage(photo, wishes), want: kind, width, t_event: this.touches.at(-1) ?? 0, point });
     this.under = this.link.up ? { seq, at: performance.now(), touches: this.touches } : null;
     this.touches = [];
     this.dispatchEvent(new CustomEvent('asked', { detail: seq }));
@@ -93,7 +93,7 @@ export class Courier extends EventTarget {
   }
 
   /** @param {{header: Header, pixels: ArrayBuffer}} reply */
-  async hear({ header, pixels }) {
+  async onReply({ header, pixels }) {
     const arrived = performance.now();
     const asked = this.done(header.seq);
     if (header.seq <= this.shown) return;
@@ -126,6 +126,6 @@ export class Courier extends EventTarget {
 }
 
 /** Photograph and wishes as a message has them. @param {string} photo @param {Wishes} wishes */
-export function told(photo, { hints, mood, reference, saturation }) {
+export function toMessage(photo, { hints, mood, reference, saturation }) {
   return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, reference, saturation };
 }

@@ -2,13 +2,13 @@
 // Small helpers that every part of the page uses.
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
-export const the = (id) => /** @type {T} */ (document.getElementById(id));
+export const byId = (id) => /** @type {T} */ (document.getElementById(id));
 
 /** @param {string} id @returns {HTMLButtonElement} */
-export const button = (id) => /** @type {HTMLButtonElement} */ (the(id));
+export const button = (id) => /** @type {HTMLButtonElement} */ (byId(id));
 
 /** @param {string} id @returns {HTMLDialogElement} */
-export const dialog = (id) => /** @type {HTMLDialogElement} */ (the(id));
+export const dialog = (id) => /** @type {HTMLDialogElement} */ (byId(id));
 
 /** @param {number} v @param {number} low @param {number} high */
 export const clamp = (v, low = 0, high = 1) => Math.min(high, Math.max(low, v));

@@ -1,7 +1,7 @@
 // @ts-check
 // All colours that sRGB can show at one L, as one surface to touch.
 import { extent, inGamut, labToBytes, project } from './colour.js';
-import { arrow, the } from './dom.js';
+import { arrow, byId } from './dom.js';
 
 /** Pixels across of the surface that is computed; the canvas stretches it. Pixels of its rim are looked at SOFT times finer. */
 const GRAIN = 160;
@@ -14,7 +14,7 @@ export class Field {
   /** @param {FieldActs} acts @param {(event: PointerEvent) => boolean} isPalm */
   constructor(acts, isPalm) {
     this.acts = acts;
-    this.canvas = /** @type {HTMLCanvasElement} */ (the('field'));
+    this.canvas = /** @type {HTMLCanvasElement} */ (byId('field'));
     this.L = NaN;
     /** The square of ab shown: its middle and half its side. */
     this.square = { a: 0, b: 0, reach: 100 };

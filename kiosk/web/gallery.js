@@ -1,6 +1,6 @@
 // @ts-check
 // The exhibition: its pictures to choose from, and what is written beside the one on show.
-import { the } from './dom.js';
+import { byId } from './dom.js';
 import { language } from './words.js';
 
 /**
@@ -16,9 +16,9 @@ const makerOf = (picture) => [picture.photographer, picture.year].filter(Boolean
 
 /** Title of the picture on show, who made it and when, and what is said of it. @param {Picture} picture */
 export function describe(picture) {
-  the('title').textContent = titleOf(picture);
-  the('caption').textContent = [makerOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
-  the('picture').setAttribute('aria-label', titleOf(picture));
+  byId('title').textContent = titleOf(picture);
+  byId('caption').textContent = [makerOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
+  byId('picture').setAttribute('aria-label', titleOf(picture));
 }
 
 /** A small copy of a picture, fetched when it comes into view. @param {Picture} picture @param {string} alt */
@@ -33,7 +33,7 @@ export function thumbnail(picture, alt) {
 
 /** @param {Picture[]} pictures @param {(picture: Picture) => void} begin */
 export function showGallery(pictures, begin) {
-  the('pictures').replaceChildren(...pictures.map((picture) => {
+  byId('pictures').replaceChildren(...pictures.map((picture) => {
     const item = document.createElement('li');
     const button = document.createElement('button');
     const words = document.createElement('span');

@@ -1,6 +1,6 @@
 // @ts-check
 // A visitor who leaves: a warning that any touch extends, then a wipe.
-import { dialog, the } from './dom.js';
+import { dialog, byId } from './dom.js';
 
 const CHECK_MS = 250;
 
@@ -13,13 +13,13 @@ export function watchIdle(settings, visited, wipe) {
       if (dialog('idle').open) dialog('idle').close();
     }, { capture: true, passive: true });
   }
-  the('stay').addEventListener('click', () => dialog('idle').close());
+  byId('stay').addEventListener('click', () => dialog('idle').close());
   setInterval(() => {
     if (!visited()) return;
     const left = settings.idle_s + settings.warning_s - (performance.now() - touched) / 1000;
     if (left <= 0) wipe();
     else if (left <= settings.warning_s) {
-      the('countdown').textContent = String(Math.ceil(left));
+      byId('countdown').textContent = String(Math.ceil(left));
       if (!dialog('idle').open) dialog('idle').showModal();
     }
   }, CHECK_MS);

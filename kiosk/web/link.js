@@ -9,7 +9,7 @@ const BUSY = 4001;
  *   colours: {L: number, swatches: [number, number, number][], current: [number, number]} | null}} Header
  */
 
-/** Events: reply (detail {header, pixels}), told (detail: message), up, down, busy. */
+/** Events: reply (detail {header, pixels}), message (detail: the server's JSON), up, down, busy. */
 export class Link extends EventTarget {
   constructor() {
     super();
@@ -28,7 +28,7 @@ export class Link extends EventTarget {
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/touches`);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
-    socket.addEventListener('message', (event) => this.hear(event.data));
+    socket.addEventListener('message', (event) => this.onMessage(event.data));
     socket.addEventListener('close', (event) => {
       this.dispatchEvent(new Event(event.code === BUSY ? 'busy' : 'down'));
       const pause = event.code === BUSY ? 2000 : BACK_OFF_MS[Math.min(this.tries, BACK_OFF_MS.length - 1)];
@@ -38,14 +38,14 @@ export class Link extends EventTarget {
   }
 
   /** @param {string | ArrayBuffer} data */
-  hear(data) {
+  onMessage(data) {
     if (typeof data === 'string') {
-      const told = JSON.parse(data);
-      if (told.type === 'welcome') {
+      const message = JSON.parse(data);
+      if (message.type === 'welcome') {
         this.tries = 0;
         this.dispatchEvent(new Event('up'));
       }
-      this.dispatchEvent(new CustomEvent('told', { detail: told }));
+      this.dispatchEvent(new CustomEvent('message', { detail: message }));
       return;
     }
     const length = new DataView(data).getUint32(0, true);

@@ -2,7 +2,7 @@
 // The page: attract, gallery, painting; what the server tells, and what a wipe forgets.
 import { Attract, spotOf } from './attract.js';
 import { Composite } from './composite.js';
-import { dialog, the } from './dom.js';
+import { dialog, byId } from './dom.js';
 import { describe, showGallery } from './gallery.js';
 import { shieldButtons } from './gestures.js';
 import { watchIdle } from './idle.js';
@@ -14,7 +14,7 @@ import { millimetre } from './panel.js';
 import { probe } from './probe.js';
 import { Saving } from './saving.js';
 import { Uploads } from './uploads.js';
-import { NAMES, language, say, speak } from './words.js';
+import { NAMES, language, translate, speak } from './words.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
@@ -29,7 +29,7 @@ let pictures = settings.pictures;
 const mm = millimetre(settings.panel_width_mm);
 root.dataset.reach = settings.reach;
 
-const canvas = /** @type {HTMLCanvasElement} */ (the('picture'));
+const canvas = /** @type {HTMLCanvasElement} */ (byId('picture'));
 const found = probe(settings.pixels, settings.upsampling);
 const view = found.kind === 'planes' ? new Composite(canvas, settings.upsampling) : new JpegCanvas(canvas);
 view.slow ||= found.slow;
@@ -47,7 +47,7 @@ shieldButtons((event) => painting.gestures.isPalm(event));
 function enter(state) {
   document.body.dataset.state = state;
   attract.stop();
-  the('picture').classList.remove('coming');
+  byId('picture').classList.remove('coming');
   painting.compare.show(false);
   if (state === 'attract') attract.start();
   if (state !== 'painting') painting.choose(-1);
@@ -57,18 +57,18 @@ function enter(state) {
 /** @param {Picture} picture */
 async function begin(picture) {
   enter('painting');
-  the('coach').classList.remove('gone');
+  byId('coach').classList.remove('gone');
   describe(picture);
-  the('picture').classList.add('coming');
+  byId('picture').classList.add('coming');
   try {
     if (!(await painting.open(picture.id))) return;
-    the('picture').classList.remove('coming');
+    byId('picture').classList.remove('coming');
     const [x, y] = spotOf(picture);
     const spot = painting.stage.toStage({ x, y });
-    the('spot').style.transform = `translate(${spot.x}px, ${spot.y}px)`;
+    byId('spot').style.transform = `translate(${spot.x}px, ${spot.y}px)`;
   } catch {
     if (painting.photo !== picture.id) return;
-    the('status').textContent = say('own_refused');
+    byId('status').textContent = translate('own_refused');
     enter('gallery');
   }
 }
@@ -78,15 +78,15 @@ function showPictures() {
   moods.references([...uploads.own, ...pictures]);
 }
 
-the('begin').addEventListener('click', () => {
+byId('begin').addEventListener('click', () => {
   link.beat({ state: 'gallery', event: 'session' });
   enter('gallery');
 });
-the('gallery-open').addEventListener('click', () => {
+byId('gallery-open').addEventListener('click', () => {
   if (uploads.own.length) showPictures();
   enter('gallery');
 });
-for (const id of ['moods', 'saved']) the(`${id}-close`).addEventListener('click', () => dialog(id).close());
+for (const id of ['moods', 'saved']) byId(`${id}-close`).addEventListener('click', () => dialog(id).close());
 for (const element of document.querySelectorAll('dialog')) {
   element.addEventListener('click', (event) => event.target === element && element.id !== 'idle' && element.close());
 }
@@ -96,9 +96,9 @@ for (const element of document.querySelectorAll('dialog')) {
 /** @param {string} wanted */
 async function change(wanted) {
   await speak(wanted);
-  the('status').textContent = '';
-  the('language-name').textContent = NAMES[wanted];
-  the('language').setAttribute('aria-label', `${say('language')}: ${NAMES[wanted]}`);
+  byId('status').textContent = '';
+  byId('language-name').textContent = NAMES[wanted];
+  byId('language').setAttribute('aria-label', `${translate('language')}: ${NAMES[wanted]}`);
   showPictures();
   const picture = [...uploads.own, ...pictures].find(({ id }) => id === painting.photo);
   if (picture) describe(picture);
@@ -113,17 +113,17 @@ for (const code of settings.languages) {
     dialog('languages').close();
     await change(code);
   });
-  the('language-list').append(button);
+  byId('language-list').append(button);
 }
-the('language').addEventListener('click', () => dialog('languages').showModal());
+byId('language').addEventListener('click', () => dialog('languages').showModal());
 
 /** @param {boolean} high */
 function contrast(high) {
   root.dataset.contrast = high ? 'high' : 'usual';
-  the('contrast').setAttribute('aria-pressed', String(high));
+  byId('contrast').setAttribute('aria-pressed', String(high));
   painting.stage.draw();
 }
-the('contrast').addEventListener('click', () => contrast(root.dataset.contrast !== 'high'));
+byId('contrast').addEventListener('click', () => contrast(root.dataset.contrast !== 'high'));
 
 // Leaving
 
@@ -133,7 +133,7 @@ function wipe() {
   painting.forget();
   uploads.forget();
   saving.forget();
-  the('status').textContent = '';
+  byId('status').textContent = '';
   link.beat({ state: 'attract', event: 'reset' });
   contrast(settings.contrast === 'high');
   change(settings.language);
@@ -145,8 +145,8 @@ watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset
 
 /** @param {string | null} key */
 function veil(key) {
-  the('veil').hidden = key === null;
-  the('veil-text').textContent = key === null ? '' : say(key);
+  byId('veil').hidden = key === null;
+  byId('veil-text').textContent = key === null ? '' : translate(key);
 }
 let rest = 0;
 link.addEventListener('up', () => {
@@ -162,22 +162,22 @@ link.addEventListener('busy', () => {
   clearTimeout(rest);
   veil('busy');
 });
-link.addEventListener('told', async (event) => {
-  const told = /** @type {CustomEvent} */ (event).detail;
-  if (told.type === 'reload') location.reload();
-  if (told.type === 'refused') the('status').textContent = told.sentence;
-  if (told.type === 'pause') the('status').textContent = say('moment');
-  if (told.type === 'gallery') {
+link.addEventListener('message', async (event) => {
+  const message = /** @type {CustomEvent} */ (event).detail;
+  if (message.type === 'reload') location.reload();
+  if (message.type === 'refused') byId('status').textContent = message.sentence;
+  if (message.type === 'pause') byId('status').textContent = translate('moment');
+  if (message.type === 'gallery') {
     pictures = (await (await fetch('/settings.json')).json()).pictures;
     showPictures();
   }
-  if (told.type === 'hours' || told.type === 'welcome') {
-    veil(told.open ? null : 'closed');
-    if (!told.open) wipe();
+  if (message.type === 'hours' || message.type === 'welcome') {
+    veil(message.open ? null : 'closed');
+    if (!message.open) wipe();
   }
 });
 link.addEventListener('reply', () => {
-  if (the('status').textContent === say('moment')) the('status').textContent = '';
+  if (byId('status').textContent === translate('moment')) byId('status').textContent = '';
 });
 setInterval(() => {
   const newest = painting.courier.frames.at(-1);

@@ -1,8 +1,8 @@
 // @ts-check
 // The points on the picture, the cross that places one by keys, and the spot that shows where to begin.
 import { css, nameOf, project } from './colour.js';
-import { arrow, clamp, the } from './dom.js';
-import { colourWords, say } from './words.js';
+import { arrow, clamp, byId } from './dom.js';
+import { colourWords, translate } from './words.js';
 
 /** @typedef {import('./edits.js').Hint} Hint */
 
@@ -17,7 +17,7 @@ export class Marks {
     /** @type {Hint[]} */
     this.hints = [];
     this.cross = { x: 0.5, y: 0.5 };
-    const cross = the('cross');
+    const cross = byId('cross');
     cross.addEventListener('keydown', (event) => {
       const step = arrow(event);
       if (!step) return;
@@ -32,7 +32,7 @@ export class Marks {
   /** @param {Hint[]} hints @param {number} chosen @param {{x: number, y: number} | null} asking a place whose colour is being asked for */
   show(hints, chosen, asking) {
     this.hints = hints;
-    const box = the('marks');
+    const box = byId('marks');
     while (box.children.length > hints.length + 1) box.lastElementChild?.remove();
     while (box.children.length < hints.length + 1) box.append(this.made(box.children.length));
     [...box.children].forEach((element, i) => {
@@ -56,7 +56,7 @@ export class Marks {
     const L = this.stage.lightnessAt(hint);
     const [a, b] = project(L, hint.a, hint.b);
     mark.style.setProperty('--colour', css(L, a, b));
-    mark.setAttribute('aria-label', `${say('point')} ${index + 1}: ${colourWords(nameOf(L, a, b))}`);
+    mark.setAttribute('aria-label', `${translate('point')} ${index + 1}: ${colourWords(nameOf(L, a, b))}`);
     mark.setAttribute('aria-pressed', String(chosen));
   }
 
@@ -80,7 +80,7 @@ export class Marks {
 
   placeCross() {
     const { x, y } = this.stage.toStage(this.cross);
-    the('cross').style.transform = `translate(${x}px, ${y}px)`;
+    byId('cross').style.transform = `translate(${x}px, ${y}px)`;
   }
 
   /** The point under a finger, −1 for none. @param {number} x @param {number} y @param {number} reach_px */

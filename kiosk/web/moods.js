@@ -1,6 +1,6 @@
 // @ts-check
 // Whole-picture starters, the strength of colour, and moods lent by other pictures. All are steps of undo.
-import { dialog, the } from './dom.js';
+import { dialog, byId } from './dom.js';
 import { thumbnail, titleOf } from './gallery.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
@@ -11,7 +11,7 @@ export class Moods {
   /** @param {import('./painting.js').Painting} painting */
   constructor(painting) {
     this.painting = painting;
-    this.slider = /** @type {HTMLInputElement} */ (the('saturation'));
+    this.slider = /** @type {HTMLInputElement} */ (byId('saturation'));
     for (const mood of MOODS) {
       const button = document.createElement('button');
       button.dataset.mood = mood;
@@ -19,7 +19,7 @@ export class Moods {
       words.dataset.words = `mood_${mood}`;
       button.append(words);
       button.addEventListener('click', () => this.wish({ mood, reference: null, ...(mood === 'none' ? { saturation: null } : {}) }));
-      the('mood-list').append(button);
+      byId('mood-list').append(button);
     }
     this.slider.addEventListener('pointerdown', () => painting.edits.begin());
     this.slider.addEventListener('input', (event) => this.wish({ saturation: Number(this.slider.value) / 100 }, event.timeStamp));
@@ -27,7 +27,7 @@ export class Moods {
       painting.edits.settle();
       painting.changed();
     });
-    the('moods-open').addEventListener('click', () => {
+    byId('moods-open').addEventListener('click', () => {
       this.show();
       dialog('moods').showModal();
     });
@@ -35,7 +35,7 @@ export class Moods {
 
   /** @param {Picture[]} pictures */
   references(pictures) {
-    the('references').replaceChildren(...pictures.map((picture) => {
+    byId('references').replaceChildren(...pictures.map((picture) => {
       const button = document.createElement('button');
       button.append(thumbnail(picture, titleOf(picture)));
       button.dataset.reference = picture.id;
@@ -54,8 +54,8 @@ export class Moods {
 
   show() {
     const { mood, reference, saturation } = this.painting.edits.now;
-    for (const button of the('mood-list').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.mood === mood && !reference));
-    for (const button of the('references').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.reference === reference));
+    for (const button of byId('mood-list').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.mood === mood && !reference));
+    for (const button of byId('references').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.reference === reference));
     if (saturation !== null) this.slider.value = String(saturation * 100);
   }
 }

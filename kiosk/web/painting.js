@@ -2,14 +2,14 @@
 // Painting a picture: what fingers, buttons and answers do to its points. The parts it joins know nothing of each other.
 import { Compare } from './compare.js';
 import { Courier } from './courier.js';
-import { button, clamp, the } from './dom.js';
+import { button, clamp, byId } from './dom.js';
 import { Edits } from './edits.js';
 import { Gestures } from './gestures.js';
 import { Marks } from './marks.js';
 import { Palette } from './palette.js';
 import { Stage } from './stage.js';
 import { Swatches } from './swatches.js';
-import { say } from './words.js';
+import { translate } from './words.js';
 
 /** @typedef {import('./link.js').Header} Header */
 /** @typedef {import('./edits.js').Hint} Hint */
@@ -77,7 +77,7 @@ export class Painting {
       remove: () => this.remove(),
     }, (event) => this.gestures.isPalm(event));
     this.stage.addEventListener('moved', () => this.placeMarks());
-    this.courier.addEventListener('answer', (event) => this.hear(/** @type {CustomEvent} */ (event).detail));
+    this.courier.addEventListener('answer', (event) => this.onReply(/** @type {CustomEvent} */ (event).detail));
     this.courier.addEventListener('asked', (event) => {
       if (this.asking && this.askedSeq === Infinity) this.askedSeq = /** @type {CustomEvent} */ (event).detail;
     });
@@ -124,7 +124,7 @@ export class Painting {
   /** @param {number} x @param {number} y @param {number} time @param {string} kind touch, pen or mouse */
   down(x, y, time, kind) {
     if (!this.painting) return;
-    the('coach').classList.add('gone');
+    byId('coach').classList.add('gone');
     this.lensed = kind === 'touch';
     const at = this.stage.toPhoto(x, y);
     const found = this.moving ? this.chosen : this.marks.at(x, y, REACH_MM * this.panel.mm());
@@ -215,9 +215,9 @@ export class Painting {
   /** @param {boolean} on */
   showMoving(on) {
     this.moving = on;
-    the('coach').textContent = say(on ? 'move_where' : 'coach');
-    if (on) the('coach').classList.remove('gone');
-    else if (this.edits.now.hints.length) the('coach').classList.add('gone');
+    byId('coach').textContent = translate(on ? 'move_where' : 'coach');
+    if (on) byId('coach').classList.remove('gone');
+    else if (this.edits.now.hints.length) byId('coach').classList.add('gone');
     this.showPalette();
   }
 
@@ -234,7 +234,7 @@ export class Painting {
   place(at, a, b) {
     const index = this.edits.add({ x: at.x, y: at.y, a, b, size: this.palette.size });
     if (index < 0) {
-      the('status').textContent = say('too_many');
+      byId('status').textContent = translate('too_many');
       return;
     }
     this.palette.remember(a, b);
@@ -269,7 +269,7 @@ export class Painting {
   }
 
   /** @param {Header} header */
-  hear({ colours, seq }) {
+  onReply({ colours, seq }) {
     if (!colours) return;
     if (this.asking && seq >= this.askedSeq) this.answerTap(colours);
     this.colours = this.point ? colours : null;
@@ -311,14 +311,14 @@ export class Painting {
   }
 
   wire() {
-    the('undo').addEventListener('click', () => this.step(this.edits.undo()));
-    the('redo').addEventListener('click', () => this.step(this.edits.redo()));
-    the('restart').addEventListener('click', () => {
+    byId('undo').addEventListener('click', () => this.step(this.edits.undo()));
+    byId('redo').addEventListener('click', () => this.step(this.edits.redo()));
+    byId('restart').addEventListener('click', () => {
       this.edits.clear();
       this.stage.whole();
       this.afterStep(-1);
     });
-    the('zoom-in').addEventListener('click', () => this.stage.near(ZOOM_STEP, this.point));
-    the('zoom-out').addEventListener('click', () => this.stage.near(1 / ZOOM_STEP, this.point));
+    byId('zoom-in').addEventListener('click', () => this.stage.near(ZOOM_STEP, this.point));
+    byId('zoom-out').addEventListener('click', () => this.stage.near(1 / ZOOM_STEP, this.point));
   }
 }

@@ -1,9 +1,9 @@
 // @ts-check
 // Beside the picture: the chosen point's colour by name, all colours it could have, recent ones, its size and fate.
 import { css, nameOf, project } from './colour.js';
-import { button, the } from './dom.js';
+import { button, byId } from './dom.js';
 import { Field } from './field.js';
-import { colourWords, say } from './words.js';
+import { colourWords, translate } from './words.js';
 
 /** @typedef {import('./edits.js').Hint} Hint */
 
@@ -26,11 +26,11 @@ export class Palette {
     this.dotsFor = '';
     /** Of the next point. */
     this.size = 5;
-    the('grey').addEventListener('click', () => acts.grey());
-    the('move').addEventListener('click', () => acts.move());
-    the('delete').addEventListener('click', () => acts.remove());
-    the('smaller').addEventListener('click', () => this.step(-1));
-    the('bigger').addEventListener('click', () => this.step(1));
+    byId('grey').addEventListener('click', () => acts.grey());
+    byId('move').addEventListener('click', () => acts.move());
+    byId('delete').addEventListener('click', () => acts.remove());
+    byId('smaller').addEventListener('click', () => this.step(-1));
+    byId('bigger').addEventListener('click', () => this.step(1));
   }
 
   /** @param {number} by */
@@ -45,16 +45,16 @@ export class Palette {
   show(hint, lightness, moving) {
     document.body.classList.toggle('has-point', Boolean(hint));
     for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;
-    the('move').setAttribute('aria-pressed', String(moving));
+    byId('move').setAttribute('aria-pressed', String(moving));
     const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : 65;
     const [a, b] = hint ? project(L, hint.a, hint.b) : [0, 0];
-    the('chip').style.setProperty('--colour', css(L, a, b));
-    the('chosen-name').textContent = hint ? colourWords(nameOf(L, a, b)) : say('no_point');
+    byId('chip').style.setProperty('--colour', css(L, a, b));
+    byId('chosen-name').textContent = hint ? colourWords(nameOf(L, a, b)) : translate('no_point');
     this.field.show(L, hint ? [a, b] : null);
     this.showRecent(L, Boolean(hint));
     if (hint) this.size = hint.size;
-    the('size').style.setProperty('--dot', `${this.size / 9}`);
-    the('size').setAttribute('aria-label', `${say('size')}: ${this.size}`);
+    byId('size').style.setProperty('--dot', `${this.size / 9}`);
+    byId('size').setAttribute('aria-label', `${translate('size')}: ${this.size}`);
     button('smaller').disabled = this.size === SIZES[0];
     button('bigger').disabled = this.size === SIZES.at(-1);
   }
@@ -65,7 +65,7 @@ export class Palette {
     const key = JSON.stringify([Math.round(L), usable, words, this.recent]);
     if (key === this.dotsFor) return;
     this.dotsFor = key;
-    the('recent').replaceChildren(...this.recent.map(([p, q]) => {
+    byId('recent').replaceChildren(...this.recent.map(([p, q]) => {
       const dot = document.createElement('button');
       const [a, b] = project(L, p, q);
       dot.className = 'dot';

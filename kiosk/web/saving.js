@@ -1,8 +1,8 @@
 // @ts-check
 // Saving at full resolution: a download, the house's folder, a code for the visitor's phone; whichever the house allows.
-import { told } from './courier.js';
-import { button, dialog, the } from './dom.js';
-import { say } from './words.js';
+import { toMessage } from './courier.js';
+import { button, dialog, byId } from './dom.js';
+import { translate } from './words.js';
 
 const ADDRESS_KEPT_MS = 10000;
 /** @typedef {'keep' | 'takeaway' | 'download'} Where */
@@ -14,17 +14,17 @@ export class Saving {
     this.places = /** @type {Where[]} */ (['keep', 'takeaway', 'download']).filter((place) => allowed[place]);
     /** The visitor whose picture is being saved; a large one may outlast its visitor. */
     this.visit = 0;
-    the('save').hidden = !this.places.length;
-    the('save').addEventListener('click', () => this.save());
+    byId('save').hidden = !this.places.length;
+    byId('save').addEventListener('click', () => this.save());
   }
 
   async save() {
     const { visit } = this;
     const { photo, edits } = this.painting;
-    const body = JSON.stringify({ type: 'edit', seq: 0, ...told(photo, edits.now) });
+    const body = JSON.stringify({ type: 'edit', seq: 0, ...toMessage(photo, edits.now) });
     button('save').disabled = true;
-    the('status').textContent = say('moment');
-    the('code').hidden = true;
+    byId('status').textContent = translate('moment');
+    byId('code').hidden = true;
     let said = '';
     try {
       for (const place of this.places) {
@@ -32,18 +32,18 @@ export class Saving {
         if (!reply.ok) throw new Error(await reply.text());
         const file = await reply.blob();
         if (visit !== this.visit) return;
-        const sentence = say(`saved_${place}`);
+        const sentence = translate(`saved_${place}`);
         said += `${sentence} `;
         if (place === 'takeaway') showCode(file, sentence);
         if (place === 'download') download(file);
       }
     } catch {
       if (visit !== this.visit) return;
-      said = say('save_failed');
+      said = translate('save_failed');
     }
     button('save').disabled = false;
-    the('status').textContent = '';
-    the('saved-text').textContent = said.trim();
+    byId('status').textContent = '';
+    byId('saved-text').textContent = said.trim();
     dialog('saved').showModal();
   }
 
@@ -51,14 +51,14 @@ export class Saving {
   forget() {
     this.visit += 1;
     button('save').disabled = false;
-    the('saved-text').textContent = '';
-    the('code').removeAttribute('src');
+    byId('saved-text').textContent = '';
+    byId('code').removeAttribute('src');
   }
 }
 
 /** @param {Blob} file @param {string} sentence */
 function showCode(file, sentence) {
-  const code = /** @type {HTMLImageElement} */ (the('code'));
+  const code = /** @type {HTMLImageElement} */ (byId('code'));
   code.src = URL.createObjectURL(file);
   code.alt = sentence;
   code.hidden = false;

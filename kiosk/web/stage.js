@@ -1,7 +1,7 @@
 // @ts-check
 // Where the photograph lies on screen, how near it is, and when it is drawn.
 import { lightnessOf } from './colour.js';
-import { clamp, the } from './dom.js';
+import { clamp, byId } from './dom.js';
 
 /** @typedef {import('./composite.js').Scene} Scene */
 /** @typedef {{x: number, y: number}} Place */
@@ -20,7 +20,7 @@ export class Stage extends EventTarget {
     super();
     this.view = view;
     this.mm = mm;
-    this.box = the('stage');
+    this.box = byId('stage');
     /** @type {ImageBitmap | null} */
     this.image = null;
     this.zoom = { scale: 1, x: 0, y: 0 };
@@ -161,16 +161,16 @@ export class Stage extends EventTarget {
       this.drawing = false;
       this.drawNow();
       if (!this.waiting.length) return;
-      const told = this.waiting.splice(0);
+      const shown = this.waiting.splice(0);
       const drawn = performance.now();
-      requestAnimationFrame(() => told.forEach((one) => one(drawn, performance.now())));
+      requestAnimationFrame(() => shown.forEach((one) => one(drawn, performance.now())));
     });
   }
 
   drawNow() {
     this.fit();
     this.view.draw(this.scene());
-    const ring = the('lens');
+    const ring = byId('lens');
     const lens = this.lens && this.lensPlace(this.lens);
     ring.hidden = !lens;
     if (lens) ring.style.transform = `translate(${lens.x}px, ${lens.y}px)`;

@@ -1,7 +1,7 @@
 // @ts-check
 // Five likely colours round the finger, each with its name.
 import { css, cssHue, nameOf, project } from './colour.js';
-import { clamp, the } from './dom.js';
+import { clamp, byId } from './dom.js';
 import { apart, colourWords } from './words.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
@@ -17,7 +17,7 @@ export class Swatches {
   constructor(stage, pick) {
     this.stage = stage;
     this.pick = pick;
-    this.box = the('swatches');
+    this.box = byId('swatches');
     /** @type {Colours | null} */
     this.colours = null;
   }

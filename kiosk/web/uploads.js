@@ -1,7 +1,7 @@
 // @ts-check
 // A visitor's own picture, from a file or the exhibit's camera; only where the house allows it (docs/kiosk.md).
-import { button, dialog, the } from './dom.js';
-import { say } from './words.js';
+import { button, dialog, byId } from './dom.js';
+import { translate } from './words.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 /** @typedef {{camera: boolean, max_bytes: number, types: string[]}} Door */
@@ -17,47 +17,47 @@ export class Uploads {
     this.own = [];
     /** @type {MediaStream | null} */
     this.stream = null;
-    the('own').hidden = !door;
-    the('camera-open').hidden = !door?.camera;
+    byId('own').hidden = !door;
+    byId('camera-open').hidden = !door?.camera;
     if (door) this.wire(door);
   }
 
   /** @param {Door} door */
   wire(door) {
-    const input = /** @type {HTMLInputElement} */ (the('file'));
+    const input = /** @type {HTMLInputElement} */ (byId('file'));
     input.accept = door.types.join();
-    the('file-open').addEventListener('click', () => input.click());
+    byId('file-open').addEventListener('click', () => input.click());
     input.addEventListener('change', async () => {
       const file = input.files?.[0];
       // The same file may be chosen twice.
       input.value = '';
       if (file) await this.send(file);
     });
-    the('camera-open').addEventListener('click', () => this.look());
-    the('camera-take').addEventListener('click', () => this.take());
-    the('camera-close').addEventListener('click', () => dialog('camera').close());
+    byId('camera-open').addEventListener('click', () => this.look());
+    byId('camera-take').addEventListener('click', () => this.take());
+    byId('camera-close').addEventListener('click', () => dialog('camera').close());
     dialog('camera').addEventListener('close', () => this.stop());
   }
 
   /** @param {Blob} picture */
   async send(picture) {
     if (!this.door) return;
-    const status = the('status');
+    const status = byId('status');
     if (picture.size > this.door.max_bytes) {
-      status.textContent = say('own_too_big');
+      status.textContent = translate('own_too_big');
       return;
     }
-    status.textContent = say('moment');
+    status.textContent = translate('moment');
     for (const id of ['file-open', 'camera-open']) button(id).disabled = true;
     try {
       const reply = await fetch('/uploads', { method: 'POST', body: picture });
       if (reply.status !== 201) throw new Error(`${reply.status}`);
-      const found = { ...(await reply.json()), title: say('own') };
+      const found = { ...(await reply.json()), title: translate('own') };
       this.own = [found, ...this.own];
       status.textContent = '';
       this.begin(found);
     } catch {
-      status.textContent = say('own_refused');
+      status.textContent = translate('own_refused');
     }
     for (const id of ['file-open', 'camera-open']) button(id).disabled = false;
   }
@@ -66,17 +66,17 @@ export class Uploads {
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } }, audio: false });
     } catch {
-      the('status').textContent = say('no_camera');
+      byId('status').textContent = translate('no_camera');
       return;
     }
-    const video = /** @type {HTMLVideoElement} */ (the('view'));
+    const video = /** @type {HTMLVideoElement} */ (byId('view'));
     video.srcObject = this.stream;
     dialog('camera').showModal();
     await video.play();
   }
 
   take() {
-    const video = /** @type {HTMLVideoElement} */ (the('view'));
+    const video = /** @type {HTMLVideoElement} */ (byId('view'));
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     canvas.getContext('2d')?.drawImage(video, 0, 0);

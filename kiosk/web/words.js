@@ -10,10 +10,10 @@ export const NAMES = /** @type {Record<string, string>} */ ({
 });
 
 /** @param {string} key */
-export const say = (key) => words[key] ?? key;
+export const translate = (key) => words[key] ?? key;
 
 /** @param {[string, string]} parts of nameOf */
-export const colourWords = ([shade, name]) => say(`shade_${shade}`).replace('{colour}', say(name));
+export const colourWords = ([shade, name]) => translate(`shade_${shade}`).replace('{colour}', translate(name));
 
 /** Names of which no two are the same, so that each can be heard apart and asked for. @param {string[]} names */
 export const apart = (names) => names.map((name, i) => {
@@ -28,6 +28,6 @@ export async function speak(wanted) {
   language = wanted;
   document.documentElement.lang = wanted;
   document.documentElement.dir = RIGHT_TO_LEFT.includes(wanted) ? 'rtl' : 'ltr';
-  for (const element of document.querySelectorAll('[data-words]')) element.textContent = say(/** @type {HTMLElement} */ (element).dataset.words ?? '');
-  for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', say(/** @type {HTMLElement} */ (element).dataset.label ?? ''));
+  for (const element of document.querySelectorAll('[data-words]')) element.textContent = translate(/** @type {HTMLElement} */ (element).dataset.words ?? '');
+  for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', translate(/** @type {HTMLElement} */ (element).dataset.label ?? ''));
 }

@@ -24,7 +24,7 @@ MAX_PAIRS = 8
 
 
 def slowed_down(touch: Callable[..., Any], factor: float) -> Callable[..., Any]:
-    """Calls `touch`, and keeps this thread at work until `factor` times its processor time has passed."""
+    """Calls `touch`, and keeps this thread at work until `factor` times its CPU time has passed."""
 
     def slow(*arguments: Any) -> Any:
         start = time.process_time()

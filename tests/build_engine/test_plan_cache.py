@@ -93,7 +93,7 @@ def test_one_changed_byte_of_the_model_makes_plans_stale(bundle, rtx, tmp_path):
     assert [p.name for p in (tmp_path / "plans").glob("*.plan")] == [manifest.plans[0].file], "the old plan is gone"
 
 
-def test_every_option_version_and_card_is_part_of_the_key(bundle, rtx):
+def test_every_option_version_and_gpu_is_part_of_the_key(bundle, rtx):
     graphs = static_graphs(narrow_bundle(bundle, "fp16", "tensorrt"))
     newer = Flavour(rtx.name, rtx.module, "9.9", rtx.traits)
     keys = {
@@ -106,14 +106,14 @@ def test_every_option_version_and_card_is_part_of_the_key(bundle, rtx):
     assert len(keys) == 7
 
 
-def test_plans_of_another_tensorrt_or_card_are_foreign(bundle, rtx, tmp_path):
+def test_plans_of_another_tensorrt_or_gpu_are_foreign(bundle, rtx, tmp_path):
     manifest, _, _ = build(bundle, tmp_path / "plans", rtx)
     check_plans(manifest, bundle, rtx.name, rtx.version, "8.6")
     with pytest.raises(StalePlan, match="tensorrt 10"):
         check_plans(manifest, bundle, "tensorrt", "10.3.0", None)
     bound = type(manifest)(**{**{f: getattr(manifest, f) for f in manifest.__struct_fields__},
                               "compute_capability": "8.7"})  # fmt: skip
-    with pytest.raises(StalePlan, match=r"8\.7, here is no card"):
+    with pytest.raises(StalePlan, match=r"8\.7, here is no GPU"):
         check_plans(bound, bundle, rtx.name, rtx.version, None)
 
 

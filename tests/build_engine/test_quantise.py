@@ -136,7 +136,7 @@ def test_without_vnni_no_pair_of_products_can_saturate(model, ranges):
         ("x86_64", None, True),
     ],
 )
-def test_vnni_is_read_from_what_the_processor_says(tmp_path: Path, machine, flags, saturates):
+def test_vnni_is_read_from_what_the_cpu_says(tmp_path: Path, machine, flags, saturates):
     cpuinfo = tmp_path / "cpuinfo"
     if flags is not None:
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")

@@ -1,4 +1,4 @@
-"""Real plans of the real networks, built without a card: every stage of `touch`, `siggraph17` in every precision."""
+"""Real plans of the real networks, built without a GPU: every stage of `touch`, `siggraph17` in every precision."""
 
 from __future__ import annotations
 

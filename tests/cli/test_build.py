@@ -128,7 +128,7 @@ def test_plans_are_built_said_and_found_up_to_date(calibrated: Bundle, tmp_path:
 
 @needs("tensorrt_rtx")
 @pytest.mark.parametrize("spoilt", [False, True])
-def test_plans_are_tried_on_the_card_where_there_is_one(
+def test_plans_are_tried_on_the_gpu_where_there_is_one(
     calibrated: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: bool
 ):
     class Card(OnnxRunner):
@@ -142,7 +142,7 @@ def test_plans_are_tried_on_the_card_where_there_is_one(
     monkeypatch.setattr("livetint.build_engine.accuracy_report.LIMITS_DB", {"fp16": 0.05})
     arguments = (trained.folder, "--target", "tensorrt-rtx", "--precision", "fp16", "-o", tmp_path / "p")
     result = run(build, *arguments, "--compute-capability", "8.6")
-    assert "on the card, fp16" in result.output or "on the card, fp16" in str(result.exception)
+    assert "on the GPU, fp16" in result.output or "on the GPU, fp16" in str(result.exception)
     assert (tmp_path / "p" / PLANS).is_file() is not spoilt
     if spoilt:
         assert isinstance(result.exception, LivetintError) and "--force" in str(result.exception)

@@ -103,7 +103,7 @@ def test_models_list_and_doctor(capsys):
     report = json.loads(out)
     assert code == 0 and report["healthy"] and report["models"]["touch"] == "sound"
     said = livetint(capsys, "doctor")[1]
-    assert "ready" in said and "card " in said and "kernels " in said
+    assert "ready" in said and "GPU " in said and "kernels " in said
 
 
 def test_doctor_names_plans_in_the_cache_and_those_that_cannot_be_read(capsys, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from livetint.engine import Photo, Session
 from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint, patch_bounds
-from livetint.engine.match_hints import APART_PX, keep_colours
+from livetint.engine.match_hints import APART_PX, match_hints
 from livetint.engine.models import bundled_folder, find_model
 from livetint.engine.runners import onnx
 from livetint.engine.runners.onnx import OnnxRunner
@@ -91,7 +91,7 @@ def test_the_picture_itself_shows_it_at_its_own_size(index: int):
 @pytest.mark.parametrize("place", [(0.5, 0.5), (0.501, 0.4983), (0.0, 0.0), (1.0, 0.3)])
 def test_on_even_colour_the_change_is_one_broad_bump(size: int, place: tuple[float, float]):
     hint = Hint(*place, 10, 0, size)
-    ab = keep_colours(np.zeros((2, SIDE, SIDE), np.float32), [hint])
+    ab = match_hints(np.zeros((2, SIDE, SIDE), np.float32), [hint])
     assert max(differences(ab, hint)) <= 1
     assert not ab[1].any() and ab[0].min() > -0.1 and ab[0].max() < 12
     assert gradient(ab).max() < NOTICEABLE, "a difference of 10 comes in steps that nobody sees"
@@ -119,7 +119,7 @@ def test_no_dot_is_seen_where_the_lightness_is_even(index: int, which: float, an
     session.add((column + which) / SIDE, (row + which) / SIDE, 40 * np.cos(angle), 40 * np.sin(angle), size)
     kept = session.ab
     with pytest.MonkeyPatch.context() as without:
-        without.setattr(onnx, "keep_colours", lambda ab, hints: ab)
+        without.setattr(onnx, "match_hints", lambda ab, hints: ab)
         session.undo()
         session.redo()
         added = gradient(kept) - gradient(session.ab)
@@ -129,25 +129,25 @@ def test_no_dot_is_seen_where_the_lightness_is_even(index: int, which: float, an
 def test_of_two_hints_in_one_place_the_later_is_kept():
     for second in ((0.5, 0.5), (0.505, 0.5)):
         hints = [Hint(0.5, 0.5, 40, 0), Hint(*second, -40, 0)]
-        ab = keep_colours(np.zeros((2, SIDE, SIDE), np.float32), hints)
+        ab = match_hints(np.zeros((2, SIDE, SIDE), np.float32), hints)
         assert differences(ab, hints[1])[0] <= 1
         assert np.abs(ab).max() < 50
     many = [Hint(0.5 + 0.001 * i, 0.5, *np.random.default_rng(i).uniform(-60, 60, 2)) for i in range(128)]
-    assert np.abs(keep_colours(np.zeros((2, SIDE, SIDE), np.float32), many)).max() < 128
+    assert np.abs(match_hints(np.zeros((2, SIDE, SIDE), np.float32), many)).max() < 128
 
 
 def test_what_is_near_enough_and_what_is_far_away_stay_as_they_are():
     ab = np.random.default_rng(0).normal(0, 0.1, (2, SIDE, SIDE)).astype(np.float32)
     near = [Hint(0.3, 0.3, 0.3, 0.3), Hint(0.7, 0.7, -0.3, 0)]
-    assert np.array_equal(keep_colours(ab.copy(), near), ab)
-    changed = keep_colours(ab.copy(), [Hint(0.25, 0.25, 50, 0)])
+    assert np.array_equal(match_hints(ab.copy(), near), ab)
+    changed = match_hints(ab.copy(), [Hint(0.25, 0.25, 50, 0)])
     assert np.array_equal(changed[:, 96:], ab[:, 96:]) and np.array_equal(changed[:, :, 96:], ab[:, :, 96:])
 
 
 def test_arrays_that_may_not_be_written_and_small_ones_are_left_alone():
     ab = np.zeros((2, SIDE, SIDE), np.float32)
     ab.setflags(write=False)
-    assert keep_colours(ab, [Hint(0.5, 0.5, 30, 30)]).any() and not ab.any()
+    assert match_hints(ab, [Hint(0.5, 0.5, 30, 30)]).any() and not ab.any()
     small = np.zeros((2, 8, 8), np.float32)
-    assert not keep_colours(small, [Hint(0.5, 0.5, 30, 30)]).any()
-    assert keep_colours(ab, []) is ab
+    assert not match_hints(small, [Hint(0.5, 0.5, 30, 30)]).any()
+    assert match_hints(ab, []) is ab

@@ -11,7 +11,7 @@ from livetint.engine import Hint, OnnxRunner, Photo, Session, find_model
 from livetint.engine.colour.bins import CENTRES
 from livetint.engine.errors import HintRejected, ModelFileError
 from livetint.engine.models import bundled_folder
-from livetint.engine.next_touch import GRID, MIN_APART, cell_centres, doubt, where_to_touch
+from livetint.engine.next_touch import GRID, MIN_APART, cell_centres, doubt, next_touches
 
 PHOTOS = bundled_folder().parent / "photos"
 
@@ -53,7 +53,7 @@ def test_doubt_is_the_spread_about_the_colour_shown():
 
 
 def test_the_doubtful_half_comes_first_and_counts_once():
-    first, second = where_to_touch(Halves(), None, EVEN, count=2)  # type: ignore[arg-type]
+    first, second = next_touches(Halves(), None, EVEN, count=2)  # type: ignore[arg-type]
     assert first.x < 0.5
     assert first.worth == pytest.approx(1800, rel=1e-3)
     assert second.worth == pytest.approx(0, abs=1e-3)
@@ -63,15 +63,15 @@ def test_places_lie_where_lightness_is_even_and_count_less_where_it_is_not():
     rng = np.random.default_rng(0)
     L = EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32)
     L[100:124, 30:60] = 40  # the only even piece of the doubtful half
-    (first,) = where_to_touch(Halves(), None, L)  # type: ignore[arg-type]
+    (first,) = next_touches(Halves(), None, L)  # type: ignore[arg-type]
     assert 100 / 256 < first.y < 124 / 256 and 30 / 256 < first.x < 60 / 256
     assert first.worth == pytest.approx(1800, rel=1e-3)
-    (uneven,) = where_to_touch(Halves(), None, EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32))  # type: ignore[arg-type]
+    (uneven,) = next_touches(Halves(), None, EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32))  # type: ignore[arg-type]
     assert uneven.worth < 0.6 * first.worth
 
 
 def test_what_hints_have_settled_is_not_named_again():
-    (place,) = where_to_touch(Halves(), None, EVEN, [Hint(0.25, 0.5, 0, 0)])  # type: ignore[arg-type]
+    (place,) = next_touches(Halves(), None, EVEN, [Hint(0.25, 0.5, 0, 0)])  # type: ignore[arg-type]
     assert place.worth == pytest.approx(0, abs=1e-3)
 
 
@@ -91,21 +91,21 @@ def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room()
         L = Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L
         features = runner.encode(L)
         hints = [Hint(0.4, 0.4, 10, 20), Hint(0.7, 0.3, 0, -20)]
-        places = where_to_touch(runner, features, L, hints, count=10)
+        places = next_touches(runner, features, L, hints, count=10)
     points = [(place.x, place.y) for place in places] + [(hint.x, hint.y) for hint in hints]
     apart = [np.hypot(a[0] - b[0], a[1] - b[1]) for i, a in enumerate(points[:-2]) for b in points[i + 1 :]]
     assert min(apart) >= MIN_APART
-    assert len(where_to_touch(Halves(), None, EVEN, count=64)) == 64  # type: ignore[arg-type]
+    assert len(next_touches(Halves(), None, EVEN, count=64)) == 64  # type: ignore[arg-type]
 
 
 def test_refusals():
     runner = Halves()
     for count in (0, 65):
         with pytest.raises(HintRejected, match="places were asked for"):
-            where_to_touch(runner, None, EVEN, count=count)  # type: ignore[arg-type]
+            next_touches(runner, None, EVEN, count=count)  # type: ignore[arg-type]
     with pytest.raises(HintRejected, match="at most 128"):
-        where_to_touch(runner, None, EVEN, [Hint(0.5, 0.5, 0, 0)] * 128)  # type: ignore[arg-type]
+        next_touches(runner, None, EVEN, [Hint(0.5, 0.5, 0, 0)] * 128)  # type: ignore[arg-type]
     bundle = runner.bundle
     runner.bundle = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, distribution=None))
     with pytest.raises(ModelFileError, match="suggests no colours"):
-        where_to_touch(runner, None, EVEN)  # type: ignore[arg-type]
+        next_touches(runner, None, EVEN)  # type: ignore[arg-type]

@@ -31,8 +31,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def card() -> Iterator[Standin]:
-    """The stand-in card, without faults; what a test took must have been given back, unless an error stuck."""
+def gpu() -> Iterator[Standin]:
+    """The stand-in GPU, without faults; what a test took must have been given back, unless an error stuck."""
     stand_in = standin()
     stand_in.reset()
     before = stand_in.held_bytes

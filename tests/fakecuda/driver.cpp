@@ -1,13 +1,13 @@
-// A stand-in for libcuda.so.1 on a machine without a card: unmodified pycuda code runs on the processor.
+// A stand-in for libcuda.so.1 on a machine without a GPU: unmodified pycuda code runs on the CPU.
 //
 // A stream is a queue that runs only when somebody waits for it or asks whether it is done, so code that reads a
 // result without waiting finds the old one, every time. Mapped host memory has a device address of its own. Memory
 // is filled with a pattern, guarded behind, and every copy is checked against it. Kernels go to the CPU build of the
-// same sources (FAKECUDA_KERNELS). What a capture must not contain is refused, as a card refuses it.
+// same sources (FAKECUDA_KERNELS). What a capture must not contain is refused, as a GPU refuses it.
 //
 // Faults are planted by name: standin_fail("cuGraphLaunch", 3, 719) makes the third call from now fail; "run" stands
 // for every piece of work on a stream (an error that surfaces later). 700, 719 and their like stick, as they do on a
-// card, until standin_reset. HANG makes a stream never finish.
+// GPU, until standin_reset. HANG makes a stream never finish.
 #include "standin.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -80,7 +80,7 @@ API Result cuDeviceGet(int* device, int index) {
 }
 API Result cuDeviceGetName(char* name, int room, int) {
     ENTER("cuDeviceGetName");
-    return strncpy(name, "stand-in (no card)", size_t(room)), SUCCESS;
+    return strncpy(name, "stand-in (no GPU)", size_t(room)), SUCCESS;
 }
 API Result cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = limit_bytes, SUCCESS; }
 API Result cuDeviceComputeCapability(int* major, int* minor, int) { return *major = 8, *minor = 7, SUCCESS; }
@@ -214,7 +214,7 @@ API Result cuMemsetD32_v2(Address to, unsigned value, size_t count) {
 }
 API Result cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Stream* stream) {
     ENTER("cuMemcpyHtoDAsync");
-    if (!pinned(from, bytes)) return INVALID_VALUE;  // a card would wait, or copy what has changed by then
+    if (!pinned(from, bytes)) return INVALID_VALUE;  // a GPU would wait, or copy what has changed by then
     return put(stream, [=] { return copy_to_device(to, from, bytes); });
 }
 API Result cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, Stream* stream) {
@@ -282,7 +282,7 @@ API Result cuStreamWaitEvent(Stream* stream, Event* event, unsigned) {
     return put(stream, [=] { return event->pending ? finish(event->stream) : SUCCESS; });
 }
 API Result cuLaunchHostFunc(Stream* stream, Result (*function)(void*), void* argument) {
-    // A card's host functions return nothing; here a result says that the plan this one stands for has failed.
+    // A GPU's host functions return nothing; here a result says that the plan this one stands for has failed.
     ENTER("cuLaunchHostFunc");
     return put(stream, [=] { return function(argument); });
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds pycuda against the stand-in driver and CUDA's headers from their wheels, so that a machine with neither a
-# card nor the CUDA toolkit can run the GPU runner's tests. The same pycuda works with a real driver, unoptimised.
+# GPU nor the CUDA toolkit can run the GPU runner's tests. The same pycuda works with a real driver, unoptimised.
 # About 90 seconds; the wheel is kept in the user's cache and found there the next time.
 #
 #   sh tests/fakecuda/install_pycuda.sh [PYTHON]      PYTHON: .venv/bin/python if not given

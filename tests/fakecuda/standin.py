@@ -76,11 +76,11 @@ class Standin:
         return int(self._library.standin_calls(name.encode()))
 
     def integrated(self, yes: bool) -> None:
-        """Whether the card shares the processor's memory."""
+        """Whether the GPU shares the CPU's memory."""
         self._library.standin_integrated(int(yes))
 
     def limit(self, size_bytes: int) -> None:
-        """The card's memory."""
+        """The GPU's memory."""
         self._library.standin_limit(ctypes.c_long(size_bytes))
 
     @property

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from livetint.bench.gpu.kernel_lab import TOOLS, check_kernels
-from livetint.bench.gpu.run import card as command
 from livetint.bench.gpu.run import compare_answers, wrong_in
+from livetint.bench.gpu.run import gpu as command
 from livetint.build_engine.accuracy_report import Case
 
 from ..needs import needs
@@ -20,7 +20,7 @@ from .standin import Standin
 pytestmark = [needs("c++"), needs("pycuda")]
 
 
-def test_one_json_and_one_table(card: Standin, tmp_path: Path):
+def test_one_json_and_one_table(gpu: Standin, tmp_path: Path):
     bundle, path = tiny_bundle(tmp_path / "tiny", side=256, ab_scale=2.0), tmp_path / "card.json"
     done = CliRunner().invoke(
         command, ["--model", str(bundle.folder), "--touches", "8", "--display", "16x12", "--skip-kernels",
@@ -39,12 +39,12 @@ def test_one_json_and_one_table(card: Standin, tmp_path: Path):
     for stage, found in events.items():
         assert found["direct"]["n"] == 8 and (stage == "encoder" or found["graph"]["n"] == 8)
     assert model["stages"]["host"]["touch → ab"]["p50"] > 0
-    assert "not_done" in model["torch"], "there is no card for PyTorch"
-    for words in ("stand-in (no card)", "touch → picture", "PyTorch not timed"):
+    assert "not_done" in model["torch"], "there is no GPU for PyTorch"
+    for words in ("stand-in (no GPU)", "touch → picture", "PyTorch not timed"):
         assert words in done.output
 
 
-def test_wrong_answers_are_told(card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_wrong_answers_are_told(gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     bundle = tiny_bundle(tmp_path / "tiny", side=256)
     build_for_standin(bundle)
     case = Case(np.zeros((256, 256, 3), np.uint8), lightness_of(256), some_hints(5))
@@ -56,7 +56,7 @@ def test_wrong_answers_are_told(card: Standin, tmp_path: Path, monkeypatch: pyte
     assert [line.partition(":")[0] for line in wrong_in(report)] == ["kernels", "tiny by plan"]
 
 
-def test_kernels_are_checked_with_what_the_machine_has(card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_kernels_are_checked_with_what_the_machine_has(gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("livetint.bench.gpu.kernel_lab.NVCC_PLACES", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert check_kernels(print) == {"lab": "not run: nvcc was not found"}

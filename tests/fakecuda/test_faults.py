@@ -1,4 +1,4 @@
-"""What goes wrong on a card comes out as one typed error that says what to do, wherever it strikes."""
+"""What goes wrong on a GPU comes out as one typed error that says what to do, wherever it strikes."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ def tiny(tmp_path: Path) -> Bundle:
     return bundle
 
 
-def a_touch(bundle: Bundle, card: Standin | None = None) -> int:
+def a_touch(bundle: Bundle, gpu: Standin | None = None) -> int:
     """Everything a runner does, from start to end; the driver's calls until then, without those that give back."""
     with TensorRTRunner(bundle, display=(20, 20)) as runner:
         features = runner.encode(lightness_of(32))
         for _ in range(3):
             runner.colorize(features, some_hints(3))
-        return card.calls() if card else 0
+        return gpu.calls() if gpu else 0
 
 
 @pytest.mark.parametrize("code", [ILLEGAL_ADDRESS, LAUNCH_FAILED])
-def test_an_error_that_sticks_wherever_it_strikes_loses_the_card_and_says_to_start_again(
-    card: Standin, tiny: Bundle, code: int
+def test_an_error_that_sticks_wherever_it_strikes_loses_the_gpu_and_says_to_start_again(
+    gpu: Standin, tiny: Bundle, code: int
 ):
-    total = a_touch(tiny, card)
+    total = a_touch(tiny, gpu)
     assert total > 60
     for nth in range(1, total + 1):
-        card.reset()
-        card.fail("*", nth, code)
+        gpu.reset()
+        gpu.fail("*", nth, code)
         with pytest.raises(RunnerError, match=r"start this process again|--device cpu") as caught:
             a_touch(tiny)
         assert isinstance(caught.value, DeviceLost | NoDevice), (nth, caught.value)
         assert caught.value.exit_code == (70 if isinstance(caught.value, DeviceLost) else 2)
 
 
-def test_an_error_of_the_work_itself_surfaces_at_the_wait(card: Standin, tiny: Bundle):
+def test_an_error_of_the_work_itself_surfaces_at_the_wait(gpu: Standin, tiny: Bundle):
     runner = TensorRTRunner(tiny)
     features = runner.encode(lightness_of(32))
     runner.colorize(features, ())
-    card.fail("run", 2, LAUNCH_FAILED)
+    gpu.fail("run", 2, LAUNCH_FAILED)
     with pytest.raises(DeviceLost, match=r"answering a touch.*719"):
         runner.colorize(features, ())
     assert "719" in runner.lost
@@ -73,42 +73,42 @@ def test_an_error_of_the_work_itself_surfaces_at_the_wait(card: Standin, tiny: B
         runner.colorize(features, ())
 
 
-def test_memory_that_runs_out_says_so_and_nothing_stays_taken(card: Standin, tiny: Bundle):
-    before = card.held_bytes
+def test_memory_that_runs_out_says_so_and_nothing_stays_taken(gpu: Standin, tiny: Bundle):
+    before = gpu.held_bytes
     a_touch(tiny)
     for name in ("cuMemAlloc", "cuMemHostAlloc"):
-        for nth in range(1, card.calls(name) + 1):
-            card.reset()
-            card.fail(name, nth, OUT_OF_MEMORY)
+        for nth in range(1, gpu.calls(name) + 1):
+            gpu.reset()
+            gpu.fail(name, nth, OUT_OF_MEMORY)
             with pytest.raises(DeviceFull, match="too little free memory"):
                 a_touch(tiny)
-            assert card.held_bytes == before, (name, nth)
-        card.reset()
+            assert gpu.held_bytes == before, (name, nth)
+        gpu.reset()
         a_touch(tiny)
-    card.limit(200_000)
+    gpu.limit(200_000)
     with pytest.raises(DeviceFull, match="--device cpu"):
         a_touch(tiny)
 
 
-def test_other_errors_are_told_in_the_drivers_words(card: Standin, tiny: Bundle):
+def test_other_errors_are_told_in_the_drivers_words(gpu: Standin, tiny: Bundle):
     for name in CALLS:
-        card.reset()
-        card.fail(name, 1, 304)
+        gpu.reset()
+        gpu.fail(name, 1, 304)
         with pytest.raises(DeviceError, match="some other error"):
             a_touch(tiny)
 
 
-def test_a_card_that_never_answers_is_lost_after_the_deadline(card: Standin, tiny: Bundle):
+def test_a_gpu_that_never_answers_is_lost_after_the_deadline(gpu: Standin, tiny: Bundle):
     with TensorRTRunner(tiny, deadline_s=3) as runner:
         features = runner.encode(lightness_of(32))
         runner.colorize(features, ())
-        card.fail("run", 1, HANG)
+        gpu.fail("run", 1, HANG)
         with pytest.raises(DeviceLost, match=r"did not end within 3 s"):
             runner.colorize(features, ())
     assert runner.lost
 
 
-def test_wrong_plans_are_refused_with_the_command_that_builds_them(card: Standin, tmp_path: Path):
+def test_wrong_plans_are_refused_with_the_command_that_builds_them(gpu: Standin, tmp_path: Path):
     bundle = tiny_bundle(tmp_path / "tiny")
     with pytest.raises(StalePlan, match="livetint build tiny"):
         TensorRTRunner(bundle)
@@ -125,7 +125,7 @@ def test_wrong_plans_are_refused_with_the_command_that_builds_them(card: Standin
         TensorRTRunner(bundle)
 
 
-def test_a_plan_that_tensorrt_does_not_take(card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_that_tensorrt_does_not_take(gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     bundle = tiny_bundle(tmp_path / "tiny")
     monkeypatch.setattr("tests.fakecuda.tensorrt_standin.HEADER", b"another maker's plan ")
     build_for_standin(bundle)
@@ -135,19 +135,19 @@ def test_a_plan_that_tensorrt_does_not_take(card: Standin, tmp_path: Path, monke
         TensorRTRunner(bundle)
 
 
-def test_auto_falls_back_and_says_so_once(card: Standin, tiny: Bundle):
+def test_auto_falls_back_and_says_so_once(gpu: Standin, tiny: Bundle):
     said: list[str] = []
-    card.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
+    gpu.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
     with open_runner(tiny, "auto", say=said.append) as runner:
         assert isinstance(runner, OnnxRunner)
-    assert len(said) == 1 and said[0].startswith("running on the processor: the card has too little free memory")
-    card.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
+    assert len(said) == 1 and said[0].startswith("running on the CPU: the GPU has too little free memory")
+    gpu.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
     open_runner(tiny, "auto", say=said.append).close()
     assert len(said) == 1
     with open_runner(tiny, "auto", say=said.append) as runner:
         assert isinstance(runner, TensorRTRunner)
     with pytest.raises(DeviceFull):
-        card.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
+        gpu.fail("cuMemAlloc", 2, OUT_OF_MEMORY)
         open_runner(tiny, "cuda")
 
 
@@ -158,7 +158,7 @@ def command(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_commands_say_what_is_missing(card: Standin, tmp_path: Path):
+def test_the_commands_say_what_is_missing(gpu: Standin, tmp_path: Path):
     bundle = tiny_bundle(tmp_path / "large", side=256)
     build_for_standin(bundle)
     photo = tmp_path / "grey.png"
@@ -166,11 +166,11 @@ def test_the_commands_say_what_is_missing(card: Standin, tmp_path: Path):
     colorize = ("colorize", str(photo), "-o", str(tmp_path / "out.png"), "--model", str(bundle.folder))
     without = command(*colorize, "--device", "cuda", LD_LIBRARY_PATH="")
     assert without.returncode == 2 and "no NVIDIA driver" in without.stderr and "\n" not in without.stderr.strip()
-    assert command(*colorize, "--device", "auto", LD_LIBRARY_PATH="").stderr == "", "nobody expected a card"
-    no_card = command(*colorize, "--device", "auto", FAKECUDA_DEVICES="0")
-    assert no_card.returncode == 0 and no_card.stderr.count("running on the processor: there is no card") == 1
+    assert command(*colorize, "--device", "auto", LD_LIBRARY_PATH="").stderr == "", "nobody expected a GPU"
+    no_gpu = command(*colorize, "--device", "auto", FAKECUDA_DEVICES="0")
+    assert no_gpu.returncode == 0 and no_gpu.stderr.count("running on the CPU: there is no GPU") == 1
     lost = command(*colorize, "--device", "cuda", FAKECUDA_FAULT="run:3:719")
-    assert lost.returncode == 70 and lost.stderr.startswith("livetint: the card is lost to this process"), lost
+    assert lost.returncode == 70 and lost.stderr.startswith("livetint: the GPU is lost to this process"), lost
     (tmp_path / "out.png").unlink()
     fine = command(*colorize, "--device", "cuda")
     assert fine.returncode == 0 and (tmp_path / "out.png").exists() and fine.stderr == "", fine.stderr

@@ -1,4 +1,4 @@
-"""The kiosk on a card: an error that sticks ends its worker with exit code 70, another goes on, nothing is lost."""
+"""The kiosk on a GPU: an error that sticks ends its worker with exit code 70, another goes on, nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = [needs("c++"), needs("pycuda")]
 
 
 @pytest.fixture
-def stub(card: Standin, tmp_path: Path) -> Path:
+def stub(gpu: Standin, tmp_path: Path) -> Path:
     """The kiosk's stub with plans for the stand-in."""
     folder = write_stub_bundle(tmp_path / "stub")
     build_for_standin(Bundle.load(folder), "fp32")
     return folder
 
 
-def test_a_lost_card_ends_the_worker_with_its_code(stub: Path):
+def test_a_lost_gpu_ends_the_worker_with_its_code(stub: Path):
     memory = NamelessFile("pixels")
     os.ftruncate(memory.descriptor, SHARED_BYTES)
     done = subprocess.run(
@@ -45,10 +45,10 @@ def test_a_lost_card_ends_the_worker_with_its_code(stub: Path):
     assert done.returncode == 70, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == 3 and all(answer.get("ok", True) for answer in answers), "no answer for what was not done"
-    assert "the card is lost to this process" in done.stderr
+    assert "the GPU is lost to this process" in done.stderr
 
 
-def test_the_page_goes_on_after_a_lost_card(stub: Path, tmp_path: Path):
+def test_the_page_goes_on_after_a_lost_gpu(stub: Path, tmp_path: Path):
     kiosk = RunningKiosk(
         tmp_path / "kiosk", stub, environment={"FAKECUDA_FAULT": "cuGraphLaunch:6:719"}, engine={"device": "cuda"},
         screen={"pixels": "planes"},
@@ -64,9 +64,9 @@ def test_the_page_goes_on_after_a_lost_card(stub: Path, tmp_path: Path):
                 shown.append(np.frombuffer(reply(socket)[1], np.float16))
                 return kiosk.status()["engine_faults"] >= 1 and kiosk.status()["ready"]
 
-            until(painted, "a lost card and an edit after it")
+            until(painted, "a lost GPU and an edit after it")
             painted()
         np.testing.assert_allclose(shown[-1], shown[0], atol=0.05)
-        assert "the card is lost to this process" in kiosk.log.read_text()
+        assert "the GPU is lost to this process" in kiosk.log.read_text()
     finally:
         kiosk.close()

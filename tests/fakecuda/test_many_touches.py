@@ -31,13 +31,13 @@ def small(tmp_path: Path) -> Bundle:
 
 
 @pytest.mark.parametrize(("integrated", "count"), [(False, 10_000), (True, 2_000)])
-def test_ten_thousand_touches_allocate_nothing(card: Standin, small: Bundle, integrated: bool, count: int):
-    card.integrated(integrated)
+def test_ten_thousand_touches_allocate_nothing(gpu: Standin, small: Bundle, integrated: bool, count: int):
+    gpu.integrated(integrated)
     drags = [some_hints(hints, hints) for hints in (1, 2, 3, 7)]
     with TensorRTRunner(small) as runner:
         features = runner.encode(lightness_of(8))
         first = runner.colorize(features, drags[0])
-        taken, held, captures = card.allocations, card.held_bytes, card.calls("cuStreamBeginCapture")
+        taken, held, captures = gpu.allocations, gpu.held_bytes, gpu.calls("cuStreamBeginCapture")
         runner.colorize(features, drags[0])
         gc.collect()
         tracemalloc.start()
@@ -47,13 +47,13 @@ def test_ten_thousand_touches_allocate_nothing(card: Standin, small: Bundle, int
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
-        assert (card.allocations, card.held_bytes) == (taken, held), "device or pinned memory was taken"
-        assert card.calls("cuStreamBeginCapture") == captures == 1 and card.calls("cuGraphLaunch") == count + 1
+        assert (gpu.allocations, gpu.held_bytes) == (taken, held), "device or pinned memory was taken"
+        assert gpu.calls("cuStreamBeginCapture") == captures == 1 and gpu.calls("cuGraphLaunch") == count + 1
         assert grown <= GROWTH_BYTES
         np.testing.assert_array_equal(runner.colorize(features, drags[0]), first)
 
 
-def test_the_latest_hints_win_and_nobody_waits_for_ever(card: Standin, small: Bundle):
+def test_the_latest_hints_win_and_nobody_waits_for_ever(gpu: Standin, small: Bundle):
     with TensorRTRunner(small) as runner, OnnxRunner(small) as other, LatestTouches(runner) as touches:
         L_planes = [lightness_of(8, seed) for seed in range(3)]
         photographs = [runner.encode(L) for L in L_planes]
@@ -72,11 +72,11 @@ def test_the_latest_hints_win_and_nobody_waits_for_ever(card: Standin, small: Bu
         touches.ask(photographs[0], ())
 
 
-def test_what_goes_wrong_reaches_whoever_asked(card: Standin, small: Bundle):
+def test_what_goes_wrong_reaches_whoever_asked(gpu: Standin, small: Bundle):
     with TensorRTRunner(small) as runner, LatestTouches(runner) as touches:
         features = runner.encode(lightness_of(8))
         assert touches.ask(features, ()).result(10).shape == (2, 8, 8)
-        card.fail("run", 1, LAUNCH_FAILED)
+        gpu.fail("run", 1, LAUNCH_FAILED)
         with pytest.raises(DeviceLost):
             touches.ask(features, ()).result(10)
         with pytest.raises(DeviceLost):

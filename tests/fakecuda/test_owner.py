@@ -1,4 +1,4 @@
-"""A worker without plans serves from the processor, has them built, and goes on with the card."""
+"""A worker without plans serves from the CPU, has them built, and goes on with the GPU."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def wait_for_build(owner: RunnerOwner) -> None:
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_plans_are_built_beside_and_taken(card: Standin, bundle: Bundle, device: str):
+def test_plans_are_built_beside_and_taken(gpu: Standin, bundle: Bundle, device: str):
     said: list[str] = []
     owner = RunnerOwner(bundle, device, 1, said.append)
-    assert isinstance(owner.runner, OnnxRunner) and "while the plans for the card are built" in said[0]
+    assert isinstance(owner.runner, OnnxRunner) and "while the plans for the GPU are built" in said[0]
     before = owner.runner.colorize(owner.runner.encode(lightness_of(256)), some_hints(3))
     wait_for_build(owner)
     assert owner.improved() and not owner.improved()
-    assert isinstance(owner.runner, TensorRTRunner) and said[1:] == ["running on the card from now on"]
+    assert isinstance(owner.runner, TensorRTRunner) and said[1:] == ["running on the GPU from now on"]
     after = owner.runner.colorize(owner.runner.encode(lightness_of(256)), some_hints(3))
     np.testing.assert_allclose(before, after, atol=0.15)
     owner.runner.close()
 
 
-def test_a_build_that_fails_leaves_the_processor(card: Standin, bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+def test_a_build_that_fails_leaves_the_cpu(gpu: Standin, bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     monkeypatch.setenv("FAKECUDA_TENSORRT", "7.0.0")
     owner = RunnerOwner(bundle, "auto", 1, said.append)
@@ -56,13 +56,13 @@ def test_a_build_that_fails_leaves_the_processor(card: Standin, bundle: Bundle, 
     assert said[-1].startswith("the plans could not be built") and "too old" in said[-1]
 
 
-def test_nothing_is_built_where_plans_are_not_what_is_missing(card: Standin, bundle: Bundle):
+def test_nothing_is_built_where_plans_are_not_what_is_missing(gpu: Standin, bundle: Bundle):
     build_for_standin(bundle)
     said: list[str] = []
-    card.fail("cuInit", 1, LAUNCH_FAILED)
+    gpu.fail("cuInit", 1, LAUNCH_FAILED)
     with pytest.raises(NoDevice):
         RunnerOwner(bundle, "cuda", 1, said.append)
-    card.reset()
+    gpu.reset()
     owner = RunnerOwner(bundle, "cuda", 1, said.append)
     assert isinstance(owner.runner, TensorRTRunner) and not owner.building and said == []
     owner.runner.close()

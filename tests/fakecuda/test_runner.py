@@ -45,8 +45,8 @@ def touch() -> Bundle:
 
 
 @pytest.mark.parametrize("integrated", [False, True])
-def test_copies_on_a_discrete_card_and_none_on_an_integrated_one(card: Standin, tmp_path: Path, integrated: bool):
-    card.integrated(integrated)
+def test_copies_on_a_discrete_gpu_and_none_on_an_integrated_one(gpu: Standin, tmp_path: Path, integrated: bool):
+    gpu.integrated(integrated)
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
@@ -54,13 +54,13 @@ def test_copies_on_a_discrete_card_and_none_on_an_integrated_one(card: Standin, 
         for count in (0, 1, 7, 0, 40):
             hints = some_hints(count, count)
             np.testing.assert_allclose(runner.colorize(features, hints), other.colorize(expected, hints), atol=0.15)
-        copies = card.calls("cuMemcpyHtoDAsync") + card.calls("cuMemcpyDtoHAsync")
+        copies = gpu.calls("cuMemcpyHtoDAsync") + gpu.calls("cuMemcpyDtoHAsync")
         assert copies == (0 if integrated else 5), "L once; then the warm-up's two, and two recorded"
 
 
 @pytest.mark.parametrize(("flavour", "version"), [(f, v) for f, all_of in VERSIONS.items() for v in all_of])
 def test_plans_of_every_tensorrt(
-    card: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, version: str
+    gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, version: str
 ):
     for name in VERSIONS:
         monkeypatch.setitem(sys.modules, name.replace("-", "_"), module(name, version if name == flavour else "9.9"))
@@ -74,7 +74,7 @@ def test_plans_of_every_tensorrt(
     assert kept == (flavour == "tensorrt-rtx"), "only TensorRT-RTX compiles at run time"
 
 
-def test_half_precision_at_the_plans_doors(card: Standin, tmp_path: Path):
+def test_half_precision_at_the_plans_doors(gpu: Standin, tmp_path: Path):
     wide = tiny_bundle(tmp_path / "wide")
     narrow = tiny_bundle(tmp_path / "narrow", half=True)
     build_for_standin(narrow, "fp32")
@@ -87,11 +87,11 @@ def test_half_precision_at_the_plans_doors(card: Standin, tmp_path: Path):
         ours = runner.distribution(features, some_hints(9), NO_GLOBAL_HINTS, points)
         theirs = other.distribution(expected, some_hints(9), NO_GLOBAL_HINTS, points)
         assert np.abs(ours - theirs).max() < 2e-3
-        assert card.calls("cuGraphLaunch") == 1, "the first 256 points are recorded, the rest replay them"
+        assert gpu.calls("cuGraphLaunch") == 1, "the first 256 points are recorded, the rest replay them"
 
 
 def test_touches_go_to_whichever_is_faster_and_knows_the_form(
-    card: Standin, touch: Bundle, monkeypatch: pytest.MonkeyPatch
+    gpu: Standin, touch: Bundle, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.WARM_UP", 1)
     monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.TIMED", 1)
@@ -107,7 +107,7 @@ def test_touches_go_to_whichever_is_faster_and_knows_the_form(
 
 
 @pytest.mark.parametrize(("precision", "by"), [("fp16", "plan"), ("fp32", "plan"), ("fp32", "kernels")])
-def test_touch_colours_a_photograph_end_to_end(card: Standin, touch: Bundle, photo: Photo, precision: str, by: str):
+def test_touch_colours_a_photograph_end_to_end(gpu: Standin, touch: Bundle, photo: Photo, precision: str, by: str):
     build_for_standin(touch, precision)
     with TensorRTRunner(touch, touch_by=by) as runner, OnnxRunner(touch) as other:
         assert runner.served_by == by
@@ -125,7 +125,7 @@ def test_touch_colours_a_photograph_end_to_end(card: Standin, touch: Bundle, pho
             assert np.abs(np.subtract(ours.current, theirs.current)).max() < 30 * TOLERANCE[precision]
 
 
-def test_distribution_of_touch_at_many_points(card: Standin, touch: Bundle, photo: Photo):
+def test_distribution_of_touch_at_many_points(gpu: Standin, touch: Bundle, photo: Photo):
     build_for_standin(touch, "fp32")
     points = np.random.default_rng(2).uniform(0, 1, (37, 2)).astype(np.float32)
     with TensorRTRunner(touch, touch_by="plan") as runner, OnnxRunner(touch) as other:
@@ -138,7 +138,7 @@ def test_distribution_of_touch_at_many_points(card: Standin, touch: Bundle, phot
         assert nothing.shape == (0, 313)
 
 
-def test_planes_with_global_hints_and_logits(card: Standin, tmp_path: Path, photo: Photo):
+def test_planes_with_global_hints_and_logits(gpu: Standin, tmp_path: Path, photo: Photo):
     bundle = Bundle.load(write_stub_bundle(tmp_path / "stub"))
     build_for_standin(bundle, "fp32")
     asked = GlobalHints(saturation=0.7)
@@ -154,7 +154,7 @@ def test_planes_with_global_hints_and_logits(card: Standin, tmp_path: Path, phot
     np.testing.assert_allclose(answers[0][1], answers[1][1], rtol=1e-2, atol=1e-5)
 
 
-def test_several_sessions_on_one_runner(card: Standin, tmp_path: Path):
+def test_several_sessions_on_one_runner(gpu: Standin, tmp_path: Path):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
@@ -174,8 +174,8 @@ def test_several_sessions_on_one_runner(card: Standin, tmp_path: Path):
         another.colorize(ours[0], ())
 
 
-def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_size_changes(
-    card: Standin, tmp_path: Path, photo: Photo
+def test_pictures_are_composed_on_the_gpu_and_recorded_anew_only_when_their_size_changes(
+    gpu: Standin, tmp_path: Path, photo: Photo
 ):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
@@ -187,12 +187,12 @@ def test_pictures_are_composed_on_the_card_and_recorded_anew_only_when_their_siz
             expected = compose(L, runner.colorize(features, some_hints(4)))
             assert got.shape == expected.shape == (size[1], size[0], 3)
             assert np.abs(got.astype(int) - expected).max() <= 1
-            assert card.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
+            assert gpu.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
         again = runner.render(features, some_hints(1), NO_GLOBAL_HINTS, resize_lightness(photo.L, (40, 60)))
         assert again.shape == (60, 40, 3)
 
 
-def test_pictures_composed_on_the_card_show_the_asked_colours(card: Standin, touch: Bundle, photo: Photo):
+def test_pictures_composed_on_the_gpu_show_the_asked_colours(gpu: Standin, touch: Bundle, photo: Photo):
     build_for_standin(touch, "fp32")
     L = resize_lightness(photo.L, (320, 240))
     hints = some_hints(3)
@@ -204,8 +204,8 @@ def test_pictures_composed_on_the_card_show_the_asked_colours(card: Standin, tou
             assert np.abs(got.astype(int) - asked).max() <= 1
 
 
-def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others(
-    card: Standin, tmp_path: Path, photo: Photo
+def test_guided_pictures_are_composed_on_the_gpu_and_recorded_beside_the_others(
+    gpu: Standin, tmp_path: Path, photo: Photo
 ):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
@@ -213,12 +213,12 @@ def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others
     with TensorRTRunner(bundle, display=(97, 61)) as runner:
         features = runner.encode(lightness_of(32))
         ab = runner.colorize(features, some_hints(4))
-        before = card.calls("cuStreamBeginCapture")
+        before = gpu.calls("cuStreamBeginCapture")
         for method in ("guided", "bilinear", "guided"):
             for L in L_planes:
                 got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, L, method)
                 assert np.abs(got.astype(int) - compose(L, ab, method=method)).max() <= 1
-        assert card.calls("cuStreamBeginCapture") == before + 2, "one graph for each method"
+        assert gpu.calls("cuStreamBeginCapture") == before + 2, "one graph for each method"
         large = resize_lightness(photo.L, (98, 61))
         on_processor = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, large, "guided")
         np.testing.assert_array_equal(on_processor, compose(large, ab, method="guided"))
@@ -226,18 +226,18 @@ def test_guided_pictures_are_composed_on_the_card_and_recorded_beside_the_others
             runner.render(features, (), NO_GLOBAL_HINTS, L_planes[0], "edge-aware")
 
 
-def test_a_forgotten_runner_gives_the_card_back(card: Standin, tmp_path: Path):
+def test_a_forgotten_runner_gives_the_gpu_back(gpu: Standin, tmp_path: Path):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
-    before = card.held_bytes
+    before = gpu.held_bytes
     runner = TensorRTRunner(bundle)
     runner.colorize(runner.encode(lightness_of(32)), ())
     del runner
     gc.collect()
-    assert card.held_bytes == before
+    assert gpu.held_bytes == before
 
 
-def test_what_it_does_not_take_is_refused_in_words(card: Standin, tmp_path: Path, touch: Bundle):
+def test_what_it_does_not_take_is_refused_in_words(gpu: Standin, tmp_path: Path, touch: Bundle):
     bundle = tiny_bundle(tmp_path / "tiny")
     build_for_standin(bundle)
     with TensorRTRunner(bundle) as runner:

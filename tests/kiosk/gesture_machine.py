@@ -62,7 +62,7 @@ class Hands(RuleBasedStateMachine):
 
     @property
     def edits(self) -> Any:
-        return self.visitor.say("livetint.painting.edits.now")
+        return self.visitor.evaluate("livetint.painting.edits.now")
 
     def settle(self) -> None:
         self.visitor.until("livetint.painting.asking === null", "the answer to a tap")
@@ -93,9 +93,9 @@ class Hands(RuleBasedStateMachine):
         lifted = [("up", id, 0.5, 0.5, FINGER) for id in (1, 2, 3)]
         self.visitor.page.evaluate(_HANDS, [*events, *lifted])
         self.settle()
-        assert self.visitor.say("livetint.painting.gestures.fingers.size") == 0
+        assert self.visitor.evaluate("livetint.painting.gestures.fingers.size") == 0
         # Several gestures may be several steps: the page's own history is taken over.
-        self.past, self.now, self.future = self.visitor.say(
+        self.past, self.now, self.future = self.visitor.evaluate(
             "(({ past, now, future }) => [past, now, [...future]])(livetint.painting.edits)"
         )
 
@@ -158,4 +158,4 @@ class Hands(RuleBasedStateMachine):
         np.testing.assert_allclose(shown, expected, atol=0.5)
 
     def teardown(self) -> None:
-        until(lambda: self.visitor.say("livetint.link.up"), "the link")
+        until(lambda: self.visitor.evaluate("livetint.link.up"), "the link")

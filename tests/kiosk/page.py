@@ -57,12 +57,12 @@ class Visitor:
         self.until("globalThis.livetint !== undefined", "the page")
         self.touch = self.context.new_cdp_session(self.page)
 
-    def say(self, expression: str) -> Any:
+    def evaluate(self, expression: str) -> Any:
         """Value of a JavaScript expression. (Waiting inside the page would need eval, which its policy forbids.)"""
         return self.page.evaluate(expression)
 
     def until(self, expression: str, what: str = "") -> Any:
-        return until(lambda: self.say(expression), what or expression)
+        return until(lambda: self.evaluate(expression), what or expression)
 
     def settled(self) -> None:
         """Until what is shown answers what was asked last."""
@@ -82,8 +82,8 @@ class Visitor:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Place on the picture → CSS pixels of the page."""
-        box = self.say("document.getElementById('stage').getBoundingClientRect().toJSON()")
-        spot = self.say(f"livetint.painting.stage.toStage({{x: {x}, y: {y}}})")
+        box = self.evaluate("document.getElementById('stage').getBoundingClientRect().toJSON()")
+        spot = self.evaluate(f"livetint.painting.stage.toStage({{x: {x}, y: {y}}})")
         return box["x"] + spot["x"], box["y"] + spot["y"]
 
     def tap(self, x: float, y: float) -> None:
@@ -103,11 +103,11 @@ class Visitor:
 
     @property
     def hints(self) -> list[dict[str, float]]:
-        return self.say("livetint.painting.edits.now.hints")
+        return self.evaluate("livetint.painting.edits.now.hints")
 
     def shown_ab(self, x: float, y: float) -> list[float]:
         """The half floats shown at a place, decoded."""
-        return self.say(
+        return self.evaluate(
             f"""(() => {{ const at = (Math.floor({y} * 256) * 256 + Math.floor({x} * 256)) * 2;
             const one = (h) => {{ const e = (h >> 10) & 31, f = h & 1023, s = h & 32768 ? -1 : 1;
               return e ? s * 2 ** (e - 15) * (1 + f / 1024) : s * 2 ** -14 * f / 1024; }};

@@ -44,7 +44,7 @@ def mix(visitor: Visitor, a: float, b: float) -> None:
     """Touch the field of colours where (a, b) lies."""
     visitor.still()
     box = visitor.page.locator("#field").bounding_box()
-    square = visitor.say("livetint.painting.palette.field.square")
+    square = visitor.evaluate("livetint.painting.palette.field.square")
     assert box
     x, y = ((a - square["a"]) / square["reach"] + 1) / 2, (1 - (b - square["b"]) / square["reach"]) / 2
     visitor.page.touchscreen.tap(box["x"] + x * box["width"], box["y"] + y * box["height"])

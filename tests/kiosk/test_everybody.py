@@ -24,7 +24,7 @@ def test_grey_pictures_gain_colour_one_after_the_other_under_a_ghost_finger(brow
         visitor.page.clock.fast_forward(4000)
         visitor.until("livetint.painting.stage.reveal === null", "all of it")
         assert visitor.hints, "the suggested points of the picture"
-        shown.add(visitor.say("livetint.painting.photo"))
+        shown.add(visitor.evaluate("livetint.painting.photo"))
         title = visitor.page.locator("#title").inner_text()
         visitor.page.clock.fast_forward(SCENE_MS)
         until(lambda before=title: visitor.page.locator("#title").inner_text() != before, "the next picture")
@@ -36,12 +36,12 @@ def test_who_asks_for_stillness_sees_grey_beside_colour_and_nothing_moves(browse
     visitor = Visitor(browser, kiosk.address, reduced_motion="reduce")
     visitor.until("livetint.painting.stage.split === 0.5", "both halves")
     visitor.settled()
-    assert visitor.say("livetint.painting.stage.reveal") is None
-    assert not visitor.say("document.getElementById('ghost').classList.contains('on')")
-    assert visitor.say("document.getAnimations().length") == 0
+    assert visitor.evaluate("livetint.painting.stage.reveal") is None
+    assert not visitor.evaluate("document.getElementById('ghost').classList.contains('on')")
+    assert visitor.evaluate("document.getAnimations().length") == 0
     visitor.open()
     visitor.place(0.5, 0.5)
-    assert visitor.say("document.getAnimations().length") == 0
+    assert visitor.evaluate("document.getAnimations().length") == 0
     visitor.close()
 
 
@@ -58,7 +58,7 @@ def test_the_language_and_whose_guess_colours_are_can_always_be_seen(visitor: Vi
 
 
 def test_captions_speak_the_language_chosen(visitor: Visitor) -> None:
-    picture = visitor.say("livetint.settings.pictures[0]")
+    picture = visitor.evaluate("livetint.settings.pictures[0]")
     for language in ("de", "ja"):
         visitor.page.click("#language")
         visitor.page.click(f"#language-list [lang={language}]")
@@ -80,10 +80,10 @@ def test_keys_change_the_colour_and_hold_the_grey(visitor: Visitor) -> None:
         visitor.until(f"livetint.painting.stage.scene().colour === {colour}")
     visitor.page.locator(".mark").first.focus()
     visitor.page.keyboard.press("Enter")
-    assert visitor.say("livetint.painting.chosen") == 0
+    assert visitor.evaluate("livetint.painting.chosen") == 0
     visitor.page.locator("#moods-open").press("Enter")
     visitor.page.locator("#saturation").press("ArrowRight")
-    until(lambda: visitor.say("livetint.painting.edits.now.saturation") is not None, "the strength of colour")
+    until(lambda: visitor.evaluate("livetint.painting.edits.now.saturation") is not None, "the strength of colour")
     visitor.page.keyboard.press("Escape")
     visitor.until("!document.getElementById('moods').open")
     visitor.settled()

@@ -86,7 +86,7 @@ def test_a_mouse_paints_drags_and_zooms(visitor: Visitor) -> None:
     mouse.down()
     mouse.move(*visitor.at(0.6, 0.6), steps=5)
     until(lambda: abs(visitor.hints[0]["x"] - 0.6) < 0.01, "the point under the mouse")
-    assert visitor.say("livetint.painting.stage.lens") is None, "a mouse hides nothing"
+    assert visitor.evaluate("livetint.painting.stage.lens") is None, "a mouse hides nothing"
     mouse.up()
     mouse.click(*visitor.at(0.2, 0.2), button="right")
     visitor.settled()
@@ -102,7 +102,7 @@ def test_a_pen_paints_and_the_hand_that_holds_it_does_not(visitor: Visitor) -> N
     visitor.until("livetint.painting.gestures.mode === 'tap'", "the pen")
     visitor.fingers("Start", (x + 120, y + 60))
     visitor.fingers("End")
-    assert visitor.say("livetint.painting.gestures.fingers.size") == 1
+    assert visitor.evaluate("livetint.painting.gestures.fingers.size") == 1
     visitor.touch.send("Input.dispatchMouseEvent", {**pen, "type": "mouseReleased"})
     until(lambda: len(visitor.hints) == 1, "the pen's point")
     assert visitor.hints[0]["x"] == pytest.approx(0.5, abs=0.01)
@@ -145,7 +145,7 @@ def test_nothing_needs_dragging(visitor: Visitor) -> None:
     visitor.place(0.3, 0.3)
     visitor.place(0.6, 0.7)
     visitor.tap(0.3, 0.3)
-    until(lambda: visitor.say("livetint.painting.chosen") == 0, "the first point picked again")
+    until(lambda: visitor.evaluate("livetint.painting.chosen") == 0, "the first point picked again")
     visitor.page.locator("#move").tap()
     until(lambda: visitor.page.locator("#coach").is_visible(), "the words that say what to do")
     visitor.tap(0.8, 0.2)
@@ -172,6 +172,6 @@ def test_a_zoomed_picture_never_leaves_the_stage(visitor: Visitor) -> None:
     visitor.fingers("End")
     visitor.until("livetint.painting.gestures.fingers.size === 0", "the end of the touch")
     visitor.settled()
-    frame, size = visitor.say("[livetint.painting.stage.frame, livetint.painting.stage.size]")
+    frame, size = visitor.evaluate("[livetint.painting.stage.frame, livetint.painting.stage.size]")
     assert frame["x"] <= 0 and frame["y"] <= 0
     assert frame["x"] + frame["w"] >= size["w"]

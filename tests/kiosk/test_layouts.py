@@ -25,7 +25,7 @@ _TARGETS = """[...document.querySelectorAll('button, #field')]
 def targets_of(visitor: Visitor) -> list[dict[str, Any]]:
     """The controls as they are once nothing moves: swatches grow into their size."""
     visitor.still()
-    return visitor.say(_TARGETS)
+    return visitor.evaluate(_TARGETS)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: Runni
     visitor.open(2)
     visitor.place(0.5, 0.5)
     assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
-    top = visitor.say("document.getElementById('picture').getBoundingClientRect().top")
+    top = visitor.evaluate("document.getElementById('picture').getBoundingClientRect().top")
     assert top >= 1920 * 0.34 - 1
     visitor.page.click("#moods-open")
-    assert visitor.say("document.getElementById('moods').getBoundingClientRect().top") >= 1920 * 0.3
+    assert visitor.evaluate("document.getElementById('moods').getBoundingClientRect().top") >= 1920 * 0.3
     visitor.close()
 
 

@@ -40,8 +40,8 @@ def test_no_two_swatches_have_the_same_name(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
     alike = "{L: 50, swatches: [40, 41, 42, -40, -41].map((a) => [a, 30, 0.2]), current: [0, 0]}"
-    visitor.say(f"livetint.painting.swatches.show(livetint.painting.point, {alike})")
-    names = visitor.say("[...document.querySelectorAll('.swatch')].map((swatch) => swatch.textContent)")
+    visitor.evaluate(f"livetint.painting.swatches.show(livetint.painting.point, {alike})")
+    names = visitor.evaluate("[...document.querySelectorAll('.swatch')].map((swatch) => swatch.textContent)")
     assert len(set(names)) == 5 and sum(name[-1].isdigit() for name in names) == 3, names
 
 
@@ -52,7 +52,7 @@ def test_the_picked_swatch_has_the_name_of_its_point(visitor: Visitor) -> None:
     near = "{L: 60, swatches: [[39.8, 40.2, 0.9], [-40, 30, 0.1]], current: [40, 39.9]}"
     first = visitor.page.locator(".swatch").nth(0)
     for a, pressed, name in ((40, "true", "red"), (-40, "false", "orange")):
-        visitor.say(f"livetint.painting.swatches.show({{...livetint.painting.point, a: {a}, b: 39.9}}, {near})")
+        visitor.evaluate(f"livetint.painting.swatches.show({{...livetint.painting.point, a: {a}, b: 39.9}}, {near})")
         assert first.get_attribute("aria-pressed") == pressed
         assert first.inner_text().split()[-1] == name
 
@@ -60,12 +60,12 @@ def test_the_picked_swatch_has_the_name_of_its_point(visitor: Visitor) -> None:
 def test_a_swatch_recolours_and_the_suggestions_change_with_it(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
-    before = visitor.say("livetint.painting.colours.swatches")
+    before = visitor.evaluate("livetint.painting.colours.swatches")
     first = visitor.hints[0]
     visitor.page.locator(".swatch").nth(4).tap()
     until(lambda: visitor.hints[0] != first, "another colour")
     visitor.settled()
-    until(lambda: visitor.say("livetint.painting.colours?.swatches") not in (None, before), "other suggestions")
+    until(lambda: visitor.evaluate("livetint.painting.colours?.swatches") not in (None, before), "other suggestions")
 
 
 def test_a_drag_moves_the_colour_live(visitor: Visitor) -> None:
@@ -76,7 +76,7 @@ def test_a_drag_moves_the_colour_live(visitor: Visitor) -> None:
         visitor.fingers("Move", (start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share))
     until(lambda: abs(visitor.hints[0]["x"] - 0.7) < 0.01, "the point under the finger")
     visitor.until("livetint.painting.courier.shown >= livetint.link.seq", "colours while the finger is down")
-    assert visitor.say("livetint.painting.dragging") is True
+    assert visitor.evaluate("livetint.painting.dragging") is True
     visitor.fingers("End")
     visitor.settled()
     visitor.page.click("#undo")
@@ -92,7 +92,7 @@ def test_undo_redo_delete_and_start_over(visitor: Visitor) -> None:
     assert len(visitor.hints) == 2
     visitor.settled()
     visitor.tap(0.3, 0.3)
-    until(lambda: visitor.say("livetint.painting.chosen") == 0, "the point picked again")
+    until(lambda: visitor.evaluate("livetint.painting.chosen") == 0, "the point picked again")
     visitor.page.click("#delete")
     assert len(visitor.hints) == 1
     visitor.page.click("#restart")
@@ -149,13 +149,13 @@ def test_recent_colours_and_sizes_belong_to_the_chosen_point(visitor: Visitor) -
 
 def test_suggestions_follow_every_edit_of_other_points_too(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
-    until(lambda: visitor.say("livetint.painting.colours"), "suggestions")
-    asked = visitor.say("livetint.painting.courier.shown")
+    until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions")
+    asked = visitor.evaluate("livetint.painting.courier.shown")
     visitor.page.click("#undo")
     visitor.page.click("#redo")
     visitor.settled()
-    assert visitor.say("livetint.painting.courier.shown") > asked
-    until(lambda: visitor.say("livetint.painting.colours"), "suggestions again")
+    assert visitor.evaluate("livetint.painting.courier.shown") > asked
+    until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions again")
 
 
 def test_holding_shows_grey_and_comparing_splits(visitor: Visitor) -> None:
@@ -167,12 +167,12 @@ def test_holding_shows_grey_and_comparing_splits(visitor: Visitor) -> None:
     visitor.page.mouse.up()
     visitor.until("livetint.painting.stage.scene().colour === 1")
     visitor.page.click("#split")
-    assert visitor.say("livetint.painting.stage.scene().split") == 0.5
+    assert visitor.evaluate("livetint.painting.stage.scene().split") == 0.5
     visitor.page.locator("#compare").focus()
     visitor.page.keyboard.press("ArrowRight")
     visitor.until("livetint.painting.stage.scene().split > 0.5")
     visitor.page.click("#split")
-    assert visitor.say("livetint.painting.stage.scene().split") == -1
+    assert visitor.evaluate("livetint.painting.stage.scene().split") == -1
 
 
 def test_keys_alone_place_move_and_delete_a_point(visitor: Visitor) -> None:
@@ -211,7 +211,7 @@ def test_the_page_shows_what_the_command_line_writes(visitor: Visitor, stub: Pat
 
 def canvas_pixels(visitor: Visitor) -> tuple[np.ndarray, list[float]]:
     """What the canvas holds, uint8 [H, W, 3], and the photograph's rectangle on it."""
-    found = visitor.say(
+    found = visitor.evaluate(
         """(() => { const v = livetint.view, s = livetint.painting.stage.scene(), p = v.read(s); let t = '';
         for (let i = 0; i < p.length; i += 8192) t += String.fromCharCode(...p.subarray(i, i + 8192));
         return [btoa(t), v.canvas.width, v.canvas.height, s.rect]; })()"""
@@ -236,7 +236,7 @@ def test_the_shader_is_the_engines_colour_within_one_step(visitor: Visitor) -> N
         view.setPhoto(await createImageBitmap(px)); view.setPlanes(planes);
         globalThis.trial = view.read({ rect: [0, 0, n, n], colour: 1, split: -1, reveal: null }); }"""
     )
-    text = visitor.say(
+    text = visitor.evaluate(
         """(() => { let t = ''; for (let i = 0; i < trial.length; i += 8192)
         t += String.fromCharCode(...trial.subarray(i, i + 8192)); return btoa(t); })()"""
     )

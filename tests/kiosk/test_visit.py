@@ -23,12 +23,12 @@ def test_who_is_quicker_than_the_words_is_not_sent_back(browser: Any, kiosk: Run
     held: list[Any] = []
     visitor.page.route("**/languages/*.json", lambda route: held.append(route))
     visitor.page.reload(wait_until="commit")
-    until(lambda: visitor.say("document.body.dataset.state") and held, "the question for the words")
+    until(lambda: visitor.evaluate("document.body.dataset.state") and held, "the question for the words")
     visitor.page.click("#begin")
     visitor.until("document.body.dataset.state === 'gallery'")
     held[0].continue_()
     visitor.until("globalThis.livetint !== undefined", "the page")
-    assert visitor.say("document.body.dataset.state") == "gallery"
+    assert visitor.evaluate("document.body.dataset.state") == "gallery"
     visitor.close()
 
 
@@ -39,8 +39,12 @@ def test_a_picture_on_its_way_takes_no_touch(browser: Any, kiosk: RunningKiosk) 
     held: list[Any] = []
     visitor.page.route("**/2048.jpg", lambda route: held.append(route))
     visitor.page.click("#pictures li:nth-child(2) button")
-    until(lambda: visitor.say("document.body.dataset.state === 'painting'") and held, "the question for the picture")
-    assert visitor.say("getComputedStyle(document.getElementById('picture')).opacity") == "0", "the other one is away"
+    until(
+        lambda: visitor.evaluate("document.body.dataset.state === 'painting'") and held, "the question for the picture"
+    )
+    assert visitor.evaluate("getComputedStyle(document.getElementById('picture')).opacity") == "0", (
+        "the other one is away"
+    )
     visitor.tap(0.5, 0.5)
     visitor.page.locator("#cross").focus()
     visitor.page.keyboard.press("Enter")
@@ -60,7 +64,7 @@ def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     lent = visitor.page.locator("#references button").nth(2)
     lent.click()
     visitor.settled()
-    assert visitor.say("livetint.painting.edits.now.reference") == lent.get_attribute("data-reference")
+    assert visitor.evaluate("livetint.painting.edits.now.reference") == lent.get_attribute("data-reference")
     visitor.page.click("#moods-close")
 
 
@@ -106,9 +110,9 @@ def test_a_visitor_who_leaves_is_wiped_after_a_warning(browser: Any, kiosk: Runn
     visitor.page.clock.fast_forward(20_000)
     visitor.until("document.body.dataset.state === 'attract'", "the wipe")
     visitor.until("document.documentElement.lang === 'de'", "the house's language")
-    assert visitor.say("livetint.painting.palette.recent") == []
-    assert visitor.say("document.documentElement.dataset.contrast") == "usual"
-    assert not visitor.say(WARNED)
+    assert visitor.evaluate("livetint.painting.palette.recent") == []
+    assert visitor.evaluate("document.documentElement.dataset.contrast") == "usual"
+    assert not visitor.evaluate(WARNED)
     visitor.close()
 
 
@@ -118,7 +122,7 @@ def test_what_is_saved_after_its_visitor_left_is_nobodys(browser: Any, kiosk: Ru
     held: list[Any] = []
     visitor.page.route("**/save/*", lambda route: held.append(route))
     visitor.page.click("#save")
-    until(lambda: visitor.say("document.getElementById('save').disabled") and held, "the saving")
+    until(lambda: visitor.evaluate("document.getElementById('save').disabled") and held, "the saving")
     visitor.page.clock.fast_forward(81_000)
     visitor.until("document.body.dataset.state === 'attract'", "the wipe")
     with visitor.page.expect_response("**/save/*") as answer:
@@ -127,8 +131,8 @@ def test_what_is_saved_after_its_visitor_left_is_nobodys(browser: Any, kiosk: Ru
     visitor.page.click("#begin")
     visitor.page.click("#pictures li:nth-child(1) button")
     visitor.settled()
-    assert not visitor.say("document.getElementById('saved').open")
-    assert visitor.say("document.getElementById('save').disabled") is False
+    assert not visitor.evaluate("document.getElementById('saved').open")
+    assert visitor.evaluate("document.getElementById('save').disabled") is False
     visitor.close()
 
 
@@ -137,12 +141,12 @@ def test_a_clock_that_jumps_wipes_nobody_and_keeps_nobody(browser: Any, kiosk: R
     visitor.open()
     visitor.place(0.5, 0.5)
     for hours, place in ((5, (0.15, 0.2)), (-7, (0.85, 0.8))):
-        told = visitor.say("Date.now()")
+        told = visitor.evaluate("Date.now()")
         visitor.page.clock.set_system_time(told / 1000 + hours * 3600)
         visitor.until(f"Math.abs(Date.now() - {told}) > 3_600_000", "the jump")
         visitor.page.clock.fast_forward(10_000)
         visitor.place(*place)
-        assert not visitor.say(WARNED)
+        assert not visitor.evaluate(WARNED)
     assert len(visitor.hints) == 3
     visitor.page.clock.fast_forward(61_000)
     visitor.until(WARNED, "the warning in its time")
@@ -158,16 +162,16 @@ def test_without_webgl_the_page_lives_on_jpegs(browser: Any, stub: Path, tmp_pat
     kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "auto"})
     try:
         visitor = Visitor(browser, kiosk.address, before=NO_WEBGL)
-        assert visitor.say("livetint.view.kind") == "jpeg"
+        assert visitor.evaluate("livetint.view.kind") == "jpeg"
         visitor.open()
         visitor.place(0.4, 0.5)
-        assert visitor.say("livetint.view.coloured.width") > 0
-        shown = visitor.say("[...livetint.view.read(livetint.painting.stage.scene()).slice(0, 4000)]")
+        assert visitor.evaluate("livetint.view.coloured.width") > 0
+        shown = visitor.evaluate("[...livetint.view.read(livetint.painting.stage.scene()).slice(0, 4000)]")
         assert any(shown[i] != shown[i + 1] for i in range(0, 4000, 4)), "colour on the canvas"
         until(lambda: b"livetint_fallbacks_total 1.0" in kiosk.get("/metrics")[1], "the count of fallbacks")
         visitor.close()
         drawing = Visitor(browser, kiosk.address)
-        assert drawing.say("livetint.probe.draw_ms") > 0, "where there is WebGL its speed is measured"
+        assert drawing.evaluate("livetint.probe.draw_ms") > 0, "where there is WebGL its speed is measured"
         drawing.close()
     finally:
         kiosk.close()
@@ -183,10 +187,10 @@ def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, t
         visitor.until("document.body.dataset.state === 'painting'", "the visitor's picture")
         visitor.settled()
         visitor.place(0.5, 0.5)
-        id = visitor.say("livetint.painting.photo")
+        id = visitor.evaluate("livetint.painting.photo")
         assert kiosk.get(f"/pictures/{id}/480.jpg")[0] == 200
         visitor.page.click("#gallery-open")
-        assert visitor.page.locator("#pictures li").count() == len(visitor.say("livetint.settings.pictures")) + 1
+        assert visitor.page.locator("#pictures li").count() == len(visitor.evaluate("livetint.settings.pictures")) + 1
         visitor.page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no picture at all"})
         visitor.until("document.getElementById('status').textContent.includes('another')", "a sentence")
         visitor.page.evaluate("fetch('/uploads', { method: 'DELETE' })")
@@ -204,10 +208,11 @@ def test_uploads_are_not_offered_where_the_house_has_none(visitor: Visitor) -> N
 def test_every_language_has_every_word(kiosk: RunningKiosk, browser: Any) -> None:
     page = Visitor(browser, kiosk.address)
     tables = {
-        code: json.loads(kiosk.get(f"/languages/{code}.json")[1]) for code in page.say("livetint.settings.languages")
+        code: json.loads(kiosk.get(f"/languages/{code}.json")[1])
+        for code in page.evaluate("livetint.settings.languages")
     }
     elements = "[...document.querySelectorAll('[data-words], [data-label]')]"
-    named = set(page.say(f"{elements}.map((e) => e.dataset.words ?? e.dataset.label)"))
+    named = set(page.evaluate(f"{elements}.map((e) => e.dataset.words ?? e.dataset.label)"))
     for code, words in tables.items():
         assert set(words) == set(tables["en"]), code
         assert named <= set(words), code
@@ -242,7 +247,7 @@ def test_engine_and_server_deaths_cost_no_hint(browser: Any, stub: Path, tmp_pat
         kept = visitor.hints
         kiosk.kill()
         visitor.until("!livetint.link.up", "the loss")
-        seq = visitor.say("livetint.painting.courier.shown")
+        seq = visitor.evaluate("livetint.painting.courier.shown")
         kiosk = RunningKiosk(tmp_path, stub, port=kiosk.port, screen={"pixels": "planes"})
         visitor.until(f"livetint.link.up && livetint.painting.courier.shown > {seq}", "colours again")
         assert visitor.hints == kept

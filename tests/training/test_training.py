@@ -166,7 +166,7 @@ def test_nothing_to_resume_is_said(folder):
 )
 def test_wrong_settings_are_named(folder, old, new, said):
     if 'device = "cuda"' in new and torch.cuda.is_available():
-        pytest.skip("this machine has a card")
+        pytest.skip("this machine has a GPU")
     path = write_settings(folder, steps=2)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ConfigError, match=said):

@@ -1,6 +1,6 @@
 // The kernel lab: every kernel and every launch configuration, right before fast.
 //
-//   on a card   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch|photo]
+//   on a GPU   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch|photo]
 //   on a CPU    g++ -std=c++17 -O2 -ffp-contract=off -fno-strict-aliasing -x c++ lab.cu -o lab && ./lab
 #include "lab_compose.cuh"
 #include "lab_distribution.cuh"

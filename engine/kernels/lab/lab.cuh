@@ -1,8 +1,8 @@
 // The lab's bench: every kernel is checked against its CPU reference before it is timed.
 //
-// On a card a kernel runs, is compared, and is then timed: the median of RUNS launches by events, with the second-level
-// cache flushed before each, and the bandwidth reached of what the card's memory could give. Built for the CPU it is
-// compared under several schedules instead; no times are printed, for they would say nothing about a card.
+// On a GPU a kernel runs, is compared, and is then timed: the median of RUNS launches by events, with the second-level
+// cache flushed before each, and the bandwidth reached of what the GPU's memory could give. Built for the CPU it is
+// compared under several schedules instead; no times are printed, for they would say nothing about a GPU.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -44,7 +44,7 @@ inline void must(cudaError_t error, const char* file, int line) {
     }
 #endif
 
-// An array on the host and, on a card, its twin on the device.
+// An array on the host and, on a GPU, its twin on the device.
 template <class T>
 class Array {
    public:
@@ -104,16 +104,16 @@ class Lab {
     explicit Lab(std::string only) : only_(std::move(only)) {
 #ifdef __CUDACC__
         int kilohertz = 0, bits = 0;
-        cudaDeviceProp card;
-        MUST(cudaGetDeviceProperties(&card, 0));
+        cudaDeviceProp GPU;
+        MUST(cudaGetDeviceProperties(&GPU, 0));
         MUST(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, 0));
         MUST(cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, 0));
         MUST(cudaEventCreate(&start_));
         MUST(cudaEventCreate(&stop_));
-        flush_bytes_ = std::max<size_t>(64 << 20, 2 * size_t(card.l2CacheSize));
+        flush_bytes_ = std::max<size_t>(64 << 20, 2 * size_t(GPU.l2CacheSize));
         MUST(cudaMalloc(&flush_, flush_bytes_));
         peak_gb_s_ = 2.0 * kilohertz * 1e3 * bits / 8 / 1e9;
-        printf("%s, %.0f GB/s\n", card.name, peak_gb_s_);
+        printf("%s, %.0f GB/s\n", GPU.name, peak_gb_s_);
 #else
         printf("CPU build: kernels are compared under several schedules, none is timed\n");
 #endif

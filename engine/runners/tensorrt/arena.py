@@ -1,4 +1,4 @@
-"""Where everything of a runner lies on the card: tensors that plans share, and the block that a touch is asked in.
+"""Where everything of a runner lies on the GPU: tensors that plans share, and the block that a touch is asked in.
 
 All of it is taken once; addresses never change, so graphs recorded over them hold.
 """
@@ -14,7 +14,7 @@ from ...colour.global_hints import VECTOR_LENGTH, GlobalHints
 from ...errors import HintRejected
 from ...hints import Hint
 from ...kernels.table import HINT, hint_records
-from .device import Device, Exchange
+from .device import Device, PinnedBuffer
 from .plan_folder import StalePlan
 from .plans import LoadedPlan, Tensor
 
@@ -26,7 +26,7 @@ def aligned(size_bytes: int) -> int:
     return -(-size_bytes // ALIGNED_BYTES) * ALIGNED_BYTES
 
 
-class Board:
+class TensorArena:
     """Tensors by name, shared by all plans that name them: an encoder's output is a touch's input, in place.
 
     addresses: name → address. The tensors named `features` lie in one piece, features_at, features_bytes long,
@@ -65,10 +65,10 @@ def _tensors(plans: Iterable[LoadedPlan], elsewhere: frozenset[str]) -> dict[str
     return tensors
 
 
-class Asked:
+class HintBuffer:
     """What is asked of one path through the network: hints, global hints, points. One block, one copy.
 
-    addresses: name → the card's address, under the names that plans give their inputs, and `records` and `count`
+    addresses: name → the GPU's address, under the names that plans give their inputs, and `records` and `count`
     for the kernels.
     """
 
@@ -84,7 +84,7 @@ class Asked:
             "points": (np.dtype(np.float32), (max_points, 2)),
         }
         sizes = {name: Tensor(shape, dtype).size_bytes for name, (dtype, shape) in layout.items()}
-        self.block: Exchange = device.exchange(sum(map(aligned, sizes.values())))
+        self.block: PinnedBuffer = device.pinned(sum(map(aligned, sizes.values())))
         self.block.host[:] = 0
         self.max_hints = max_hints
         self.addresses: dict[str, int] = {}
@@ -96,31 +96,31 @@ class Asked:
             offset += aligned(sizes[name])
         self.addresses["global"] = self.addresses["global_hints"]
 
-    def write(self, hints: Sequence[Hint], global_hints: GlobalHints, room: int) -> None:
+    def write(self, hints: Sequence[Hint], global_hints: GlobalHints, capacity: int) -> None:
         """Hints for a plan with room for so many (0: for kernels, which read `count`). Raises HintRejected."""
         count, host = len(hints), self._host
         if count > self.max_hints:
-            raise HintRejected(f"the card holds at most {self.max_hints} hints and got {count}; remove some")
+            raise HintRejected(f"the GPU holds at most {self.max_hints} hints and got {count}; remove some")
         if hints:
             host["records"][:count] = hint_records(hints)
         host["count"][0] = count
         host["global_hints"][:] = global_hints.vector()
-        if room:
-            self._write_tensors(host["records"][:count], room)
+        if capacity:
+            self._write_tensors(host["records"][:count], capacity)
 
-    def _write_tensors(self, records: NDArray[np.void], room: int) -> None:
+    def _write_tensors(self, records: NDArray[np.void], capacity: int) -> None:
         """The same hints as a plan of the touch stage takes them, padded with hints that are not valid."""
         host, count = self._host, len(records)
         for name, first, second in (("positions", "x", "y"), ("colours", "a", "b")):
             host[name][:count, 0], host[name][:count, 1] = records[first], records[second]
-            host[name][count:room] = 0
-        host["sizes"][:count], host["sizes"][count:room] = records["size"], 1
-        host["valid"][:count], host["valid"][count:room] = 1, 0
+            host[name][count:capacity] = 0
+        host["sizes"][:count], host["sizes"][count:capacity] = records["size"], 1
+        host["valid"][:count], host["valid"][count:capacity] = 1, 0
 
-    def write_points(self, points: NDArray[np.float32], room: int) -> None:
-        """Points float32 [P, 2] (x, y in 0…1), the rest up to `room` zero."""
+    def write_points(self, points: NDArray[np.float32], capacity: int) -> None:
+        """Points float32 [P, 2] (x, y in 0…1), the rest up to `capacity` zero."""
         self._host["points"][: len(points)] = points
-        self._host["points"][len(points) : room] = 0
+        self._host["points"][len(points) : capacity] = 0
 
 
 def all_addresses(*sources: Mapping[str, int]) -> dict[str, int]:

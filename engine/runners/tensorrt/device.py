@@ -1,7 +1,7 @@
-"""The card: its context, memory, streams, kernels and graphs, each taken once and given back in order.
+"""The GPU: its context, memory, streams, kernels and graphs, each taken once and given back in order.
 
 pycuda does the work; what it lacks (graphs, asking a stream without an exception) goes to the driver itself, by
-`driver.py`. Nothing here imports pycuda before a card is opened, so machines without one can import all of it.
+`driver.py`. Nothing here imports pycuda before a GPU is opened, so machines without one can import all of it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ...kernels.table import KERNELS
 from .driver import NOT_READY, OUT_OF_MEMORY, UNNAMED, Driver, driver_present, sticks
 
 DEFAULT_DEADLINE_S = 10.0
-# As long as a touch may take, waiting burns a processor: to sleep costs a tenth of a millisecond to wake from.
+# As long as a touch may take, waiting burns a CPU: to sleep costs a tenth of a millisecond to wake from.
 SPIN_S = 0.02
 NAP_S = 0.0002
 START_AGAIN = "start this process again"
 
 
 class Device:
-    """The first card, in its primary context (which TensorRT and others share).
+    """The first GPU, in its primary context (which TensorRT and others share).
 
-    name, compute_capability ("8.7") and integrated (processor and card share their memory) tell what it is.
+    name, compute_capability ("8.7") and integrated (CPU and GPU share their memory) tell what it is.
     All work is done inside `at_work`, which makes the context current in the calling thread and turns the
     driver's errors into ours. After an error that sticks, or work that never ends, `lost` holds the reason and
     everything raises DeviceLost.
     """
 
     def __init__(self, deadline_s: float = DEFAULT_DEADLINE_S) -> None:
-        """deadline_s: the longest that any one wait may take. Raises NoDevice where there is no card to use."""
+        """deadline_s: the longest that any one wait may take. Raises NoDevice where there is no GPU to use."""
         self.deadline_s = deadline_s
         self.lost = ""
         self._cuda = _pycuda()
@@ -47,13 +47,13 @@ class Device:
         self._context: Any = None
         try:
             self._cuda.init()
-            card = self._cuda.Device(0)
-            self.name: str = card.name()
-            self.compute_capability = ".".join(map(str, card.compute_capability()))
-            self.integrated = bool(card.get_attribute(self._cuda.device_attribute.INTEGRATED))
-            self._context = self._take(card.retain_primary_context())
+            gpu = self._cuda.Device(0)
+            self.name: str = gpu.name()
+            self.compute_capability = ".".join(map(str, gpu.compute_capability()))
+            self.integrated = bool(gpu.get_attribute(self._cuda.device_attribute.INTEGRATED))
+            self._context = self._take(gpu.retain_primary_context())
         except self._cuda.Error as error:
-            raise NoDevice(f"there is no card to use: {error}; use --device cpu") from error
+            raise NoDevice(f"there is no GPU to use: {error}; use --device cpu") from error
 
     @property
     def closed(self) -> bool:
@@ -65,7 +65,7 @@ class Device:
         if self.lost:
             raise DeviceLost(self.lost)
         if self._context is None:
-            raise DeviceError("this card was given back; open another Device")
+            raise DeviceError("this GPU was given back; open another Device")
         pushed = False
         try:
             self._context.push()
@@ -83,35 +83,35 @@ class Device:
         self._to_free.append(allocation.free)
         return int(allocation)
 
-    def exchange(self, size_bytes: int) -> Exchange:
-        """Memory that host and card both see, until `close`. Raises DeviceFull."""
+    def pinned(self, size_bytes: int) -> PinnedBuffer:
+        """Memory that host and GPU both see, until `close`. Raises DeviceFull."""
         flags = self._cuda.host_alloc_flags.DEVICEMAP if self.integrated else 0
         host = self._cuda.pagelocked_empty((max(1, size_bytes),), np.uint8, mem_flags=flags)
         self._to_free.append(self._take(host.base).free)
         address = int(host.base.get_device_pointer()) if self.integrated else self.memory(size_bytes)
-        return Exchange(self._cuda, host, address, mapped=self.integrated)
+        return PinnedBuffer(self._cuda, host, address, mapped=self.integrated)
 
     def stream(self) -> Stream:
         """A queue of work of its own, until `close`."""
         return Stream(self, self._cuda, self._take(self._cuda.Stream()), self._driver)
 
     def timer(self) -> Timer:
-        """Two points in a stream, timed by the card's own clock."""
+        """Two points in a stream, timed by the GPU's own clock."""
         return Timer(*(self._take(self._cuda.Event()) for _ in range(2)))
 
     def kernels(self, image: bytes) -> Kernels:
-        """The kernels in a fatbin. Raises DeviceError when it holds nothing for this card."""
+        """The kernels in a fatbin. Raises DeviceError when it holds nothing for this GPU."""
         try:
             return Kernels(self._take(self._cuda.module_from_buffer(image)), self._take)
         except self._cuda.Error as error:
             self.check_alive("loading the kernels")
             raise DeviceError(
-                f"the CUDA kernels do not run on this card ({self.name}, compute capability "
+                f"the CUDA kernels do not run on this GPU ({self.name}, compute capability "
                 f"{self.compute_capability}): {error}; install again where its nvcc is, or use --device cpu"
             ) from error
 
     def upload(self, address: int, array: NDArray[Any]) -> None:
-        """Copy an array to the card and wait, without a deadline: for what comes once, at the start."""
+        """Copy an array to the GPU and wait, without a deadline: for what comes once, at the start."""
         self._cuda.memcpy_htod(address, np.ascontiguousarray(array))
 
     def check(self, code: int, doing: str) -> None:
@@ -126,8 +126,8 @@ class Device:
             self.check(code, doing)
 
     def lose(self, reason: str) -> DeviceLost:
-        """Mark the card as lost to this process; what to raise."""
-        self.lost = f"the card is lost to this process, {reason}; {START_AGAIN}"
+        """Mark the GPU as lost to this process; what to raise."""
+        self.lost = f"the GPU is lost to this process, {reason}; {START_AGAIN}"
         # pycuda aborts the process when it frees something and the driver refuses; so it never gets to.
         for held in self._taken:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
@@ -139,21 +139,21 @@ class Device:
         self._to_free.append(function)
 
     def close(self) -> None:
-        """Give everything back, the newest first. A lost card is left alone: only the process's end frees it."""
+        """Give everything back, the newest first. A lost GPU is left alone: only the process's end frees it."""
         if self._context is None or self.lost:
             self._context = None
             return
-        with self.at_work("giving the card back"):
+        with self.at_work("giving the GPU back"):
             for free in reversed(self._to_free):
                 free()
-            self.check_alive("giving the card back")  # pycuda keeps quiet about what it could not free
+            self.check_alive("giving the GPU back")  # pycuda keeps quiet about what it could not free
             self._to_free.clear()
             self._taken.clear()
         context, self._context = self._context, None
         context.detach()
 
     def _take(self, held: Any) -> Any:
-        """Remember a pycuda object: it has to outlive a lost card."""
+        """Remember a pycuda object: it has to outlive a lost GPU."""
         self._taken.append(held)
         return held
 
@@ -169,16 +169,16 @@ class Device:
             return self.lose(words)
         if code == OUT_OF_MEMORY:
             return DeviceFull(
-                f"the card has too little free memory, {words}; end other programs on it, "
+                f"the GPU has too little free memory, {words}; end other programs on it, "
                 "build with a smaller --precision, or use --device cpu"
             )
-        return DeviceError(f"the card refused, {words}; {START_AGAIN} or use --device cpu")
+        return DeviceError(f"the GPU refused, {words}; {START_AGAIN} or use --device cpu")
 
 
-class Exchange:
-    """One block that the host writes or reads and the card reads or writes.
+class PinnedBuffer:
+    """One block that the host writes or reads and the GPU reads or writes.
 
-    host uint8 [n]: pinned. address: the card's. On an integrated card both are the same memory and nothing is
+    host uint8 [n]: pinned. address: the GPU's. On an integrated GPU both are the same memory and nothing is
     copied; on a discrete one `to_device` and `to_host` put a copy into a stream.
     """
 
@@ -187,12 +187,12 @@ class Exchange:
         self._cuda = cuda
 
     def to_device(self, stream: Stream, size_bytes: int | None = None) -> None:
-        """Put the copy of the first `size_bytes` (None: all) to the card into `stream`."""
+        """Put the copy of the first `size_bytes` (None: all) to the GPU into `stream`."""
         if not self.mapped:
             self._cuda.memcpy_htod_async(self.address, self.host[:size_bytes], stream.pycuda)
 
     def to_host(self, stream: Stream, size_bytes: int | None = None) -> None:
-        """Put the copy of the first `size_bytes` (None: all) from the card into `stream`."""
+        """Put the copy of the first `size_bytes` (None: all) from the GPU into `stream`."""
         if not self.mapped:
             self._cuda.memcpy_dtoh_async(self.host[:size_bytes], self.address, stream.pycuda)
 
@@ -220,11 +220,11 @@ class Stream:
         self.handle = int(self.pycuda.handle)
 
     def copy(self, to: int, source: int, size_bytes: int) -> None:
-        """Copy on the card."""
+        """Copy on the GPU."""
         self._cuda.memcpy_dtod_async(to, source, size_bytes, self.pycuda)
 
     def wait(self, doing: str) -> None:
-        """Until all of it is done. Raises DeviceLost for an error that sticks, or past the card's deadline."""
+        """Until all of it is done. Raises DeviceLost for an error that sticks, or past the GPU's deadline."""
         started = time.perf_counter()
         while (code := self._driver.query(self.handle)) == NOT_READY:
             waited = time.perf_counter() - started

@@ -18,12 +18,12 @@ _CAPTURE_OF_THIS_THREAD = 1
 
 
 def sticks(code: int) -> bool:
-    """Whether an error of this code ends the use of the card in this process."""
+    """Whether an error of this code ends the use of the GPU in this process."""
     return code in _STICKY
 
 
 def driver_present() -> bool:
-    """Whether an NVIDIA driver is installed; it may still find no card."""
+    """Whether an NVIDIA driver is installed; it may still find no GPU."""
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:

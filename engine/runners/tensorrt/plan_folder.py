@@ -1,7 +1,7 @@
 """Folders of TensorRT plans as runners find them: a bundle with `plans.json` beside it, everything verified first.
 
 A plan is code. It is read only when `plans.json` names it, only with the SHA-256 written there, and only for the
-TensorRT and the card it was built for; anything else is stale and gets rebuilt, never loaded.
+TensorRT and the GPU it was built for; anything else is stale and gets rebuilt, never loaded.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contents of plans.json.
 
-    key: SHA-256 over graphs, flavour, version, card and options. sources: stage → SHA-256 of the bundle's ONNX
-    file. compute_capability: the card's, such as "8.7", or "" for plans that are not bound to one card.
+    key: SHA-256 over graphs, flavour, version, GPU and options. sources: stage → SHA-256 of the bundle's ONNX
+    file. compute_capability: the GPU's, such as "8.7", or "" for plans that are not bound to one GPU.
     """
 
     key: str
@@ -103,15 +103,15 @@ def cached_plans() -> dict[str, str]:
         except StalePlan as error:
             found[folder.name] = str(error)
             continue
-        card = f", compute capability {plans.compute_capability}" if plans.compute_capability else ""
-        found[folder.name] = f"{plans.model} {plans.precision}, {plans.flavour} {plans.version}{card}"
+        gpu = f", compute capability {plans.compute_capability}" if plans.compute_capability else ""
+        found[folder.name] = f"{plans.model} {plans.precision}, {plans.flavour} {plans.version}{gpu}"
     return found
 
 
 def check_plans(
     manifest: PlanManifest, bundle: Bundle, flavour: str, version: str, compute_capability: str | None
 ) -> None:
-    """Raise StalePlan unless the plans were built from this bundle for this TensorRT and this card."""
+    """Raise StalePlan unless the plans were built from this bundle for this TensorRT and this GPU."""
     if manifest.sources != sources_of(bundle):
         raise StalePlan(f"the plans were built from another {manifest.model}")
     if (manifest.flavour, manifest.version) != (flavour, version):
@@ -119,7 +119,7 @@ def check_plans(
     if manifest.compute_capability and manifest.compute_capability != (compute_capability or ""):
         raise StalePlan(
             f"the plans are for compute capability {manifest.compute_capability}, "
-            f"here is {compute_capability or 'no card'}"
+            f"here is {compute_capability or 'no GPU'}"
         )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # flavour: Python module
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 OLDEST = (8, 6)
-# TensorRT-RTX compiles its kernels for the card when a plan first runs, and keeps them here.
+# TensorRT-RTX compiles its kernels for the GPU when a plan first runs, and keeps them here.
 JIT_CACHE = "jit.cache"
 
 

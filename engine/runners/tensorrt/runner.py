@@ -1,7 +1,7 @@
-"""The runner for NVIDIA cards: TensorRT plans and CUDA kernels, recorded as one graph a touch.
+"""The runner for NVIDIA GPUs: TensorRT plans and CUDA kernels, recorded as one graph a touch.
 
 A touch writes a few hundred bytes into pinned memory, launches one graph and waits; nothing is allocated. What
-belongs to a photograph stays on the card: the last few are kept, others are encoded again when they come back.
+belongs to a photograph stays on the GPU: the last few are kept, others are encoded again when they come back.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ...colour.global_hints import GlobalHints
 from ...errors import RunnerError
 from ...hints import Hint
 from ...image.compose import check_method, compose
-from ...match_hints import keep_colours
+from ...match_hints import match_hints
 from ..base import NO_GLOBAL_HINTS, check_hints, distribution_table
 from .device import DEFAULT_DEADLINE_S, Device, Graph, Stream
 from .stages import BY_KERNELS, Stages
 
-# Photographs whose features stay on the card; a kiosk keeps as many open.
+# Photographs whose features stay on the GPU; a kiosk keeps as many open.
 KEPT_PHOTOGRAPHS = 4
 WARM_UP, TIMED = 2, 20
 
@@ -43,7 +43,7 @@ class DeviceFeatures:
 
 
 class TensorRTRunner:
-    """Runs a bundle's plans on the card. One at a time may call it; several threads are let in one by one.
+    """Runs a bundle's plans on the GPU. One at a time may call it; several threads are let in one by one.
 
     served_by: "plan" or "kernels", which of them answers touches (the faster one; models of other forms than the
     kernels know have the plan). lost: the reason, once an error has stuck: then every call raises DeviceLost,
@@ -57,17 +57,17 @@ class TensorRTRunner:
         touch_by: str = "auto",
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> None:
-        """display: (width, height) of the largest picture that `render` makes on the card; 0 for none.
+        """display: (width, height) of the largest picture that `render` makes on the GPU; 0 for none.
 
-        touch_by: "auto", "plan" or "kernels". deadline_s: the longest a wait may take before the card counts as
-        lost. Raises NoDevice, StalePlan (no plans for this card yet), DeviceFull, DeviceError, DeviceLost.
+        touch_by: "auto", "plan" or "kernels". deadline_s: the longest a wait may take before the GPU counts as
+        lost. Raises NoDevice, StalePlan (no plans for this GPU yet), DeviceFull, DeviceError, DeviceLost.
         """
         self.bundle = bundle
         self._lock = threading.RLock()
         self.device = Device(deadline_s)
         with contextlib.ExitStack() as undo:
             undo.callback(self.device.close)
-            with self.device.at_work("making the card ready"):
+            with self.device.at_work("making the GPU ready"):
                 self._start(display, touch_by)
             undo.pop_all()
         # TensorRT's objects must go before the driver does, also where nobody closes the runner.
@@ -83,7 +83,7 @@ class TensorRTRunner:
         return self.stages.tensorrt
 
     def encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
-        """Working L float32 [H, W] in 0…100, of the bundle's working size → features, kept on the card."""
+        """Working L float32 [H, W] in 0…100, of the bundle's working size → features, kept on the GPU."""
         size = tuple(self.bundle.manifest.input.working_size)
         if L.shape != size:
             raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {size}")
@@ -113,8 +113,8 @@ class TensorRTRunner:
         """The coloured picture at the size of `light` (float32 [H, W] in 0…100, not changed between calls).
 
         sRGB uint8 [H, W, 3], the caller's. `method` is one of `compose`; an unknown one raises ConfigError. `light`
-        goes to the card when it is another array than the last time; pictures larger than `display` are composed on
-        the processor.
+        goes to the GPU when it is another array than the last time; pictures larger than `display` are composed on
+        the CPU.
         """
         check_method(method)
         if L.size > self.stages.display_pixels:
@@ -141,24 +141,24 @@ class TensorRTRunner:
         answer = np.empty((len(points), len(table.centres)), np.float32)
         with self._lock, self.device.at_work("asking for colours"):
             self._bring(features)
-            room = self.stages.hint_room("distribution", len(hints))
-            self.stages.aside.asked.write(hints, global_hints, room)
+            capacity = self.stages.hint_capacity("distribution", len(hints))
+            self.stages.distribution.buffer.write(hints, global_hints, capacity)
             for start in range(0, len(points), self.stages.max_points):
                 part = points[start : start + self.stages.max_points]
-                many = self.stages.point_room(len(part))
-                self.stages.aside.asked.write_points(part, many)
+                many = self.stages.point_capacity(len(part))
+                self.stages.distribution.buffer.write_points(part, many)
                 self._replay(
-                    self.stages.aside.stream, ("distribution", room, many), "asking for colours",
-                    functools.partial(self.stages.distribution_work, room, many),
+                    self.stages.distribution.stream, ("distribution", capacity, many), "asking for colours",
+                    functools.partial(self.stages.distribution_work, capacity, many),
                 )  # fmt: skip
                 answer[start : start + len(part)] = self.stages.probabilities[: len(part)]
         return answer
 
     def close(self) -> None:
-        """Give everything on the card back; the runner cannot be used afterwards."""
+        """Give everything on the GPU back; the runner cannot be used afterwards."""
         with self._lock:
             if not self.device.lost and not self.device.closed:
-                with self.device.at_work("giving the card back"):
+                with self.device.at_work("giving the GPU back"):
                     self.stages.keep_jit_caches()
             self.device.close()
 
@@ -175,7 +175,7 @@ class TensorRTRunner:
     def _start(self, display: tuple[int, int], touch_by: str) -> None:
         self.stages = Stages(self.device, self.bundle, display, touch_by)
         self._graphs: dict[tuple, Graph] = {}
-        self._slots = [self.device.memory(self.stages.board.features_bytes) for _ in range(KEPT_PHOTOGRAPHS)]
+        self._slots = [self.device.memory(self.stages.arena.features_bytes) for _ in range(KEPT_PHOTOGRAPHS)]
         self._held: dict[int, weakref.ref[DeviceFeatures]] = {}  # slot → whose, the longest unused first
         self._current: weakref.ref[DeviceFeatures] | None = None
         self._shown: NDArray[np.float32] | None = None
@@ -201,14 +201,14 @@ class TensorRTRunner:
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
         self._bring(features)
-        room = 0 if self.served_by == BY_KERNELS else self.stages.hint_room("touch", len(hints))
+        capacity = 0 if self.served_by == BY_KERNELS else self.stages.hint_capacity("touch", len(hints))
         lane = self.stages.touch
-        lane.asked.write(hints, global_hints, room)
-        make = functools.partial(self.stages.touch_work, self.served_by, room)
-        self._replay(lane.stream, ("touch", self.served_by, room), "answering a touch", make)
+        lane.buffer.write(hints, global_hints, capacity)
+        make = functools.partial(self.stages.touch_work, self.served_by, capacity)
+        self._replay(lane.stream, ("touch", self.served_by, capacity), "answering a touch", make)
 
     def _kept(self, ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
-        return keep_colours(ab, hints) if self.bundle.manifest.input.kind == "hints" else ab
+        return match_hints(ab, hints) if self.bundle.manifest.input.kind == "hints" else ab
 
     def _compose(self, frame: tuple[int, ...], method: str) -> None:
         make = functools.partial(self.stages.picture_work, frame, method)
@@ -231,7 +231,7 @@ class TensorRTRunner:
         self._current = None
         self.stages.encode(features.L)
         self.stages.touch.stream.copy(
-            self._slots[self._slot_for(features)], self.stages.board.features_at, self.stages.board.features_bytes
+            self._slots[self._slot_for(features)], self.stages.arena.features_at, self.stages.arena.features_bytes
         )
         self.stages.touch.stream.wait("encoding a photograph")
         self._current = weakref.ref(features)
@@ -247,8 +247,8 @@ class TensorRTRunner:
             return
         self._current = None
         self._held[features.slot] = self._held.pop(features.slot)
-        board = self.stages.board
-        self.stages.touch.stream.copy(board.features_at, self._slots[features.slot], board.features_bytes)
+        arena = self.stages.arena
+        self.stages.touch.stream.copy(arena.features_at, self._slots[features.slot], arena.features_bytes)
         self.stages.touch.stream.wait("changing photographs")
         self._current = weakref.ref(features)
 
@@ -265,7 +265,7 @@ class TensorRTRunner:
         return slot
 
     def _show(self, L: NDArray[np.float32]) -> None:
-        """Bring a photograph's L of display size to the card; forget graphs of another size."""
+        """Bring a photograph's L of display size to the GPU; forget graphs of another size."""
         if L is self._shown:
             return
         if L.shape != self._frame_size:

@@ -1,4 +1,4 @@
-"""A bundle's stages on the card: plans and kernels over shared memory, as pieces of work for a stream."""
+"""A bundle's stages on the GPU: plans and kernels over shared memory, as pieces of work for a stream."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ...errors import ModelFileError, NoDevice
 from ...image.compose import resize_lightness
 from ...kernels import load_fatbin
 from ...kernels.touch import WORK_BYTES, pack_weights
-from .arena import Asked, Board, all_addresses
-from .device import Device, Exchange, Stream
+from .arena import HintBuffer, TensorArena, all_addresses
+from .device import Device, PinnedBuffer, Stream
 from .plan_folder import PlanManifest, StalePlan, find_plans, verified_plan
 from .plans import LoadedPlan, TensorRT, installed_flavours, keep_jit_cache, read_jit_cache
 
 BY_KERNELS = "kernels"
-# Bundles of planes name no limit; this is the card's.
+# Bundles of planes name no limit; this is the GPU's.
 MAX_HINTS_ON_PLANES = 1024
 # Points of one question, where the plan does not say: one touch asks for one, `suggest --where` for 256.
-POINT_ROOMS = (16, 256)
+POINT_CAPACITIES = (16, 256)
 _ASKED = ("positions", "colours", "sizes", "valid", "global_hints", "global", "points")
 _MAPS = ("query", "key", "gate", "base", "mood", "up")
 
@@ -36,13 +36,13 @@ class Lane:
     """One way through the network, independent of others: its stream, and what is asked of it."""
 
     stream: Stream
-    asked: Asked
+    buffer: HintBuffer
 
 
 class Stages:
-    """Everything of a bundle on the card. All memory is taken here, once.
+    """Everything of a bundle on the GPU. All memory is taken here, once.
 
-    touch, aside: the lanes of touches and of questions for distributions. ab float32 [2, H, W] and
+    touch, distribution: the lanes of touches and of questions for distributions. ab float32 [2, H, W] and
     probabilities float32 [points, bins] are host views, valid after a wait, until the next run.
     """
 
@@ -53,7 +53,7 @@ class Stages:
         self.tensorrt = f"{trt.flavour} {trt.version}"
         self._kernels = device.kernels(load_fatbin())
         self._plans = self._load(trt, manifest)
-        self.touch, self.aside = self._lane(), self._lane()
+        self.touch, self.distribution = self._lane(), self._lane()
         self._take_memory()
         self._take_display(*display)
         self._weights = self._touch_weights(touch_by)
@@ -67,27 +67,27 @@ class Stages:
         """Whether the fused kernels know this bundle's touch stage."""
         return self._weights is not None
 
-    def hint_room(self, stage: str, count: int) -> int:
+    def hint_capacity(self, stage: str, count: int) -> int:
         """Hints of the smallest plan of a stage that takes `count`; 0 where hints go in as planes."""
-        rooms = [room for name, room in self._plans if name == stage and room >= count]
-        return min(rooms) if self._staged and rooms else 0
+        capacities = [capacity for name, capacity in self._plans if name == stage and capacity >= count]
+        return min(capacities) if self._staged and capacities else 0
 
     @property
     def max_points(self) -> int:
-        return self._point_rooms[-1]
+        return self._point_capacities[-1]
 
-    def point_room(self, count: int) -> int:
+    def point_capacity(self, count: int) -> int:
         """The smallest number of points, at least `count`, that one run answers."""
-        return next(room for room in self._point_rooms if room >= count)
+        return next(capacity for capacity in self._point_capacities if capacity >= count)
 
     # Pieces of work
 
     def encode(self, L: NDArray[np.float32]) -> None:
-        """Start to make the board's features of working L float32 [H, W]."""
+        """Start to make the arena's features of working L float32 [H, W]."""
         settings, stream = self._bundle.manifest.input, self.touch.stream
         put(self._L, L, stream)
         kind = self._kind("encoder", "light") if self._staged else self._kind("colour", "planes")
-        plane = self.board.addresses["light" if self._staged else "planes"]
+        plane = self.arena.addresses["light" if self._staged else "planes"]
         self._kernels.launch(
             stream, f"L_plane_{kind}", L.size, 1, self._L.address, plane, L.size,
             *map(float, settings.light),
@@ -96,25 +96,25 @@ class Stages:
             self._plans["encoder", 0].enqueue(self._device, stream)
 
     def show(self, L: NDArray[np.float32]) -> None:
-        """Start to bring L of display size to the card, and with it the L of its cells."""
+        """Start to bring L of display size to the GPU, and with it the L of its cells."""
         put(self._display_L, L, self.touch.stream)
         height, width = self.ab.shape[1:]
         put(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
 
-    def touch_work(self, by: str, room: int) -> Callable[[], None]:
+    def touch_work(self, by: str, capacity: int) -> Callable[[], None]:
         """Hints → ab."""
-        return functools.partial(all_of, self.touch_pieces(by, room))
+        return functools.partial(all_of, self.touch_pieces(by, capacity))
 
-    def touch_pieces(self, by: str, room: int) -> dict[str, Callable[[], None]]:
-        """The same piece by piece, in order, for those who time them. by: "plan" or "kernels"; room: of the plan."""
+    def touch_pieces(self, by: str, capacity: int) -> dict[str, Callable[[], None]]:
+        """The same piece by piece, in order, for timing. by: "plan" or "kernels"; capacity: of the plan."""
         stream = self.touch.stream
-        pieces: dict[str, Callable[[], None]] = {"upload": functools.partial(self.touch.asked.block.to_device, stream)}
+        pieces: dict[str, Callable[[], None]] = {"upload": functools.partial(self.touch.buffer.block.to_device, stream)}
         if by == BY_KERNELS:
             pieces["touch kernels"] = functools.partial(self._fused_touch, stream)
         else:
             if self._bundle.manifest.input.local and not self._staged:
                 pieces["raster"] = functools.partial(self._rasterise, self.touch)
-            plan = self._plans["touch" if self._staged else "colour", room]
+            plan = self._plans["touch" if self._staged else "colour", capacity]
             pieces["network"] = functools.partial(plan.enqueue, self._device, stream)
             if self._bundle.manifest.output.ab_scale != 1:
                 pieces["scale"] = functools.partial(self._rescale, stream)
@@ -134,9 +134,9 @@ class Stages:
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
         }
 
-    def distribution_work(self, room: int, points: int) -> Callable[[], None]:
+    def distribution_work(self, capacity: int, points: int) -> Callable[[], None]:
         """Hints and points → probabilities."""
-        return functools.partial(self._distribution_work, room, points)
+        return functools.partial(self._distribution_work, capacity, points)
 
     def pixels(self, frame: tuple[int, ...]) -> NDArray[np.uint8]:
         """The picture of the last run, uint8 [H, W, 3], a host view."""
@@ -144,7 +144,7 @@ class Stages:
         return self._pixels.host[: height * width * 3].reshape(height, width, 3)
 
     def keep_jit_caches(self) -> None:
-        """Write what TensorRT-RTX compiled for this card next to the plans."""
+        """Write what TensorRT-RTX compiled for this GPU next to the plans."""
         for plan in self._plans.values():
             keep_jit_cache(self._folder, plan, self._jit[plan.title])
 
@@ -156,33 +156,33 @@ class Stages:
             self._pixels.address, 3 * width, height, width,
         )  # fmt: skip
 
-    def _distribution_work(self, room: int, points: int) -> None:
-        stream, asked, board = self.aside.stream, self.aside.asked, self.board.addresses
-        asked.block.to_device(stream)
+    def _distribution_work(self, capacity: int, points: int) -> None:
+        stream, buffer, arena = self.distribution.stream, self.distribution.buffer, self.arena.addresses
+        buffer.block.to_device(stream)
         scale, bins = float(self._temperature), self.probabilities.shape[1]
         if self._staged:
-            self._plans["distribution", room].enqueue(self._device, stream)
+            self._plans["distribution", capacity].enqueue(self._device, stream)
             self._kernels.launch(
-                stream, "probabilities_points", points, 1, board["probabilities"], scale, bins, 1,
+                stream, "probabilities_points", points, 1, arena["probabilities"], scale, bins, 1,
                 self._probabilities.address, 0, 0,
             )  # fmt: skip
         else:
             if self._bundle.manifest.input.local:
-                self._rasterise(self.aside)
-            plan = self._plans["distribution", room]
+                self._rasterise(self.distribution)
+            plan = self._plans["distribution", capacity]
             plan.enqueue(self._device, stream)
             _, _, rows, columns = plan.outputs["logits"].shape
             self._kernels.launch(
-                stream, f"distribution_points_{self._kind('distribution', 'logits')}", points, 1, board["logits"],
-                asked.addresses["points"], scale, bins, rows, columns, 1, self._probabilities.address, 0, 0,
+                stream, f"distribution_points_{self._kind('distribution', 'logits')}", points, 1, arena["logits"],
+                buffer.addresses["points"], scale, bins, rows, columns, 1, self._probabilities.address, 0, 0,
             )  # fmt: skip
         self._probabilities.to_host(stream, points * bins * 4)
 
     def _fused_touch(self, stream: Stream) -> None:
         """The touch stage as six kernels (kernels/README.md)."""
-        asked, board, work, weights = self.touch.asked.addresses, self.board.addresses, self._work, self._weights or 0
-        records, count, wanted = asked["records"], asked["count"], asked["global_hints"]
-        query, key, gate, base, mood, up = (board[name] for name in _MAPS)
+        buffer, arena, work, weights = self.touch.buffer.addresses, self.arena.addresses, self._work, self._weights or 0
+        records, count, wanted = buffer["records"], buffer["count"], buffer["global_hints"]
+        query, key, gate, base, mood, up = (arena[name] for name in _MAPS)
         rows, columns = self._plans["encoder", 0].outputs["base"].shape[2:]
         launch = functools.partial(self._kernels.launch, stream)
         launch("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
@@ -198,10 +198,10 @@ class Stages:
         """Hints → the planes of ab and mask, behind the plane of L."""
         settings = self._bundle.manifest.input
         height, width = settings.working_size
-        kind, asked = self._kind("colour", "planes"), lane.asked.addresses
-        planes = self.board.addresses["planes"] + height * width * (2 if kind == "f16" else 4)
+        kind, buffer = self._kind("colour", "planes"), lane.buffer.addresses
+        planes = self.arena.addresses["planes"] + height * width * (2 if kind == "f16" else 4)
         self._kernels.launch(
-            lane.stream, f"hint_planes_{kind}", width, height, asked["records"], asked["count"], planes,
+            lane.stream, f"hint_planes_{kind}", width, height, buffer["records"], buffer["count"], planes,
             height, width, float(settings.ab_scale), *map(float, settings.mask),
         )  # fmt: skip
 
@@ -209,7 +209,7 @@ class Stages:
         """The network's ab → CIELAB units; the kernel that scales L does it: (x − 0) / (1 / scale)."""
         scale = self._bundle.manifest.output.ab_scale
         self._kernels.launch(
-            stream, "L_plane_f32", self.ab.size, 1, self.board.addresses["ab"], self._ab.address,
+            stream, "L_plane_f32", self.ab.size, 1, self.arena.addresses["ab"], self._ab.address,
             self.ab.size, 0.0, 1 / scale,
         )  # fmt: skip
 
@@ -230,48 +230,50 @@ class Stages:
         return plans
 
     def _lane(self) -> Lane:
-        rooms = [room for _, room in self._plans]
-        most = max(rooms) if self._staged else self._bundle.manifest.input.max_hints or MAX_HINTS_ON_PLANES
-        self._point_rooms = POINT_ROOMS
+        capacities = [capacity for _, capacity in self._plans]
+        most = max(capacities) if self._staged else self._bundle.manifest.input.max_hints or MAX_HINTS_ON_PLANES
+        self._point_capacities = POINT_CAPACITIES
         if self._staged:
             distribution = [plan for (stage, _), plan in self._plans.items() if stage == "distribution"]
-            self._point_rooms = tuple({plan.inputs["points"].shape[1] for plan in distribution})[:1] or POINT_ROOMS[:1]
-        return Lane(self._device.stream(), Asked(self._device, most, self._point_rooms[-1]))
+            self._point_capacities = (
+                tuple({plan.inputs["points"].shape[1] for plan in distribution})[:1] or POINT_CAPACITIES[:1]
+            )
+        return Lane(self._device.stream(), HintBuffer(self._device, most, self._point_capacities[-1]))
 
     def _take_memory(self) -> None:
         device, manifest = self._device, self._bundle.manifest
         height, width = manifest.input.working_size
-        self._ab = device.exchange(2 * height * width * 4)
+        self._ab = device.pinned(2 * height * width * 4)
         self.ab = self._ab.host.view(np.float32).reshape(2, height, width)
         features = list(self._plans["encoder", 0].outputs) if self._staged else ["planes"]
         scaled = manifest.output.ab_scale != 1
-        self.board = Board(device, self._plans.values(), features, (*_ASKED, *(() if scaled else ("ab",))))
-        self._L = device.exchange(height * width * 4)
+        self.arena = TensorArena(device, self._plans.values(), features, (*_ASKED, *(() if scaled else ("ab",))))
+        self._L = device.pinned(height * width * 4)
         self._coarse = device.memory(2 * height * width // 16 * 4)
         table = manifest.distribution
         self._temperature = table.temperature_scale if table else 1.0
         bins = len(table.centres) if table else 1
-        self._probabilities = device.exchange(self.max_points * bins * 4)
+        self._probabilities = device.pinned(self.max_points * bins * 4)
         self.probabilities = self._probabilities.host.view(np.float32).reshape(self.max_points, bins)
         self._bind()
 
     def _bind(self) -> None:
         size = max(plan.scratch_bytes for plan in self._plans.values())
-        scratch = {lane: self._device.memory(size) for lane in (self.touch, self.aside)}
+        scratch = {lane: self._device.memory(size) for lane in (self.touch, self.distribution)}
         for (stage, _), plan in self._plans.items():
-            lane = self.aside if stage == "distribution" else self.touch
-            addresses = all_addresses({"ab": self._ab.address}, lane.asked.addresses, self.board.addresses)
+            lane = self.distribution if stage == "distribution" else self.touch
+            addresses = all_addresses({"ab": self._ab.address}, lane.buffer.addresses, self.arena.addresses)
             plan.bind(addresses, scratch[lane], size)
 
     def _take_display(self, width: int, height: int) -> None:
         self.display_pixels = width * height
         if self.display_pixels:
-            self._display_L = self._device.exchange(self.display_pixels * 4)
-            self._cell_L = self._device.exchange(self.ab[0].nbytes)
-            self._pixels = self._device.exchange(self.display_pixels * 3)
+            self._display_L = self._device.pinned(self.display_pixels * 4)
+            self._cell_L = self._device.pinned(self.ab[0].nbytes)
+            self._pixels = self._device.pinned(self.display_pixels * 3)
 
     def _touch_weights(self, touch_by: str) -> int | None:
-        """The fused kernels' weights on the card; None where the plan is to serve, or the only one that can."""
+        """The fused kernels' weights on the GPU; None where the plan is to serve, or the only one that can."""
         if not self._staged or touch_by == "plan":
             return None
         model = onnx.load_model_from_string(self._bundle.stage("touch"))
@@ -296,8 +298,8 @@ class Stages:
         return "f16" if dtype == np.float16 else "f32"
 
 
-def put(block: Exchange, L: NDArray[np.float32], stream: Stream) -> None:
-    """Write L into a block and start to bring it to the card; the block must not be on its way already."""
+def put(block: PinnedBuffer, L: NDArray[np.float32], stream: Stream) -> None:
+    """Write L into a block and start to bring it to the GPU; the block must not be on its way already."""
     block.host[: L.size * 4].view(np.float32)[:] = L.ravel()
     block.to_device(stream, L.size * 4)
 
@@ -309,7 +311,7 @@ def all_of(pieces: Mapping[str, Callable[[], None]]) -> None:
 
 
 def find_tensorrt(bundle: Bundle, capability: str) -> tuple[Path, PlanManifest, TensorRT]:
-    """The folder with plans of this bundle for a card, and the TensorRT they are for.
+    """The folder with plans of this bundle for a GPU, and the TensorRT they are for.
 
     Raises NoDevice without any TensorRT, StalePlan (of the first flavour) where none has plans that fit.
     """

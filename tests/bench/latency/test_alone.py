@@ -17,7 +17,7 @@ import pytest
         ("first_light", ["-o", "picture.png", "--photo", "nothing.jpg"], "nothing.jpg does not exist"),
         ("first_light", ["-o", "picture.odd"], "extension '.odd'"),
         ("card", ["--display", "wide"], "wide"),
-        ("card", ["--json", "missing/card.json"], "the folder missing does not exist"),
+        ("card", ["--json", "missing/gpu.json"], "the folder missing does not exist"),
         ("kiosk_latency", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
         ("kiosk_latency", ["--moves", "1"], "--moves"),
     ],

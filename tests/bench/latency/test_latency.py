@@ -82,7 +82,7 @@ def test_rounds_interleave_and_every_workload_is_warm_before_the_first():
     ("taken", "waited", "lost"), [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.5, 0.0), (1.0, 0.4, 0.4), (0.4, 1.0, 0.2)]
 )
 def test_what_others_took_is_told_from_idle_neighbours_and_from_own_threads_in_one_anothers_way(taken, waited, lost):
-    """Per second: time of two processors that went to others, and time this process waited for one."""
+    """Per second: time of two CPU cores that went to others, and time this process waited for one."""
     clock = Clock()
 
     def run():
@@ -225,7 +225,7 @@ def test_warnings_name_a_busy_machine_and_heat():
         "machine_after": {"temperatures_c": {"z": 60}},
     }
     text = " ".join(samples.warnings(table))
-    assert "others took the processors in 1 of 2 rounds" in text
+    assert "others took the CPU cores in 1 of 2 rounds" in text
     for word in ("busy", "unsteady", "powersave", "warmer"):
         assert word in text
 

@@ -18,7 +18,7 @@ from ..stubs import ConstantRunner, hasten
 
 
 class World:
-    """Processor time passes as workloads say; the wall clock runs `slowness` times as fast."""
+    """CPU time passes as workloads say; the wall clock runs `slowness` times as fast."""
 
     def __init__(self, slowness=1.0):
         self.worked, self.slowness, self.log, self.made, self.open = 0.0, slowness, [], 0, 0

@@ -129,7 +129,7 @@ def test_the_number_of_threads_of_the_percentiles_does_not_matter():
 
 
 RECORDED = Path(__file__).parent / "recorded"
-# Runs of one build (see `recording`) on two processors, most of the time without other work; and the same build with
+# Runs of one build (see `recording`) on two CPU cores, most of the time without other work; and the same build with
 # every touch, to ab and to pixels, slowed down by a fifth.
 ONE_BUILD = tuple(path.stem for path in sorted(RECORDED.glob("run-*.json")))
 SLOWED = tuple(path.stem for path in sorted(RECORDED.glob("slowed-*.json")))

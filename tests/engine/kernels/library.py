@@ -16,7 +16,7 @@ from filelock import FileLock
 from livetint.engine.kernels.table import KERNELS
 from numpy.typing import NDArray
 
-from .card import CardLibrary
+from .gpu import GpuLibrary
 from .guarded import Guarded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +29,7 @@ FLAGS = (
 )
 
 DIVERGENT, BAD_LAUNCH, MISALIGNED, OUT_OF_RANGE = 1, 2, 3, 4
-# Set to "card", the property tests launch the compiled fatbin on this machine's card instead.
+# Set to "gpu", the property tests launch the compiled fatbin on this machine's GPU instead.
 WHERE = "LIVETINT_KERNELS_ON"
 
 
@@ -94,6 +94,6 @@ def _argument(value: NDArray | float | None, buffer: Guarded | None) -> ctypes.c
 
 
 @functools.cache
-def kernels() -> Library | CardLibrary:
+def kernels() -> Library | GpuLibrary:
     """The kernels of engine/kernels, on the CPU or where WHERE says."""
-    return CardLibrary() if os.environ.get(WHERE) == "card" else Library()
+    return GpuLibrary() if os.environ.get(WHERE) == "gpu" else Library()

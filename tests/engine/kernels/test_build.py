@@ -56,7 +56,7 @@ def test_nvcc_compiles_for_what_it_knows_and_the_rest_is_left_out(tmp_path):
 
 @needs("nvcc")
 @needs("c++")
-def test_the_lab_compiles_for_a_card(tmp_path):
+def test_the_lab_compiles_for_a_gpu(tmp_path):
     """As far as PTX: ptxas has its turn in the test above."""
     configure(tmp_path, "LIVETINT_KERNEL_TESTS=ON", "LIVETINT_LAB_ARCHITECTURE=compute_86")
     run("cmake", "--build", tmp_path, "--target", "kernel_lab_cuda")

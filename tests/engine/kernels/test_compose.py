@@ -1,4 +1,4 @@
-"""Composing on the card: what engine/image/compose.py gives, within one level of 255, for every size and pitch."""
+"""Composing on the GPU: what engine/image/compose.py gives, within one level of 255, for every size and pitch."""
 
 from __future__ import annotations
 

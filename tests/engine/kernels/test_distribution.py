@@ -1,4 +1,4 @@
-"""The distribution on the card: probabilities, their K largest, annealed mean and entropy."""
+"""The distribution on the GPU: probabilities, their K largest, annealed mean and entropy."""
 
 from __future__ import annotations
 

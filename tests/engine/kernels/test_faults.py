@@ -1,4 +1,4 @@
-"""The CPU build catches what a card would not forgive: races, divergent barriers, bad launches and addresses."""
+"""The CPU build catches what a GPU would not forgive: races, divergent barriers, bad launches and addresses."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_wide_access_at_an_odd_address_is_reported():
         ((1, 1, 1), (64, 1, 1), 16),  # dynamic shared memory, which no kernel here has
     ],
 )
-def test_launches_that_no_card_would_take_are_refused(grid, block, shared):
+def test_launches_that_no_gpu_would_take_are_refused(grid, block, shared):
     given, out = np.ones(64, np.float32), np.full(64, 5, np.float32)
     assert faults().status("reverse_right", grid, block, given, out, shared=shared) == BAD_LAUNCH
     assert (out == 5).all()

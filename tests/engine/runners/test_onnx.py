@@ -1,4 +1,4 @@
-"""The processor's runner: how threads wait changes nothing that it answers."""
+"""The CPU's runner: how threads wait changes nothing that it answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of TensorRT versions, and that a real TensorRT has what its row says. Neither needs a card."""
+"""The table of TensorRT versions, and that a real TensorRT has what its row says. Neither needs a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A photograph's light on the card: engine/image/photo.py's L at full resolution and at the working size."""
+"""A photograph's light on the GPU: engine/image/photo.py's L at full resolution and at the working size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same launches on a card: how the property tests run where there is one."""
+"""The same launches on a GPU: how the property tests run where there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .guarded import Guarded
 
 
-class CardLibrary:
+class GpuLibrary:
     """Launches the compiled kernels on NumPy arrays through the driver; arrays lie between guards there too."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class CardLibrary:
         self._module = self._cuda.module_from_buffer(load_fatbin())
 
     def schedule(self, seed: int) -> None:
-        """A card schedules as it likes."""
+        """A GPU schedules as it likes."""
 
     def launch(self, name: str, work: tuple[int, ...], *arguments: NDArray | float | None) -> None:
         """A kernel of the table over `work` (columns[, rows]) with its own block and grid; it must succeed."""

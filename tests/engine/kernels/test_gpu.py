@@ -1,4 +1,4 @@
-"""The property tests on a card: through the driver, with the fatbin in the CPU library's place."""
+"""The property tests on a GPU: through the driver, with the fatbin in the CPU library's place."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ALL = ("test_hint_planes.py", "test_touch.py", "test_distribution.py", "test_com
 
 
 def run(tests: tuple[str, ...], variables: dict[str, str]) -> str:
-    """What pytest prints about `tests` in a process where kernels run on the card."""
+    """What pytest prints about `tests` in a process where kernels run on the GPU."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(str(HERE / name) for name in tests)]
-    done = subprocess.run(command, cwd=ROOT, env={**variables, WHERE: "card"}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env={**variables, WHERE: "gpu"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @needs("c++")
 @needs("pycuda")
-def test_the_way_to_the_card_on_the_stand_in_driver():
+def test_the_way_to_the_gpu_on_the_stand_in_driver():
     printed = run(("test_photo_light.py",), environment())
     assert "passed" in printed and "skipped" not in printed
 
@@ -36,5 +36,5 @@ def test_the_way_to_the_card_on_the_stand_in_driver():
 @pytest.mark.gpu
 @needs("gpu")
 @needs("pycuda")
-def test_every_kernel_on_the_card():
+def test_every_kernel_on_the_gpu():
     assert "passed" in run(ALL, dict(os.environ))
