@@ -12,14 +12,14 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "arguments", "words"),
     [
-        ("sheets", ["nothing.tar", "-o", "sheet.png"], "nothing.tar is neither a folder nor a tar"),
-        ("sheets", [], "Missing argument"),
-        ("first_light", ["-o", "picture.png", "--photo", "nothing.jpg"], "nothing.jpg does not exist"),
-        ("first_light", ["-o", "picture.odd"], "extension '.odd'"),
-        ("card", ["--display", "wide"], "wide"),
-        ("card", ["--json", "missing/gpu.json"], "the folder missing does not exist"),
-        ("kiosk_latency", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
-        ("kiosk_latency", ["--moves", "1"], "--moves"),
+        ("accuracy.sheets", ["nothing.tar", "-o", "sheet.png"], "nothing.tar is neither a folder nor a tar"),
+        ("accuracy.sheets", [], "Missing argument"),
+        ("report.readme_figure", ["-o", "picture.png", "--photo", "nothing.jpg"], "nothing.jpg does not exist"),
+        ("report.readme_figure", ["-o", "picture.odd"], "extension '.odd'"),
+        ("gpu.run", ["--display", "wide"], "wide"),
+        ("gpu.run", ["--json", "missing/gpu.json"], "the folder missing does not exist"),
+        ("kiosk.latency", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
+        ("kiosk.latency", ["--moves", "1"], "--moves"),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path: Path, module: str, arguments: list[str], words: str) -> None:
