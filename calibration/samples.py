@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.bundle import Bundle
-from ..engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
+from ..engine.colour.global_hints import histogram_of, saturation_of
 from ..engine.hints import WORKING_PX, Hint, rasterise
 from .photographs import fast_lab, photograph_files, squashed
 from .visitor import gaussian_patches, global_hints, reveal
@@ -51,13 +51,9 @@ def first_inputs(
         planes += [hints[None] / settings.ab_scale, (mask * (high - low) + low)[None]]
     inputs = {"planes": np.concatenate(planes, 1).astype(np.float32)}
     if settings.takes_global:
-        inputs["global"] = _asked(rng, rgb, ab).vector()[None]
+        revealed = global_hints(rng, histogram_of(ab), saturation_of(rgb.astype(np.float32) / 255))
+        inputs["global"] = revealed.vector()[None]
     return inputs
-
-
-def _asked(rng: np.random.Generator, rgb: NDArray[np.uint8], ab: NDArray[np.float32]) -> GlobalHints:
-    quarter = ab.reshape(2, ab.shape[1] // 4, 4, ab.shape[2] // 4, 4).mean((2, 4))
-    return global_hints(rng, histogram_of(quarter), saturation_of(rgb.astype(np.float32) / 255))
 
 
 def feeds(

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from livetint.calibration import samples
 from livetint.calibration.photographs import fast_lab, load_squares, photograph_files
+from livetint.engine.bundle import Bundle, InputTable, Manifest
 from livetint.engine.colour.cielab import srgb_to_lab
+from livetint.engine.colour.global_hints import histogram_of, saturation_of
 from livetint.engine.errors import ConfigError
 from livetint.engine.models import find_model
 from PIL import Image
@@ -75,3 +77,22 @@ def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(f
     L_planes = [feed["light"].mean() for feed in samples.feeds(touch, folder, 3, skip=1)]
     assert len(L_planes) == 3 and np.allclose(L_planes, L_planes[0]), "only the second photograph, again and again"
     assert list(samples.feeds(touch, folder, 3, skip=2)) == []
+
+
+def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_path):
+    """The histogram pools ab once, as it does at run time and in training: fine stripes of two colours stay two."""
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, (np.arange(256) // 4) % 2 == 0] = 200, 40, 40
+    stripes[:, (np.arange(256) // 4) % 2 == 1] = 40, 60, 200
+    manifest = Manifest(
+        name="global", network="siggraph17-global", version="1", licence="none", data="none", trained=False,
+        input=InputTable(takes_global=True, local=False), stages={"colour": "colour.onnx"},
+    )  # fmt: skip
+    bundle, rng = Bundle(tmp_path, manifest, {}), np.random.default_rng(0)
+    vectors = [samples.first_inputs(bundle, stripes, rng, index)["global"][0] for index in range(16)]
+    shown = [vector for vector in vectors if vector[313] and vector[315]]
+    assert shown, "no visitor revealed both"
+    expected = histogram_of(np.ascontiguousarray(fast_lab(stripes)[..., 1:].transpose(2, 0, 1)))
+    np.testing.assert_array_equal(shown[0][:313], expected)
+    assert np.count_nonzero(expected) == 2
+    assert shown[0][314] == pytest.approx(saturation_of(stripes / 255))
