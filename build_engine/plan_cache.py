@@ -1,7 +1,7 @@
-"""Plans of a whole bundle: built once, kept under a key, rebuilt when anything they depend on has changed.
+"""Plans of a whole bundle: built once, stored with a key, built again when anything they depend on has changed.
 
-Order of writing, so that a power cut at any moment leaves old plans or new ones: the bundle, then every plan
-under a name that carries its digest, then `plans.json`, then the old plans go. A lock keeps two builders apart.
+A power cut at any moment leaves the old plans or the new ones. The order of writing sees to it: the bundle, every plan
+under a name that contains its digest, `plans.json`; then the old plans are removed. A lock keeps two builders apart.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ..engine.runners.tensorrt.plan_folder import (
     sources_of,
     verified_plan,
 )
+from ..engine.runners.tensorrt.versions import LoadedTarget
 from .fold import plain
 from .plans import PlanOptions, Progress, build_plan, plan_validity
-from .tensorrt_versions import Flavour
 
-# The hint axis of TensorRT plans is static; a runner pads to the next of these.
+# The hint axis of TensorRT plans is static. A runner pads to the next of these.
 HINT_SIZES = (16, 64, 128)
-# Points of one question to the distribution stage; a runner pads, and asks again for more.
+# Points in one run of the distribution stage. A runner pads fewer, and runs again for more.
 POINT_COUNT = 16
 LOCK_SECONDS = 1800
 TIMINGS = "timings.cache"
@@ -43,7 +43,7 @@ TIMINGS = "timings.cache"
 
 @dataclass(frozen=True)
 class Graph:
-    """One ONNX graph with static shapes, ready to become a plan."""
+    """An ONNX graph with static shapes, from which one plan is built. hints, points: its axes, 0 if it has none."""
 
     stage: str
     hints: int
@@ -56,7 +56,7 @@ class Graph:
 
 
 def static_graphs(narrowed: Bundle) -> list[Graph]:
-    """Every plan's graph: one a stage, but for stages with hints one for each of HINT_SIZES."""
+    """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints."""
     stages = narrowed.manifest.stages
     graphs = []
     for stage, file in stages.items():
@@ -73,25 +73,25 @@ def static_graphs(narrowed: Bundle) -> list[Graph]:
     return graphs
 
 
-def cache_key(graphs: list[Graph], flavour: Flavour, capability: str | None, options: PlanOptions) -> str:
-    """SHA-256 over the graphs' bytes, flavour, version, GPU and every option."""
+def cache_key(graphs: list[Graph], target: LoadedTarget, capability: str | None, options: PlanOptions) -> str:
+    """SHA-256 over the graphs' bytes, target, version, GPU and every option."""
     parts = [f"{g.title} {g.points} {sha256_of(g.onnx)}" for g in graphs]
-    parts += [flavour.name, flavour.version, capability or "no GPU", msgspec.json.encode(options).decode()]
+    parts += [target.name, target.version, capability or "no GPU", msgspec.json.encode(options).decode()]
     return sha256_of("\n".join(parts).encode())
 
 
-def bound_to(flavour: Flavour, capability: str | None) -> str:
-    """The GPU plans belong to: RTX's plans finish on the GPU they run on, all others are for one GPU."""
-    return "" if flavour.traits.compute_capabilities else capability or ""
+def bound_to(target: LoadedTarget, capability: str | None) -> str:
+    """The GPU that plans are bound to; "" for targets that build for other machines and finish plans on the GPU."""
+    return "" if target.traits.compute_capabilities else capability or ""
 
 
 def why_stale(
-    folder: Path, bundle: Bundle, flavour: Flavour, capability: str | None, key: str
+    folder: Path, bundle: Bundle, target: LoadedTarget, capability: str | None, key: str
 ) -> tuple[PlanManifest | None, str]:
-    """The manifest when every plan in `folder` is sound and current, else None and the reason in one line."""
+    """The manifest if every plan in `folder` is sound and current, else None; and why not, in one line."""
     try:
         manifest = read_plans(folder)
-        check_plans(manifest, bundle, flavour.name, flavour.version, capability)
+        check_plans(manifest, bundle, target.name, target.version, capability)
         if manifest.key != key:
             raise StalePlan("the graphs or the options have changed since the plans were built")
         for plan in manifest.plans:
@@ -106,7 +106,7 @@ def build_plans(
     bundle: Bundle,
     graphs: list[Graph],
     folder: Path,
-    flavour: Flavour,
+    target: LoadedTarget,
     options: PlanOptions,
     capability: str | None = None,
     accuracy: dict[str, float] | None = None,
@@ -114,14 +114,15 @@ def build_plans(
     progress: Callable[[str], Progress] | None = None,
     force: bool = False,
 ) -> tuple[PlanManifest, bool]:
-    """Plans of `graphs` (made from `bundle`) in `folder`: the manifest, and whether anything was built.
+    """Build plans of `graphs` (made from `bundle`) in `folder`, unless they are there: the manifest, whether it built.
 
-    say(line) tells why plans are rebuilt. progress(title) gives the progress callback of one plan. Raises
-    OutputError when another process holds the lock too long or the folder cannot be written.
+    capability: of the GPU here, None for none. accuracy: what the precision loses, for plans.json. say(line) receives
+    why plans are built. progress(title) returns the progress callback of one plan. Raises OutputError when another
+    process holds the lock too long or the folder cannot be written, RunnerError when TensorRT cannot build.
     """
-    key = cache_key(graphs, flavour, capability, options)
+    key = cache_key(graphs, target, capability, options)
     with locked(folder):
-        manifest, reason = why_stale(folder, bundle, flavour, capability, key)
+        manifest, reason = why_stale(folder, bundle, target, capability, key)
         if manifest is not None and not force:
             return manifest, False
         say(f"building: {reason or 'asked to build again'}")
@@ -130,28 +131,28 @@ def build_plans(
         plans = []
         for graph in graphs:
             follow = progress(graph.title) if progress else None
-            data, timings = build_plan(flavour, graph.onnx, options, follow, timings)
-            _refuse_malformed(flavour, graph, data)
+            data, timings = build_plan(target, graph.onnx, options, follow, timings)
+            _check_well_formed(target, graph, data)
             digest = sha256_of(data)
             file = f"{graph.title}-{digest[:12]}.plan"
             atomic_write(folder / file, data)
             plans.append(Plan(graph.stage, graph.hints, graph.points, file, digest, len(data)))
         manifest = PlanManifest(
-            key=key, model=bundle.name, flavour=flavour.name, version=flavour.version,
-            compute_capability=bound_to(flavour, capability), precision=options.precision,
+            key=key, model=bundle.name, target=target.name, version=target.version,
+            compute_capability=bound_to(target, capability), precision=options.precision,
             options=msgspec.json.decode(msgspec.json.encode(options)), sources=sources_of(bundle), plans=plans,
             accuracy=accuracy or {}, livetint=importlib.metadata.version("livetint"),
         )  # fmt: skip
         if timings:
             atomic_write(folder / TIMINGS, timings)
         atomic_write(folder / PLANS, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
-        _sweep_out(folder, manifest)
+        _remove_old_plans(folder, manifest)
         return manifest, True
 
 
 @contextlib.contextmanager
 def locked(folder: Path):
-    """Hold the lock of a plan folder; it lies beside the folder, which may be replaced meanwhile."""
+    """Hold the lock of a plan folder. The lock file lies beside the folder, because the folder may be replaced."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock", timeout=LOCK_SECONDS):
@@ -163,7 +164,7 @@ def locked(folder: Path):
 
 
 def _place_bundle(folder: Path, bundle: Bundle) -> None:
-    """The bundle itself, so that `--model FOLDER` works, on a machine without a GPU too."""
+    """Write the bundle itself into the folder: `--model FOLDER` then works, without a GPU too."""
     try:
         if Bundle.load(folder).files == bundle.files:
             return
@@ -179,13 +180,13 @@ def _timings(folder: Path) -> bytes:
         return b""
 
 
-def _refuse_malformed(flavour: Flavour, graph: Graph, data: bytes) -> None:
-    answer = plan_validity(flavour, data)
+def _check_well_formed(target: LoadedTarget, graph: Graph, data: bytes) -> None:
+    answer = plan_validity(target, data)
     if answer and "MALFORMED" in answer:
         raise OutputError(f"the plan of {graph.title} came out malformed; delete the cache and build again")
 
 
-def _sweep_out(folder: Path, manifest: PlanManifest) -> None:
+def _remove_old_plans(folder: Path, manifest: PlanManifest) -> None:
     kept = {plan.file for plan in manifest.plans} | {PLANS, MANIFEST}
     for path in folder.glob("*.plan"):
         if path.name not in kept:

@@ -1,4 +1,4 @@
-"""From an ONNX graph to a TensorRT plan: the same steps for every flavour, steered by its traits."""
+"""From an ONNX graph to a TensorRT plan: the same steps for every target, steered by its row of the version table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import msgspec
 
 from ..engine.errors import ConfigError, RunnerError
 from ..engine.runners.tensorrt.plans import collecting_log, typed
-from .tensorrt_versions import Flavour, enum_name
+from ..engine.runners.tensorrt.versions import LoadedTarget
+from .tensorrt_versions import check_capabilities, enum_name
 
 if TYPE_CHECKING:
     import tensorrt
@@ -19,11 +20,12 @@ Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
-    """Options of a build; all of them enter the cache key.
+    """Options of a build. All of them are part of the cache key.
 
-    workspace_mib: most scratch memory a layer may take. optimisation: 0…5, None for TensorRT's own. hardware: ""
-    for this GPU alone or a hardware compatibility level. version_compatible: plans for a lean runtime.
-    compute_capabilities: what TensorRT-RTX builds for; empty for all it supports.
+    precision: "fp32", "fp16" or "int8". workspace_mib: limit of a layer's scratch memory. optimisation: builder
+    level 0…5, None for TensorRT's default. hardware: a hardware compatibility level, "" for this GPU only.
+    version_compatible: the plan runs in later versions too. compute_capabilities: GPUs that a target which builds for
+    other machines (TensorRT-RTX) builds for; empty for all that it knows.
     """
 
     precision: str = "fp16"
@@ -44,13 +46,10 @@ class LayerInfo:
     shape: tuple[int, ...]
 
 
-def check_options(flavour: Flavour, options: PlanOptions) -> None:
-    """Raise ConfigError for options that this flavour and version cannot honour."""
-    traits, found = flavour.traits, f"{flavour.name} {flavour.version}"
-    if options.compute_capabilities and not traits.compute_capabilities:
-        raise ConfigError(f"--compute-capability is for tensorrt-rtx; {found} builds for the GPU it runs on")
-    for capability in options.compute_capabilities:
-        enum_name(capability)
+def check_options(target: LoadedTarget, options: PlanOptions) -> None:
+    """Raise ConfigError for options that this target and version do not have."""
+    traits, found = target.traits, f"{target.name} {target.version}"
+    check_capabilities(target, options.compute_capabilities)
     if options.hardware and options.hardware not in traits.hardware_levels:
         offered = ", ".join(traits.hardware_levels) or "none"
         raise ConfigError(f"hardware compatibility {options.hardware} is not offered by {found}; it has: {offered}")
@@ -59,7 +58,7 @@ def check_options(flavour: Flavour, options: PlanOptions) -> None:
 
 
 def build_plan(
-    flavour: Flavour,
+    target: LoadedTarget,
     onnx: bytes,
     options: PlanOptions,
     progress: Progress | None = None,
@@ -69,26 +68,26 @@ def build_plan(
 
     Raises RunnerError with TensorRT's own words when parsing or building fails.
     """
-    check_options(flavour, options)
-    log = collecting_log(flavour.module)
-    builder = _builder(flavour, log)
-    network, parser = parsed_network(flavour, builder, onnx, log)
+    check_options(target, options)
+    log = collecting_log(target.module)
+    builder = _builder(target, log)
+    network, parser = parsed_network(target, builder, onnx, log)
     config = builder.create_builder_config()
-    cache = _configure(flavour, config, options, timing_cache)
-    if progress is not None and flavour.traits.progress_monitor:
-        config.progress_monitor = _monitor(flavour, progress)
+    cache = _configure(target, config, options, timing_cache)
+    if progress is not None and target.traits.progress_monitor:
+        config.progress_monitor = _monitor(target, progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise RunnerError(f"{flavour.name} {flavour.version} could not build the plan: {log.last()}")
+        raise RunnerError(f"{target.name} {target.version} could not build the plan: {log.last()}")
     timings = bytes(memoryview(cache.serialize())) if cache is not None else b""
     del parser  # it owns the weights, so it must outlive the build
     return bytes(memoryview(plan)), timings
 
 
-def network_layers(flavour: Flavour, onnx: bytes) -> list[LayerInfo]:
+def network_layers(target: LoadedTarget, onnx: bytes) -> list[LayerInfo]:
     """The layers TensorRT sees in a graph, with their types; needs no GPU."""
-    log = collecting_log(flavour.module)
-    network, parser = parsed_network(flavour, _builder(flavour, log), onnx, log)
+    log = collecting_log(target.module)
+    network, parser = parsed_network(target, _builder(target, log), onnx, log)
     found = []
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -100,15 +99,15 @@ def network_layers(flavour: Flavour, onnx: bytes) -> list[LayerInfo]:
     return found
 
 
-def plan_validity(flavour: Flavour, plan: bytes) -> str | None:
-    """What TensorRT-RTX says of a plan without loading it ("valid", "suboptimal" or "invalid: reasons").
+def plan_validity(target: LoadedTarget, plan: bytes) -> str | None:
+    """TensorRT-RTX's judgement of a plan that is not loaded: "valid", "suboptimal" or "invalid: reasons".
 
-    None for flavours without such a question. Without a driver the answer is "invalid: CUDA_ERROR".
+    None for targets that cannot judge plans. Without a driver the answer is "invalid: CUDA_ERROR".
     """
-    if not flavour.traits.engine_validity:
+    if not target.traits.engine_validity:
         return None
-    trt = flavour.module
-    runtime = trt.Runtime(collecting_log(flavour.module))
+    trt = target.module
+    runtime = trt.Runtime(collecting_log(target.module))
     validity, reasons = runtime.get_engine_validity(plan)
     names = [name for name, value in trt.EngineInvalidityDiagnostics.__members__.items() if int(reasons) & int(value)]
     answer = str(validity).rsplit(".", 1)[-1].lower()
@@ -116,39 +115,39 @@ def plan_validity(flavour: Flavour, plan: bytes) -> str | None:
 
 
 def parsed_network(
-    flavour: Flavour, builder: tensorrt.Builder, onnx: bytes, log: Any
+    target: LoadedTarget, builder: tensorrt.Builder, onnx: bytes, log: Any
 ) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
-    """The network and the parser, which has to live as long as the network."""
-    trt = typed(flavour.module)
+    """Parse a graph: the network, and the parser, which must live as long as the network."""
+    trt = typed(target.module)
     flags, kinds = 0, trt.NetworkDefinitionCreationFlag
-    if flavour.traits.strongly_typed:
+    if target.traits.strongly_typed:
         flags |= 1 << int(kinds.STRONGLY_TYPED)
-    if flavour.traits.explicit_batch:
+    if target.traits.explicit_batch:
         flags |= 1 << int(kinds.EXPLICIT_BATCH)
     network = builder.create_network(flags)
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx):
         words = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-        raise RunnerError(f"{flavour.name} {flavour.version} cannot read the graph: {words or log.last()}")
+        raise RunnerError(f"{target.name} {target.version} cannot read the graph: {words or log.last()}")
     return network, parser
 
 
-def _builder(flavour: Flavour, log: Any) -> tensorrt.Builder:
+def _builder(target: LoadedTarget, log: Any) -> tensorrt.Builder:
     try:
-        return typed(flavour.module).Builder(log)
-    except TypeError as error:  # how pybind11 says that the constructor gave nothing
+        return typed(target.module).Builder(log)
+    except TypeError as error:  # pybind11 raises this when the constructor returns nullptr
         raise RunnerError(
             f"TensorRT cannot start: {log.last()}; full TensorRT needs an NVIDIA driver to build"
         ) from error
 
 
 def _configure(
-    flavour: Flavour, config: tensorrt.IBuilderConfig, options: PlanOptions, timing_cache: bytes
+    target: LoadedTarget, config: tensorrt.IBuilderConfig, options: PlanOptions, timing_cache: bytes
 ) -> tensorrt.ITimingCache | None:
-    """Set everything on a builder config; returns the timing cache object, or None."""
-    trt, traits = typed(flavour.module), flavour.traits
+    """Set all options on a builder config. Returns the timing cache object, or None for a target without one."""
+    trt, traits = typed(target.module), target.traits
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
-    # TF32 keeps ten bits: a hint's logit, a difference of squared distances, needs more. fp32 means fp32.
+    # fp32 means fp32: a hint's logit is a difference of squared distances and needs more than TF32's ten bits.
     config.clear_flag(trt.BuilderFlag.TF32)
     if options.optimisation is not None:
         config.builder_optimization_level = options.optimisation
@@ -162,7 +161,7 @@ def _configure(
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.compute_capabilities:
-        _aim(config, flavour.module, options.compute_capabilities)
+        _aim(config, target.module, options.compute_capabilities)
     if not traits.timing_cache:
         return None
     cache = config.create_timing_cache(timing_cache)
@@ -171,15 +170,15 @@ def _configure(
 
 
 def _aim(config: Any, rtx: Any, capabilities: tuple[str, ...]) -> None:
-    """Name the GPUs a plan of TensorRT-RTX is for."""
+    """Set the GPUs that a plan of TensorRT-RTX is for."""
     config.num_compute_capabilities = len(capabilities)
     for index, capability in enumerate(capabilities):
         config.set_compute_capability(getattr(rtx.ComputeCapability, enum_name(capability)), index)
 
 
-def _monitor(flavour: Flavour, progress: Progress) -> tensorrt.IProgressMonitor:
-    """TensorRT's progress monitor as calls of `progress` for the outermost phase."""
-    trt = typed(flavour.module)
+def _monitor(target: LoadedTarget, progress: Progress) -> tensorrt.IProgressMonitor:
+    """A TensorRT progress monitor that calls `progress` for the outermost phases."""
+    trt = typed(target.module)
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:

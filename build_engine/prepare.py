@@ -40,9 +40,9 @@ class Prepared:
     accuracy: Accuracy
 
 
-def default_target(flavours: Sequence[str]) -> str:
-    """The back end of this machine: full TensorRT, else TensorRT-RTX, else ONNX Runtime."""
-    return next(iter(flavours), "onnxruntime")
+def default_target(installed: Sequence[str]) -> str:
+    """The back end of this machine: the first TensorRT target that is installed, else ONNX Runtime."""
+    return next(iter(installed), "onnxruntime")
 
 
 def narrowed_at(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
 
 from ..build_engine.accuracy_report import Accuracy
 from ..build_engine.apply_precision import PRECISIONS
@@ -22,15 +21,16 @@ from ..build_engine.prepare import (
     write_onnxruntime,
 )
 from ..build_engine.quantise import bytes_by_type
-from ..build_engine.tensorrt_versions import RTX_CAPABILITIES, Flavour, compute_capability, load_flavour
+from ..build_engine.tensorrt_versions import compute_capability, load_target
 from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
 from ..engine.models import find_model
 from ..engine.runners.tensorrt.plan_folder import cached_folder
-from ..engine.runners.tensorrt.plans import installed_flavours
+from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_building_targets, installed_targets
 from .progress import Bars
 
-TARGETS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+ONNXRUNTIME = "onnxruntime"
+_CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in cross_building_targets().items())
 
 
 @click.command()
@@ -43,14 +43,16 @@ TARGETS = ("onnxruntime", "tensorrt", "tensorrt-rtx")
     show_default=True,
     help="auto: the faster one within the limit of lost accuracy.",
 )
-@click.option("--target", type=click.Choice(TARGETS), help="Back end; what this machine has if not given.")
+@click.option(
+    "--target", type=click.Choice([ONNXRUNTIME, *TARGETS]), help="Back end; the best one installed if not given."
+)
 @click.option("--ranges", "ranges_file", type=click.Path(path_type=Path), help="Ranges for INT8, if not the bundle's.")
 @click.option(
     "--compute-capability",
     "capabilities",
     multiple=True,
     metavar="X.Y",
-    help=f"For tensorrt-rtx: {', '.join(RTX_CAPABILITIES)}; may be given many times.",
+    help=f"GPU to build for ({_CAPABILITIES}); may be given many times.",
 )
 @click.option("--workspace-mib", type=click.IntRange(16), default=1024, show_default=True, help="Scratch memory.")
 @click.option("--optimisation", type=click.IntRange(0, 5), help="TensorRT's builder optimisation level.")
@@ -75,20 +77,19 @@ def build(
     """Make MODEL ready for a back end, once; say what it lost in accuracy."""
     bundle = find_model(model)
     ranges = load_ranges(ranges_file) if ranges_file else None
-    target = target or default_target(installed_flavours())
-    flavour = None if target == "onnxruntime" else load_flavour(target)
-    options = PlanOptions("", workspace_mib, optimisation, hardware, version_compatible, capabilities)
-    if flavour is not None:
-        check_options(flavour, options)
-    if flavour is None:
-        _for_onnxruntime(bundle, output, precision, ranges, inspect, force)
+    target = target or default_target(installed_targets())
+    if target == ONNXRUNTIME:
+        _build_for_onnxruntime(bundle, output, precision, ranges, inspect, force)
         return
-    # No plan has run yet, so nothing is known of speed: fp16 is what loses nothing.
-    options = msgspec.structs.replace(options, precision="fp16" if precision == "auto" else precision)
-    _plans(bundle, output or cached_folder(bundle, flavour.name), flavour, options, ranges, inspect, force)
+    loaded = load_target(target)
+    # No plan has run yet, so auto knows no speeds. It takes fp16, which loses almost nothing.
+    precision = "fp16" if precision == "auto" else precision
+    options = PlanOptions(precision, workspace_mib, optimisation, hardware, version_compatible, capabilities)
+    check_options(loaded, options)
+    _build_plans(bundle, output or cached_folder(bundle, target), loaded, options, ranges, inspect, force)
 
 
-def _for_onnxruntime(
+def _build_for_onnxruntime(
     bundle: Bundle, output: Path | None, precision: str, ranges: Ranges | None, inspect: bool, force: bool
 ) -> None:
     prepared = prepare_for_onnxruntime(bundle, precision, ranges, force, _say)
@@ -101,26 +102,26 @@ def _for_onnxruntime(
             click.echo(f"  {name}: {len(data) / 1e6:.1f} MB ({sizes})")
 
 
-def _plans(
+def _build_plans(
     bundle: Bundle,
     folder: Path,
-    flavour: Flavour,
+    target: LoadedTarget,
     options: PlanOptions,
     ranges: Ranges | None,
     inspect: bool,
     force: bool,
 ) -> None:
-    dialect, capability = flavour.traits.dialect, compute_capability()
+    dialect, capability = target.traits.dialect, compute_capability()
     narrowed = narrowed_at(bundle, options.precision, dialect, ranges)
     graphs = static_graphs(narrowed)
-    current, _ = why_stale(folder, bundle, flavour, capability, cache_key(graphs, flavour, capability, options))
+    current, _ = why_stale(folder, bundle, target, capability, cache_key(graphs, target, capability, options))
     if current is not None and not force:
         manifest, built = current, False
     else:
         accuracy = judged(narrowed, bundle, options.precision, dialect, force, _say).accuracy
         with Bars() as bars:
             manifest, built = build_plans(
-                bundle, graphs, folder, flavour, options, capability,
+                bundle, graphs, folder, target, options, capability,
                 accuracy=_numbers(accuracy), say=_say, progress=lambda title: _follow(bars, title), force=force,
             )  # fmt: skip
         if built:
@@ -130,13 +131,13 @@ def _plans(
         room = f" for {plan.hints} hints" if plan.hints else ""
         click.echo(f"  {plan.stage}{room}: {plan.bytes / 1e6:.1f} MB")
     if inspect:
-        _print_layers(flavour, graphs)
+        _print_layers(target, graphs)
 
 
-def _print_layers(flavour: Flavour, graphs: list[Graph]) -> None:
+def _print_layers(target: LoadedTarget, graphs: list[Graph]) -> None:
     for graph in graphs:
         click.echo(f"{graph.title}:")
-        for layer in network_layers(flavour, graph.onnx):
+        for layer in network_layers(target, graph.onnx):
             shape = "×".join(map(str, layer.shape))
             click.echo(f"  {layer.precision:<6} {shape:<16} {layer.kind:<16} {layer.name}")
 

@@ -1,4 +1,4 @@
-"""`livetint doctor`: what is installed, what is missing, and the command that supplies it."""
+"""`livetint doctor`: what is installed, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import platformdirs
 
-from ..build_engine.tensorrt_versions import SOURCES, compute_capability
+from ..build_engine.tensorrt_versions import compute_capability
 from ..engine.bundle import Bundle
 from ..engine.errors import LivetintError
 from ..engine.kernels import FATBIN
@@ -21,25 +21,25 @@ from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
 from ..engine.runners.onnx import default_threads
 from ..engine.runners.tensorrt.driver import driver_present
 from ..engine.runners.tensorrt.plan_folder import cached_plans
+from ..engine.runners.tensorrt.versions import TARGETS
 from ..kiosk.server.fonts import in_words, languages_without_glyphs
 
 NEEDED = ("numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "msgspec", "click")
-# distribution: (module, what it is for, how to get it)
+# distribution: (module, what it is for, how to install it); the TensorRT targets are added in examine()
 OPTIONAL = {
-    "tensorrt": ("tensorrt", "TensorRT plans", SOURCES["tensorrt"]),
-    "tensorrt-rtx-cu13": ("tensorrt_rtx", "TensorRT-RTX plans", SOURCES["tensorrt-rtx"]),
     "pycuda": ("pycuda", "the GPU runner", "pip install 'livetint[gpu]' (needs the CUDA toolkit)"),
     "torch": ("torch", "training and importing checkpoints", "pip install 'livetint[train]'"),
     "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
 }
 TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}
-DEFAULT_PLACES = ("/usr/local/cuda/bin",)
+# Where installers put tools without adding the folder to PATH.
+TOOL_FOLDERS = ("/usr/local/cuda/bin",)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Look over this machine. Exits with 0 if the bundled model can run here, with 1 if not."""
+    """Examine this machine. The exit code is 0 if the bundled model can run here, 1 if not."""
     report = examine()
     click.echo(json.dumps(report, indent=1) if as_json else as_text(report))
     if not report["healthy"]:
@@ -47,7 +47,8 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict:
-    """Everything doctor knows, as plain data."""
+    """Everything doctor finds, as plain data. The keys are those of `livetint doctor --json`."""
+    optional = {t.distribution: (t.module, f"{t.title} plans", t.install) for t in TARGETS.values()} | OPTIONAL
     models = {name: _state(folder) for name, folder in sorted(known_models().items())}
     return {
         "livetint": _version("livetint"),
@@ -58,10 +59,10 @@ def examine() -> dict:
         "packages": {name: _version(name) for name in NEEDED},
         "optional": {
             name: {"version": _version(name) if importlib.util.find_spec(module) else None, "for": use, "get": get}
-            for name, (module, use, get) in OPTIONAL.items()
+            for name, (module, use, get) in optional.items()
         },
         "tools": {name: {"path": _tool(name), "for": use} for name, use in TOOLS.items()},
-        "card": _card(),
+        "card": _gpu(),
         "kernels": FATBIN.is_file(),
         "plans": cached_plans(),
         "languages_without_glyphs": languages_without_glyphs(),
@@ -73,7 +74,7 @@ def examine() -> dict:
 
 
 def as_text(report: dict) -> str:
-    """The report for people."""
+    """The report as text, one line for each thing."""
     lines = [
         f"livetint {report['livetint']}, Python {report['python']}, {report['machine']}, "
         f"{report['processors']} CPU cores ({report['threads']} used)",
@@ -84,7 +85,7 @@ def as_text(report: dict) -> str:
         lines.append(f"{name:<9} {state}")
     for name, found in report["tools"].items():
         lines.append(f"{name:<9} {found['path'] or 'not found: ' + found['for']}")
-    lines.append(f"GPU      {report['card']}")
+    lines.append(f"GPU       {report['card']}")
     compiled = (
         "compiled in" if report["kernels"] else "not compiled in: pip install . -C cmake.define.LIVETINT_KERNELS=ON"
     )
@@ -104,7 +105,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _card() -> str:
+def _gpu() -> str:
     if not driver_present():
         return "no NVIDIA driver"
     capability = compute_capability()
@@ -112,7 +113,7 @@ def _card() -> str:
 
 
 def _tool(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(DEFAULT_PLACES))
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(TOOL_FOLDERS))
 
 
 def _state(folder: Path) -> str:

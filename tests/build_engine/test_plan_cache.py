@@ -11,7 +11,7 @@ from livetint.build_engine import plan_cache
 from livetint.build_engine.apply_precision import narrow_bundle
 from livetint.build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
 from livetint.build_engine.plans import PlanOptions, build_plan, network_layers, plan_validity
-from livetint.build_engine.tensorrt_versions import Flavour, load_flavour
+from livetint.build_engine.tensorrt_versions import load_target
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import OutputError, RunnerError
 from livetint.engine.runners.tensorrt.plan_folder import (
@@ -23,6 +23,7 @@ from livetint.engine.runners.tensorrt.plan_folder import (
     read_plans,
     verified_plan,
 )
+from livetint.engine.runners.tensorrt.versions import LoadedTarget
 
 from ..needs import needs
 from .small_network import small_bundle, small_graph
@@ -32,8 +33,8 @@ OPTIONS = PlanOptions("fp16", compute_capabilities=("8.6",))
 
 
 @pytest.fixture(scope="module")
-def rtx() -> Flavour:
-    return load_flavour("tensorrt-rtx")
+def rtx() -> LoadedTarget:
+    return load_target("tensorrt-rtx")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def bundle(tmp_path: Path) -> Bundle:
     return small_bundle(tmp_path / "small")
 
 
-def build(bundle: Bundle, folder: Path, rtx: Flavour, options: PlanOptions = OPTIONS, **more):
+def build(bundle: Bundle, folder: Path, rtx: LoadedTarget, options: PlanOptions = OPTIONS, **more):
     lines: list[str] = []
     graphs = static_graphs(narrow_bundle(bundle, options.precision, "tensorrt"))
     manifest, built = build_plans(bundle, graphs, folder, rtx, options, say=lines.append, **more)
@@ -95,7 +96,7 @@ def test_one_changed_byte_of_the_model_makes_plans_stale(bundle, rtx, tmp_path):
 
 def test_every_option_version_and_gpu_is_part_of_the_key(bundle, rtx):
     graphs = static_graphs(narrow_bundle(bundle, "fp16", "tensorrt"))
-    newer = Flavour(rtx.name, rtx.module, "9.9", rtx.traits)
+    newer = LoadedTarget(rtx.name, rtx.module, "9.9", rtx.traits)
     keys = {
         cache_key(graphs, rtx, None, OPTIONS),
         cache_key(graphs, rtx, "8.6", OPTIONS),

@@ -12,11 +12,12 @@ from livetint.build_engine.plan_cache import HINT_SIZES, Graph, build_plans, cac
 from livetint.build_engine.planes_bundle import write_untrained
 from livetint.build_engine.plans import PlanOptions, plan_validity
 from livetint.build_engine.sensitivity import measure_ranges
-from livetint.build_engine.tensorrt_versions import Flavour, load_flavour
+from livetint.build_engine.tensorrt_versions import load_target
 from livetint.calibration.ranges import Choice, Ranges
 from livetint.engine.bundle import Bundle, write_bundle
 from livetint.engine.models import bundled_folder
 from livetint.engine.runners.tensorrt.plan_folder import Plan, verified_plan
+from livetint.engine.runners.tensorrt.versions import LoadedTarget
 
 from ..needs import needs
 
@@ -25,8 +26,8 @@ MINMAX = Choice("minmax", [], {}, 0)
 
 
 @pytest.fixture(scope="module")
-def rtx() -> Flavour:
-    return load_flavour("tensorrt-rtx")
+def rtx() -> LoadedTarget:
+    return load_target("tensorrt-rtx")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,9 @@ def siggraph17(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Ranges
     return bundle, measure_ranges(bundle, example_photographs(), samples=8, held_out=0)
 
 
-def life_of_plans(bundle: Bundle, graphs: list[Graph], folder: Path, rtx: Flavour, options: PlanOptions) -> list[Plan]:
+def life_of_plans(
+    bundle: Bundle, graphs: list[Graph], folder: Path, rtx: LoadedTarget, options: PlanOptions
+) -> list[Plan]:
     """Built, valid, found again; stale after one byte of a graph or of a plan has changed, and rebuilt."""
     manifest, built = build_plans(bundle, graphs, folder, rtx, options)
     assert built and len(manifest.plans) == len(graphs)
@@ -76,7 +79,7 @@ def life_of_plans(bundle: Bundle, graphs: list[Graph], folder: Path, rtx: Flavou
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: Flavour, tmp_path: Path, precision: str):
+def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: LoadedTarget, tmp_path: Path, precision: str):
     ranges = ranges_of(touch) or measure_ranges(touch, example_photographs(), samples=4, held_out=0)
     narrowed = narrow_bundle(touch, precision, "tensorrt", ranges, ranges.choice or MINMAX)
     graphs = static_graphs(narrowed)
@@ -90,7 +93,7 @@ def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: Flavour, tmp_pa
 
 @pytest.mark.parametrize(("precision", "megabytes"), [("fp32", 137), ("fp16", 69), ("int8", 39)])
 def test_siggraph17_becomes_a_plan_of_the_expected_size(
-    siggraph17, rtx: Flavour, tmp_path: Path, precision: str, megabytes: int
+    siggraph17, rtx: LoadedTarget, tmp_path: Path, precision: str, megabytes: int
 ):
     bundle, ranges = siggraph17
     narrowed = narrow_bundle(bundle, precision, "tensorrt", ranges, MINMAX)

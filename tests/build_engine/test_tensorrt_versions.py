@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from livetint.build_engine.plans import PlanOptions, build_plan, check_options
-from livetint.build_engine.tensorrt_versions import (
-    Flavour,
-    compute_capability,
-    enum_name,
-    load_flavour,
-    traits_of,
-    version_of,
-)
-from livetint.engine.errors import ConfigError, RunnerError
+from livetint.build_engine.tensorrt_versions import compute_capability, enum_name, load_target
+from livetint.engine.errors import ConfigError, NoDevice, RunnerError
+from livetint.engine.runners.tensorrt.versions import LoadedTarget, traits_of, version_of
 
 from .fake_tensorrt import FakeTensorRT
 
-# flavour, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity, hardware levels
+# target, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity, hardware levels
 TABLE = [
     ("tensorrt", (8, 6, 1), False, True, True, True, False, False, 1),
     ("tensorrt", (10, 3, 0), True, False, False, True, True, False, 1),
@@ -38,19 +34,22 @@ def test_the_table_of_versions(row):
 
 
 def test_versions_below_8_6_are_refused():
-    with pytest.raises(ConfigError, match=r"8\.6 or newer"):
+    with pytest.raises(NoDevice, match=r"8\.6 or newer"):
         traits_of("tensorrt", (8, 5, 3))
+    with pytest.raises(ConfigError, match=r"8\.6 or newer"), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "tensorrt", FakeTensorRT("8.5.3"))
+        load_target("tensorrt")
 
 
-def fake(version: str, **kinds: bool) -> tuple[Flavour, FakeTensorRT]:
+def fake(version: str, **kinds: bool) -> tuple[LoadedTarget, FakeTensorRT]:
     module = FakeTensorRT(version, **kinds)
-    return Flavour("tensorrt", module, version, traits_of("tensorrt", version_of(version))), module
+    return LoadedTarget("tensorrt", module, version, traits_of("tensorrt", version_of(version))), module
 
 
 @pytest.mark.parametrize(("precision", "flags"), [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})])
 def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
-    flavour, module = fake("8.6.1")
-    assert build_plan(flavour, b"onnx", PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
+    target, module = fake("8.6.1")
+    assert build_plan(target, b"onnx", PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
     assert module.network_flags == 1 << 0
     assert module.config.flags == flags, "TF32 is off: fp32 means fp32"
 
@@ -58,18 +57,18 @@ def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
 @pytest.mark.parametrize("version", ["10.3.0.30", "10.13.3", "11.4.1"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_later_versions_take_their_types_from_the_file(version, precision):
-    flavour, module = fake(version)
+    target, module = fake(version)
     steps: list[tuple[str, int, int]] = []
-    build_plan(flavour, b"onnx", PlanOptions(precision), lambda *step: steps.append(step))
+    build_plan(target, b"onnx", PlanOptions(precision), lambda *step: steps.append(step))
     assert module.network_flags == 1 << 1
     assert not module.config.flags
     assert steps == [("build", 0, 2), ("build", 1, 2), ("build", 2, 2)], "outermost phase alone"
 
 
 def test_options_reach_the_builder():
-    flavour, module = fake("10.3.0")
+    target, module = fake("10.3.0")
     options = PlanOptions("fp16", 64, 4, "AMPERE_PLUS", True)
-    build_plan(flavour, b"onnx", options)
+    build_plan(target, b"onnx", options)
     assert ("workspace", 64 << 20) in module.config.calls
     assert vars(module.config)["builder_optimization_level"] == 4
     assert vars(module.config)["hardware_compatibility_level"] == "ampere"
@@ -88,7 +87,7 @@ def test_options_reach_the_builder():
 )
 def test_options_a_version_lacks_are_refused(name, version, options, words):
     with pytest.raises(ConfigError, match=words):
-        check_options(Flavour(name, None, "x", traits_of(name, version)), options)
+        check_options(LoadedTarget(name, None, "x", traits_of(name, version)), options)
 
 
 def test_what_tensorrt_says_is_in_the_error():
@@ -110,7 +109,7 @@ def test_capabilities_and_versions_are_read():
     assert capability is None or "." in capability
 
 
-def test_a_missing_flavour_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+def test_a_missing_target_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(ConfigError, match="python3-libnvinfer"):
-        load_flavour("tensorrt")
+        load_target("tensorrt")

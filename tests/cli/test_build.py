@@ -148,7 +148,7 @@ def test_plans_are_tried_on_the_gpu_where_there_is_one(
         assert isinstance(result.exception, LivetintError) and "--force" in str(result.exception)
 
 
-def test_a_flavour_that_is_not_here_says_how_to_get_it(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+def test_a_target_that_is_not_here_says_how_to_get_it(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     result = run(build, bundle.folder, "--target", "tensorrt")
     assert isinstance(result.exception, ConfigError) and "apt-get" in str(result.exception)

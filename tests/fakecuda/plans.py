@@ -9,39 +9,32 @@ import numpy as np
 from livetint.build_engine.apply_precision import narrow_bundle
 from livetint.build_engine.plan_cache import build_plans, static_graphs
 from livetint.build_engine.plans import PlanOptions
-from livetint.build_engine.tensorrt_versions import Flavour, load_flavour, traits_of, version_of
+from livetint.build_engine.tensorrt_versions import load_target
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest, OutputTable, write_bundle
 from livetint.engine.hints import Hint
 from livetint.engine.runners.tensorrt.plan_folder import PlanManifest, cached_folder
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from .tensorrt_standin import module
-
 CAPABILITY = "8.7"
 
 
 def build_for_standin(
-    bundle: Bundle, precision: str = "fp16", flavour: str = "tensorrt", stages: Sequence[str] = ()
+    bundle: Bundle, precision: str = "fp16", target: str = "tensorrt", stages: Sequence[str] = ()
 ) -> tuple[Path, PlanManifest]:
-    """Build the bundle's plans into the user's cache, with the TensorRT that `import` finds."""
-    found = load_flavour(flavour)
+    """Build the bundle's plans into the user's cache, with the TensorRT that `import` finds. stages: () for all."""
+    found = load_target(target)
     graphs = static_graphs(narrow_bundle(bundle, precision, found.traits.dialect))
-    folder = cached_folder(bundle, flavour)
+    folder = cached_folder(bundle, target)
     kept = [graph for graph in graphs if not stages or graph.stage in stages]
     manifest, _ = build_plans(bundle, kept, folder, found, PlanOptions(precision), CAPABILITY)
     return folder, manifest
 
 
-def flavour_of(name: str, version: str) -> Flavour:
-    """The stand-in as one flavour and version."""
-    return Flavour(name, module(name, version), version, traits_of(name, version_of(version)))
-
-
 def tiny_bundle(folder: Path, side: int = 32, ab_scale: float = 1.0, half: bool = False) -> Bundle:
-    """A network of one 1 × 1 convolution on planes: ab follows the hints, the mask and a little the light.
+    """A network of one 1 × 1 convolution on planes: ab follows the hints, the mask and, a little, L.
 
-    It has a distribution too: logits of the 313 bins from the planes. half: planes and logits in fp16.
+    It has a distribution too: logits of the 313 bins from the planes. half: planes and logits are fp16.
     """
     weight = np.zeros((2, 4, 1, 1), np.float32)
     weight[0, 1], weight[1, 2] = 110 / ab_scale, 110 / ab_scale
@@ -73,7 +66,7 @@ def tiny_bundle(folder: Path, side: int = 32, ab_scale: float = 1.0, half: bool 
 
 
 def some_hints(count: int, seed: int = 0) -> list[Hint]:
-    """Hints anywhere, of any colour and size, edges included."""
+    """Hints of any colour and size at any place, the edges of the photograph included."""
     rng = np.random.default_rng(seed)
     return [
         Hint(float(x), float(y), float(a), float(b), int(size))

@@ -1,8 +1,8 @@
-"""A stand-in for TensorRT: plans are ONNX graphs with a header, contexts run them in ONNX Runtime, in stream order.
+"""A stand-in for TensorRT: a plan is an ONNX graph with a header, and a context runs it in ONNX Runtime.
 
-`module(flavour, version)` has the shape of that version's Python bindings as far as Livetint touches them: what a
-version lacks is missing here too. Work goes into the stand-in driver's streams as host functions, so it happens when
-the stream gets there and is recorded into graphs; as with the real one, a context must have run once before.
+`module(target, version)` has that version's Python bindings as far as Livetint uses them; what the version lacks is
+missing here too. A run goes into a stream of the stand-in driver as a host function, so it happens in stream order and
+can be captured into a graph. As with the real TensorRT, a context must have run once before a capture.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class IProgressMonitor:
 
 
 def header(name: str) -> bytes:
-    """What a plan for TensorRT `name` ("tensorrt 10.3.0") starts with."""
+    """The first bytes of a plan for TensorRT `name`, such as "tensorrt 10.3.0"."""
     return HEADER + name.encode() + b"\n"
 
 
@@ -105,7 +105,7 @@ class Engine:
 
 
 class Context:
-    """Runs its engine's session on the tensors that lie at the given addresses."""
+    """Runs its engine's session on the tensors at the given addresses."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -146,13 +146,13 @@ class Context:
 
 
 def _memory(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """An array over the stand-in's device memory, which is this process's."""
+    """An array over device memory of the stand-in, which is memory of this process."""
     size = int(np.prod(shape)) * dtype.itemsize
     return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address)).view(dtype).reshape(shape)
 
 
 class _AttributeMemory(Context):
-    """Scratch memory as 8.6 and 10.x take it."""
+    """Takes scratch memory as 8.6 and 10.x do."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "device_memory":
@@ -162,7 +162,7 @@ class _AttributeMemory(Context):
 
 
 class _SizedMemory(Context):
-    """Scratch memory as 11.x and RTX take it."""
+    """Takes scratch memory as 11.x and RTX do."""
 
     def set_device_memory(self, address: int, size: int) -> None:
         if size >= SCRATCH_BYTES:
@@ -226,17 +226,17 @@ class _EngineRtx(Engine):
 
 
 class Shape:
-    """One flavour and version: its name and its kind of engine."""
+    """One target and version: its name and its kind of engine."""
 
-    def __init__(self, flavour: str, version: str) -> None:
+    def __init__(self, target: str, version: str) -> None:
         major = int(version.split(".")[0])
-        self.name = f"{flavour} {version}"
-        self.rtx, self.major = flavour == "tensorrt-rtx", major
+        self.name = f"{target} {version}"
+        self.rtx, self.major = target == "tensorrt-rtx", major
         self.engine = _EngineRtx if self.rtx else _Engine8 if major < 10 else _Engine10 if major < 11 else _Engine11
 
 
 class _Config:
-    """A builder's configuration: everything is taken, nothing changes an ONNX graph."""
+    """A builder's configuration. It accepts everything, and nothing changes the ONNX graph."""
 
     def set_memory_pool_limit(self, pool: str, size: int) -> None: ...
     def set_flag(self, flag: str) -> None: ...
@@ -279,17 +279,17 @@ class _Builder:
         return header(self._shape.name) + network.graph
 
 
-def module(flavour: str, version: str) -> ModuleType:
-    """The stand-in as a module of one flavour and version."""
-    made = ModuleType(flavour.replace("-", "_"))
+def module(target: str, version: str) -> ModuleType:
+    """The stand-in as a module of one target and version."""
+    made = ModuleType(target.replace("-", "_"))
     made.__spec__ = ModuleSpec(made.__name__, None)
-    made.__dict__.update(contents(flavour, version))
+    made.__dict__.update(contents(target, version))
     return made
 
 
-def contents(flavour: str, version: str) -> dict[str, Any]:
-    """What such a module holds, by name."""
-    shape = Shape(flavour, version)
+def contents(target: str, version: str) -> dict[str, Any]:
+    """The names in such a module and what they are."""
+    shape = Shape(target, version)
     flags = ["TF32", "VERSION_COMPATIBLE"] + (["FP16", "INT8"] if shape.major < 11 and not shape.rtx else [])
     kinds = {"STRONGLY_TYPED": 1} if shape.major >= 10 or shape.rtx else {"EXPLICIT_BATCH": 0}
     held: dict[str, Any] = {

@@ -58,20 +58,20 @@ def test_copies_on_a_discrete_gpu_and_none_on_an_integrated_one(gpu: Standin, tm
         assert copies == (0 if integrated else 5), "L once; then the warm-up's two, and two recorded"
 
 
-@pytest.mark.parametrize(("flavour", "version"), [(f, v) for f, all_of in VERSIONS.items() for v in all_of])
+@pytest.mark.parametrize(("target", "version"), [(t, v) for t, all_of in VERSIONS.items() for v in all_of])
 def test_plans_of_every_tensorrt(
-    gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, version: str
+    gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, version: str
 ):
     for name in VERSIONS:
-        monkeypatch.setitem(sys.modules, name.replace("-", "_"), module(name, version if name == flavour else "9.9"))
+        monkeypatch.setitem(sys.modules, name.replace("-", "_"), module(name, version if name == target else "9.9"))
     bundle = tiny_bundle(tmp_path / "tiny", ab_scale=10.0)
-    folder, _ = build_for_standin(bundle, flavour=flavour)
+    folder, _ = build_for_standin(bundle, target=target)
     with TensorRTRunner(bundle) as runner, OnnxRunner(bundle) as other:
-        assert runner.tensorrt == f"{flavour} {version}"
+        assert runner.tensorrt == f"{target} {version}"
         got = runner.colorize(runner.encode(lightness_of(32)), some_hints(5))
         np.testing.assert_allclose(got, other.colorize(other.encode(lightness_of(32)), some_hints(5)), atol=0.15)
     kept = (folder / "colour.jit.cache").exists()
-    assert kept == (flavour == "tensorrt-rtx"), "only TensorRT-RTX compiles at run time"
+    assert kept == (target == "tensorrt-rtx"), "only TensorRT-RTX compiles at run time"
 
 
 def test_half_precision_at_the_plans_doors(gpu: Standin, tmp_path: Path):

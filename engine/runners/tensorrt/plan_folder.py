@@ -1,7 +1,7 @@
-"""Folders of TensorRT plans as runners find them: a bundle with `plans.json` beside it, everything verified first.
+"""Folders of TensorRT plans, as runners find them: a bundle with `plans.json` beside it.
 
-A plan is code. It is read only when `plans.json` names it, only with the SHA-256 written there, and only for the
-TensorRT and the GPU it was built for; anything else is stale and gets rebuilt, never loaded.
+A plan is code. It is loaded only when `plans.json` names it, its SHA-256 is the one written there, and it was built
+for this TensorRT and this GPU. Any other plan is stale: it is built again, never loaded.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SCHEMA = 1
 
 
 class StalePlan(LivetintError):
-    """Plans are missing, damaged or were built for something else. The message says which, in one line."""
+    """Plans are missing, damaged or built for something else. The message says which, in one line."""
 
     visitor_sentence = "The colours are being prepared."
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One plan: its stage, the hints and points it has room for (0 where it takes none), file and digest."""
+    """One plan: its stage, how many hints and points it takes (0 for none), its file and that file's digest."""
 
     stage: str
     hints: int
@@ -39,13 +39,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contents of plans.json.
 
-    key: SHA-256 over graphs, flavour, version, GPU and options. sources: stage → SHA-256 of the bundle's ONNX
-    file. compute_capability: the GPU's, such as "8.7", or "" for plans that are not bound to one GPU.
+    key: SHA-256 over graphs, target, version, GPU and options. target: a name in versions.TARGETS; its key in the
+    file is `flavour`. sources: stage → SHA-256 of the bundle's ONNX file. compute_capability: of the GPU that the
+    plans are bound to, such as "8.7", or "" for plans that are not bound to one.
     """
 
     key: str
     model: str
-    flavour: str
+    target: str = msgspec.field(name="flavour")
     version: str
     compute_capability: str
     precision: str
@@ -57,7 +58,7 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int = SCHEMA
 
     def plan(self, stage: str, hints: int = 0) -> Plan:
-        """The smallest plan of a stage with room for `hints`. Raises StalePlan if there is none."""
+        """The smallest plan of a stage that takes `hints` hints. Raises StalePlan if there is none."""
         fitting = [p for p in self.plans if p.stage == stage and p.hints >= hints]
         if not fitting:
             raise StalePlan(f"there is no plan of stage {stage!r} for {hints} hints; build again")
@@ -74,14 +75,14 @@ def sources_of(bundle: Bundle) -> dict[str, str]:
     return {stage: sha256_of(bundle.stage(stage)) for stage in bundle.manifest.stages}
 
 
-def cached_folder(bundle: Bundle, flavour: str) -> Path:
-    """The cache folder of a bundle's plans: one per bundle's contents and flavour; rebuilt in place when stale."""
+def cached_folder(bundle: Bundle, target: str) -> Path:
+    """The cache folder of a bundle's plans: one for each content of a bundle and target."""
     digest = sha256_of("".join(sorted(sources_of(bundle).values())).encode())
-    return plan_cache_folder() / f"{bundle.name}-{digest[:12]}-{flavour}"
+    return plan_cache_folder() / f"{bundle.name}-{digest[:12]}-{target}"
 
 
 def read_plans(folder: Path) -> PlanManifest:
-    """plans.json of a folder. Raises StalePlan when missing or unreadable."""
+    """Read plans.json of a folder. Raises StalePlan when it is missing or unreadable."""
     path = folder / PLANS
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=PlanManifest)
@@ -95,7 +96,7 @@ def read_plans(folder: Path) -> PlanManifest:
 
 
 def cached_plans() -> dict[str, str]:
-    """Folder in the cache → what its plans are for, or why they cannot be read, in words."""
+    """Every folder in the cache → what its plans are for, or why they cannot be read, as a sentence."""
     found = {}
     for folder in sorted(path for path in plan_cache_folder().glob("*") if (path / PLANS).is_file()):
         try:
@@ -104,18 +105,18 @@ def cached_plans() -> dict[str, str]:
             found[folder.name] = str(error)
             continue
         gpu = f", compute capability {plans.compute_capability}" if plans.compute_capability else ""
-        found[folder.name] = f"{plans.model} {plans.precision}, {plans.flavour} {plans.version}{gpu}"
+        found[folder.name] = f"{plans.model} {plans.precision}, {plans.target} {plans.version}{gpu}"
     return found
 
 
 def check_plans(
-    manifest: PlanManifest, bundle: Bundle, flavour: str, version: str, compute_capability: str | None
+    manifest: PlanManifest, bundle: Bundle, target: str, version: str, compute_capability: str | None
 ) -> None:
     """Raise StalePlan unless the plans were built from this bundle for this TensorRT and this GPU."""
     if manifest.sources != sources_of(bundle):
         raise StalePlan(f"the plans were built from another {manifest.model}")
-    if (manifest.flavour, manifest.version) != (flavour, version):
-        raise StalePlan(f"the plans are for {manifest.flavour} {manifest.version}, here is {flavour} {version}")
+    if (manifest.target, manifest.version) != (target, version):
+        raise StalePlan(f"the plans are for {manifest.target} {manifest.version}, here is {target} {version}")
     if manifest.compute_capability and manifest.compute_capability != (compute_capability or ""):
         raise StalePlan(
             f"the plans are for compute capability {manifest.compute_capability}, "
@@ -124,7 +125,7 @@ def check_plans(
 
 
 def verified_plan(folder: Path, plan: Plan) -> bytes:
-    """A plan's bytes, checked before anyone deserialises them. Raises StalePlan."""
+    """Read a plan's bytes and check size and SHA-256. Raises StalePlan."""
     if Path(plan.file).name != plan.file:
         raise StalePlan(f"{plan.file!r} is not a plain file name")
     try:
@@ -138,12 +139,12 @@ def verified_plan(folder: Path, plan: Plan) -> bytes:
     return data
 
 
-def find_plans(bundle: Bundle, flavour: str, version: str, compute_capability: str | None) -> tuple[Path, PlanManifest]:
-    """The bundle's own folder if it holds plans, else its cache folder; checked, but for the plans' bytes.
+def find_plans(bundle: Bundle, target: str, version: str, compute_capability: str | None) -> tuple[Path, PlanManifest]:
+    """Find plans in the bundle's own folder, else in its cache folder. Everything but the plans' bytes is checked.
 
     Raises StalePlan with the reason.
     """
-    folder = bundle.folder if (bundle.folder / PLANS).is_file() else cached_folder(bundle, flavour)
+    folder = bundle.folder if (bundle.folder / PLANS).is_file() else cached_folder(bundle, target)
     manifest = read_plans(folder)
-    check_plans(manifest, bundle, flavour, version, compute_capability)
+    check_plans(manifest, bundle, target, version, compute_capability)
     return folder, manifest

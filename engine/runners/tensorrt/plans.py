@@ -1,14 +1,11 @@
-"""TensorRT at run time: which one is here, and plans made ready to run at addresses that never change.
+"""TensorRT at run time: plans made ready to run at addresses that never change.
 
-One code path over TensorRT 8.6, 10.x, 11.x and TensorRT-RTX; what differs is a row of RUNTIMES.
+There is one code path for TensorRT 8.6, 10.x, 11.x and TensorRT-RTX. What differs is a row of the table in versions.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,50 +17,13 @@ from ...errors import DeviceError, NoDevice, OutputError
 from ...files import atomic_write
 from .device import Device, Stream
 from .plan_folder import StalePlan
+from .versions import Traits, load_target
 
 if TYPE_CHECKING:
     import tensorrt
 
-# flavour: Python module
-MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-OLDEST = (8, 6)
 # TensorRT-RTX compiles its kernels for the GPU when a plan first runs, and keeps them here.
 JIT_CACHE = "jit.cache"
-
-
-@dataclass(frozen=True)
-class Traits:
-    """How one TensorRT makes an execution context that takes its scratch memory from us.
-
-    context: "without memory" a method of its own, "strategy" an argument, "config" a runtime configuration (which
-    also carries the JIT cache). size: the engine's attribute that says how much. sized: the setter wants it too.
-    """
-
-    context: str
-    size: str
-    sized: bool
-
-
-# (flavour, from version): traits; the last row that is not newer than the version counts.
-RUNTIMES = {
-    ("tensorrt", (8, 6)): Traits("without memory", "device_memory_size", sized=False),
-    ("tensorrt", (10, 0)): Traits("strategy", "device_memory_size", sized=False),
-    ("tensorrt", (11, 0)): Traits("strategy", "device_memory_size_v2", sized=True),
-    ("tensorrt-rtx", (1, 0)): Traits("config", "device_memory_size_v2", sized=True),
-}
-
-
-def traits_of(flavour: str, version: tuple[int, ...]) -> Traits:
-    """The row of RUNTIMES for a version. Raises NoDevice below the oldest."""
-    rows = [traits for (name, since), traits in RUNTIMES.items() if name == flavour and since <= version]
-    if not rows:
-        raise NoDevice(f"{flavour} {'.'.join(map(str, version))} is too old; TensorRT 8.6 or newer is needed")
-    return rows[-1]
-
-
-def installed_flavours() -> list[str]:
-    """Flavours whose module can be found, full TensorRT first; nothing is imported."""
-    return [flavour for flavour, module in MODULES.items() if importlib.util.find_spec(module)]
 
 
 @dataclass(frozen=True)
@@ -79,44 +39,42 @@ class Tensor:
 
 
 def typed(module: Any):
-    """A TensorRT's module. The type checker takes it for full TensorRT, whose stubs it reads; what only TensorRT-RTX
-    has is asked of `module` itself."""
+    """A TensorRT's module, typed as full TensorRT, which has stubs. For what only TensorRT-RTX has, use `module`."""
     if TYPE_CHECKING:
         return tensorrt
     return module
 
 
 class TensorRT:
-    """One flavour, imported: its version, and plans from bytes."""
+    """One target of the table, imported. It makes plans ready from their bytes."""
 
-    def __init__(self, flavour: str) -> None:
-        """Raises NoDevice when it cannot be imported or is too old."""
+    def __init__(self, target: str) -> None:
+        """target: a name in versions.TARGETS. Raises NoDevice when it cannot be imported or is too old."""
         try:
-            self._module = importlib.import_module(MODULES[flavour])
-        except (ImportError, OSError) as error:
-            raise NoDevice(
-                f"{flavour} cannot be imported ({error}); see docs/building.md, or use --device cpu"
-            ) from error
-        self.flavour = flavour
-        self.version: str = self._module.__version__
-        numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
-        self.traits = traits_of(flavour, numbers)
+            loaded = load_target(target)
+        except NoDevice as error:
+            raise NoDevice(f"{error}; or use --device cpu") from error
+        self.target, self.version, self.traits = target, loaded.version, loaded.traits
+        self._module = loaded.module
         self._log = collecting_log(self._module)
         self._runtime = typed(self._module).Runtime(self._log)
 
     def plan(self, title: str, data: bytes, jit: bytes = b"") -> LoadedPlan:
-        """A plan made ready, still without addresses. Raises StalePlan when TensorRT does not take it."""
+        """Make a plan ready; `bind` then gives it its addresses. Raises StalePlan when TensorRT does not take it.
+
+        title: names the plan in errors. data: the plan. jit: its JIT cache of an earlier run, b"" for none.
+        """
         engine = self._runtime.deserialize_cuda_engine(data)
         if engine is None:
             raise StalePlan(
-                f"{self.flavour} {self.version} does not take the plan of {title}: {self._log.last()}; "
+                f"{self.target} {self.version} does not take the plan of {title}: {self._log.last()}; "
                 "build again with `livetint build MODEL --force`"
             )
         return LoadedPlan(self._module, self.traits, title, engine, self._log, jit)
 
 
 class LoadedPlan:
-    """A plan with its context. inputs, outputs: name → Tensor. scratch_bytes: what it needs beside them."""
+    """A plan with its context. inputs, outputs: name → Tensor. scratch_bytes: size of the scratch memory it needs."""
 
     def __init__(
         self, module: Any, traits: Traits, title: str, engine: tensorrt.ICudaEngine, log: Any, jit: bytes
@@ -127,7 +85,7 @@ class LoadedPlan:
         self._jit: Any = None
         context = self._make_context(module, jit)
         if context is None:
-            raise DeviceError(f"the plan of {title} has no room to run: {log.last()}; use --device cpu")
+            raise DeviceError(f"the plan of {title} has no memory to run: {log.last()}; use --device cpu")
         self._context = context
         self.inputs: dict[str, Tensor] = {}
         self.outputs: dict[str, Tensor] = {}
@@ -140,18 +98,21 @@ class LoadedPlan:
         self.scratch_bytes = int(getattr(engine, traits.size))
 
     def bind(self, addresses: Mapping[str, int], scratch: int, scratch_bytes: int) -> None:
-        """Give every input and output, and the scratch memory, its address, for good."""
+        """Set the device addresses of all inputs and outputs and of the scratch memory. They never change after this.
+
+        Raises StalePlan when a name is missing in `addresses` or TensorRT does not take it.
+        """
         for name in (*self.inputs, *self.outputs):
             if name not in addresses or not self._context.set_tensor_address(name, addresses[name]):
-                raise StalePlan(f"the plan of {self.title} has no use for {name!r} here; build again")
+                raise StalePlan(f"the plan of {self.title} cannot use {name!r} here; build again")
         if self._traits.sized:
             self._context.set_device_memory(scratch, scratch_bytes)
         else:
-            context: Any = self._context  # the stubs do not know what can only be set
+            context: Any = self._context  # the stubs lack this write-only attribute
             context.device_memory = scratch
 
     def enqueue(self, device: Device, stream: Stream) -> None:
-        """Put one run into a stream."""
+        """Put one run into a stream. Raises DeviceError or DeviceLost when TensorRT does not start it."""
         if not self._context.execute_async_v3(stream.handle):
             device.check_alive(f"running the plan of {self.title}")
             raise DeviceError(
@@ -159,11 +120,11 @@ class LoadedPlan:
             )
 
     def jit_cache(self) -> bytes:
-        """What TensorRT-RTX compiled so far; empty for the others."""
+        """What TensorRT-RTX compiled so far; b"" for targets without a JIT cache."""
         return bytes(memoryview(self._jit.serialize())) if self._jit is not None else b""
 
     def close(self) -> None:
-        """Give context and engine back, in this order; once."""
+        """Free context and engine, in this order. Call it once."""
         del self._jit, self._context, self._engine
 
     def _make_context(self, module: Any, jit: bytes) -> tensorrt.IExecutionContext | None:
@@ -182,7 +143,7 @@ class LoadedPlan:
 
 
 def read_jit_cache(folder: Path, title: str) -> bytes:
-    """What an earlier run compiled for a plan; empty where there is none."""
+    """What an earlier run compiled for a plan; b"" if there is none."""
     try:
         return (folder / f"{title}.{JIT_CACHE}").read_bytes()
     except OSError:
@@ -190,7 +151,7 @@ def read_jit_cache(folder: Path, title: str) -> bytes:
 
 
 def keep_jit_cache(folder: Path, plan: LoadedPlan, before: bytes) -> None:
-    """Write what was compiled, if anything new was; a folder that cannot be written only costs time next time."""
+    """Write a plan's JIT cache if it changed. A folder that cannot be written only costs time at the next start."""
     now = plan.jit_cache()
     if now and now != before:
         with contextlib.suppress(OutputError, OSError):
@@ -198,7 +159,7 @@ def keep_jit_cache(folder: Path, plan: LoadedPlan, before: bytes) -> None:
 
 
 def collecting_log(module: Any) -> Any:
-    """A TensorRT logger that keeps the last errors for our own messages instead of printing them."""
+    """A TensorRT logger that keeps the last two errors for our own messages and prints nothing."""
     trt = typed(module)
 
     class Log(trt.ILogger):

@@ -20,7 +20,8 @@ from ...kernels.touch import WORK_BYTES, pack_weights
 from .arena import HintBuffer, TensorArena, all_addresses
 from .device import Device, PinnedBuffer, Stream
 from .plan_folder import PlanManifest, StalePlan, find_plans, verified_plan
-from .plans import LoadedPlan, TensorRT, installed_flavours, keep_jit_cache, read_jit_cache
+from .plans import LoadedPlan, TensorRT, keep_jit_cache, read_jit_cache
+from .versions import installed_targets
 
 BY_KERNELS = "kernels"
 # Bundles of planes name no limit; this is the GPU's.
@@ -50,7 +51,7 @@ class Stages:
         self._device, self._bundle = device, bundle
         self._staged = bundle.manifest.input.kind == "hints"
         self._folder, manifest, trt = find_tensorrt(bundle, device.compute_capability)
-        self.tensorrt = f"{trt.flavour} {trt.version}"
+        self.tensorrt = f"{trt.target} {trt.version}"
         self._kernels = device.kernels(load_fatbin())
         self._plans = self._load(trt, manifest)
         self.touch, self.distribution = self._lane(), self._lane()
@@ -313,13 +314,13 @@ def all_of(pieces: Mapping[str, Callable[[], None]]) -> None:
 def find_tensorrt(bundle: Bundle, capability: str) -> tuple[Path, PlanManifest, TensorRT]:
     """The folder with plans of this bundle for a GPU, and the TensorRT they are for.
 
-    Raises NoDevice without any TensorRT, StalePlan (of the first flavour) where none has plans that fit.
+    Raises NoDevice without any TensorRT, StalePlan (of the first target) where none has plans that fit.
     """
     reason: StalePlan | None = None
-    for flavour in installed_flavours():
-        trt = TensorRT(flavour)
+    for target in installed_targets():
+        trt = TensorRT(target)
         try:
-            return *find_plans(bundle, flavour, trt.version, capability), trt
+            return *find_plans(bundle, target, trt.version, capability), trt
         except StalePlan as error:
             reason = reason or error
     if reason is None:

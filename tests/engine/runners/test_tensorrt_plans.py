@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 from livetint.engine.errors import NoDevice
-from livetint.engine.runners.tensorrt.plans import MODULES, RUNTIMES, TensorRT, traits_of
+from livetint.engine.runners.tensorrt.plans import TensorRT
+from livetint.engine.runners.tensorrt.versions import TARGETS, load_target, traits_of
 
 from ...needs import needs
 
 
 @pytest.mark.parametrize(
-    ("flavour", "version", "context", "sized"),
+    ("target", "version", "context", "sized"),
     [
         ("tensorrt", (8, 6), "without memory", False),
         ("tensorrt", (10, 3), "strategy", False),
@@ -21,20 +20,22 @@ from ...needs import needs
         ("tensorrt-rtx", (1, 7), "config", True),
     ],
 )
-def test_versions_as_rows(flavour: str, version: tuple[int, int], context: str, sized: bool):
-    traits = traits_of(flavour, version)
+def test_versions_as_rows(target: str, version: tuple[int, int], context: str, sized: bool):
+    traits = traits_of(target, version)
     assert (traits.context, traits.sized) == (context, sized)
 
 
 def test_too_old_is_said():
     with pytest.raises(NoDevice, match=r"8\.5 is too old"):
         traits_of("tensorrt", (8, 5))
-    assert list(RUNTIMES) == sorted(RUNTIMES), "the last row that is not newer counts"
+    for target in TARGETS.values():
+        since = [row.since for row in target.versions]
+        assert since == sorted(since), "the last row that is not newer counts"
 
 
 @needs("tensorrt_rtx")
 def test_the_real_rtx_has_what_its_row_uses():
-    module = importlib.import_module(MODULES["tensorrt-rtx"])
+    module = load_target("tensorrt-rtx").module
     found = TensorRT("tensorrt-rtx")
     assert found.version == module.__version__ and found.traits.context == "config"
     used = {
