@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
-from ..engine.files import atomic_write, sha256_of
+from ..engine.files import atomic_write, cannot_write, sha256_of
 from ..engine.runners.subgraph import extract_outputs
 from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
@@ -151,16 +151,20 @@ def build_plans(
 
 
 @contextlib.contextmanager
-def locked(folder: Path):
+def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a plan folder. The lock file lies beside the folder, because the folder may be replaced."""
+    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=LOCK_SECONDS)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock", timeout=LOCK_SECONDS):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise OutputError(f"another process has been building {folder} for half an hour; end it first") from error
     except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}; choose a writable folder") from error
+        raise cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _place_bundle(folder: Path, bundle: Bundle) -> None:

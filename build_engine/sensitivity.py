@@ -22,7 +22,7 @@ from ..calibration.ranges import METHODS, Choice, Made, Ranges, all_methods, enc
 from ..calibration.samples import feeds, squares
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import ConfigError
-from ..engine.files import atomic_write, sha256_of
+from ..engine.files import sha256_of
 from ..engine.runners.onnx import OnnxRunner
 from .accuracy_report import Case, answers, cases_of, compare
 from .apply_precision import narrow_bundle, narrow_stages, plain_stages
@@ -201,14 +201,11 @@ class _Judge:
 def equip(bundle: Bundle, ranges: Ranges, table: Table | None) -> Bundle:
     """Write ranges (and the table) into the bundle's folder, listed in model.toml.
 
-    The bundle is replaced whole or not at all; files beside it that model.toml does not list are put back.
+    The bundle is replaced whole or not at all; files in its folder that model.toml does not list stay.
     """
     files = {**bundle.files, RANGES_FILE: encode(ranges)}
     if table is not None:
         files[TABLE_FILE] = msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n"
     unlisted = {p.name: p.read_bytes() for p in bundle.folder.iterdir() if p.is_file() and p.name != MANIFEST}
     manifest = msgspec.structs.replace(bundle.manifest, ranges=RANGES_FILE)
-    equipped = write_bundle(bundle.folder, manifest, files)
-    for name in unlisted.keys() - files.keys():
-        atomic_write(bundle.folder / name, unlisted[name])
-    return equipped
+    return write_bundle(bundle.folder, manifest, files, unlisted)

@@ -5,8 +5,6 @@ Nothing in a bundle is ever unpickled; what is not listed in `model.toml` is not
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from .colour import bins
 from .errors import ConfigError, ModelFileError, OutputError
-from .files import read_toml, sha256_of, sync_folder
+from .files import read_toml, sha256_of, write_folder
 
 MANIFEST = "model.toml"
 SCHEMA = 1
@@ -168,31 +166,21 @@ def _verified(folder: Path, name: str, digest: str) -> bytes:
     return data
 
 
-def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Write a bundle whole or not at all: a temporary folder beside, then a rename.
+def write_bundle(
+    folder: str | Path, manifest: Manifest, files: Mapping[str, bytes], unlisted: Mapping[str, bytes] | None = None
+) -> Bundle:
+    """Write a bundle whole or not at all.
 
-    The digests in `manifest.files` are filled in from `files`. An existing bundle at `folder` is replaced;
-    any other non-empty folder is refused with OutputError.
+    The digests in `manifest.files` are filled in from `files`. unlisted: further files for the folder that model.toml
+    does not name. An existing bundle at `folder` is replaced; any other non-empty folder is refused with OutputError.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; choose a new folder")
     if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
         raise OutputError(f"{folder} exists and is no model bundle; choose a new folder")
     pinned = msgspec.structs.replace(manifest, files={n: sha256_of(d) for n, d in sorted(files.items())})
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose a writable folder") from error
-    try:
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-        (temporary / MANIFEST).write_bytes(manifest_text(pinned))
-        temporary.chmod(0o755)
-        _swap(temporary, folder)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; free some space and try again") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    write_folder(folder, {**(unlisted or {}), **files, MANIFEST: manifest_text(pinned)})
     return Bundle(folder, pinned, dict(files))
 
 
@@ -200,15 +188,3 @@ def manifest_text(manifest: Manifest) -> bytes:
     """The contents of model.toml; what is None (TOML has no word for it) is left out."""
     table = msgspec.to_builtins(manifest)
     return msgspec.toml.encode({key: value for key, value in table.items() if value is not None})
-
-
-def _swap(temporary: Path, folder: Path) -> None:
-    """Rename `temporary` to `folder`; an old bundle there is moved aside first and removed last."""
-    aside = None
-    if folder.exists():
-        aside = folder.with_name(f".{folder.name}.old-{temporary.name.rsplit('.', 1)[-1]}")
-        folder.rename(aside)
-    temporary.rename(folder)
-    sync_folder(folder.parent)
-    if aside is not None:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
+import secrets
+import shutil
 import sys
-import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
+# renameat2(2): "the descriptor of the working directory", and "let both names change places".
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def atomic_write(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`: temporary file in the same folder, fsync, rename, fsync of the folder.
@@ -24,33 +33,104 @@ def atomic_write(path: str | Path, data: bytes) -> None:
     Raises OutputError when the folder is missing or the disk is full or read-only; `path` is then untouched
     and no temporary file stays behind.
     """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """For writers that take a path: the block writes to the temporary file it is given, which then becomes `path`.
+
+    The temporary file lies in the same folder and exists already, empty, with the permissions of a new file. It is
+    synced and renamed when the block ends well, and removed when it does not. An OSError in the block is raised as
+    OutputError.
+    """
     path = Path(path)
-    temporary = None
+    temporary = _beside(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        # The kernel applies the umask itself; reading it would mean to change it for every thread.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        _sync(temporary)
         temporary.replace(path)
-        temporary = None
         sync_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {path}: {reason}; choose a folder that exists, is writable and has room"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `files` (name → contents) the contents of `folder`, whole or not at all. What was in it before is removed.
+
+    The files are written and synced in a temporary folder beside; then the two folders change places in one step,
+    and the old one is removed. Where the system cannot exchange two folders there are two renames: a power cut between
+    them leaves the old folder under a hidden name beside. Raises OutputError.
+    """
+    folder = folder.resolve()
+    temporary = _beside(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+            _sync(temporary / name)
+        sync_folder(temporary)
+        _put_in_place(temporary, folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename `temporary` to `folder`. What was there before ends up as `temporary`."""
+    if not folder.exists():
+        temporary.rename(folder)
+    elif not exchange(temporary, folder):
+        old = _beside(folder)
+        folder.rename(old)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+        old.rename(temporary)
+    sync_folder(folder.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files or folders change places in one step. False where the system or the file system cannot do it."""
+    if sys.platform != "linux":
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error to raise when `path` could not be written: the reason, and what helps against that reason."""
+    if error.errno in _NO_SPACE:
+        advice = "free some space and try again"
+    elif error.errno in _NOT_ALLOWED:
+        advice = "choose a folder that you may write to"
+    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        advice = "choose a folder that exists"
+    else:
+        advice = "choose another place, or check the disk"
+    return OutputError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
 def check_place(path: Path | None) -> None:
-    """Refuse before the work starts what `atomic_write` could not write after it: OutputError for a `path` whose
-    folder is missing or not writable, or that is itself a folder. None, where nothing is to be written, passes."""
+    """Check early that `atomic_write` can write `path`, before long work. None, where nothing is to be written, passes.
+
+    Raises OutputError if the folder of `path` is missing or not writable, or if `path` is itself a folder.
+    """
     if path is None:
         return
     if not path.parent.is_dir():
@@ -63,24 +143,28 @@ def check_place(path: Path | None) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable (a no-op where folders cannot be opened, as on Windows)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if os.name != "nt":
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """fsync of a file (whoever wrote it) or of a folder."""
+    # Windows syncs only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def _beside(path: Path) -> Path:
+    """A new hidden name in the folder of `path`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 def sha256_of(data: bytes) -> str:
     """SHA-256 of `data` in lower-case hexadecimal."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read_toml(path: Path) -> dict[str, Any]:

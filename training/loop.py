@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import nn
 
 from ..calibration.photographs import load_squares
 from ..engine.errors import ConfigError, ModelFileError
+from ..engine.files import atomic_write, replacing
 from .config import Config
 from .curve import held_out_curve
 from .data import Batch, batches
@@ -156,7 +156,8 @@ class _Run:
         self.recent.clear()
         averaged = {k: v.detach().cpu().contiguous() for k, v in self.averaged.items()}
         self.progressed.curve = held_out_curve(self.task, averaged, held_out, self.device)
-        _replace(output / AVERAGED, lambda path: save_file(averaged, path))
+        with replacing(output / AVERAGED) as path:
+            save_file(averaged, path)
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged,
@@ -165,13 +166,14 @@ class _Run:
             "seconds": self.progressed.seconds,
             "shuffle": torch.get_rng_state(),
         }
-        _replace(output / STATE, lambda path: torch.save(state, path))
+        with replacing(output / STATE) as path:
+            torch.save(state, path)
         line = {
             "step": self.progressed.step, "seconds": round(self.progressed.seconds), "losses": means,
             "gain_db": self.progressed.curve,
         }  # fmt: skip
-        with (output / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        before = (output / LOG).read_bytes() if (output / LOG).exists() else b""
+        atomic_write(output / LOG, before + json.dumps(line).encode() + b"\n")
         curve = " ".join(f"{k}:{v:.2f}" for k, v in self.progressed.curve.items())
         return f"{self.config.network} loss {sum(means.values()):.3f} gain dB {curve}"
 
@@ -207,10 +209,3 @@ def freeze_all_but(network: nn.Module, beginnings: list[str]) -> None:
     for name, weight in named.items():
         if beginnings and not name.startswith(tuple(beginnings)):
             weight.requires_grad_(False)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside, then rename: a run cut off in the middle keeps its last checkpoint."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    temporary.replace(path)

@@ -147,6 +147,14 @@ def test_two_builders_do_not_harm_each_other(bundle, rtx, tmp_path):
     assert results[0][0] == results[1][0]
 
 
+def test_what_fails_while_the_lock_is_held_keeps_its_own_name(tmp_path):
+    with pytest.raises(ConnectionError), plan_cache.locked(tmp_path / "plans"):
+        raise ConnectionError("not about the folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"), plan_cache.locked(tmp_path / "file" / "plans"):
+        pytest.fail("there is no such folder")
+
+
 def test_runners_find_plans_beside_the_bundle_or_in_the_cache(bundle, rtx, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(StalePlan, match="no plans yet"):

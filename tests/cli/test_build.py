@@ -21,6 +21,7 @@ from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.tensorrt.plan_folder import PLANS, read_plans
 
 from ..build_engine.small_network import SIDE, small_bundle
+from ..disk import watch_disk
 from ..needs import needs
 
 
@@ -71,6 +72,15 @@ def test_calibrate_into_the_bundle_keeps_it_whole(calibrated: Bundle):
     assert calibrated.manifest.ranges == "ranges.json"
     table = msgspec.json.decode(calibrated.files["sensitivity.json"])
     assert {row["layer"] for row in table["rows"]} == {"first", "second", "up", "head"}
+
+
+def test_calibrate_into_the_bundle_leaves_files_that_it_does_not_list(bundle: Bundle, tmp_path: Path, monkeypatch):
+    (bundle.folder / "notes.txt").write_text("mine")
+    log = watch_disk(monkeypatch, tmp_path)
+    run(calibrate, bundle.folder, "--photos", example_photographs(), "--samples", 3, "--no-sweep", "--into-bundle")
+    assert (bundle.folder / "notes.txt").read_text() == "mine"
+    assert ("sync", "temporary/notes.txt") in log.events, "it moves with the bundle, in one step"
+    assert Bundle.load(bundle.folder).manifest.ranges == "ranges.json"
 
 
 def test_int8_for_onnxruntime_is_a_bundle(calibrated: Bundle, tmp_path: Path):

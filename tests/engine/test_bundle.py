@@ -12,6 +12,8 @@ from livetint.engine.bundle import MANIFEST, Bundle, InputTable, Manifest, manif
 from livetint.engine.errors import LivetintError, ModelFileError, OutputError
 from livetint.engine.models import bundled_folder, find_model, known_models
 
+from ..disk import watch_disk
+
 
 @pytest.fixture
 def manifest() -> Manifest:
@@ -110,3 +112,18 @@ def test_the_bundled_model_is_small_enough_and_says_what_it_is():
     assert sum(map(len, bundle.files.values())) <= 16 * 2**20
     assert bundle.manifest.trained and bundle.manifest.input.max_hints == 128
     assert "MODEL_CARD.md" in bundle.files
+
+
+def test_a_bundle_is_synced_before_it_takes_its_name_and_the_old_one_goes_last(tmp_path, manifest, monkeypatch):
+    write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"old"})
+    log = watch_disk(monkeypatch, tmp_path)
+    write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"new"})
+    renamed = next(place for place, (kind, _) in enumerate(log.events) if kind != "sync")
+    assert {name for _, name in log.events[:renamed]} == {"temporary/colour.onnx", f"temporary/{MANIFEST}", "temporary"}
+    assert log.events[renamed][1] == "tiny" and log.events[-1] == ("sync", ".")
+
+
+def test_a_file_where_a_bundle_should_go_is_refused(tmp_path, manifest):
+    (tmp_path / "tiny").write_bytes(b"something else")
+    with pytest.raises(OutputError, match="is a file"):
+        write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"graph"})

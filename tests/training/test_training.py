@@ -13,6 +13,7 @@ from livetint.engine.errors import ConfigError, ModelFileError
 from livetint.engine.models import bundled_folder
 from PIL import Image
 
+from ..disk import watch_disk
 from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
@@ -89,6 +90,17 @@ def test_a_run_resumes_starts_from_a_bundle_and_becomes_a_bundle(folder):
         L = np.full((256, 256), 50, np.float32)
         ab = runner.colorize(runner.encode(L), [Hint(0.5, 0.5, 20, 20)], GlobalHints(saturation=0.5))
     assert np.isfinite(ab).all() and np.linalg.norm(ab[:, 128, 128] - 20) < 3
+
+
+def test_checkpoints_are_synced_before_they_replace_the_ones_before(folder, monkeypatch):
+    log = watch_disk(monkeypatch, folder / "run")
+    run(write_settings(folder, steps=1), init="touch")
+    for name in ("averaged.safetensors", "state.pt", "log.jsonl"):
+        renamed = log.events.index(("rename", name))
+        assert log.events[renamed - 1 : renamed + 2] == [("sync", "temporary"), ("rename", name), ("sync", ".")]
+    assert sorted(path.name for path in (folder / "run").iterdir()) == [
+        "averaged.safetensors", "bundle", "log.jsonl", "state.pt",
+    ]  # fmt: skip
 
 
 def test_starting_from_a_bundle_starts_where_it_ended(folder):
