@@ -26,14 +26,3 @@ DEVICE unsigned pixel_from_lab(float L, float a, float b) {
     linear_from_lab(L, a, b, linear);
     return level_of(linear[0]) | level_of(linear[1]) << 8 | level_of(linear[2]) << 16;
 }
-
-// Linear light of an encoded value in 0…1.
-DEVICE float linear_from_encoded(float value) {
-    return value > 0.04045f ? powf((value + 0.055f) * (1.0f / 1.055f), 2.4f) : value * (1.0f / 12.92f);
-}
-
-// CIELAB lightness of relative luminance in 0…1.
-DEVICE float lightness_of(float luminance) {
-    const float L = luminance > 0.008856f ? 116.0f * cbrtf(luminance) - 16.0f : luminance * (7.787f * 116.0f);
-    return fminf(fmaxf(L, 0.0f), 100.0f);
-}

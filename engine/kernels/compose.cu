@@ -1,9 +1,9 @@
 // Colours of working size onto lightness of full size: ab enlarged, Lab → sRGB, clipped into the gamut, 8 bit.
 //
-// compose: L [H, W] and ab [2, h, w] → pixels of 3 (RGB) or 4 (RGBA) bytes in rows of `pitch` bytes; ab bilinear.
+// compose: L [H, W] and ab [2, h, w] → RGB pixels uint8 in rows of `pitch` bytes; ab bilinear.
 // compose_guided: the same with the rule of engine/image/guided.py, for which the cells' L [h, w] is needed too.
 //   plain  one pixel a thread, byte by byte
-//   fast   four pixels in a row a thread: L in one 16-byte load, RGBA in one 16-byte store, RGB in three of 4 bytes;
+//   fast   four pixels in a row a thread: L in one 16-byte load, RGB in three 4-byte stores;
 //          what belongs to the row is found once for the four
 #include "colour.cuh"
 
@@ -63,24 +63,20 @@ struct GuidedRow {
     }
 };
 
-DEVICE void put_pixels(unsigned char* to, const unsigned* pixels, int room, int bytes) {
-    if (bytes == 4 && room >= 4 && aligned(to, 16)) {
-        wide_store(to, uint4{pixels[0], pixels[1], pixels[2], pixels[3]});
-        return;
-    }
-    if (bytes == 3 && room >= 4 && aligned(to, 4)) {
+DEVICE void put_pixels(unsigned char* to, const unsigned* pixels, int room) {
+    if (room >= 4 && aligned(to, 4)) {
         wide_store(to, pixels[0] | pixels[1] << 24);
         wide_store(to + 4, pixels[1] >> 8 | pixels[2] << 16);
         wide_store(to + 8, pixels[2] >> 16 | pixels[3] << 8);
         return;
     }
     for (int i = 0; i < 4 && i < room; i++)
-        for (int byte = 0; byte < bytes; byte++) to[i * bytes + byte] = (unsigned char)(pixels[i] >> 8 * byte);
+        for (int byte = 0; byte < 3; byte++) to[3 * i + byte] = (unsigned char)(pixels[i] >> 8 * byte);
 }
 
-template <class Row, int BYTES>
-DEVICE void compose(const float* lightness, const float* ab, const float* cell_lightness, int h, int w, unsigned char* pixels,
-                    int pitch, int height, int width) {
+template <class Row>
+DEVICE void compose(const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
+                    unsigned char* pixels, int pitch, int height, int width) {
     const int x = (blockIdx.x * 32 + threadIdx.x) * 4, y = blockIdx.y * COMPOSE_ROWS + threadIdx.y;
     if (x >= width || y >= height) return;
     const Row here(ab, cell_lightness, between_pixels(y, height, h), h, w);
@@ -89,27 +85,17 @@ DEVICE void compose(const float* lightness, const float* ab, const float* cell_l
     unsigned four[4];
     for (int i = 0; i < 4; i++) {
         const float2 colour = here.at(L[i], between_pixels(min(x + i, width - 1), width, w));
-        four[i] = pixel_from_lab(L[i], colour.x, colour.y) | 0xFF000000u * (BYTES == 4);
+        four[i] = pixel_from_lab(L[i], colour.x, colour.y);
     }
-    put_pixels(pixels + size_t(y) * pitch + size_t(x) * BYTES, four, width - x, BYTES);
+    put_pixels(pixels + size_t(y) * pitch + size_t(x) * 3, four, width - x);
 }
 
 KERNEL(COMPOSE_THREADS, compose_rgb, const float* lightness, const float* ab, int h, int w, unsigned char* pixels,
        int pitch, int height, int width) {
-    compose<BilinearRow, 3>(lightness, ab, nullptr, h, w, pixels, pitch, height, width);
+    compose<BilinearRow>(lightness, ab, nullptr, h, w, pixels, pitch, height, width);
 }
 
-KERNEL(COMPOSE_THREADS, compose_rgba, const float* lightness, const float* ab, int h, int w, unsigned char* pixels,
-       int pitch, int height, int width) {
-    compose<BilinearRow, 4>(lightness, ab, nullptr, h, w, pixels, pitch, height, width);
-}
-
-KERNEL(COMPOSE_THREADS, compose_guided_rgb, const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
-       unsigned char* pixels, int pitch, int height, int width) {
-    compose<GuidedRow, 3>(lightness, ab, cell_lightness, h, w, pixels, pitch, height, width);
-}
-
-KERNEL(COMPOSE_THREADS, compose_guided_rgba, const float* lightness, const float* ab, const float* cell_lightness, int h, int w,
-       unsigned char* pixels, int pitch, int height, int width) {
-    compose<GuidedRow, 4>(lightness, ab, cell_lightness, h, w, pixels, pitch, height, width);
+KERNEL(COMPOSE_THREADS, compose_guided_rgb, const float* lightness, const float* ab, const float* cell_lightness, int h,
+       int w, unsigned char* pixels, int pitch, int height, int width) {
+    compose<GuidedRow>(lightness, ab, cell_lightness, h, w, pixels, pitch, height, width);
 }

@@ -2,7 +2,6 @@
 #include "hints.cu"
 #include "compose.cu"
 #include "distribution.cu"
-#include "photo.cu"
 #include "touch_fine.cu"
 #include "touch_flow.cu"
 #include "touch_prepare.cu"

@@ -57,11 +57,8 @@ def _kernels() -> list[Kernel]:
         Kernel("touch_fine", "PPPPPPii", (32, 4, 1), (32, 1)),
         *(Kernel(f"distribution_points_{kind}", "PPfiiiiPPP", (128, 1, 1)) for kind in ("f32", "f16")),
         Kernel("probabilities_points", "PfiiPPP", (128, 1, 1)),
-        *(Kernel(f"distribution_map_{kind}", "PPffiiiPPii", wide, (32, 8)) for kind in ("f32", "f16")),
-        *(Kernel(f"compose_{kind}", "PPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
-        *(Kernel(f"compose_guided_{kind}", "PPPiiPiii", wide, tile) for kind in ("rgb", "rgba")),
-        *(Kernel(f"photo_L_{kind}", "PiPii", wide, tile) for kind in ("rgb", "grey16")),
-        *(Kernel(f"photo_working_{kind}", "PiiiPii", wide, (32, 8)) for kind in ("rgb", "grey16")),
+        Kernel("compose_rgb", "PPiiPiii", wide, tile),
+        Kernel("compose_guided_rgb", "PPPiiPiii", wide, tile),
     ]
 
 

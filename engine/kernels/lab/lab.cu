@@ -1,11 +1,10 @@
 // The kernel lab: every kernel and every launch configuration, right before fast.
 //
-//   on a GPU   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch|photo]
+//   on a GPU   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch]
 //   on a CPU    g++ -std=c++17 -O2 -ffp-contract=off -fno-strict-aliasing -x c++ lab.cu -o lab && ./lab
 #include "lab_compose.cuh"
 #include "lab_distribution.cuh"
 #include "lab_hints.cuh"
-#include "lab_photo.cuh"
 #include "lab_touch.cuh"
 
 int main(int count, char** words) {
@@ -15,6 +14,5 @@ int main(int count, char** words) {
     if (bench.wants("compose")) lab::compose(bench);
     if (bench.wants("distribution")) lab::distribution(bench);
     if (bench.wants("touch")) lab::touch(bench);
-    if (bench.wants("photo")) lab::photo(bench);
     return bench.verdict();
 }

@@ -6,7 +6,6 @@
 namespace lab {
 
 constexpr int BINS = 313, LARGEST = 9;
-constexpr float ANNEALING = 2.6f;
 
 inline std::vector<double> probabilities_reference(const std::vector<float>& logits, int bins, int h, int w,
                                                    double scale, Neighbours row, Neighbours column) {
@@ -46,25 +45,6 @@ KERNEL(1024, distribution_points_plain, const float* logits, const float* points
         indices[point * K + k] = int(0xFFFFFFFFu - unsigned(best));
         before = best;
     }
-}
-
-// One thread a pixel, two passes over the bins.
-KERNEL(1024, distribution_map_plain, const float* logits, const float* centres, float scale, float annealing, int bins,
-       int h, int w, float* ab, float* entropy, int height, int width) {
-    const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
-    if (x >= width || y >= height) return;
-    const Between row = between_pixels(y, height, h), column = between_pixels(x, width, w);
-    Gathered sums;
-    float most = LOWEST;
-    for (int bin = 0; bin < bins; bin++) most = fmaxf(most, bilinear(logits + size_t(bin) * h * w, w, row, column));
-    sums.most = most;
-    for (int bin = 0; bin < bins; bin++)
-        sums.add(bilinear(logits + size_t(bin) * h * w, w, row, column), centres + 2 * bin,
-                 sharpness(scale, annealing));
-    const size_t plane = size_t(height) * width, at = size_t(y) * width + x;
-    ab[at] = sums.a / sums.annealed;
-    ab[plane + at] = sums.b / sums.annealed;
-    entropy[at] = sums.entropy(scale);
 }
 
 namespace lab {
@@ -112,60 +92,10 @@ inline void points_of_number(Lab& bench, int h, int w, int number) {
               check);
 }
 
-inline void map_of_size(Lab& bench, int h, int w, int height, int width) {
-    Array<float> logits(size_t(BINS) * h * w), centres(2 * BINS);
-    Array<float> ab(2 * size_t(height) * width), entropy(size_t(height) * width);
-    fill_uniform(logits.host, -12, 4);
-    fill_uniform(centres.host, -110, 110);
-    logits.upload();
-    centres.upload();
-    std::vector<double> wanted_ab(ab.host.size()), wanted_entropy(entropy.host.size());
-    for (size_t at = 0; at < wanted_entropy.size(); at++) {
-        const int y = int(at / width), x = int(at % width);
-        const auto p = probabilities_reference(logits.host, BINS, h, w, 1, neighbours((y + 0.5) * h / height - 0.5, h),
-                                               neighbours((x + 0.5) * w / width - 0.5, w));
-        double sum = 0;
-        for (int bin = 0; bin < BINS; bin++) {
-            const double sharp = std::pow(p[bin], double(ANNEALING));
-            sum += sharp;
-            wanted_ab[at] += sharp * centres.host[2 * bin];
-            wanted_ab[wanted_entropy.size() + at] += sharp * centres.host[2 * bin + 1];
-            wanted_entropy[at] -= p[bin] > 0 ? p[bin] * std::log(p[bin]) : 0;
-        }
-        wanted_ab[at] /= sum;
-        wanted_ab[wanted_entropy.size() + at] /= sum;
-    }
-    const auto poison = [&] { ab.poison(), entropy.poison(); };
-    const auto check = [&] {
-        ab.download(), entropy.download();
-        return same("ab", ab.host, wanted_ab, {2e-4, 2e-3, "sums of 313 exponentials in float"}) &&
-               same("entropy", entropy.host, wanted_entropy, {1e-4, 1e-4, "sums of 313 exponentials in float"});
-    };
-    const float *from = logits.device(), *colours = centres.device();
-    float *to = ab.device(), *unsure = entropy.device();
-    const size_t bytes = logits.bytes() + ab.bytes() + entropy.bytes();
-    const std::string size = " " + std::to_string(width) + "x" + std::to_string(height);
-    for (unsigned rows : {2u, 4u, 8u, 16u, 32u}) {
-        const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
-        bench.run("distribution_map_plain 32x" + std::to_string(rows) + size, bytes, poison,
-                  LAUNCH(distribution_map_plain, grid, block, from, colours, 1.0f, ANNEALING, BINS, h, w, to, unsure,
-                         height, width),
-                  check);
-    }
-    const dim3 block{MAP_COLUMNS, MAP_ROWS, 1}, grid = tiles(width, height, MAP_COLUMNS, MAP_ROWS);
-    bench.run("distribution_map_f32" + size, bytes, poison,
-              LAUNCH(distribution_map_f32, grid, block, from, colours, 1.0f, ANNEALING, BINS, h, w, to, unsure, height,
-                     width),
-              check);
-}
-
 inline void distribution(Lab& bench) {
     points_of_number(bench, 13, 7, 3);
-    map_of_size(bench, 5, 9, 33, 41);
-    map_of_size(bench, 30, 20, 7, 5);
 #ifdef __CUDACC__
     points_of_number(bench, 64, 64, 8);
-    map_of_size(bench, 64, 64, 540, 960);
 #endif
 }
 

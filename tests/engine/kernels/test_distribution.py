@@ -1,4 +1,4 @@
-"""The distribution on the GPU: probabilities, their K largest, annealed mean and entropy."""
+"""The distribution on the GPU: probabilities and their K largest."""
 
 from __future__ import annotations
 
@@ -125,58 +125,3 @@ def test_outputs_that_nobody_wants_are_left_out():
     whole = np.empty((1, 313), np.float32)
     kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 0, whole, None, None)
     np.testing.assert_array_equal(whole, probabilities)
-
-
-def exact_map(logits, centres, scale, annealing, shape):
-    """ab [2, H, W] and entropy [H, W] in float64, all planes at once."""
-    height, width = shape
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    points = np.stack([x.ravel(), y.ravel()], 1)
-    p = distribution_at(logits.astype(np.float64), points, scale).astype(np.float64)
-    surprise = np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0)
-    sharp = p**annealing
-    mean = sharp @ centres.astype(np.float64) / sharp.sum(1, keepdims=True)
-    return mean.T.reshape(2, height, width), -surprise.sum(1).reshape(height, width)
-
-
-@settings(deadline=None, max_examples=25)
-@given(
-    st.integers(0, 999),
-    st.sampled_from(["in-gamut-313", "grid-529"]),
-    st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    st.tuples(st.integers(1, 20), st.integers(1, 40)),
-    st.sampled_from([0.38, 1.0, 2.6]),
-    st.sampled_from(["f32", "f16"]),
-    st.integers(0, 5),
-)
-def test_annealed_mean_and_entropy_at_any_size(seed, name, size, shape, scale, kind, schedule):
-    kernels().schedule(schedule)
-    centres = bins.BINS[name]
-    logits = (np.random.default_rng(seed).standard_normal((len(centres), *size)) * 3).astype(TYPES[kind])
-    ab, entropy = np.empty((2, *shape), np.float32), np.empty(shape, np.float32)
-    arguments = (logits, centres, scale, bins.ANNEALING_SCALE, len(centres), *size, ab, entropy, *shape)
-    kernels().launch(f"distribution_map_{kind}", shape[::-1], *arguments)
-    exact_ab, exact_entropy = exact_map(logits, centres, scale, bins.ANNEALING_SCALE, shape)
-    np.testing.assert_allclose(ab, exact_ab, rtol=2e-4, atol=2e-3)
-    np.testing.assert_allclose(entropy, exact_entropy, rtol=1e-4, atol=1e-4)
-
-
-def test_a_map_made_smaller_and_one_of_a_single_likely_bin():
-    logits = (np.random.default_rng(5).standard_normal((313, 40, 30)) * 3).astype(np.float32)
-    logits[17, :20] += 60
-    ab, entropy = np.empty((2, 6, 5), np.float32), np.empty((6, 5), np.float32)
-    arguments = (logits, bins.CENTRES, 1.0, 2.6, 313, 40, 30, ab, entropy, 6, 5)
-    kernels().launch("distribution_map_f32", (5, 6), *arguments)
-    exact_ab, exact_entropy = exact_map(logits, bins.CENTRES, 1.0, 2.6, (6, 5))
-    np.testing.assert_allclose(ab, exact_ab, rtol=2e-4, atol=2e-3)
-    np.testing.assert_allclose(entropy, exact_entropy, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(ab[:, 0, 0], bins.CENTRES[17], atol=1e-3)
-    assert entropy[0, 0] < 1e-3 < entropy[-1, 0]
-
-
-def test_uniform_probabilities_have_the_largest_entropy():
-    ab, entropy = np.empty((2, 3, 3), np.float32), np.empty((3, 3), np.float32)
-    logits = np.full((313, 1, 1), -4, np.float32)
-    kernels().launch("distribution_map_f32", (3, 3), logits, bins.CENTRES, 1.0, 2.6, 313, 1, 1, ab, entropy, 3, 3)
-    np.testing.assert_allclose(entropy, np.log(313), rtol=1e-5)
-    np.testing.assert_allclose(ab[:, 1, 1], bins.CENTRES.mean(0), atol=1e-3)

@@ -15,7 +15,7 @@ from tests.needs import needs
 from .library import ROOT, WHERE
 
 HERE = Path(__file__).parent
-ALL = ("test_hint_planes.py", "test_touch.py", "test_distribution.py", "test_compose.py", "test_photo_light.py")
+ALL = ("test_hint_planes.py", "test_touch.py", "test_distribution.py", "test_compose.py")
 
 
 def run(tests: tuple[str, ...], variables: dict[str, str]) -> str:
@@ -26,10 +26,14 @@ def run(tests: tuple[str, ...], variables: dict[str, str]) -> str:
     return done.stdout
 
 
+def test_the_files_named_here_are_there():
+    assert [name for name in ALL if not (HERE / name).is_file()] == []
+
+
 @needs("c++")
 @needs("pycuda")
 def test_the_way_to_the_gpu_on_the_stand_in_driver():
-    printed = run(("test_photo_light.py",), environment())
+    printed = run(("test_compose.py",), environment())
     assert "passed" in printed and "skipped" not in printed
 
 
