@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
-import os
+import ipaddress
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import IO
 
 from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError, ModelFileError, OutputError
+from ..engine.files import cannot_write, sync, sync_folder
 from ..engine.models import cache_folder
 from .checkpoint import RELEASED_DIGEST, import_checkpoint
 
@@ -103,48 +108,112 @@ def download(url: str, target: Path, digits: str, report: Report = lambda *_: No
     """Bring `url` to `target`, which appears only when whole and right.
 
     What has arrived is kept in a `.part` file beside it and carried on from, now or at the next call; a file
-    whose SHA-256 does not begin with `digits` is deleted.
+    whose SHA-256 does not begin with `digits` is deleted. Raises ConfigError for an address that is not encrypted,
+    ModelFileError when the download fails for good, OutputError when the file cannot be written.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("https", "http"):
-        raise ConfigError(f"{url} is no web address; it starts with https://")
+    check_address(url)
     part = target.with_name(f"{target.name}.part")
-    last: Exception | None = None
+    reason = "the connection broke off"
     for _ in range(ATTEMPTS):
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
             if _carry_on(url, part, report):
                 check_digits(part, digits)
+                sync(part)
                 part.replace(target)
+                sync_folder(target.parent)
                 return
-        except urllib.error.HTTPError as error:
-            if error.code < 500 and error.code != 429:
-                raise ModelFileError(f"{url} answers {error.code} {error.reason}; try a mirror with --url") from error
-            last = error
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            last = error
+        except _Interrupted as error:
+            reason = str(error)
+            if _size(part) == before:
+                break
         except OSError as error:
-            raise OutputError(f"cannot write {part}: {error.strerror}; free some space and try again") from error
-        arrived = part.stat().st_size if part.exists() else 0
-        if last is not None and arrived == before:
-            break
-    kept = part.stat().st_size if part.exists() else 0
-    reason = getattr(last, "reason", last) or "the connection broke off"
-    raise ModelFileError(f"{url} cannot be fetched ({reason}); {kept >> 20} MB are kept, run the command again")
+            raise cannot_write(part, error) from error
+    raise ModelFileError(f"{url} cannot be fetched ({reason}); {_size(part) >> 20} MB are kept, run the command again")
+
+
+def check_address(url: str) -> None:
+    """Raise ConfigError unless `url` is https, or http to this machine itself (a mirror of its own, or a test)."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ConfigError(f"{url} is not encrypted; use https:// (http:// is only for a server on this machine)")
+    if parts.scheme not in ("https", "http"):
+        raise ConfigError(f"{url} is no web address; it starts with https://")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to https, and from http on this machine to http on this machine."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        try:
+            check_address(newurl)
+            downgraded = req.type == "https" and not newurl.startswith("https://")
+        except ConfigError:
+            downgraded = True
+        if downgraded:
+            raise ModelFileError(
+                f"{req.full_url} redirects to {newurl}, which is not encrypted; take another mirror with --url"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Interrupted(Exception):
+    """The connection broke off or the server is busy: worth another try. The message is the reason."""
+
+
+@contextlib.contextmanager
+def _network(url: str) -> Iterator[None]:
+    """Errors of the connection: _Interrupted where another try may help, else ModelFileError with what does."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        if error.code < 500 and error.code != 429:
+            raise ModelFileError(f"{url} answers {error.code} {error.reason}; try a mirror with --url") from error
+        raise _Interrupted(str(error)) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise ModelFileError(
+                f"the certificate of {url} cannot be verified ({reason.verify_message}); check this machine's date "
+                "and its certificates, or take another mirror with --url"
+            ) from error
+        if isinstance(reason, ssl.SSLError) and not isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            raise ModelFileError(
+                f"there is no secure connection to {url} ({reason}); something between may answer in "
+                "its place: check the network, or take another mirror with --url"
+            ) from error
+        raise _Interrupted(str(reason)) from error
+
+
+def _size(part: Path) -> int:
+    """Bytes that have arrived."""
+    return part.stat().st_size if part.exists() else 0
 
 
 def _carry_on(url: str, part: Path, report: Report) -> bool:
-    """Ask for what is missing and append it; True when the server has sent all it announced."""
-    have = part.stat().st_size if part.exists() else 0
+    """Ask for what is missing and append it; True when the server has sent all it announced.
+
+    Raises _Interrupted or ModelFileError for the connection, OSError for the file.
+    """
+    have = _size(part)
+    opener = urllib.request.build_opener(_EncryptedRedirects)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is missing, or the part is not of this file
-            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
-                return True
-            part.unlink()
-            return False
-        raise
+    with _network(url):
+        try:
+            response = opener.open(request, timeout=TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and have:
+                return _is_whole(part, error.headers.get("Content-Range", ""))
+            raise
     with response:
         resumed = response.status == 206 and _starts_at(response.headers.get("Content-Range", ""), have)
         if response.status == 206 and not resumed:
@@ -152,14 +221,28 @@ def _carry_on(url: str, part: Path, report: Report) -> bool:
             return False
         have = have if resumed else 0
         length = int(response.headers.get("Content-Length") or 0)
-        total = have + length if length else 0
-        with part.open("ab" if resumed else "wb") as stream:
-            while chunk := response.read(CHUNK_BYTES):
-                stream.write(chunk)
-                have += len(chunk)
-                report(have, total)
-            stream.flush()
-            os.fsync(stream.fileno())
+        return _store(url, response, part, have, have + length if length else 0, report)
+
+
+def _is_whole(part: Path, content_range: str) -> bool:
+    """Whether nothing is missing from `part`, by the size that the server names; a part of another file is removed."""
+    whole = content_range.endswith(f"/{_size(part)}")
+    if not whole:
+        part.unlink()
+    return whole
+
+
+def _store(url: str, response: IO[bytes], part: Path, have: int, total: int, report: Report) -> bool:
+    """Append what arrives to the `have` bytes of `part` (0: start over); True when it has `total` (0: not known)."""
+    with part.open("ab" if have else "wb") as stream:
+        while True:
+            with _network(url):
+                chunk = response.read(CHUNK_BYTES)
+            if not chunk:
+                break
+            stream.write(chunk)
+            have += len(chunk)
+            report(have, total)
     return not total or have >= total
 
 

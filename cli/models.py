@@ -118,7 +118,7 @@ def adjust_(
 
 @models.command("fetch")
 @click.argument("name")
-@click.option("--url", help="A mirror to take the file from.")
+@click.option("--url", help="A mirror to take the file from (https).")
 def fetch(name: str, url: str | None) -> None:
     """Download the published weights NAME into the user's cache, check them and make a bundle."""
     from ..build_engine.fetch import fetch as fetch_published

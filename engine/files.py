@@ -51,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         # The kernel applies the umask itself; reading it would mean to change it for every thread.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -75,7 +75,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         temporary.mkdir()
         for name, data in files.items():
             (temporary / name).write_bytes(data)
-            _sync(temporary / name)
+            sync(temporary / name)
         sync_folder(temporary)
         _put_in_place(temporary, folder)
     except OSError as error:
@@ -144,10 +144,10 @@ def check_place(path: Path | None) -> None:
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable (a no-op where folders cannot be opened, as on Windows)."""
     if os.name != "nt":
-        _sync(folder)
+        sync(folder)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """fsync of a file (whoever wrote it) or of a folder."""
     # Windows syncs only what is open for writing.
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

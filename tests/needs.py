@@ -41,6 +41,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "cmake": (lambda: bool(shutil.which("cmake") and shutil.which("ctest")), "sudo apt-get install cmake"),
     "gpu": (_has_gpu, "install LIVETINT_KERNELS=ON on a machine with an NVIDIA GPU and its driver"),
     "nvcc": (lambda: bool(shutil.which("nvcc")), "install the CUDA toolkit, version 12 or later"),
+    "openssl": (lambda: bool(shutil.which("openssl")), "sudo apt-get install openssl"),
     "tsc": (lambda: bool(shutil.which("tsc")), "sudo npm install -g typescript"),
 }
 
