@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
 from ..engine.files import atomic_write, cannot_write, sha256_of
-from ..engine.runners.subgraph import extract_outputs
+from ..engine.runners.subgraph import stage_graph
 from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
     Plan,
@@ -57,12 +57,9 @@ class Graph:
 
 def static_graphs(narrowed: Bundle) -> list[Graph]:
     """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints."""
-    stages = narrowed.manifest.stages
     graphs = []
-    for stage, file in stages.items():
-        data = narrowed.files[file]
-        if list(stages.values()).count(file) > 1:
-            data = extract_outputs(data, ["ab" if stage == "colour" else "logits"])
+    for stage in narrowed.manifest.stages:
+        data = stage_graph(narrowed, stage)
         if narrowed.manifest.input.kind == "hints" and stage != "encoder":
             points = POINT_COUNT if stage == "distribution" else 0
             for hints in HINT_SIZES:

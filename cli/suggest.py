@@ -29,7 +29,7 @@ def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bo
         raise click.UsageError("give either a point X,Y or --where")
     session = open_session(photo, wanted)
     if point is None:
-        places = [place_in_pixels(place, session) for place in session.where(count)]
+        places = [place_in_pixels(place, session) for place in session.next_touches(count)]
         click.echo(
             json.dumps(places, indent=1) if as_json else "\n".join("{x},{y}  {worth:.1f}".format(**p) for p in places)
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .colour import bins
 from .errors import ConfigError, ModelFileError, OutputError
 from .files import read_toml, sha256_of, write_folder
+from .inputs import AB_SCALE
 
 MANIFEST = "model.toml"
 SCHEMA = 1
@@ -32,7 +33,7 @@ class InputTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     working_size: tuple[int, int] = (256, 256)
     kind: str = "planes"
     light: tuple[float, float] = (50.0, 100.0)
-    ab_scale: float = 110.0
+    ab_scale: float = AB_SCALE
     mask: tuple[float, float] = (0.0, 1.0)
     max_hints: int = 0
     takes_global: bool = msgspec.field(default=False, name="global")

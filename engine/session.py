@@ -1,4 +1,4 @@
-"""A session: one photograph being coloured. Place hints, look, ask for colours, change your mind."""
+"""A session: one photograph being coloured. Undo, redo and JSON over a Painter."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import ConfigError, HintRejected
 from .files import atomic_write
 from .hints import DEFAULT_SIZE_PX, Hint
-from .image.compose import compose
+from .image.compose import resize_lightness
 from .image.photo import Photo
-from .next_touch import Place, next_touches
-from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
-from .suggest import DEFAULT_COUNT, Suggestions, suggest
+from .next_touch import Place
+from .painter import Painter
+from .runners.base import NO_GLOBAL_HINTS, Runner
+from .suggest import DEFAULT_COUNT, Suggestions
 
 SCHEMA = 1
 
@@ -59,15 +59,20 @@ class Session:
     """One photograph, encoded once, and the hints on it. Every edit can be undone and redone."""
 
     def __init__(self, photo: Photo, runner: Runner) -> None:
-        self.photo = photo
-        self.runner = runner
-        self._features = runner.encode(photo.working_L)
+        self.painter = Painter(photo, runner)
         self._edits = Edits()
         self._past: list[Edits] = []
         self._future: list[Edits] = []
-        self._ab: NDArray[np.float32] | None = None
 
-    # What there is
+    # State
+
+    @property
+    def photo(self) -> Photo:
+        return self.painter.photo
+
+    @property
+    def runner(self) -> Runner:
+        return self.painter.runner
 
     @property
     def hints(self) -> tuple[Hint, ...]:
@@ -87,58 +92,38 @@ class Session:
     def can_redo(self) -> bool:
         return bool(self._future)
 
+    # Answers
+
     @property
     def ab(self) -> NDArray[np.float32]:
-        """Colours as they are now: float32 [2, 256, 256], CIELAB units, read-only; computed once per edit."""
-        if self._ab is None:
-            self._ab = self.runner.colorize(self._features, self.hints, self.global_hints)
-            self._ab.setflags(write=False)
-        return self._ab
+        """The colours now: float32 [2, 256, 256], CIELAB units, read-only; computed once per edit."""
+        return self.painter.ab(self.hints, self.global_hints)
 
     def render(self, size: tuple[int, int] | None = None, method: str = "bilinear") -> NDArray[np.uint8]:
         """The coloured photograph, uint8 sRGB [H, W, 3], at its own size or at `size` = (width, height); `method` is
         one of `compose`."""
-        return compose(self.photo.L, self.ab, size, method)
+        L = self.photo.L if size is None else resize_lightness(self.photo.L, size)
+        return self.painter.render(self.hints, self.global_hints, L, method)
 
     def suggest(self, x: float, y: float, count: int = DEFAULT_COUNT) -> Suggestions:
-        """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it.
-
-        Beside `count` swatches, showable at the point's L, stand the current colour and grey.
-        """
-        point = np.array([[x, y]], np.float32)
-        table = distribution_table(self.runner.bundle)
-        if count < 1:
-            raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
-        L = self.lightness_at(x, y)
-        probabilities = self.runner.distribution(self._features, self.hints, self.global_hints, point)[0]
-        return suggest(probabilities, table.centres, L, self.colour_at(x, y), count)
+        """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it; see `Painter.suggest`."""
+        return self.painter.suggest(x, y, self.hints, self.global_hints, count)
 
     def lightness_at(self, x: float, y: float) -> float:
         """L of the photograph's pixel at (x, y in 0…1)."""
-        row, column = self._pixel(x, y)
-        return float(self.photo.L[row, column])
+        return self.painter.lightness_at(x, y)
 
     def colour_at(self, x: float, y: float) -> tuple[float, float]:
         """The ab shown now at (x, y in 0…1), within the gamut at the L there."""
-        rows, columns = self.ab.shape[1:]
-        row, column = min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)
-        a, b = (float(v) for v in self.ab[:, row, column])
-        return self.showable(x, y, a, b)
+        return self.painter.colour_at(x, y, self.hints, self.global_hints)
 
-    def where(self, count: int = 1) -> tuple[Place, ...]:
+    def next_touches(self, count: int = 1) -> tuple[Place, ...]:
         """The `count` places where a hint would settle most of what the network does not know, the best first."""
-        return next_touches(self.runner, self._features, self.photo.working_L, self.hints, self.global_hints, count)
+        return self.painter.next_touches(self.hints, self.global_hints, count)
 
-    def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
-        """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""
-        lab = project_into_gamut(np.array([self.lightness_at(x, y), a, b]))
-        return float(lab[1]), float(lab[2])
-
-    def _pixel(self, x: float, y: float) -> tuple[int, int]:
-        if not (0 <= x <= 1 and 0 <= y <= 1):
-            raise HintRejected(f"the point ({x:.4g}, {y:.4g}) lies outside the photograph; both run from 0 to 1")
-        height, width = self.photo.L.shape
-        return min(int(y * height), height - 1), min(int(x * width), width - 1)
+    def influence(self, index: int) -> NDArray[np.float32]:
+        """How much of the colour at each place comes from hint `index`: float32 [64, 64] in 0…1."""
+        return self.painter.influence(index, self.hints, self.global_hints)
 
     # Edits
 
@@ -148,23 +133,20 @@ class Session:
         A person's pick is projected into the gamut at the L under it; `project=False` keeps ab as it is.
         """
         hint = Hint(x, y, a, b, size)
-        if project:
-            hint = replace(hint, **dict(zip(("a", "b"), self.showable(x, y, a, b), strict=True)))
+        (hint,) = self.painter.projected([hint]) if project else (hint,)
         self._commit(replace(self._edits, hints=(*self.hints, hint)))
         return len(self.hints) - 1
 
     def move(self, index: int, x: float, y: float) -> None:
         """Move a hint; its colour is projected into the gamut at its new place."""
-        hint = replace(self._hint(index), x=x, y=y)
-        a, b = self.showable(x, y, hint.a, hint.b)
-        self._replace(index, lambda _: replace(hint, a=a, b=b))
+        (hint,) = self.painter.projected([replace(self._hint(index), x=x, y=y)])
+        self._replace(index, lambda _: hint)
 
     def recolour(self, index: int, a: float, b: float, project: bool = True) -> None:
         """Give a hint another colour."""
         hint = replace(self._hint(index), a=a, b=b)
-        if project:
-            a, b = self.showable(hint.x, hint.y, a, b)
-        self._replace(index, lambda _: replace(hint, a=a, b=b))
+        (hint,) = self.painter.projected([hint]) if project else (hint,)
+        self._replace(index, lambda _: hint)
 
     def resize(self, index: int, size: int) -> None:
         """Give a hint another size, 1…9 working pixels."""
@@ -237,16 +219,16 @@ class Session:
         self._commit(replace(self._edits, hints=hints))
 
     def _commit(self, edits: Edits) -> None:
-        check_hints(self.runner.bundle, edits.hints, edits.global_hints)
+        self.painter.check(edits.hints, edits.global_hints)
         self._past.append(self._edits)
         self._future.clear()
-        self._edits, self._ab = edits, None
+        self._edits = edits
 
     def _step(self, source: list[Edits], target: list[Edits]) -> bool:
         if not source:
             return False
         target.append(self._edits)
-        self._edits, self._ab = source.pop(), None
+        self._edits = source.pop()
         return True
 
 

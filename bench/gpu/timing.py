@@ -13,7 +13,7 @@ from ...engine.hints import Hint
 from ...engine.runners.base import NO_GLOBAL_HINTS
 from ...engine.runners.tensorrt.device import Graph, Stream, Timer
 from ...engine.runners.tensorrt.runner import TensorRTRunner
-from ...engine.runners.tensorrt.stages import BY_KERNELS, all_of
+from ...engine.runners.tensorrt.stages import KERNELS, all_of
 from ..percentiles import summary
 
 ROUNDS, WARM_UP = 4, 5
@@ -36,7 +36,7 @@ def time_touch(
     runner.render(features, hints, NO_GLOBAL_HINTS, L)  # everything is in its place from here on
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
-        capacity = 0 if runner.served_by == BY_KERNELS else runner.stages.hint_capacity("touch", count)
+        capacity = 0 if runner.served_by == KERNELS else runner.stages.hint_capacity("touch", count)
         colours = runner.stages.touch_pieces(runner.served_by, capacity)
         pieces = colours | runner.stages.picture_pieces(L.shape, "bilinear")
         outside = {name: piece for name, piece in pieces.items() if name not in NOT_OUTSIDE}

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from ...build_engine.fold import plain
 from ...engine.bundle import Bundle
 from ...engine.image.photo import Photo
+from ...engine.inputs import normalise_lightness, planes_input, touch_input
 from ...engine.runners.base import NO_GLOBAL_HINTS
-from ...engine.runners.onnx import OnnxRunner, first_line, hint_tensors
+from ...engine.runners.onnx import OnnxRunner, first_line
 from ..accuracy.levin import Optimiser
 from ..percentiles import ratio
 from . import peer_loaders
@@ -72,20 +73,18 @@ def graphs(
     with OnnxRunner(bundle, threads) as runner:
         features = runner.encode(L)
     settings = bundle.manifest.input
-    offset, scale = settings.light
+    plane = normalise_lightness(L, settings)[None, None]
     found = []
     if settings.kind == "hints":
-        plane = ((L - offset) / scale).astype(np.float32)[None, None]
         found.append(_graph(bundle, "encoder", f"{prefix}encode", {"light": plane}))
     for number in numbers:
         hints = hint_sets(number)[0]
         if settings.kind == "hints":
-            feeds = {**features.maps, **hint_tensors(hints), "global_hints": NO_GLOBAL_HINTS.vector()[None]}
+            feeds = {**features.maps, **touch_input(hints, NO_GLOBAL_HINTS)}
             found.append(_graph(bundle, "touch", f"{prefix}touch_{number}", feeds))
         else:
-            planes = np.zeros((1, 4, *L.shape), np.float32)
-            planes[:, :1] = features.maps["light"]
-            found.append(_graph(bundle, "colour", f"{prefix}colour_{number}", {"planes": planes}))
+            feeds = planes_input(plane, hints if settings.local else (), NO_GLOBAL_HINTS, settings)
+            found.append(_graph(bundle, "colour", f"{prefix}colour_{number}", feeds))
     return found
 
 

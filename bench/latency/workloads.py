@@ -16,8 +16,8 @@ from ...engine.colour.global_hints import GlobalHints
 from ...engine.hints import Hint, rasterise
 from ...engine.image.compose import compose
 from ...engine.image.photo import Photo
+from ...engine.inputs import hint_tensors
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
-from ...engine.runners.onnx import hint_tensors
 
 SIZES = {"1080p": (1920, 1080), "4k": (3840, 2160)}
 SEED = 2017

@@ -11,10 +11,19 @@ from collections.abc import Sequence
 
 import onnx
 
+from ..bundle import Bundle
 from ..errors import ModelFileError
 
 # They cost nothing: worth no copy of what they show.
 VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
+
+
+def stage_graph(bundle: Bundle, stage: str) -> bytes:
+    """The ONNX graph of a stage alone: a file that serves two stages is reduced to the output of this one."""
+    stages, data = bundle.manifest.stages, bundle.stage(stage)
+    if list(stages.values()).count(stages[stage]) == 1:
+        return data
+    return extract_outputs(data, ["ab" if stage == "colour" else "logits"])
 
 
 def extract_outputs(data: bytes, outputs: Sequence[str]) -> bytes:
@@ -25,6 +34,12 @@ def extract_outputs(data: bytes, outputs: Sequence[str]) -> bytes:
     if missing:
         raise ModelFileError(f"the graph has no output {', '.join(missing)}; it offers {', '.join(sorted(offered))}")
     return _reduced(model, [value for value in model.graph.output if value.name in outputs])
+
+
+def extract_tensor(data: bytes, name: str) -> bytes:
+    """The ONNX model in `data`, reduced to what the float tensor `name` inside it depends on; that is its output."""
+    model = onnx.load_model_from_string(data)
+    return _reduced(model, [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)])
 
 
 def split_ahead(data: bytes, late: Sequence[str]) -> tuple[bytes | None, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ from livetint.bench.latency import paired, samples, workloads
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
 from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.hints import Hint
-from livetint.engine.runners.base import NO_GLOBAL_HINTS, check_hints
+from livetint.engine.runners.base import Features, Runner
 from numpy.typing import NDArray
 from PIL import Image
 
 
-class ConstantRunner:
+class ConstantRunner(Runner[Features]):
     """Answers every touch with one ab everywhere, and remembers what it was asked."""
 
     def __init__(self, ab: tuple[float, float] = (0.0, 0.0), max_hints: int = 128, local: bool = True) -> None:
@@ -35,39 +34,28 @@ class ConstantRunner:
             files={"e": "00", "t": "11", "d": "22"},
             distribution=DistributionTable("in-gamut-313", "probabilities"),
         )
-        self.bundle = Bundle(Path("constant"), manifest, {})
+        super().__init__(Bundle(Path("constant"), manifest, {}))
         self.colour = ab
         self.L_planes: list[NDArray[np.float32]] = []
         self.asked: list[tuple[tuple[Hint, ...], GlobalHints]] = []
 
-    def encode(self, L: NDArray[np.float32]) -> Any:
+    def _encode(self, L: NDArray[np.float32]) -> Features:
         self.L_planes.append(L)
-        return L
+        return Features(self, L)
 
-    def colorize(
-        self, features: Any, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
-    ) -> NDArray[np.float32]:
-        check_hints(self.bundle, hints, global_hints)
+    def _colorize(self, features: Features, hints: Sequence[Hint], global_hints: GlobalHints) -> NDArray[np.float32]:
         self.asked.append((tuple(hints), global_hints))
         ab = np.empty((2, 256, 256), np.float32)
         ab[0], ab[1] = self.colour
         return ab
 
-    def distribution(
-        self, features: Any, hints: Sequence[Hint], global_hints: GlobalHints, points: NDArray[np.float32]
+    def _distribution(
+        self, features: Features, hints: Sequence[Hint], global_hints: GlobalHints, points: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         return np.full((len(points), 313), 1 / 313, np.float32)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Nothing is held."""
-
-    def __enter__(self) -> ConstantRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def hasten(patch: Any) -> None:

@@ -19,7 +19,7 @@ from livetint.build_engine.quantise import (
 )
 from livetint.calibration.ranges import all_methods, measure
 from livetint.engine.errors import ConfigError
-from livetint.engine.runners.onnx import LEFT_OUT
+from livetint.engine.runners.onnx import DISABLED_OPTIMISERS
 from onnx import TensorProto, helper, numpy_helper
 
 from .small_network import small_graph, small_planes
@@ -40,7 +40,7 @@ def run(model: onnx.ModelProto, optimise: bool = True) -> np.ndarray:
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMISERS
     )
     return np.asarray(session.run(None, small_planes(1, seed=9)[0])[0])
 
@@ -175,7 +175,7 @@ def quantised_chain(model: onnx.ModelProto, keep: list[str], path: Path) -> tupl
     providers = ["CPUExecutionProvider"]
     narrow = ort.InferenceSession(
         quantise_for_onnxruntime(model, ranges, keep, True).SerializeToString(), options, providers=providers,
-        disabled_optimizers=LEFT_OUT,
+        disabled_optimizers=DISABLED_OPTIMISERS,
     )  # fmt: skip
     wide = ort.InferenceSession(model.SerializeToString(), providers=providers)
     pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(narrow.run(None, feed), wide.run(None, feed), strict=True)]

@@ -78,12 +78,12 @@ def test_what_hints_have_settled_is_not_named_again():
 def test_the_bundled_model_names_different_places_in_falling_order():
     with OnnxRunner(find_model("touch"), threads=1) as runner:
         session = Session(Photo.open(PHOTOS / "coffee.jpg"), runner)
-        places = session.where(4)
+        places = session.next_touches(4)
         assert len({(p.x, p.y) for p in places}) == 4
         worth = [p.worth for p in places]
         assert worth == sorted(worth, reverse=True) and worth[0] > 0
         session.add(places[0].x, places[0].y, 20, 30)
-        assert (session.where()[0].x, session.where()[0].y) != (places[0].x, places[0].y)
+        assert (session.next_touches()[0].x, session.next_touches()[0].y) != (places[0].x, places[0].y)
 
 
 def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room():

@@ -247,5 +247,5 @@ def test_what_it_does_not_take_is_refused_in_words(gpu: Standin, tmp_path: Path,
         with pytest.raises(RunnerError, match=r"\(33, 33\)"):
             runner.encode(lightness_of(33))
     runner.close()
-    with pytest.raises(RunnerError, match="given back"):
+    with pytest.raises(RunnerError, match="this runner is closed"):
         runner.encode(lightness_of(32))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ class Device:
         self.lost = ""
         self._cuda = _pycuda()
         self._driver = Driver()
-        self._to_free: list[Callable[[], None]] = []
+        self._to_free: dict[int, Callable[[], None]] = {}  # in the order they were taken
+        self._next_key = 0
         self._taken: list[Any] = []
         self._context: Any = None
         try:
@@ -80,14 +82,14 @@ class Device:
     def memory(self, size_bytes: int) -> int:
         """Device memory until `close`; its address. Raises DeviceFull."""
         allocation = self._take(self._cuda.mem_alloc(max(1, size_bytes)))
-        self._to_free.append(allocation.free)
+        self.on_close(allocation.free)
         return int(allocation)
 
     def pinned(self, size_bytes: int) -> PinnedBuffer:
         """Memory that host and GPU both see, until `close`. Raises DeviceFull."""
         flags = self._cuda.host_alloc_flags.DEVICEMAP if self.integrated else 0
         host = self._cuda.pagelocked_empty((max(1, size_bytes),), np.uint8, mem_flags=flags)
-        self._to_free.append(self._take(host.base).free)
+        self.on_close(self._take(host.base).free)
         address = int(host.base.get_device_pointer()) if self.integrated else self.memory(size_bytes)
         return PinnedBuffer(self._cuda, host, address, mapped=self.integrated)
 
@@ -114,6 +116,10 @@ class Device:
         """Copy an array to the GPU and wait, without a deadline: for what comes once, at the start."""
         self._cuda.memcpy_htod(address, np.ascontiguousarray(array))
 
+    def download(self, address: int, array: NDArray[Any]) -> None:
+        """Fill a contiguous array from the GPU and wait, without a deadline: for what is read once in a while."""
+        self._cuda.memcpy_dtoh(array, address)
+
     def check(self, code: int, doing: str) -> None:
         """Raise what a driver call's code means; 0 is fine."""
         if code:
@@ -134,23 +140,49 @@ class Device:
         self._taken.clear()
         return DeviceLost(self.lost)
 
-    def on_close(self, function: Callable[[], None]) -> None:
-        """Have something freed at `close`, before everything taken earlier."""
-        self._to_free.append(function)
+    def on_close(self, free: Callable[[], None]) -> Callable[[], None]:
+        """Have something freed at `close`, before everything taken earlier. Returns what frees it at once instead;
+        calling that again does no harm."""
+        key, self._next_key = self._next_key, self._next_key + 1
+        self._to_free[key] = free
+
+        def free_now() -> None:
+            if self._to_free.pop(key, None) is not None:
+                free()
+
+        return free_now
 
     def close(self) -> None:
-        """Give everything back, the newest first. A lost GPU is left alone: only the process's end frees it."""
+        """Give everything back, the newest first; a second call does no harm. A lost GPU is left alone: only the
+        process's end frees it.
+
+        One failing free stops no other, and nothing is freed twice. Raises DeviceError for the first failure.
+        """
         if self._context is None or self.lost:
             self._context = None
             return
-        with self.at_work("giving the GPU back"):
-            for free in reversed(self._to_free):
+        try:
+            with self.at_work("giving the GPU back"):
+                failed = self._free_all()
+                self.check_alive("giving the GPU back")  # pycuda keeps quiet about what it could not free
+                self._taken.clear()
+                if failed is not None:
+                    raise failed
+        finally:
+            context, self._context = self._context, None
+            if not self.lost:
+                context.detach()
+
+    def _free_all(self) -> Exception | None:
+        """Free what was taken, the newest first; the first error, if any."""
+        failed: Exception | None = None
+        while self._to_free:
+            _, free = self._to_free.popitem()
+            try:
                 free()
-            self.check_alive("giving the GPU back")  # pycuda keeps quiet about what it could not free
-            self._to_free.clear()
-            self._taken.clear()
-        context, self._context = self._context, None
-        context.detach()
+            except (self._cuda.Error, DeviceError) as error:
+                failed = failed or error
+        return failed
 
     def _take(self, held: Any) -> Any:
         """Remember a pycuda object: it has to outlive a lost GPU."""
@@ -237,9 +269,7 @@ class Stream:
     def graph(self, work: Callable[[], None], doing: str) -> Graph:
         """Record what `work` puts into this stream; nothing of it runs. Run it once before, to warm up."""
         handle = self._driver.capture(self.handle, work, lambda code: self._device.check(code, doing))
-        graph = Graph(self, handle)
-        self._device.on_close(graph.free)
-        return graph
+        return Graph(self, handle, self._device.on_close(functools.partial(self._driver.free_graph, handle)))
 
 
 class Timer:
@@ -264,19 +294,14 @@ class Timer:
 class Graph:
     """Work recorded once, launched as a whole as often as wanted."""
 
-    def __init__(self, stream: Stream, handle: int) -> None:
-        self._stream, self._handle = stream, handle
+    def __init__(self, stream: Stream, handle: int, free: Callable[[], None]) -> None:
+        """free: gives the graph back, once."""
+        self._stream, self._handle, self.free = stream, handle, free
 
     def launch(self, doing: str) -> None:
         """Put all of it into its stream."""
         stream = self._stream
         stream._device.check(stream._driver.launch_graph(self._handle, stream.handle), doing)
-
-    def free(self) -> None:
-        """Give it back; twice does no harm."""
-        handle, self._handle = self._handle, 0
-        if handle:
-            self._stream._driver.free_graph(handle)
 
 
 def _pycuda() -> Any:

@@ -1,7 +1,7 @@
 """The runner for NVIDIA GPUs: TensorRT plans and CUDA kernels, recorded as one graph a touch.
 
-A touch writes a few hundred bytes into pinned memory, launches one graph and waits; nothing is allocated. What
-belongs to a photograph stays on the GPU: the last few are kept, others are encoded again when they come back.
+A touch writes a few hundred bytes into pinned memory, launches one graph and waits; nothing is allocated. The features
+of the last few photographs stay on the GPU; others are encoded again when they come back.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...bundle import Bundle
 from ...colour.global_hints import GlobalHints
-from ...errors import RunnerError
+from ...errors import DeviceLost
 from ...hints import Hint
-from ...image.compose import check_method, compose
 from ...match_hints import match_hints
-from ..base import NO_GLOBAL_HINTS, check_hints, distribution_table
+from ..base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Features, Runner, distribution_table
+from ..onnx import answers, default_threads, session
+from ..share import share_graph, share_inputs, share_map
 from .device import DEFAULT_DEADLINE_S, Device, Graph, Stream
-from .stages import BY_KERNELS, Stages
+from .hint_stages import HintStages
+from .plane_stages import PlaneStages
+from .stages import KERNELS, PLAN
 
 # Photographs whose features stay on the GPU; a kiosk keeps as many open.
 KEPT_PHOTOGRAPHS = 4
 WARM_UP, TIMED = 2, 20
 
 
-class DeviceFeatures:
-    """One photograph, as the runner that encoded it knows it. light float32 [H, W]: its working L, read-only."""
+class DeviceFeatures(Features):
+    """One photograph on the GPU. slot: where its features lie; None once another photograph has taken the place."""
 
-    def __init__(self, owner: TensorRTRunner, L: NDArray[np.float32]) -> None:
-        self.owner = weakref.ref(owner)
-        self.L = np.array(L, np.float32)
-        self.L.setflags(write=False)
+    def __init__(self, runner: TensorRTRunner, L: NDArray[np.float32]) -> None:
+        super().__init__(runner, L)
         self.slot: int | None = None
 
 
-class TensorRTRunner:
-    """Runs a bundle's plans on the GPU. One at a time may call it; several threads are let in one by one.
+class TensorRTRunner(Runner[DeviceFeatures]):
+    """Runs a bundle's plans on the GPU. Calls from several threads are served one at a time.
 
-    served_by: "plan" or "kernels", which of them answers touches (the faster one; models of other forms than the
-    kernels know have the plan). lost: the reason, once an error has stuck: then every call raises DeviceLost,
-    and its owner must end the process (exit code 70) and start another. device, stages: for measuring.
+    served_by: "plan" or "kernels", which of them answers touches (the faster one; the kernels know one form of
+    touch stage). lost: the reason, once an error is permanent: then every call raises DeviceLost, and the owner must
+    end the process (exit code 70) and start another. device, stages: for measuring.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class TensorRTRunner:
         touch_by: str = "auto",
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> None:
-        """display: (width, height) of the largest picture that `render` makes on the GPU; 0 for none.
+        """display: (width, height) of the largest picture that `render` composes on the GPU; (0, 0) for none.
 
         touch_by: "auto", "plan" or "kernels". deadline_s: the longest a wait may take before the GPU counts as
         lost. Raises NoDevice, StalePlan (no plans for this GPU yet), DeviceFull, DeviceError, DeviceLost.
         """
-        self.bundle = bundle
+        super().__init__(bundle)
         self._lock = threading.RLock()
         self.device = Device(deadline_s)
         with contextlib.ExitStack() as undo:
@@ -70,7 +70,7 @@ class TensorRTRunner:
             with self.device.at_work("making the GPU ready"):
                 self._start(display, touch_by)
             undo.pop_all()
-        # TensorRT's objects must go before the driver does, also where nobody closes the runner.
+        # TensorRT's objects must be freed before the driver is, also where nobody closes the runner.
         weakref.finalize(self, self.device.close)
 
     @property
@@ -82,115 +82,116 @@ class TensorRTRunner:
         """The TensorRT that runs the plans, with its version."""
         return self.stages.tensorrt
 
-    def encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
-        """Working L float32 [H, W] in 0…100, of the bundle's working size → features, kept on the GPU."""
-        size = tuple(self.bundle.manifest.input.working_size)
-        if L.shape != size:
-            raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {size}")
+    def _check_open(self) -> None:
+        if self.device.lost:
+            raise DeviceLost(self.device.lost)
+        super()._check_open()
+
+    def _encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
         features = DeviceFeatures(self, L)
         with self._lock, self.device.at_work("encoding a photograph"):
-            self._encode(features)
+            self._encode_into_slot(features)
         return features
 
-    def colorize(
-        self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
+    def _colorize(
+        self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints
     ) -> NDArray[np.float32]:
-        """ab float32 [2, H, W] in CIELAB units; the caller owns it."""
-        check_hints(self.bundle, hints, global_hints)
         with self._lock, self.device.at_work("answering a touch"):
             self._touch(features, hints, global_hints)
             ab = self.stages.ab.copy()
-        return self._kept(ab, hints)
+        return self._matched(ab, hints)
 
-    def render(
+    def _render(
         self,
         features: DeviceFeatures,
         hints: Sequence[Hint],
         global_hints: GlobalHints,
         L: NDArray[np.float32],
-        method: str = "bilinear",
+        method: str,
+        ab: NDArray[np.float32] | None,
     ) -> NDArray[np.uint8]:
-        """The coloured picture at the size of `light` (float32 [H, W] in 0…100, not changed between calls).
-
-        sRGB uint8 [H, W, 3], the caller's. `method` is one of `compose`; an unknown one raises ConfigError. `light`
-        goes to the GPU when it is another array than the last time; pictures larger than `display` are composed on
-        the CPU.
-        """
-        check_method(method)
+        """`L` goes to the GPU when it is another array than the last time. Pictures larger than `display` are composed
+        on the CPU."""
         if L.size > self.stages.display_pixels:
-            return compose(L, self.colorize(features, hints, global_hints), method=method)
-        check_hints(self.bundle, hints, global_hints)
+            return super()._render(features, hints, global_hints, L, method, ab)
         with self._lock, self.device.at_work("rendering a touch"):
             self._show(L)
             self._touch(features, hints, global_hints)
-            self._kept(self.stages.ab, hints)
+            self._matched(self.stages.ab, hints)
             self._compose(L.shape, method)
             return self.stages.pixels(L.shape).copy()
 
-    def distribution(
+    def _distribution(
         self,
         features: DeviceFeatures,
         hints: Sequence[Hint],
         global_hints: GlobalHints,
         points: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Probabilities float32 [P, bins] at points [P, 2] (x, y in 0…1), tempered as the bundle says."""
-        check_hints(self.bundle, hints, global_hints)
-        table = distribution_table(self.bundle)
-        points = np.asarray(points, np.float32)
-        answer = np.empty((len(points), len(table.centres)), np.float32)
-        with self._lock, self.device.at_work("asking for colours"):
-            self._bring(features)
+        doing = "asking for colours"
+        answer = np.empty((len(points), len(distribution_table(self.bundle).centres)), np.float32)
+        lane, most = self.stages.distribution, self.stages.max_points
+        with self._lock, self.device.at_work(doing):
+            self._load_features(features)
             capacity = self.stages.hint_capacity("distribution", len(hints))
-            self.stages.distribution.buffer.write(hints, global_hints, capacity)
-            for start in range(0, len(points), self.stages.max_points):
-                part = points[start : start + self.stages.max_points]
+            lane.buffer.write(hints, global_hints, capacity)
+            for start in range(0, len(points), most):
+                part = points[start : start + most]
                 many = self.stages.point_capacity(len(part))
-                self.stages.distribution.buffer.write_points(part, many)
-                self._replay(
-                    self.stages.distribution.stream, ("distribution", capacity, many), "asking for colours",
-                    functools.partial(self.stages.distribution_work, capacity, many),
-                )  # fmt: skip
+                lane.buffer.write_points(part, many)
+                make = functools.partial(self.stages.distribution_work, capacity, many)
+                self._replay(lane.stream, ("distribution", capacity, many), doing, make)
                 answer[start : start + len(part)] = self.stages.probabilities[: len(part)]
         return answer
 
-    def close(self) -> None:
-        """Give everything on the GPU back; the runner cannot be used afterwards."""
+    def _influence(
+        self, features: DeviceFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
+    ) -> NDArray[np.float32]:
+        """The shares are computed on the CPU, from the maps that the encoder left on the GPU: once a release of the
+        finger, not once a move."""
+        graph = share_graph(self.bundle) if isinstance(self.stages, HintStages) else None
+        if graph is None or not isinstance(self.stages, HintStages):
+            return super()._influence(features, hints, index, global_hints)
+        with self._lock, self.device.at_work("reading a photograph's features"):
+            self._load_features(features)
+            maps = self.stages.maps()
+        if self._shares is None:
+            self._shares = session(graph, default_threads(), spin=False)
+        shares = answers(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
+        return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
+
+    def _close(self) -> None:
         with self._lock:
-            if not self.device.lost and not self.device.closed:
-                with self.device.at_work("giving the GPU back"):
-                    self.stages.keep_jit_caches()
-            self.device.close()
-
-    def __enter__(self) -> TensorRTRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+            try:
+                if not self.device.lost and not self.device.closed:
+                    with self.device.at_work("giving the GPU back"):
+                        self.stages.keep_jit_caches()
+            finally:
+                self.device.close()
 
     # Inside `at_work`, with the lock
 
     def _start(self, display: tuple[int, int], touch_by: str) -> None:
-        self.stages = Stages(self.device, self.bundle, display, touch_by)
+        kind = HintStages if self.bundle.manifest.input.kind == "hints" else PlaneStages
+        self.stages = kind(self.device, self.bundle, display, touch_by)
         self._graphs: dict[tuple, Graph] = {}
         self._slots = [self.device.memory(self.stages.arena.features_bytes) for _ in range(KEPT_PHOTOGRAPHS)]
         self._held: dict[int, weakref.ref[DeviceFeatures]] = {}  # slot → whose, the longest unused first
         self._current: weakref.ref[DeviceFeatures] | None = None
         self._shown: NDArray[np.float32] | None = None
         self._frame_size: tuple[int, ...] | None = None
+        self._shares = None
         self.served_by = self._choose(touch_by)
 
     def _choose(self, touch_by: str) -> str:
         """Which answers touches. "auto" measures both, on a grey photograph with hints for the smallest plan."""
         if touch_by != "auto" or not self.stages.has_kernels:
-            return BY_KERNELS if touch_by == BY_KERNELS and self.stages.has_kernels else "plan"
+            return KERNELS if touch_by == KERNELS and self.stages.has_kernels else PLAN
         grey = DeviceFeatures(self, np.full(self.bundle.manifest.input.working_size, 50, np.float32))
-        self._encode(grey)
+        self._encode_into_slot(grey)
         hints = [Hint(0.1 + 0.08 * i, 0.5, 30, 10) for i in range(10)]
         times = {}
-        for self.served_by in ("plan", BY_KERNELS):
+        for self.served_by in (PLAN, KERNELS):
             taken = []
             for _ in range(WARM_UP + TIMED):
                 started = time.perf_counter()
@@ -200,15 +201,15 @@ class TensorRTRunner:
         return min(times, key=lambda name: times[name])
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
-        self._bring(features)
-        capacity = 0 if self.served_by == BY_KERNELS else self.stages.hint_capacity("touch", len(hints))
+        self._load_features(features)
+        capacity = 0 if self.served_by == KERNELS else self.stages.hint_capacity("touch", len(hints))
         lane = self.stages.touch
         lane.buffer.write(hints, global_hints, capacity)
         make = functools.partial(self.stages.touch_work, self.served_by, capacity)
         self._replay(lane.stream, ("touch", self.served_by, capacity), "answering a touch", make)
 
-    def _kept(self, ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
-        return match_hints(ab, hints) if self.bundle.manifest.input.kind == "hints" else ab
+    def _matched(self, ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
+        return match_hints(ab, hints) if isinstance(self.stages, HintStages) else ab
 
     def _compose(self, frame: tuple[int, ...], method: str) -> None:
         make = functools.partial(self.stages.picture_work, frame, method)
@@ -227,41 +228,46 @@ class TensorRTRunner:
         stream.wait(doing)
         self._graphs[key] = stream.graph(work, doing)
 
-    def _encode(self, features: DeviceFeatures) -> None:
+    # Photographs and their slots
+
+    def _encode_into_slot(self, features: DeviceFeatures) -> None:
+        """Encode a photograph and keep its features. The slot is the photograph's only once the copy has ended: after
+        an error it is nobody's, and the photograph is encoded again when it is needed."""
         self._current = None
+        slot = self._free_slot()
+        arena, stream = self.stages.arena, self.stages.touch.stream
         self.stages.encode(features.L)
-        self.stages.touch.stream.copy(
-            self._slots[self._slot_for(features)], self.stages.arena.features_at, self.stages.arena.features_bytes
-        )
-        self.stages.touch.stream.wait("encoding a photograph")
+        stream.copy(self._slots[slot], arena.features_at, arena.features_bytes)
+        stream.wait("encoding a photograph")
+        self._held[slot] = weakref.ref(features)
+        features.slot = slot
         self._current = weakref.ref(features)
 
-    def _bring(self, features: DeviceFeatures) -> None:
+    def _load_features(self, features: DeviceFeatures) -> None:
         """Make a photograph's features the ones that plans and kernels read."""
         if self._current is not None and self._current() is features:
             return
-        if features.owner() is not self:
-            raise RunnerError("these features are another runner's; encode the photograph with this one")
         if features.slot is None:
-            self._encode(features)
+            self._encode_into_slot(features)
             return
         self._current = None
+        arena, stream = self.stages.arena, self.stages.touch.stream
+        stream.copy(arena.features_at, self._slots[features.slot], arena.features_bytes)
+        stream.wait("changing photographs")
         self._held[features.slot] = self._held.pop(features.slot)
-        arena = self.stages.arena
-        self.stages.touch.stream.copy(arena.features_at, self._slots[features.slot], arena.features_bytes)
-        self.stages.touch.stream.wait("changing photographs")
         self._current = weakref.ref(features)
 
-    def _slot_for(self, features: DeviceFeatures) -> int:
-        """A free slot, or that of the photograph unused for the longest."""
-        free = [slot for slot in range(KEPT_PHOTOGRAPHS) if slot not in self._held or self._held[slot]() is None]
-        slot = free[0] if free else next(iter(self._held))
-        holder = self._held.pop(slot, None)
-        evicted = holder() if holder else None
+    def _free_slot(self) -> int:
+        """A slot that is nobody's, or that of the photograph unused for the longest, which loses it."""
+        for slot in range(KEPT_PHOTOGRAPHS):
+            holder = self._held.get(slot)
+            if holder is None or holder() is None:
+                self._held.pop(slot, None)
+                return slot
+        slot = next(iter(self._held))
+        evicted = self._held.pop(slot)()
         if evicted is not None:
             evicted.slot = None
-        self._held[slot] = weakref.ref(features)
-        features.slot = slot
         return slot
 
     def _show(self, L: NDArray[np.float32]) -> None:

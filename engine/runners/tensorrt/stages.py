@@ -1,46 +1,45 @@
-"""A bundle's stages on the GPU: plans and kernels over shared memory, as pieces of work for a stream."""
+"""What both kinds of bundle share on the GPU: plans, memory, lanes, the display; pieces of work for a stream.
+
+`hint_stages.py` has bundles that take hints as tensors (`touch`), `plane_stages.py` those that take them as planes.
+"""
 
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from ...bundle import Bundle
-from ...errors import ModelFileError, NoDevice
+from ...errors import NoDevice
 from ...image.compose import resize_lightness
 from ...kernels import load_fatbin
-from ...kernels.touch import WORK_BYTES, pack_weights
 from .arena import HintBuffer, TensorArena, all_addresses
 from .device import Device, PinnedBuffer, Stream
 from .plan_folder import PlanManifest, StalePlan, find_plans, verified_plan
 from .plans import LoadedPlan, TensorRT, keep_jit_cache, read_jit_cache
 from .versions import installed_targets
 
-BY_KERNELS = "kernels"
-# Bundles of planes name no limit; this is the GPU's.
-MAX_HINTS_ON_PLANES = 1024
-# Points of one question, where the plan does not say: one touch asks for one, `suggest --where` for 256.
-POINT_CAPACITIES = (16, 256)
-_ASKED = ("positions", "colours", "sizes", "valid", "global_hints", "global", "points")
-_MAPS = ("query", "key", "gate", "base", "mood", "up")
+# Which of the two answers touches.
+PLAN, KERNELS = "plan", "kernels"
+# Inputs of plans that a HintBuffer holds.
+HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "global", "points")
+Piece = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """One way through the network, independent of others: its stream, and what is asked of it."""
+    """One independent way through the network: its stream, and the buffer of what is asked of it."""
 
     stream: Stream
     buffer: HintBuffer
 
 
-class Stages:
+class Stages(ABC):
     """Everything of a bundle on the GPU. All memory is taken here, once.
 
     touch, distribution: the lanes of touches and of questions for distributions. ab float32 [2, H, W] and
@@ -48,30 +47,54 @@ class Stages:
     """
 
     def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
+        """display, touch_by: of TensorRTRunner. Raises StalePlan, NoDevice, DeviceFull, DeviceError."""
         self._device, self._bundle = device, bundle
-        self._staged = bundle.manifest.input.kind == "hints"
         self._folder, manifest, trt = find_tensorrt(bundle, device.compute_capability)
         self.tensorrt = f"{trt.target} {trt.version}"
         self._kernels = device.kernels(load_fatbin())
         self._plans = self._load(trt, manifest)
+        self._point_capacities = self._capacities_of_points()
         self.touch, self.distribution = self._lane(), self._lane()
         self._take_memory()
         self._take_display(*display)
-        self._weights = self._touch_weights(touch_by)
-        if self.has_kernels:
-            self._work = device.memory(WORK_BYTES)
 
-    # What there is room for
+    # What a kind of bundle says
 
     @property
+    @abstractmethod
     def has_kernels(self) -> bool:
         """Whether the fused kernels know this bundle's touch stage."""
-        return self._weights is not None
 
+    @property
+    @abstractmethod
+    def _max_hints(self) -> int:
+        """Hints that a buffer holds."""
+
+    @abstractmethod
     def hint_capacity(self, stage: str, count: int) -> int:
         """Hints of the smallest plan of a stage that takes `count`; 0 where hints go in as planes."""
-        capacities = [capacity for name, capacity in self._plans if name == stage and capacity >= count]
-        return min(capacities) if self._staged and capacities else 0
+
+    @abstractmethod
+    def _capacities_of_points(self) -> tuple[int, ...]:
+        """Numbers of points that one run of the distribution answers, rising."""
+
+    @abstractmethod
+    def _feature_names(self) -> list[str]:
+        """The tensors that belong to a photograph."""
+
+    @abstractmethod
+    def encode(self, L: NDArray[np.float32]) -> None:
+        """Start to make the arena's features of working L float32 [H, W]."""
+
+    @abstractmethod
+    def _colour_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
+        """Hints on the GPU → ab on the GPU, piece by piece."""
+
+    @abstractmethod
+    def _distribution_work(self, capacity: int, points: int) -> None:
+        """Hints and points on the host → probabilities on the host."""
+
+    # Capacities
 
     @property
     def max_points(self) -> int:
@@ -83,50 +106,30 @@ class Stages:
 
     # Pieces of work
 
-    def encode(self, L: NDArray[np.float32]) -> None:
-        """Start to make the arena's features of working L float32 [H, W]."""
-        settings, stream = self._bundle.manifest.input, self.touch.stream
-        put(self._L, L, stream)
-        kind = self._kind("encoder", "light") if self._staged else self._kind("colour", "planes")
-        plane = self.arena.addresses["light" if self._staged else "planes"]
-        self._kernels.launch(
-            stream, f"L_plane_{kind}", L.size, 1, self._L.address, plane, L.size,
-            *map(float, settings.light),
-        )  # fmt: skip
-        if self._staged:
-            self._plans["encoder", 0].enqueue(self._device, stream)
-
     def show(self, L: NDArray[np.float32]) -> None:
         """Start to bring L of display size to the GPU, and with it the L of its cells."""
         put(self._display_L, L, self.touch.stream)
         height, width = self.ab.shape[1:]
         put(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
 
-    def touch_work(self, by: str, capacity: int) -> Callable[[], None]:
-        """Hints → ab."""
+    def touch_work(self, by: str, capacity: int) -> Piece:
+        """Hints → ab. by: PLAN or KERNELS; capacity: of the plan."""
         return functools.partial(all_of, self.touch_pieces(by, capacity))
 
-    def touch_pieces(self, by: str, capacity: int) -> dict[str, Callable[[], None]]:
-        """The same piece by piece, in order, for timing. by: "plan" or "kernels"; capacity: of the plan."""
+    def touch_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
+        """The same piece by piece, in order, for timing."""
         stream = self.touch.stream
-        pieces: dict[str, Callable[[], None]] = {"upload": functools.partial(self.touch.buffer.block.to_device, stream)}
-        if by == BY_KERNELS:
-            pieces["touch kernels"] = functools.partial(self._fused_touch, stream)
-        else:
-            if self._bundle.manifest.input.local and not self._staged:
-                pieces["raster"] = functools.partial(self._rasterise, self.touch)
-            plan = self._plans["touch" if self._staged else "colour", capacity]
-            pieces["network"] = functools.partial(plan.enqueue, self._device, stream)
-            if self._bundle.manifest.output.ab_scale != 1:
-                pieces["scale"] = functools.partial(self._rescale, stream)
-        pieces["download"] = functools.partial(self._ab.to_host, stream)
-        return pieces
+        return {
+            "upload": functools.partial(self.touch.buffer.block.to_device, stream),
+            **self._colour_pieces(by, capacity),
+            "download": functools.partial(self._ab.to_host, stream),
+        }
 
-    def picture_work(self, frame: tuple[int, ...], method: str) -> Callable[[], None]:
+    def picture_work(self, frame: tuple[int, ...], method: str) -> Piece:
         """What `ab` holds on the host → the picture of `frame` = (height, width), by a method of `compose`."""
         return functools.partial(all_of, self.picture_pieces(frame, method))
 
-    def picture_pieces(self, frame: tuple[int, ...], method: str) -> dict[str, Callable[[], None]]:
+    def picture_pieces(self, frame: tuple[int, ...], method: str) -> dict[str, Piece]:
         """The same piece by piece."""
         stream = self.touch.stream
         return {
@@ -135,7 +138,7 @@ class Stages:
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
         }
 
-    def distribution_work(self, capacity: int, points: int) -> Callable[[], None]:
+    def distribution_work(self, capacity: int, points: int) -> Piece:
         """Hints and points → probabilities."""
         return functools.partial(self._distribution_work, capacity, points)
 
@@ -157,64 +160,16 @@ class Stages:
             self._pixels.address, 3 * width, height, width,
         )  # fmt: skip
 
-    def _distribution_work(self, capacity: int, points: int) -> None:
-        stream, buffer, arena = self.distribution.stream, self.distribution.buffer, self.arena.addresses
-        buffer.block.to_device(stream)
-        scale, bins = float(self._temperature), self.probabilities.shape[1]
-        if self._staged:
-            self._plans["distribution", capacity].enqueue(self._device, stream)
-            self._kernels.launch(
-                stream, "probabilities_points", points, 1, arena["probabilities"], scale, bins, 1,
-                self._probabilities.address, 0, 0,
-            )  # fmt: skip
-        else:
-            if self._bundle.manifest.input.local:
-                self._rasterise(self.distribution)
-            plan = self._plans["distribution", capacity]
-            plan.enqueue(self._device, stream)
-            _, _, rows, columns = plan.outputs["logits"].shape
-            self._kernels.launch(
-                stream, f"distribution_points_{self._kind('distribution', 'logits')}", points, 1, arena["logits"],
-                buffer.addresses["points"], scale, bins, rows, columns, 1, self._probabilities.address, 0, 0,
-            )  # fmt: skip
-        self._probabilities.to_host(stream, points * bins * 4)
-
-    def _fused_touch(self, stream: Stream) -> None:
-        """The touch stage as six kernels (kernels/README.md)."""
-        buffer, arena, work, weights = self.touch.buffer.addresses, self.arena.addresses, self._work, self._weights or 0
-        records, count, wanted = buffer["records"], buffer["count"], buffer["global_hints"]
-        query, key, gate, base, mood, up = (arena[name] for name in _MAPS)
-        rows, columns = self._plans["encoder", 0].outputs["base"].shape[2:]
-        launch = functools.partial(self._kernels.launch, stream)
-        launch("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
-               rows, columns)  # fmt: skip
-        launch("touch_share", 129, 1, records, count, wanted, weights, work)
-        launch("touch_values", 1, 1, records, count, work)
-        launch("touch_flow", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
-               rows, columns)  # fmt: skip
-        launch("touch_heights", 1, 1, records, count, up, self._coarse, work, rows, columns)
-        launch("touch_fine", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
-
-    def _rasterise(self, lane: Lane) -> None:
-        """Hints → the planes of ab and mask, behind the plane of L."""
-        settings = self._bundle.manifest.input
-        height, width = settings.working_size
-        kind, buffer = self._kind("colour", "planes"), lane.buffer.addresses
-        planes = self.arena.addresses["planes"] + height * width * (2 if kind == "f16" else 4)
+    def _normalise_lightness(self, L: NDArray[np.float32], stage: str, name: str) -> None:
+        """Start to write working L into the tensor `name`, normalised as in `inputs.normalise_lightness`."""
+        stream = self.touch.stream
+        put(self._L, L, stream)
         self._kernels.launch(
-            lane.stream, f"hint_planes_{kind}", width, height, buffer["records"], buffer["count"], planes,
-            height, width, float(settings.ab_scale), *map(float, settings.mask),
+            stream, f"L_plane_{self._kind(stage, name)}", L.size, 1, self._L.address, self.arena.addresses[name],
+            L.size, *map(float, self._bundle.manifest.input.light),
         )  # fmt: skip
 
-    def _rescale(self, stream: Stream) -> None:
-        """The network's ab → CIELAB units; the kernel that scales L does it: (x − 0) / (1 / scale)."""
-        scale = self._bundle.manifest.output.ab_scale
-        self._kernels.launch(
-            stream, "L_plane_f32", self.ab.size, 1, self.arena.addresses["ab"], self._ab.address,
-            self.ab.size, 0.0, 1 / scale,
-        )  # fmt: skip
-
-    # Taking everything
+    # Plans and memory
 
     def _load(self, trt: TensorRT, manifest: PlanManifest) -> dict[tuple[str, int], LoadedPlan]:
         plans: dict[tuple[str, int], LoadedPlan] = {}
@@ -231,26 +186,16 @@ class Stages:
         return plans
 
     def _lane(self) -> Lane:
-        capacities = [capacity for _, capacity in self._plans]
-        most = max(capacities) if self._staged else self._bundle.manifest.input.max_hints or MAX_HINTS_ON_PLANES
-        self._point_capacities = POINT_CAPACITIES
-        if self._staged:
-            distribution = [plan for (stage, _), plan in self._plans.items() if stage == "distribution"]
-            self._point_capacities = (
-                tuple({plan.inputs["points"].shape[1] for plan in distribution})[:1] or POINT_CAPACITIES[:1]
-            )
-        return Lane(self._device.stream(), HintBuffer(self._device, most, self._point_capacities[-1]))
+        return Lane(self._device.stream(), HintBuffer(self._device, self._max_hints, self.max_points))
 
     def _take_memory(self) -> None:
         device, manifest = self._device, self._bundle.manifest
         height, width = manifest.input.working_size
         self._ab = device.pinned(2 * height * width * 4)
         self.ab = self._ab.host.view(np.float32).reshape(2, height, width)
-        features = list(self._plans["encoder", 0].outputs) if self._staged else ["planes"]
-        scaled = manifest.output.ab_scale != 1
-        self.arena = TensorArena(device, self._plans.values(), features, (*_ASKED, *(() if scaled else ("ab",))))
+        elsewhere = HINT_INPUTS if manifest.output.ab_scale != 1 else (*HINT_INPUTS, "ab")
+        self.arena = TensorArena(device, self._plans.values(), self._feature_names(), elsewhere)
         self._L = device.pinned(height * width * 4)
-        self._coarse = device.memory(2 * height * width // 16 * 4)
         table = manifest.distribution
         self._temperature = table.temperature_scale if table else 1.0
         bins = len(table.centres) if table else 1
@@ -272,23 +217,6 @@ class Stages:
             self._display_L = self._device.pinned(self.display_pixels * 4)
             self._cell_L = self._device.pinned(self.ab[0].nbytes)
             self._pixels = self._device.pinned(self.display_pixels * 3)
-
-    def _touch_weights(self, touch_by: str) -> int | None:
-        """The fused kernels' weights on the GPU; None where the plan is to serve, or the only one that can."""
-        if not self._staged or touch_by == "plan":
-            return None
-        model = onnx.load_model_from_string(self._bundle.stage("touch"))
-        try:
-            weights = pack_weights(
-                self._bundle.manifest.touch_form, {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-            )
-        except ModelFileError:
-            if touch_by == BY_KERNELS:
-                raise
-            return None
-        address = self._device.memory(weights.nbytes)
-        self._device.upload(address, weights)
-        return address
 
     def _kind(self, stage: str, name: str) -> str:
         """Which kernel suits a tensor's type: "f16" or "f32"."""

@@ -14,10 +14,11 @@ from livetint.engine.colour.global_hints import GlobalHints, histogram_of
 from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
 from livetint.engine.image.photo import Photo
+from livetint.engine.inputs import hint_tensors
 from livetint.engine.kernels.table import HINT, hint_records
 from livetint.engine.kernels.touch import FORM, MAX_HINTS, WORK_BYTES, pack_weights
 from livetint.engine.models import find_model
-from livetint.engine.runners.onnx import OnnxRunner, hint_tensors
+from livetint.engine.runners.onnx import OnnxRunner
 from numpy.typing import NDArray
 from onnx import numpy_helper
 

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from livetint.engine.hints import Hint
+from livetint.engine.inputs import hint_tensors
 from livetint.engine.models import find_model
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
-from livetint.engine.runners.onnx import LATE, OnnxRunner, hint_tensors
+from livetint.engine.runners.onnx import LATE, OnnxRunner
 from livetint.engine.runners.subgraph import split_ahead
 from onnx import TensorProto, helper
 

@@ -1,0 +1,147 @@
+"""A photograph with its features: the one way from hints to colours, for sessions and the kiosk alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .colour.cielab import project_into_gamut
+from .colour.global_hints import GlobalHints
+from .errors import HintRejected
+from .hints import Hint
+from .image.photo import Photo
+from .next_touch import Place, next_touches
+from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
+from .suggest import DEFAULT_COUNT, Suggestions, suggest
+
+Rgb = NDArray[np.uint8]
+
+
+class Painter:
+    """One photograph, encoded once by a runner. It keeps the colours of the last hints it was asked for, so that a
+    question about them costs no second touch.
+
+    photo: the Photo; its full-resolution L decides what colours can be shown. runner: the Runner that answers.
+    """
+
+    def __init__(self, photo: Photo, runner: Runner) -> None:
+        self.photo = photo
+        self.runner = runner
+        self._features = runner.encode(photo.working_L)
+        self._last: tuple[tuple[Hint, ...], GlobalHints] | None = None
+        self._ab: NDArray[np.float32] | None = None
+
+    def use(self, runner: Runner) -> None:
+        """Go on with another runner: the photograph is encoded by it, and nothing of the old one is kept."""
+        self._features = runner.encode(self.photo.working_L)
+        self.runner, self._last, self._ab = runner, None, None
+
+    def check(self, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
+        """Raise HintRejected for what the model does not take."""
+        check_hints(self.runner.bundle, hints, global_hints)
+
+    # Answers
+
+    def ab(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> NDArray[np.float32]:
+        """Colours at the working size: float32 [2, H, W] in CIELAB units, read-only."""
+        asked = tuple(hints), global_hints
+        if self._ab is None or asked != self._last:
+            ab = self.runner.colorize(self._features, hints, global_hints)
+            ab.setflags(write=False)
+            self._ab, self._last = ab, asked
+        return self._ab
+
+    def render(
+        self,
+        hints: Sequence[Hint] = (),
+        global_hints: GlobalHints = NO_GLOBAL_HINTS,
+        L: NDArray[np.float32] | None = None,
+        method: str = "bilinear",
+    ) -> Rgb:
+        """The coloured photograph, sRGB uint8 [H, W, 3], at its own size or at that of `L` (float32 [H, W] in 0…100).
+
+        method: one of `compose`.
+        """
+        known = self._ab if self._last == (tuple(hints), global_hints) else None
+        L = self.photo.L if L is None else L
+        return self.runner.render(self._features, hints, global_hints, L, method, known)
+
+    def suggest(
+        self,
+        x: float,
+        y: float,
+        hints: Sequence[Hint] = (),
+        global_hints: GlobalHints = NO_GLOBAL_HINTS,
+        count: int = DEFAULT_COUNT,
+    ) -> Suggestions:
+        """Likely colours at a point (x, y in 0…1), given the photograph and the hints.
+
+        `count` swatches, showable at the point's L, beside the current colour and grey. Raises ModelFileError for a
+        model without a distribution.
+        """
+        if count < 1:
+            raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
+        table = distribution_table(self.runner.bundle)
+        current = self.colour_at(x, y, hints, global_hints)
+        point = np.array([[x, y]], np.float32)
+        probabilities = self.runner.distribution(self._features, hints, global_hints, point)[0]
+        return suggest(probabilities, table.centres, self.lightness_at(x, y), current, count)
+
+    def next_touches(
+        self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS, count: int = 1
+    ) -> tuple[Place, ...]:
+        """The `count` places where a hint would settle most of what the network does not know, the best first."""
+        return next_touches(self.runner, self._features, self.photo.working_L, hints, global_hints, count)
+
+    def influence(
+        self, index: int, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
+    ) -> NDArray[np.float32]:
+        """How much of the colour at each place comes from hint `index`, float32 [64, 64] in 0…1; see `Runner`."""
+        return self.runner.influence(self._features, hints, index, global_hints)
+
+    # Colours at points
+
+    def lightness_at(self, x: float, y: float) -> float:
+        """L of the photograph's pixel at (x, y in 0…1). Raises HintRejected outside the photograph."""
+        row, column = pixel_at(x, y, *self.photo.L.shape)
+        return float(self.photo.L[row, column])
+
+    def colour_at(
+        self, x: float, y: float, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
+    ) -> tuple[float, float]:
+        """The ab shown at (x, y in 0…1), within the gamut at the L there. Raises HintRejected outside the picture."""
+        _check_point(x, y)
+        ab = self.ab(hints, global_hints)
+        row, column = pixel_at(x, y, *ab.shape[1:])
+        a, b = (float(value) for value in ab[:, row, column])
+        return self.showable(x, y, a, b)
+
+    def showable(self, x: float, y: float, a: float, b: float) -> tuple[float, float]:
+        """ab projected into the sRGB gamut at the L of the photograph's pixel at (x, y)."""
+        ((a, b),) = self._projected([(x, y, a, b)])
+        return a, b
+
+    def projected(self, hints: Sequence[Hint]) -> tuple[Hint, ...]:
+        """A person's picks: each hint's colour projected into the gamut at the L under it."""
+        if not hints:
+            return ()
+        colours = self._projected([(hint.x, hint.y, hint.a, hint.b) for hint in hints])
+        return tuple(replace(hint, a=a, b=b) for hint, (a, b) in zip(hints, colours, strict=True))
+
+    def _projected(self, picks: Sequence[tuple[float, float, float, float]]) -> list[tuple[float, float]]:
+        lab = project_into_gamut(np.array([(self.lightness_at(x, y), a, b) for x, y, a, b in picks], np.float64))
+        return [(float(a), float(b)) for _, a, b in lab]
+
+
+def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
+    """Row and column of the pixel at (x, y in 0…1). Raises HintRejected outside, and for what is no number."""
+    _check_point(x, y)
+    return min(int(y * height), height - 1), min(int(x * width), width - 1)
+
+
+def _check_point(x: float, y: float) -> None:
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise HintRejected(f"the point ({x:.4g}, {y:.4g}) lies outside the photograph; both run from 0 to 1")

@@ -1,0 +1,119 @@
+"""Bundles that take hints as tensors (`touch`) on the GPU: an encoder, then a touch by plan or by fused kernels."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from ...bundle import Bundle
+from ...errors import ModelFileError
+from ...kernels.touch import WORK_BYTES, pack_weights
+from .device import Device, Stream
+from .stages import KERNELS, PLAN, Piece, Stages
+
+# Points of one question, where no plan says.
+DEFAULT_POINTS = 16
+MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
+
+
+class HintStages(Stages):
+    """The stages of `touch`. A photograph's features are the encoder's outputs."""
+
+    def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
+        super().__init__(device, bundle, display, touch_by)
+        rows, columns = self._cells
+        self._coarse = device.memory(2 * rows * columns * 4)
+        self._weights = None if touch_by == PLAN else self._touch_weights(required=touch_by == KERNELS)
+        self._work = device.memory(WORK_BYTES) if self._weights is not None else 0
+
+    @property
+    def has_kernels(self) -> bool:
+        return self._weights is not None
+
+    def hint_capacity(self, stage: str, count: int) -> int:
+        return min(capacity for name, capacity in self._plans if name == stage and capacity >= count)
+
+    def encode(self, L: NDArray[np.float32]) -> None:
+        self._normalise_lightness(L, "encoder", "light")
+        self._plans["encoder", 0].enqueue(self._device, self.touch.stream)
+
+    def maps(self) -> dict[str, NDArray[np.float32]]:
+        """The features that plans and kernels read now, by name, copied to the host as float32."""
+        found = {}
+        for name, tensor in self._plans["encoder", 0].outputs.items():
+            values = np.empty(tensor.shape, tensor.dtype)
+            self._device.download(self.arena.addresses[name], values)
+            found[name] = values.astype(np.float32)
+        return found
+
+    @property
+    def _max_hints(self) -> int:
+        return max(capacity for _, capacity in self._plans)
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        rows, columns = self._plans["encoder", 0].outputs["base"].shape[2:]
+        return rows, columns
+
+    def _capacities_of_points(self) -> tuple[int, ...]:
+        plans = [plan for (stage, _), plan in self._plans.items() if stage == "distribution"]
+        return (plans[0].inputs["points"].shape[1],) if plans else (DEFAULT_POINTS,)
+
+    def _feature_names(self) -> list[str]:
+        return list(self._plans["encoder", 0].outputs)
+
+    def _colour_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
+        stream = self.touch.stream
+        if by == KERNELS:
+            return {"touch kernels": functools.partial(self._fused_touch, stream)}
+        return {"network": functools.partial(self._plans["touch", capacity].enqueue, self._device, stream)}
+
+    def _distribution_work(self, capacity: int, points: int) -> None:
+        stream = self.distribution.stream
+        self.distribution.buffer.block.to_device(stream)
+        self._plans["distribution", capacity].enqueue(self._device, stream)
+        bins = self.probabilities.shape[1]
+        self._kernels.launch(
+            stream, "probabilities_points", points, 1, self.arena.addresses["probabilities"], float(self._temperature),
+            bins, 1, self._probabilities.address, 0, 0,
+        )  # fmt: skip
+        self._probabilities.to_host(stream, points * bins * 4)
+
+    def _fused_touch(self, stream: Stream) -> None:
+        """The touch stage as six kernels (kernels/README.md)."""
+        buffer, arena = self.touch.buffer.addresses, self.arena.addresses
+        work, weights = self._work, self._weights or 0
+        records, count, wanted = buffer["records"], buffer["count"], buffer["global_hints"]
+        query, key, gate, base, mood, up = (arena[name] for name in MAP_NAMES)
+        rows, columns = self._cells
+        launch = functools.partial(self._kernels.launch, stream)
+        launch("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
+               rows, columns)  # fmt: skip
+        launch("touch_share", 129, 1, records, count, wanted, weights, work)
+        launch("touch_values", 1, 1, records, count, work)
+        launch("touch_flow", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
+               rows, columns)  # fmt: skip
+        launch("touch_heights", 1, 1, records, count, up, self._coarse, work, rows, columns)
+        launch("touch_fine", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
+
+    def _touch_weights(self, required: bool) -> int | None:
+        """The address of the fused kernels' weights; None where the kernels do not know the bundle's form.
+
+        Raises ModelFileError instead where they are `required`.
+        """
+        model = onnx.load_model_from_string(self._bundle.stage("touch"))
+        try:
+            weights = pack_weights(
+                self._bundle.manifest.touch_form, {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+            )
+        except ModelFileError:
+            if required:
+                raise
+            return None
+        address = self._device.memory(weights.nbytes)
+        self._device.upload(address, weights)
+        return address
