@@ -22,7 +22,8 @@ class Hint:
 
     x, y: centre in the photograph, x to the right, y down, each in 0…1.
     a, b: CIELAB units, −128…128; (0, 0) asks for grey.
-    size: side of the patch in working pixels (of 256), an integer 1…9.
+    size: side of the patch in working pixels (of 256), 1…9; whole floats (5.0) become integers.
+    Raises HintRejected for anything else, NaN and infinity included.
     """
 
     x: float
@@ -32,15 +33,24 @@ class Hint:
     size: int = DEFAULT_SIZE_PX
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except TypeError as error:
+            raise HintRejected(f"x, y, a, b and size of a hint are numbers; this is {self}") from error
+        if type(self.size) is not int:
+            object.__setattr__(self, "size", int(self.size))
+
+    def _check(self) -> None:
         if not (0 <= self.x <= 1 and 0 <= self.y <= 1):
             raise HintRejected(
                 f"the hint at ({self.x:.4g}, {self.y:.4g}) lies outside the photograph; both numbers run from 0 to 1"
             )
         if not (abs(self.a) <= AB_LIMIT and abs(self.b) <= AB_LIMIT):
             raise HintRejected(f"ab = ({self.a:.4g}, {self.b:.4g}) is no colour; both lie within ±{AB_LIMIT:.0f}")
-        if not (MIN_SIZE_PX <= self.size <= MAX_SIZE_PX) or self.size != int(self.size):
+        size = self.size
+        if not MIN_SIZE_PX <= size <= MAX_SIZE_PX or size != int(size) or isinstance(size, bool):
             raise HintRejected(
-                f"hint size {self.size} is not possible; it is a whole number from {MIN_SIZE_PX} to {MAX_SIZE_PX}"
+                f"hint size {size} is not possible; it is a whole number from {MIN_SIZE_PX} to {MAX_SIZE_PX}"
             )
 
 

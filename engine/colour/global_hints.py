@@ -6,7 +6,7 @@ over ab pooled 4 × 4 at the working size; the saturation is the mean S of HSV o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +18,31 @@ VECTOR_LENGTH = len(bins.CENTRES) + 3
 POOL_PX = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GlobalHints:
     """What is asked of the picture as a whole; None means not given.
 
-    histogram: float32 [313], shares that sum to 1. saturation: mean HSV saturation in 0…1.
+    histogram: float32 [313], shares that sum to 1; kept as a copy that cannot be written to.
+    saturation: mean HSV saturation in 0…1. Equality and hash are by value. Raises HintRejected for anything else.
     """
 
-    histogram: NDArray[np.float32] | None = field(default=None, compare=False)
+    histogram: NDArray[np.float32] | None = None
     saturation: float | None = None
 
     def __post_init__(self) -> None:
         if self.saturation is not None and not 0 <= self.saturation <= 1:
             raise HintRejected(f"saturation {self.saturation:.4g} is not possible; it runs from 0 to 1")
         if self.histogram is not None:
-            total = float(np.sum(self.histogram))
-            if self.histogram.shape != bins.CENTRES.shape[:1] or not 0.999 <= total <= 1.001:
-                raise HintRejected(
-                    f"a histogram has {len(bins.CENTRES)} shares that sum to 1; "
-                    f"this one has shape {self.histogram.shape} and sums to {total:.4g}"
-                )
+            object.__setattr__(self, "histogram", _checked(self.histogram))
+
+    def __eq__(self, other: object) -> bool:
+        return self._value() == other._value() if isinstance(other, GlobalHints) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def _value(self) -> tuple[bytes | None, float | None]:
+        return None if self.histogram is None else self.histogram.tobytes(), self.saturation
 
     def __bool__(self) -> bool:
         return self.histogram is not None or self.saturation is not None
@@ -51,6 +56,21 @@ class GlobalHints:
         if self.saturation is not None:
             vector[-2:] = self.saturation, 1
         return vector
+
+
+def _checked(histogram: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A read-only copy of a histogram. Raises HintRejected unless it has 313 shares ≥ 0 that sum to 1."""
+    shares = np.asarray(histogram, np.float32) + np.float32(0)  # a copy, in which −0 is 0
+    total = float(shares.sum())
+    if shares.shape != bins.CENTRES.shape[:1] or not 0.999 <= total <= 1.001:
+        raise HintRejected(
+            f"a histogram has {len(bins.CENTRES)} shares that sum to 1; "
+            f"this one has shape {shares.shape} and sums to {total:.4g}"
+        )
+    if shares.min() < 0:
+        raise HintRejected(f"a histogram has no negative shares; the least of this one is {shares.min():.4g}")
+    shares.flags.writeable = False
+    return shares
 
 
 def histogram_of(ab: NDArray[np.float32]) -> NDArray[np.float32]:

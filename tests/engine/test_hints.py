@@ -48,9 +48,18 @@ def test_a_grey_hint_is_a_hint():
     "wrong",
     [
         {"x": -0.01}, {"x": 1.01}, {"y": float("nan")}, {"a": 200.0}, {"b": float("inf")},
-        {"size": 0}, {"size": 10}, {"size": 2.5},
+        {"x": float("inf")}, {"y": float("-inf")}, {"a": float("nan")}, {"b": float("nan")}, {"a": "red"}, {"x": None},
+        {"size": 0}, {"size": 10}, {"size": 2.5}, {"size": float("nan")}, {"size": float("inf")}, {"size": True},
+        {"size": "5"}, {"size": None},
     ],
 )  # fmt: skip
 def test_impossible_hints_are_refused(wrong):
     with pytest.raises(HintRejected):
         Hint(**{"x": 0.5, "y": 0.5, "a": 0.0, "b": 0.0, "size": 5, **wrong})
+
+
+@pytest.mark.parametrize("size", [5, 5.0, np.int64(5), np.float32(5)])
+def test_whole_sizes_become_integers(size):
+    hint = Hint(0.5, 0.5, 10, 10, size)
+    assert type(hint.size) is int and hint == Hint(0.5, 0.5, 10, 10, 5)
+    assert rasterise([hint])[1].sum() == 25

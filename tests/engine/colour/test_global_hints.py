@@ -50,3 +50,38 @@ def test_a_histogram_of_wrong_length_or_sum_is_refused():
         GlobalHints(np.ones(10, np.float32) / 10)  # pyright: ignore[reportArgumentType]
     with pytest.raises(HintRejected):
         GlobalHints(np.ones(313, np.float32))
+
+
+def shares(*places: int) -> np.ndarray:
+    histogram = np.zeros(313, np.float32)
+    histogram[list(places)] = 1 / len(places)
+    return histogram
+
+
+def test_equality_and_hash_are_by_value():
+    one, same, other = GlobalHints(shares(7)), GlobalHints(shares(7)), GlobalHints(shares(8))
+    assert one == same and hash(one) == hash(same)
+    assert one != other and one != GlobalHints() and one != GlobalHints(shares(7), 0.5)
+    assert len({one, same, other, GlobalHints(), GlobalHints(saturation=0.5), GlobalHints(None, 0.5)}) == 4
+    assert one != "one"
+    negative_zero = shares(7)
+    negative_zero[0] = -0.0
+    assert GlobalHints(negative_zero) == one and hash(GlobalHints(negative_zero)) == hash(one)
+
+
+def test_a_histogram_cannot_be_changed_afterwards():
+    histogram = shares(7)
+    hints = GlobalHints(histogram)
+    histogram[:] = 0
+    assert hints == GlobalHints(shares(7)) and hints.histogram is not None
+    with pytest.raises(ValueError, match="read-only"):
+        hints.histogram[7] = 0
+
+
+def test_negative_shares_are_refused():
+    histogram = shares(7, 8)
+    histogram[7], histogram[8] = 1.5, -0.5
+    with pytest.raises(HintRejected, match=r"no negative shares; the least of this one is -0\.5"):
+        GlobalHints(histogram)
+    with pytest.raises(HintRejected):
+        GlobalHints(np.full(313, np.nan, np.float32))
