@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := pyproject.toml CMakeLists.txt $(shell git ls-files engine build_engine calibration training bench kiosk cli models photos 2>/dev/null)
+SOURCES := pyproject.toml CMakeLists.txt __main__.py $(shell git ls-files engine build_engine calibration training bench kiosk cli models photos 2>/dev/null)
 # On a Jetson, TensorRT belongs to the system's Python (JetPack's packages).
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
 # Extras that the tests use; `rtx` (TensorRT-RTX, several hundred megabytes) is added where everything is required.

@@ -1,4 +1,4 @@
-"""The wheel, installed in a fresh environment and used away from the checkout, does the main job."""
+"""The wheel in a fresh environment, used outside the checkout; and an editable install."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*command: object, cwd: Path) -> str:
-    """stdout of a command that must succeed, away from the checkout."""
+    """stdout of a command that must succeed, run outside the checkout."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run([str(c) for c in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -32,17 +32,32 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def fresh(wheel, tmp_path_factory) -> Path:
-    """An environment with the wheel and its base dependencies, nothing else."""
+    """A folder with an environment of the wheel and its base dependencies, nothing else."""
     folder = tmp_path_factory.mktemp("fresh")
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     run(folder / "venv/bin/python", "-m", "pip", "install", "-q", wheel, cwd=folder)
     return folder
 
 
+@pytest.fixture(scope="module")
+def editable(fresh, tmp_path_factory) -> Path:
+    """A folder with an environment of an editable install; the dependencies are links to those of `fresh`."""
+    folder = tmp_path_factory.mktemp("editable")
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    packages = next((folder / "venv/lib").glob("python*/site-packages"))
+    for entry in next((fresh / "venv/lib").glob("python*/site-packages")).iterdir():
+        if not entry.name.startswith("livetint"):
+            (packages / entry.name).symlink_to(entry)
+    run(folder / "venv/bin/python", "-m", "pip", "install", "-q", "--no-deps", "-e", ROOT, cwd=folder)
+    return folder
+
+
 def test_the_wheel_is_pure_and_holds_the_model_and_the_photographs(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/__main__.py"):
+    for wanted in (
+        "models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/__main__.py", "__main__.py",
+    ):  # fmt: skip
         assert f"livetint/{wanted}" in names
     assert not [n for n in names if "__pycache__" in n or n.startswith(("tests/", "livetint/tests"))]
     assert wheel.stat().st_size < 25 * 2**20
@@ -69,3 +84,15 @@ def test_the_five_lines_of_the_readme_run(fresh):
     (fresh / "photo.jpg").write_bytes(photo.read_bytes())
     run(fresh / "venv/bin/python", "-c", code, cwd=fresh)
     assert (fresh / "coloured.png").exists()
+
+
+@pytest.mark.parametrize("install", ["fresh", "editable"])
+def test_python_m_livetint_is_the_command(install: str, request: pytest.FixtureRequest):
+    folder = request.getfixturevalue(install)
+    python, command = folder / "venv/bin/python", folder / "venv/bin/livetint"
+    assert run(python, "-m", "livetint", "--help", cwd=folder) == run(command, "--help", cwd=folder)
+    assert "touch" in run(python, "-m", "livetint", "models", "list", cwd=folder)
+    wrong = [python, "-m", "livetint", "colorize", "missing.jpg", "-o", "out.png"]
+    done = subprocess.run([str(word) for word in wrong], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("livetint: missing.jpg does not exist")
