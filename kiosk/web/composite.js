@@ -21,6 +21,7 @@ in vec2 corner; uniform vec4 rect; uniform vec2 size; out vec2 at;
 void main() { at = corner; vec2 p = (rect.xy + corner * rect.zw) / size * 2.0 - 1.0; gl_Position = vec4(p.x, -p.y, 0, 1); }`;
 
 const PLANE = 256;
+const [PHOTO_UNIT, PLANES_UNIT, LIGHTNESSES_UNIT, CELLS_UNIT] = [0, 1, 2, 3];
 // As in engine/image/guided.py.
 const ALIKE_L = 20;
 const MIN_WEIGHT = 1e-3;
@@ -79,6 +80,8 @@ export class Composite {
     this.planes = null;
     /** @type {WebGLProgram | null} */
     this.program = null;
+    /** By texture unit. @type {Map<number, WebGLTexture>} */
+    this.textures = new Map();
     const gl = canvas.getContext('webgl2', { alpha: false, antialias: false, depth: false });
     if (!gl) throw new Error('no WebGL2');
     this.gl = gl;
@@ -101,6 +104,8 @@ export class Composite {
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
+      // The program keeps it as long as it is needed.
+      gl.deleteShader(shader);
     }
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? 'no shader');
@@ -112,13 +117,11 @@ export class Composite {
     const corner = gl.getAttribLocation(program, 'corner');
     gl.enableVertexAttribArray(corner);
     gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
-    this.photoTexture = this.texture(0, gl.LINEAR_MIPMAP_LINEAR);
-    this.planesTexture = this.texture(1, gl.LINEAR);
+    this.texture(PLANES_UNIT, gl.LINEAR);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RG16F, PLANE, PLANE, 0, gl.RG, gl.HALF_FLOAT, new Uint16Array(PLANE * PLANE * 2));
-    this.texture(2, gl.LINEAR);
+    this.texture(LIGHTNESSES_UNIT, gl.LINEAR);
     const lightnesses = Uint16Array.from({ length: 256 }, (_, byte) => toHalf((lightnessOf(byte) + 16) / 116));
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R16F, 256, 1, 0, gl.RED, gl.HALF_FLOAT, lightnesses);
-    this.texture(3, gl.NEAREST, gl.NEAREST);
     for (const [unit, name] of ['photo', 'planes', 'lightnesses', 'cells'].entries()) gl.uniform1i(this.at(name), unit);
     gl.uniformMatrix3fv(this.at('fromXyz'), true, RGB_FROM_XYZ.flat());
   }
@@ -128,28 +131,35 @@ export class Composite {
     return this.program ? this.gl.getUniformLocation(this.program, name) : null;
   }
 
-  /** @param {number} unit @param {number} small @param {number} [large] */
+  /** Put a new texture into `unit` and delete the one before. @param {number} unit @param {number} small @param {number} [large] filters */
   texture(unit, small, large = this.gl.LINEAR) {
     const gl = this.gl;
-    const texture = gl.createTexture();
+    this.deleteTexture(unit);
+    const texture = /** @type {WebGLTexture} */ (gl.createTexture());
+    this.textures.set(unit, texture);
     gl.activeTexture(gl.TEXTURE0 + unit);
     gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, small);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, large);
-    return texture;
+  }
+
+  /** @param {number} unit */
+  deleteTexture(unit) {
+    this.gl.deleteTexture(this.textures.get(unit) ?? null);
+    this.textures.delete(unit);
   }
 
   /** The grey photograph; what colours the last one had are gone. @param {ImageBitmap} image */
   setPhoto(image) {
     const gl = this.gl;
     this.image = image;
-    gl.activeTexture(gl.TEXTURE0);
+    this.texture(PHOTO_UNIT, gl.LINEAR_MIPMAP_LINEAR);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, gl.RED, gl.UNSIGNED_BYTE, image);
     gl.generateMipmap(gl.TEXTURE_2D);
     if (this.upsampling !== 'guided') return;
-    gl.activeTexture(gl.TEXTURE3);
+    this.texture(CELLS_UNIT, gl.NEAREST, gl.NEAREST);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32F, PLANE, PLANE, 0, gl.RED, gl.FLOAT, cellLight(image, PLANE));
   }
 
@@ -157,7 +167,7 @@ export class Composite {
   setPlanes(planes) {
     const gl = this.gl;
     this.planes = planes;
-    gl.activeTexture(gl.TEXTURE1);
+    gl.activeTexture(gl.TEXTURE0 + PLANES_UNIT);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, PLANE, PLANE, gl.RG, gl.HALF_FLOAT, planes);
   }
 
@@ -165,14 +175,30 @@ export class Composite {
     this.setPlanes(new Uint16Array(PLANE * PLANE * 2));
   }
 
+  /** Drop the photograph, which belongs to the stage, its textures and its colours. */
+  clear() {
+    this.image = null;
+    this.clearColours();
+    for (const unit of [PHOTO_UNIT, CELLS_UNIT]) this.deleteTexture(unit);
+  }
+
+  /** The end of this view: give everything back to the GPU. */
+  dispose() {
+    this.clear();
+    for (const unit of this.textures.keys()) this.deleteTexture(unit);
+    this.gl.deleteProgram(this.program);
+    this.gl.getExtension('WEBGL_lose_context')?.loseContext();
+  }
+
   /** @param {Scene} scene */
   draw(scene) {
-    if (this.lost || !this.image) return;
+    if (this.lost) return;
     const gl = this.gl;
     const { width, height } = this.canvas;
     gl.viewport(0, 0, width, height);
     gl.clearColor(...backdrop(), 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    if (!this.image) return;
     gl.uniform4f(this.at('rect'), ...scene.rect);
     gl.uniform2f(this.at('size'), width, height);
     gl.uniform1f(this.at('colour'), scene.colour);

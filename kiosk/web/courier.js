@@ -49,6 +49,7 @@ export class Courier extends EventTarget {
   turnPage() {
     this.shown = this.link.seq;
     this.under = null;
+    this.dirty = false;
     this.touches = [];
   }
 
@@ -101,7 +102,10 @@ export class Courier extends EventTarget {
     if (header.kind === 'planes' && 'setPlanes' in view) view.setPlanes(new Uint16Array(pixels));
     else if ('setColoured' in view) {
       const image = await createImageBitmap(new Blob([pixels], { type: 'image/jpeg' }));
-      if (header.seq <= this.shown) return;
+      if (header.seq <= this.shown) {
+        image.close();
+        return;
+      }
       view.setColoured(image);
     }
     this.shown = header.seq;

@@ -33,14 +33,20 @@ export class JpegCanvas {
     this.coloured = null;
   }
 
+  /** Drop the photograph, which belongs to the stage, and close its colours. */
+  clear() {
+    this.image = null;
+    this.clearColours();
+  }
+
   /** @param {Scene} scene */
   draw(scene) {
     const { context, canvas, image, coloured } = this;
-    if (!image) return;
     const [r, g, b] = backdrop().map((v) => Math.round(v * 255));
     context.globalAlpha = 1;
     context.fillStyle = `rgb(${r} ${g} ${b})`;
     context.fillRect(0, 0, canvas.width, canvas.height);
+    if (!image) return;
     this.paint(scene, scene.rect, image, coloured);
     if (!scene.lens) return;
     const { x, y, radius, at, zoom } = scene.lens;

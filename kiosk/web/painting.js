@@ -111,7 +111,10 @@ export class Painting {
     const reply = await fetch(`/pictures/${id}/2048.jpg`);
     if (!reply.ok) throw new Error(await reply.text());
     const image = await createImageBitmap(await reply.blob());
-    if (this.coming !== coming) return false;
+    if (this.coming !== coming) {
+      image.close();
+      return false;
+    }
     this.coming = null;
     this.courier.turnPage();
     this.stage.setPhoto(image);
@@ -304,9 +307,18 @@ export class Painting {
     this.palette.show(this.point, this.colours?.L, this.moving);
   }
 
+  /** Keep nothing of the visitor who left: neither points nor the photograph, which may be the visitor's own. */
   forget() {
     this.gestures.reset();
+    this.photo = '';
+    this.coming = null;
+    this.edits = new Edits();
+    this.asking = null;
+    this.choose(-1);
+    this.changed();
+    this.stage.clear();
     this.palette.forget();
+    this.courier.turnPage();
     this.courier.frames = [];
   }
 

@@ -34,7 +34,8 @@ export class Saving {
         if (visit !== this.visit) return;
         const sentence = translate(`saved_${place}`);
         said += `${sentence} `;
-        if (place === 'takeaway') showCode(file, sentence);
+        if (place === 'takeaway') await showCode(file, sentence);
+        if (visit !== this.visit) return;
         if (place === 'download') download(file);
       }
     } catch {
@@ -52,14 +53,21 @@ export class Saving {
     this.visit += 1;
     button('save').disabled = false;
     byId('saved-text').textContent = '';
+    byId('code').hidden = true;
     byId('code').removeAttribute('src');
   }
 }
 
 /** @param {Blob} file @param {string} sentence */
-function showCode(file, sentence) {
+async function showCode(file, sentence) {
   const code = /** @type {HTMLImageElement} */ (byId('code'));
-  code.src = URL.createObjectURL(file);
+  const address = URL.createObjectURL(file);
+  try {
+    code.src = address;
+    await code.decode();
+  } finally {
+    URL.revokeObjectURL(address);
+  }
   code.alt = sentence;
   code.hidden = false;
 }

@@ -41,14 +41,28 @@ export class Stage extends EventTarget {
     view.canvas.addEventListener('redraw', () => this.draw());
   }
 
-  /** @param {ImageBitmap} image */
+  /** Show another photograph. The stage owns `image` from now on and closes it when the next one comes. @param {ImageBitmap} image */
   setPhoto(image) {
+    this.release();
     this.image = image;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.view.setPhoto(image);
-    this.view.clearColours();
     this.readLight(image);
     this.resize();
+  }
+
+  /** Show nothing. */
+  clear() {
+    this.release();
+    this.lightness = new Uint8ClampedArray(0);
+    this.resize();
+  }
+
+  /** Close the photograph and drop what the view made of it. The canvas keeps its pixels until the next drawing. */
+  release() {
+    this.view.clear();
+    this.image?.close();
+    this.image = null;
   }
 
   /** A small copy of the light, so that the echo under a finger needs no answer. @param {ImageBitmap} image */
