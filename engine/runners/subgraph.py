@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import onnx
+import onnx.utils
 
 from ..bundle import Bundle
 from ..errors import ModelFileError
@@ -29,17 +30,18 @@ def stage_graph(bundle: Bundle, stage: str) -> bytes:
 def extract_outputs(data: bytes, outputs: Sequence[str]) -> bytes:
     """The ONNX model in `data`, reduced to the nodes, inputs and initialisers that `outputs` depend on."""
     model = onnx.load_model_from_string(data)
-    offered = {value.name for value in model.graph.output}
+    offered = [value.name for value in model.graph.output]
     missing = [name for name in outputs if name not in offered]
     if missing:
         raise ModelFileError(f"the graph has no output {', '.join(missing)}; it offers {', '.join(sorted(offered))}")
-    return _reduced(model, [value for value in model.graph.output if value.name in outputs])
+    return _cut(model, [name for name in offered if name in outputs])
 
 
 def extract_tensor(data: bytes, name: str) -> bytes:
     """The ONNX model in `data`, reduced to what the float tensor `name` inside it depends on; that is its output."""
     model = onnx.load_model_from_string(data)
-    return _reduced(model, [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)])
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    return _cut(model, [name])
 
 
 def split_ahead(data: bytes, late: Sequence[str]) -> tuple[bytes | None, bytes]:
@@ -48,18 +50,15 @@ def split_ahead(data: bytes, late: Sequence[str]) -> tuple[bytes | None, bytes]:
     model = onnx.load_model_from_string(data)
     ahead = _computed_ahead(model.graph, frozenset(late))
     rest = [node for node in model.graph.node if ahead.isdisjoint(node.output)]
-    wanted = ahead.intersection(name for node in rest for name in node.input)
-    if not wanted:
+    between = sorted(ahead.intersection(name for node in rest for name in node.input))
+    if not between:
         return None, data
     known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
-    if not wanted <= known.keys():
+    if not known.keys() >= set(between):
         return None, data
-    between = [known[name] for name in sorted(wanted)]
-    first = _reduced(model, between)
-    del model.graph.node[:]
-    model.graph.node.extend(rest)
-    model.graph.input.extend(between)
-    return first, _reduced(model, list(model.graph.output))
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(known[name] for name in between)
+    return _cut(model, between), _cut(model, [value.name for value in model.graph.output], between)
 
 
 def _computed_ahead(graph: onnx.GraphProto, late: frozenset[str]) -> set[str]:
@@ -77,23 +76,18 @@ def _computed_ahead(graph: onnx.GraphProto, late: frozenset[str]) -> set[str]:
     return ahead
 
 
-def _reduced(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> bytes:
-    """`model` with these outputs alone, and what they depend on."""
-    graph = model.graph
-    needed, nodes = {value.name for value in outputs}, []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    reduced = onnx.ModelProto()
-    reduced.CopyFrom(model)
-    for field, kept in (
-        ("node", nodes[::-1]),
-        ("output", outputs),
-        ("input", [v for v in graph.input if v.name in needed]),
-        ("initializer", [v for v in graph.initializer if v.name in needed]),
-    ):
-        target = getattr(reduced.graph, field)
-        del target[:]
-        target.extend(kept)
-    return reduced.SerializeToString()
+def _cut(model: onnx.ModelProto, outputs: Sequence[str], given: Sequence[str] = ()) -> bytes:
+    """`model` reduced to these outputs and what they depend on. given: tensors that become inputs.
+
+    Unlike `onnx.utils.extract_model`, inputs that nothing depends on any more are left out.
+    """
+    inputs = [*(value.name for value in model.graph.input), *given]
+    try:
+        part = onnx.utils.Extractor(model).extract_model(inputs, list(outputs))
+    except ValueError as error:
+        raise ModelFileError(f"the graph cannot be taken apart: {error}; export the model again") from error
+    used = {name for node in part.graph.node for name in node.input}
+    kept = [value for value in part.graph.input if value.name in used]
+    del part.graph.input[:]
+    part.graph.input.extend(kept)
+    return part.SerializeToString()

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import pytest
+from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
 from livetint.engine.inputs import hint_tensors
 from livetint.engine.models import find_model
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
 from livetint.engine.runners.onnx import LATE, OnnxRunner
-from livetint.engine.runners.subgraph import split_ahead
+from livetint.engine.runners.subgraph import extract_outputs, extract_tensor, split_ahead
 from onnx import TensorProto, helper
 
 from ...build_engine.networks_common import answer, session
@@ -100,3 +101,21 @@ def test_a_photograph_keeps_what_is_computed_ahead():
         others = runner.colorize(runner.encode(np.tile(L[0] - np.arange(256.0) / 9, (256, 1))), hints)
         assert np.abs(others - first).max() > 1
         np.testing.assert_array_equal(runner.colorize(features, hints), first)
+
+
+def test_a_graph_that_cannot_be_taken_apart_is_refused_in_one_sentence():
+    graph = onnx.load_model_from_string(model([("Add", ["map", "touch"], "out")]))
+    graph.graph.sparse_initializer.append(onnx.SparseTensorProto())
+    with pytest.raises(ModelFileError, match=r"cannot be taken apart: .*; export the model again"):
+        extract_outputs(graph.SerializeToString(), ["out"])
+
+
+def test_an_output_that_is_not_there_is_named():
+    with pytest.raises(ModelFileError, match="no output colour; it offers out"):
+        extract_outputs(model([("Add", ["map", "touch"], "out")]), ["colour"])
+
+
+def test_a_part_keeps_only_the_inputs_that_it_needs():
+    data = model([("Exp", ["map"], "grown"), ("Add", ["grown", "touch"], "out")])
+    part = onnx.load_model_from_string(extract_tensor(data, "grown"))
+    assert [value.name for value in part.graph.input] == ["map"] and not part.graph.initializer
