@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class NamelessFile:
-    """Memory with a descriptor, which this process's children may open by `path` while it lives.
+    """Memory with a descriptor, for this process and the children that it is passed to.
 
     On Linux it is memory that no folder lists; elsewhere a private temporary file, which `close` removes.
     """
@@ -24,12 +24,21 @@ class NamelessFile:
             self.path = Path(self._folder.name) / label
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
 
+    def open(self) -> int:
+        """Another descriptor of the same content, read-only and with a position of its own. The caller closes it.
+
+        Raises ValueError once the file is closed: its number may belong to another file then.
+        """
+        if self.descriptor < 0:
+            raise ValueError("the file is closed; its content is gone")
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
     def read(self) -> bytes:
         """All of it."""
         return os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
 
     def close(self) -> None:
-        """Let go of it; twice is no harm."""
+        """Let go of it. A second call does nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

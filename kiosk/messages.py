@@ -61,6 +61,14 @@ Upward = Edit | Beat
 decode_upward = msgspec.json.Decoder(Upward).decode
 
 
+class PictureRef(msgspec.Struct, frozen=True):
+    """A picture as server and engine know it, never by its path. `version` changes with the content: a gallery
+    picture's is the SHA-256 of its file, an upload's its random id."""
+
+    id: str
+    version: str
+
+
 class Task(msgspec.Struct, frozen=True):
     """Server → worker. `op`: edit, picture (grey JPEG at most `width` wide), ab (an edit's colours for a file, float32
     [2, H, W] as .npy), pulse, forget (let go of all that was made of a picture). `upsampling`: one of
