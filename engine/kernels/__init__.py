@@ -1,4 +1,4 @@
-"""CUDA kernels: their table, their weights, and the fatbin where it was compiled in."""
+"""CUDA kernels: their table, their weights, and the compiled fatbin of installs that have one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FATBIN = Path(__file__).with_name("kernels.fatbin")
 
 
 def load_fatbin() -> bytes:
-    """The kernels for every architecture they were compiled for. Raises RunnerError where they were not."""
+    """The compiled kernels. Raises RunnerError if this install has none."""
     try:
         return FATBIN.read_bytes()
     except OSError as error:

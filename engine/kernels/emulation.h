@@ -1,9 +1,10 @@
-// CUDA's programming model on a plain CPU, for tests: the same kernels, compiled by a C++ compiler.
+// CUDA's programming model on a CPU, for tests: with this header a C++ compiler compiles the kernels.
 //
-// The threads of a block are fibers that switch at barriers and shuffles only, so whatever a missing barrier allows
-// happens in one order or another: running several schedules (emu_schedule) brings races out. Blocks run one after
-// another. Shared memory is filled with NaN before every block. A barrier that not all threads reach, or that they
-// reach at different places, ends the launch with Status::divergent, as it would hang or corrupt a GPU.
+// The threads of a block are fibers that switch only at barriers and shuffles. emu_schedule chooses the order in which
+// they run; where a barrier is missing, the result depends on that order, so running several schedules finds races.
+// Blocks run one after another. Shared memory is filled with NaN before every block. A barrier that not all threads
+// reach, or that they reach at different places, ends the launch with Status::divergent; a GPU would hang or compute
+// something else.
 #pragma once
 #include <setjmp.h>
 #include <signal.h>
@@ -67,7 +68,7 @@ struct Machine {
     dim3 grid, block, block_index;
     Status status = fine;
     unsigned seed = 0;
-    std::mt19937 dice;
+    std::mt19937 random;
     uint64_t exchange[MAX_THREADS];
     alignas(16) unsigned char shared[SHARED_BYTES];
     std::mutex one_launch_at_a_time;
@@ -75,7 +76,7 @@ struct Machine {
 
 inline Machine machine;
 
-// ucontext switches cost a system call each; after a fiber's first start the two jumps below cost nanoseconds.
+// A switch by ucontext is a system call; after a fiber's first start the two jumps below take nanoseconds.
 [[gnu::noinline]] inline void leave_fiber() {
     if (!_setjmp(machine.current->resume)) _longjmp(machine.scheduler, 1);
 }
@@ -108,10 +109,10 @@ inline void fail(Status status) {
     leave_fiber();
 }
 
-// Memory that may not be touched: a caller can put it behind its arrays.
+// Handles an access to protected memory, which callers can put behind their arrays.
 inline void on_fault(int signal_number) {
     if (machine.in_kernel) fail(out_of_range);
-    signal(signal_number, SIG_DFL);  // not a kernel's fault: back there, it ends the process as usual
+    signal(signal_number, SIG_DFL);  // not in a kernel: the access is repeated and ends the process as usual
 }
 
 class CatchFaults {
@@ -164,7 +165,8 @@ inline unsigned ballot(bool vote, int site) {
     return votes;
 }
 
-// Lets the fibers first…last go on when all of them wait at this barrier, at the same place.
+// Makes the fibers first…last ready if all of them wait at this barrier, at the same place. Returns
+// whether it did.
 inline bool release(unsigned first, unsigned last, State barrier) {
     for (unsigned i = first; i < last; i++) {
         const Fiber& fiber = machine.fibers[i];
@@ -178,7 +180,7 @@ inline std::vector<unsigned> ordered(unsigned count) {
     std::vector<unsigned> order(count);
     std::iota(order.begin(), order.end(), 0u);
     if (machine.seed == 1) std::reverse(order.begin(), order.end());
-    if (machine.seed > 1) std::shuffle(order.begin(), order.end(), machine.dice);
+    if (machine.seed > 1) std::shuffle(order.begin(), order.end(), machine.random);
     return order;
 }
 
@@ -201,12 +203,12 @@ inline bool any_ready(Turn turn) {
     return false;
 }
 
-// Whose turn it is: everybody's, or under odd schedules that of one warp for as long as it can go on, so that warps
-// drift apart as far as barriers let them.
+// The threads that run next: all of them, or under odd schedules one warp for as long as any of its threads is ready,
+// so that warps get as far apart as barriers allow.
 inline Turn next_turn(unsigned threads, Turn before) {
-    const bool drifting = machine.seed > 1 && machine.seed % 2 == 1;
-    if (drifting && any_ready(before)) return before;
-    if (drifting)
+    const bool one_warp = machine.seed > 1 && machine.seed % 2 == 1;
+    if (one_warp && any_ready(before)) return before;
+    if (one_warp)
         for (unsigned warp : ordered(threads / WARP)) {
             const Turn turn{warp * WARP, (warp + 1) * WARP};
             if (any_ready(turn)) return turn;
@@ -214,7 +216,8 @@ inline Turn next_turn(unsigned threads, Turn before) {
     return {0, threads};
 }
 
-// Runs every ready fiber of a turn up to its next barrier and opens the warps' barriers; whether anything moved.
+// Runs every ready fiber of a turn up to its next barrier, then releases the warps that all wait. Returns whether
+// anything ran.
 inline bool run_turn(Turn turn) {
     bool moved = false;
     for (unsigned i : ordered(turn.last - turn.first)) {
@@ -244,31 +247,31 @@ inline Status run_block(unsigned threads) {
     }
 }
 
-inline Status run_grid(dim3 grid, dim3 block, unsigned most_threads, unsigned shared_bytes) {
+inline Status run_grid(dim3 grid, dim3 block, unsigned max_threads, unsigned shared_bytes) {
     const uint64_t threads = uint64_t(block.x) * block.y * block.z;
-    const bool takes = threads >= 1 && threads <= most_threads && threads % WARP == 0 && block.z <= 64 &&
+    const bool valid = threads >= 1 && threads <= max_threads && threads % WARP == 0 && block.z <= 64 &&
                        shared_bytes == 0 && grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= 0x7FFFFFFF &&
                        grid.y <= 65535 && grid.z <= 65535;
-    if (!takes) return bad_launch;
+    if (!valid) return bad_launch;
     machine.grid = grid;
     machine.block = block;
     machine.status = fine;
-    machine.dice.seed(machine.seed);
+    machine.random.seed(machine.seed);
     for (unsigned i : ordered(grid.x * grid.y * grid.z)) {
         machine.block_index = {i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y};
         const Status status = run_block(unsigned(threads));
         if (status == fine) continue;
-        for (Fiber& fiber : machine.fibers) fiber.begun = false;  // abandoned where they stand
+        for (Fiber& fiber : machine.fibers) fiber.begun = false;  // never resumed
         return status;
     }
     return fine;
 }
 
-inline Status launch(std::function<void()> kernel, dim3 grid, dim3 block, unsigned most_threads, unsigned shared) {
+inline Status launch(std::function<void()> kernel, dim3 grid, dim3 block, unsigned max_threads, unsigned shared) {
     const std::lock_guard<std::mutex> lock(machine.one_launch_at_a_time);
     const CatchFaults catching;
     machine.kernel = std::move(kernel);
-    return run_grid(grid, block, most_threads, shared);
+    return run_grid(grid, block, max_threads, shared);
 }
 
 template <class... Args, size_t... Index>
@@ -281,7 +284,7 @@ std::function<void()> bound(void (*kernel)(Args...), void** arguments) {
     return bound(kernel, arguments, std::index_sequence_for<Args...>{});
 }
 
-// Addresses of the arguments in a buffer packed as cuLaunchKernel's CU_LAUNCH_PARAM_BUFFER_POINTER wants it.
+// Addresses of the arguments in a buffer laid out for cuLaunchKernel's CU_LAUNCH_PARAM_BUFFER_POINTER.
 template <class... Args>
 std::vector<void*> unpacked(void (*)(Args...), char* buffer) {
     std::vector<void*> arguments;
@@ -319,11 +322,11 @@ const char* signature(void (*)(Args...)) {
 #define __ballot_sync(mask, vote) emu::ballot(vote, __LINE__)
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
-#define KERNEL(most_threads, name, ...)                                                                        \
+#define KERNEL(max_threads, name, ...)                                                                         \
     static void name(__VA_ARGS__);                                                                             \
     EXPORT int name##_cpu(unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,        \
                           unsigned shared, void** arguments) {                                                 \
-        return emu::launch(emu::bound(name, arguments), {gx, gy, gz}, {bx, by, bz}, most_threads, shared);     \
+        return emu::launch(emu::bound(name, arguments), {gx, gy, gz}, {bx, by, bz}, max_threads, shared);      \
     }                                                                                                          \
     EXPORT int name##_cpu_packed(unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, \
                                  unsigned shared, char* buffer) {                                              \
@@ -337,7 +340,7 @@ const char* signature(void (*)(Args...)) {
 
 EXPORT __attribute__((used)) inline void emu_schedule(unsigned seed) { emu::machine.seed = seed; }
 
-// fp16 as a GPU stores it; conversions round to nearest even.
+// fp16 as on a GPU; conversions round to nearest even.
 struct __half {
     uint16_t bits;
 };

@@ -1,4 +1,4 @@
-// All kernels in one translation unit: one fatbin for a GPU, one library for the CPU tests.
+// All kernels in one translation unit: the fatbin for GPUs and the library of the CPU tests are compiled from it.
 #include "hints.cu"
 #include "compose.cu"
 #include "distribution.cu"

@@ -1,7 +1,6 @@
-"""Every kernel by name: its arguments, its block, and how large a grid it wants.
+"""Every kernel by name: its arguments, its block and its grid.
 
-The one place where launches are described; runner, tests and the stand-in driver all read it, and a test holds it
-equal to what the sources declare.
+Launches are described here only; the runner and the tests read this table. A test holds it equal to the sources.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..hints import Hint
 
-# One hint as the kernels read it: 32 bytes. Positions are float64 so that patches fall where hints.py puts them.
+# One hint in memory, as the kernels read it: 32 bytes. Positions are float64 so that patches are those of hints.py.
 HINT = np.dtype(
     {
         "names": ["x", "y", "a", "b", "size"],
@@ -29,8 +28,8 @@ HINT = np.dtype(
 class Kernel:
     """How a kernel is launched.
 
-    arguments: a struct string, `P` an address, `i` int32, `f` float32. block: threads (x, y, z).
-    tile: how many columns and rows of its work one block does.
+    arguments: a struct string for pycuda: `P` an address, `i` int32, `f` float32. block: threads (x, y, z).
+    tile: the columns and rows of work that one block does.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Kernel:
     tile: tuple[int, int] = (1, 1)
 
     def grid(self, columns: int, rows: int = 1) -> tuple[int, int, int]:
-        """Blocks (x, y, z) for so many columns and rows of work (README.md says of what); at least one."""
+        """Blocks (x, y, z) for this many columns and rows of work (README.md: which work); at least one each."""
         across, down = self.tile
         return max(1, -(-columns // across)), max(1, -(-rows // down)), 1
 
@@ -66,5 +65,5 @@ KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in _kernels()}
 
 
 def hint_records(hints: Sequence[Hint]) -> NDArray[np.void]:
-    """Hints as the kernels read them: HINT [N], in the order given (later ones lie on top)."""
+    """Hints as the kernels read them: HINT [N], in the given order (later ones lie on top)."""
     return np.array([(h.x, h.y, h.a, h.b, h.size) for h in hints], HINT)

@@ -1,4 +1,4 @@
-"""The fused touch stage: which form of it the kernels know, its weights and its scratch memory."""
+"""The touch stage of the kernels: the form that they compute, its sizes, its weights and its scratch memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ FORM = "hint-attention-3"
 MAX_HINTS = 128
 HEADS, KEY, MOOD, HIDDEN, GLOBALS = 4, 32, 32, 128, 316
 TOKEN = HEADS * KEY + 7
+REACH_SLOPE = 5.0
 
-# Initialisers of touch.onnx in the order in which the kernels find them: name, shape, whether transposed (so that
-# neighbouring threads, one for each hidden unit, read neighbouring numbers).
+# Initialisers of touch.onnx in the order of TouchWeights in touch.cuh: name, shape, whether transposed. The transposed
+# ones are read by one thread per hidden unit, so that neighbouring threads read neighbouring numbers.
 _WEIGHTS = (
     ("reach", (HEADS,), False),
     ("surprise", (2,), False),
@@ -34,15 +35,15 @@ _WEIGHTS = (
     ("global_mood.weight", (MOOD, HIDDEN), False),
 )
 
-# Scratch memory of the touch kernels, the same for every photograph (TouchWork in touch.cuh).
+# Size of the scratch memory, the same for every photograph (TouchWork in touch.cuh).
 WORK_BYTES = 337_536
 
 
 def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:
     """Initialisers of `touch.onnx` by name → `weights` of the touch kernels, float32 [n].
 
-    Raises ModelFileError when `form` (touch_form of model.toml) is not the one the kernels compute, or a
-    weight is missing or of another shape; the plan of the touch stage then serves instead.
+    form: touch_form of model.toml. Raises ModelFileError if it is not FORM, or if a weight is missing or of another
+    shape; the runner then uses the plan of the touch stage.
     """
     if form != FORM:
         raise ModelFileError(f"the touch kernels compute the form {FORM!r}, this model has {form!r}; use its plan")
@@ -53,5 +54,5 @@ def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.f
             found = "missing" if weight is None else f"of shape {list(weight.shape)}"
             raise ModelFileError(f"the touch stage's weight {name} is {found}, expected {list(shape)}; use its plan")
         parts.append(np.asarray(weight.T if transposed else weight, np.float32).ravel())
-    parts[0] = np.exp(5 * parts[0])  # what the form uses of it: the distance penalty of every head
+    parts[0] = np.exp(REACH_SLOPE * parts[0])  # reach → the distance penalty of each head
     return np.concatenate(parts)

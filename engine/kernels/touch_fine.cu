@@ -1,11 +1,11 @@
-// From cells to pixels: convex upsampling along the edges of the light, and anchors that meet the asked colours.
+// From cells to pixels: convex upsampling, and a correction at every hint so that the pixel there has its colour.
 //
-// touch_heights  one block: what is still missing under every hint, and the heights of the smooth bumps that give it
-//                (normalised Richardson's iteration on the bumps' matrix)
-// touch_fine     every fine pixel: the mixture of its 3 × 3 cells, times 110, plus the bumps near it
-//   plain  a thread a pixel, every bump of every hint
-//   fast   a thread a row of four pixels, one 16-byte store; a block asks each hint once whether its bump can be seen
-//          in the block's tile (one ballot a warp) and its pixels add those alone
+// touch_heights  one block: what each pixel under a hint still lacks, and the amplitudes of the Gaussians that add it
+//                (normalised Richardson iteration on the matrix of the Gaussians)
+// touch_fine     every pixel: the mixture of its 3 × 3 cells, times AB_SCALE, plus the Gaussians near it
+//   plain  a thread per pixel, all Gaussians
+//   fast   a thread per row of four pixels, one 16-byte store; a block first finds the Gaussians that reach its tile
+//          (one ballot per warp), and its pixels add only those
 #include "touch.cuh"
 
 constexpr int FINE = 4, SUBPIXELS = FINE * FINE, NEIGHBOURS = 9;
@@ -15,8 +15,8 @@ struct CoarseMap {
     int h, w;
 };
 
-// Channel `channel` of the fine pixel `sub` (row-major in its cell) of cell (x, y), in CIELAB units.
-DEVICE float convex(const CoarseMap& map, int channel, int x, int y, int sub) {
+// Channel `channel` of pixel `sub` (row-major in its cell) of cell (x, y), in CIELAB units.
+DEVICE float upsampled(const CoarseMap& map, int channel, int x, int y, int sub) {
     const int cells = map.h * map.w;
     float sum = 0.0f;
     for (int k = 0; k < NEIGHBOURS; k++) {
@@ -28,87 +28,88 @@ DEVICE float convex(const CoarseMap& map, int channel, int x, int y, int sub) {
 }
 
 DEVICE float fine_pixel(const CoarseMap& map, int channel, int x, int y) {
-    return convex(map, channel, x / FINE, y / FINE, y % FINE * FINE + x % FINE);
+    return upsampled(map, channel, x / FINE, y / FINE, y % FINE * FINE + x % FINE);
 }
 
-// The picture under a hint, between the four fine pixels around it.
+// The upsampled colour at a hint, bilinear between the four pixels around it.
 DEVICE float fine_at(const CoarseMap& map, int channel, const Hint& hint) {
-    const Between column = between_place(float(hint.x), map.w * FINE), row = between_place(float(hint.y), map.h * FINE);
+    const Neighbours column = neighbours_at(float(hint.x), map.w * FINE);
+    const Neighbours row = neighbours_at(float(hint.y), map.h * FINE);
     const float above = mix(fine_pixel(map, channel, column.first, row.first),
-                            fine_pixel(map, channel, column.second, row.first), column.share);
+                            fine_pixel(map, channel, column.second, row.first), column.fraction);
     const float below = mix(fine_pixel(map, channel, column.first, row.second),
-                            fine_pixel(map, channel, column.second, row.second), column.share);
-    return mix(above, below, row.share);
+                            fine_pixel(map, channel, column.second, row.second), column.fraction);
+    return mix(above, below, row.fraction);
 }
 
 constexpr int HEIGHTS_THREADS = 2 * MAX_HINTS;
 
-struct HeightsRoom {
-    float heights[2][MAX_HINTS];
+struct HeightsShared {
+    float amplitudes[2][MAX_HINTS];
 };
 
 KERNEL(HEIGHTS_THREADS, touch_heights, const Hint* hints, const int* count, const float* up, const float* coarse,
        TouchWork* work, int h, int w) {
-    SHARED(HeightsRoom, room);
+    SHARED(HeightsShared, shared);
     const int hint_count = hints_in(count), channel = threadIdx.x / MAX_HINTS, m = threadIdx.x % MAX_HINTS;
-    float missing = 0.0f, share = 0.0f;
+    float residual = 0.0f, step = 0.0f;
     if (m < hint_count) {
-        missing = (channel ? hints[m].b : hints[m].a) - fine_at({up, coarse, h, w}, channel, hints[m]);
-        for (int n = 0; n < hint_count; n++) share += work->bumps[n][m];
-        share = 1.0f / fmaxf(share, 1e-4f);
+        residual = (channel ? hints[m].b : hints[m].a) - fine_at({up, coarse, h, w}, channel, hints[m]);
+        for (int n = 0; n < hint_count; n++) step += work->gaussians[n][m];
+        step = 1.0f / fmaxf(step, 1e-4f);
     }
-    float height = missing * share;
+    float amplitude = residual * step;
     for (int round = 0; round < ROUNDS; round++) {
-        room.heights[channel][m] = height;
+        shared.amplitudes[channel][m] = amplitude;
         __syncthreads();
-        float given = 0.0f;
+        float sum = 0.0f;
         for (int n = 0; n < hint_count; n++)
-            given += m < hint_count ? room.heights[channel][n] * work->bumps[n][m] : 0.0f;
-        height += (missing - given) * share;
+            sum += m < hint_count ? shared.amplitudes[channel][n] * work->gaussians[n][m] : 0.0f;
+        amplitude += (residual - sum) * step;
         __syncthreads();
     }
-    work->heights[channel][m] = height;
+    work->amplitudes[channel][m] = amplitude;
 }
 
 constexpr int FINE_CELLS = 32, FINE_THREADS = FINE_CELLS * FINE;
-// Farther than this a bump is below e^-20 of its height.
-constexpr float BUMP_REACH = 6.33f * ANCHOR;
-static_assert(FINE_THREADS == MAX_HINTS, "a thread looks at one hint");
+// Beyond this distance a Gaussian is below e^-20 of its amplitude.
+constexpr float GAUSSIAN_RADIUS = 6.33f * SIGMA;
+static_assert(FINE_THREADS == MAX_HINTS, "a thread tests one hint");
 
-struct FineRoom {
-    float x[MAX_HINTS], y[MAX_HINTS], heights[2][MAX_HINTS];
-    unsigned near[MAX_HINTS / WARP_LANES];
+struct FineShared {
+    float x[MAX_HINTS], y[MAX_HINTS], amplitudes[2][MAX_HINTS];
+    unsigned near[MAX_HINTS / WARP_LANES];  // a bit per hint
 };
 
-// Which bumps can be seen in the block's 32 × 1 cells.
-DEVICE void find_bumps(const Hint* hints, int hint_count, const TouchWork& work, int h, int w, FineRoom& room) {
+// Finds the Gaussians that reach the block's 32 × 1 cells.
+DEVICE void find_gaussians(const Hint* hints, int hint_count, const TouchWork& work, int h, int w, FineShared& shared) {
     const int n = thread_in_block();
     bool near = false;
     if (n < hint_count) {
-        const float x = float(hints[n].x), y = float(hints[n].y);
+        const float x = float(hints[n].x), y = float(hints[n].y), radius = GAUSSIAN_RADIUS;
         const float left = float(blockIdx.x * FINE_CELLS) / w, right = float((blockIdx.x + 1) * FINE_CELLS) / w;
         const float top = float(blockIdx.y) / h, bottom = float(blockIdx.y + 1) / h;
-        near = x > left - BUMP_REACH && x < right + BUMP_REACH && y > top - BUMP_REACH && y < bottom + BUMP_REACH;
-        room.x[n] = x;
-        room.y[n] = y;
-        room.heights[0][n] = work.heights[0][n];
-        room.heights[1][n] = work.heights[1][n];
+        near = x > left - radius && x < right + radius && y > top - radius && y < bottom + radius;
+        shared.x[n] = x;
+        shared.y[n] = y;
+        shared.amplitudes[0][n] = work.amplitudes[0][n];
+        shared.amplitudes[1][n] = work.amplitudes[1][n];
     }
-    const unsigned votes = __ballot_sync(EVERY_LANE, near);
-    if (n % WARP_LANES == 0) room.near[n / WARP_LANES] = votes;
+    const unsigned votes = __ballot_sync(ALL_LANES, near);
+    if (n % WARP_LANES == 0) shared.near[n / WARP_LANES] = votes;
 }
 
-// Adds the bumps near the block to four pixels in a row, the first centred at (x, y).
-DEVICE void add_bumps(const FineRoom& room, float x, float y, float pixel, float (*ab)[FINE]) {
+// Adds the Gaussians near the block to four pixels in a row, the first centred at (x, y).
+DEVICE void add_gaussians(const FineShared& shared, float x, float y, float pixel, float (*ab)[FINE]) {
     for (int word = 0; word < MAX_HINTS / WARP_LANES; word++) {
-        for (unsigned left = room.near[word]; left;) {
-            const int bit = 31 - __clz(left), n = word * WARP_LANES + bit;
-            left ^= 1u << bit;
-            const float down = bump(room.y[n] - y);
+        for (unsigned bits = shared.near[word]; bits;) {
+            const int bit = 31 - __clz(bits), n = word * WARP_LANES + bit;
+            bits ^= 1u << bit;
+            const float down = gaussian(shared.y[n] - y);
             for (int i = 0; i < FINE; i++) {
-                const float here = down * bump(room.x[n] - (x + i * pixel));
-                ab[0][i] += room.heights[0][n] * here;
-                ab[1][i] += room.heights[1][n] * here;
+                const float value = down * gaussian(shared.x[n] - (x + i * pixel));
+                ab[0][i] += shared.amplitudes[0][n] * value;
+                ab[1][i] += shared.amplitudes[1][n] * value;
             }
         }
     }
@@ -116,17 +117,17 @@ DEVICE void add_bumps(const FineRoom& room, float x, float y, float pixel, float
 
 KERNEL(FINE_THREADS, touch_fine, const Hint* hints, const int* count, const float* up, const float* coarse,
        const TouchWork* work, float* ab, int h, int w) {
-    SHARED(FineRoom, room);
-    find_bumps(hints, hints_in(count), *work, h, w, room);
+    SHARED(FineShared, shared);
+    find_gaussians(hints, hints_in(count), *work, h, w, shared);
     __syncthreads();
     const int x = blockIdx.x * FINE_CELLS + threadIdx.x, y = blockIdx.y, row = threadIdx.y;
     if (x >= w) return;
     float four[2][FINE];
     for (int channel = 0; channel < 2; channel++)
-        for (int i = 0; i < FINE; i++) four[channel][i] = convex({up, coarse, h, w}, channel, x, y, row * FINE + i);
+        for (int i = 0; i < FINE; i++) four[channel][i] = upsampled({up, coarse, h, w}, channel, x, y, row * FINE + i);
     const float pixel = 1.0f / float(FINE * w);
-    add_bumps(room, (FINE * x + 0.5f) * pixel, (FINE * y + row + 0.5f) / float(FINE * h), pixel, four);
+    add_gaussians(shared, (FINE * x + 0.5f) * pixel, (FINE * y + row + 0.5f) / float(FINE * h), pixel, four);
     const size_t plane = size_t(SUBPIXELS) * h * w, at = size_t(FINE * y + row) * (FINE * w) + FINE * x;
-    put4(ab + at, four[0]);
-    put4(ab + plane + at, four[1]);
+    store4(ab + at, four[0]);
+    store4(ab + plane + at, four[1]);
 }

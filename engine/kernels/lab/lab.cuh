@@ -1,8 +1,8 @@
-// The lab's bench: every kernel is checked against its CPU reference before it is timed.
+// The lab's harness: every kernel is compared with its CPU reference, and only then timed.
 //
-// On a GPU a kernel runs, is compared, and is then timed: the median of RUNS launches by events, with the second-level
-// cache flushed before each, and the bandwidth reached of what the GPU's memory could give. Built for the CPU it is
-// compared under several schedules instead; no times are printed, for they would say nothing about a GPU.
+// On a GPU it prints the median time of RUNS launches, measured by events with the L2 cache flushed before each, and
+// the bandwidth reached, also in percent of the memory's peak. Built for the CPU, it compares under several schedules
+// and times nothing, because times of the emulation say nothing about a GPU.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -19,7 +19,7 @@ namespace lab {
 
 constexpr int RUNS = 100, WARM_UP = 5, SHOWN_MISMATCHES = 10;
 
-// Rounding that is expected, and what else may differ; the reason is printed with a mismatch.
+// The allowed difference, and its reason, which is printed with a mismatch.
 struct Tolerance {
     double relative, absolute;
     const char* reason;
@@ -34,17 +34,17 @@ inline void must(cudaError_t error, const char* file, int line) {
 #define MUST(call) lab::must(call, __FILE__, __LINE__)
 #define LAUNCH(kernel, grid, block, ...) [=] { kernel<<<grid, block>>>(__VA_ARGS__); }
 #else
-#define LAUNCH(kernel, grid, block, ...)                                                                 \
-    [=] {                                                                                                \
+#define LAUNCH(kernel, grid, block, ...)                                                                \
+    [=] {                                                                                               \
         const int status = emu::launch([=] { kernel(__VA_ARGS__); }, grid, block, emu::MAX_THREADS, 0); \
-        if (status != emu::fine) {                                                                       \
-            fprintf(stderr, "%s: the launch answers %d\n", #kernel, status);                             \
-            exit(1);                                                                                     \
-        }                                                                                                \
+        if (status != emu::fine) {                                                                      \
+            fprintf(stderr, "%s: the launch returned status %d\n", #kernel, status);                    \
+            exit(1);                                                                                    \
+        }                                                                                               \
     }
 #endif
 
-// An array on the host and, on a GPU, its twin on the device.
+// An array on the host and, on a GPU, its copy on the device.
 template <class T>
 class Array {
    public:
@@ -66,7 +66,7 @@ class Array {
     void download() {}
 #endif
     size_t bytes() const { return host.size() * sizeof(T); }
-    // Bytes that no kernel writes: NaN as floats.
+    // Fills the array with bytes 0xFF, which are NaN as floats.
     void poison() {
         memset(static_cast<void*>(host.data()), 0xFF, bytes());
         upload();
@@ -85,17 +85,18 @@ inline double number(int value) { return value; }
 inline double number(unsigned char value) { return value; }
 inline double number(__half value) { return __half2float(value); }
 
-// Compares element by element; prints the first mismatches and says whether there were none.
+// Compares element by element and prints the first mismatches; true if there are none.
 template <class T>
-bool same(const char* what, const std::vector<T>& got, const std::vector<double>& wanted, Tolerance tolerance) {
+bool same(const char* what, const std::vector<T>& got, const std::vector<double>& expected, Tolerance tolerance) {
     size_t mismatches = 0;
-    for (size_t i = 0; i < wanted.size(); i++) {
-        const double difference = std::fabs(number(got[i]) - wanted[i]);
-        if (difference <= tolerance.absolute + tolerance.relative * std::fabs(wanted[i])) continue;
+    for (size_t i = 0; i < expected.size(); i++) {
+        const double difference = std::fabs(number(got[i]) - expected[i]);
+        if (difference <= tolerance.absolute + tolerance.relative * std::fabs(expected[i])) continue;
         if (mismatches++ < SHOWN_MISMATCHES)
-            fprintf(stderr, "  %s[%zu] is %.9g, wanted %.9g\n", what, i, number(got[i]), wanted[i]);
+            fprintf(stderr, "  %s[%zu] is %.9g, expected %.9g\n", what, i, number(got[i]), expected[i]);
     }
-    if (mismatches) fprintf(stderr, "  %zu of %zu differ (allowed: %s)\n", mismatches, wanted.size(), tolerance.reason);
+    if (mismatches)
+        fprintf(stderr, "  %zu of %zu differ (allowed: %s)\n", mismatches, expected.size(), tolerance.reason);
     return mismatches == 0;
 }
 
@@ -104,25 +105,25 @@ class Lab {
     explicit Lab(std::string only) : only_(std::move(only)) {
 #ifdef __CUDACC__
         int kilohertz = 0, bits = 0;
-        cudaDeviceProp GPU;
-        MUST(cudaGetDeviceProperties(&GPU, 0));
+        cudaDeviceProp properties;
+        MUST(cudaGetDeviceProperties(&properties, 0));
         MUST(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, 0));
         MUST(cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, 0));
         MUST(cudaEventCreate(&start_));
         MUST(cudaEventCreate(&stop_));
-        flush_bytes_ = std::max<size_t>(64 << 20, 2 * size_t(GPU.l2CacheSize));
+        flush_bytes_ = std::max<size_t>(64 << 20, 2 * size_t(properties.l2CacheSize));
         MUST(cudaMalloc(&flush_, flush_bytes_));
         peak_gb_s_ = 2.0 * kilohertz * 1e3 * bits / 8 / 1e9;
-        printf("%s, %.0f GB/s\n", GPU.name, peak_gb_s_);
+        printf("%s, %.0f GB/s\n", properties.name, peak_gb_s_);
 #else
-        printf("CPU build: kernels are compared under several schedules, none is timed\n");
+        printf("CPU build: kernels are compared under several schedules and not timed\n");
 #endif
     }
 
     bool wants(const std::string& family) const { return only_.empty() || only_ == family; }
 
-    // `launch` runs the kernel once; `check` poisons nothing and compares what lies on the device with the reference.
-    // `poison` spoils the outputs first; `bytes` is what the kernel has to move at least.
+    // `poison` overwrites the outputs, `launch` runs the kernel once, `check` compares the outputs with the reference.
+    // `bytes`: what the kernel must read and write at least.
     void run(const std::string& name, size_t bytes, const std::function<void()>& poison,
              const std::function<void()>& launch, const std::function<bool()>& check) {
         count_++;
@@ -143,7 +144,7 @@ class Lab {
         wrong_++;
     }
 
-    // 0 when everything was right; said in the last line.
+    // Prints the result; 0 if every launch was right.
     int verdict() const {
         printf("%d of %d launches are right\n", count_ - wrong_, count_);
         return wrong_ == 0 && count_ > 0 ? 0 : 1;
@@ -187,38 +188,39 @@ class Lab {
     int count_ = 0, wrong_ = 0;
 };
 
-inline std::mt19937& dice() {
+inline std::mt19937& random_bits() {
     static std::mt19937 generator(20171);
     return generator;
 }
 
 inline void fill_uniform(std::vector<float>& values, float low, float high) {
     std::uniform_real_distribution<float> draw(low, high);
-    for (float& value : values) value = draw(dice());
+    for (float& value : values) value = draw(random_bits());
 }
 
 inline dim3 tiles(int width, int height, int across, int down) {
     return dim3{unsigned((width + across - 1) / across), unsigned((height + down - 1) / down), 1u};
 }
 
-// What the references mix with: neighbours and share in doubles.
-struct Neighbours {
+// Neighbours of device.cuh in doubles, for the references.
+struct ExactNeighbours {
     int first, second;
-    double share;
+    double fraction;
 };
 
-inline Neighbours neighbours(double position, int length) {
+inline ExactNeighbours exact_neighbours(double position, int length) {
     position = std::min(std::max(position, 0.0), double(length - 1));
     const int first = int(position);
     return {first, std::min(first + 1, length - 1), position - first};
 }
 
-inline double mixed(const float* plane, int width, Neighbours row, Neighbours column) {
+inline double exact_bilinear(const float* plane, int width, ExactNeighbours row, ExactNeighbours column) {
     const auto at = [&](int y, int x) { return double(plane[size_t(y) * width + x]); };
-    const double above = at(row.first, column.first) * (1 - column.share) + at(row.first, column.second) * column.share;
+    const double above =
+        at(row.first, column.first) * (1 - column.fraction) + at(row.first, column.second) * column.fraction;
     const double below =
-        at(row.second, column.first) * (1 - column.share) + at(row.second, column.second) * column.share;
-    return above * (1 - row.share) + below * row.share;
+        at(row.second, column.first) * (1 - column.fraction) + at(row.second, column.second) * column.fraction;
+    return above * (1 - row.fraction) + below * row.fraction;
 }
 
 }  // namespace lab

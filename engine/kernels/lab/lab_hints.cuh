@@ -1,11 +1,9 @@
-// Hints as planes: reference and plain version (../hints.cu says what the fast one changes).
+// The planes of hints: reference and plain version of ../hints.cu.
 #pragma once
 #include "../hints.cu"
 #include "lab.cuh"
 
 namespace lab {
-
-constexpr float HINT_AB_SCALE = 110.0f;
 
 inline std::vector<double> hint_planes_reference(const std::vector<Hint>& hints, int height, int width) {
     std::vector<double> planes(3 * size_t(height) * width, 0.0);
@@ -15,8 +13,8 @@ inline std::vector<double> hint_planes_reference(const std::vector<Hint>& hints,
         const int left = int(std::floor(hint.x * width - hint.size / 2.0 + 0.5));
         for (int y = std::max(top, 0); y < std::min(top + int(hint.size), height); y++)
             for (int x = std::max(left, 0); x < std::min(left + int(hint.size), width); x++) {
-                planes[size_t(y) * width + x] = hint.a / HINT_AB_SCALE;
-                planes[plane + size_t(y) * width + x] = hint.b / HINT_AB_SCALE;
+                planes[size_t(y) * width + x] = hint.a / AB_SCALE;
+                planes[plane + size_t(y) * width + x] = hint.b / AB_SCALE;
                 planes[2 * plane + size_t(y) * width + x] = 1;
             }
     }
@@ -47,34 +45,35 @@ KERNEL(1024, hint_planes_plain, const Hint* hints, const int* count, float* plan
 namespace lab {
 
 inline void hint_planes_of_size(Lab& bench, int height, int width, int number) {
-    std::uniform_real_distribution<double> place(0.05, 0.95), colour(-110, 110);
+    std::uniform_real_distribution<double> position(0.05, 0.95), colour(-110, 110);
     Array<Hint> hints(number);
     for (Hint& hint : hints.host)
-        hint = {place(dice()), place(dice()), float(colour(dice())), float(colour(dice())), float(1 + dice()() % 9), 0};
+        hint = {position(random_bits()),      position(random_bits()),        float(colour(random_bits())),
+                float(colour(random_bits())), float(1 + random_bits()() % 9), 0};
     Array<int> count(1);
     count.host[0] = number;
     Array<float> planes(3 * size_t(height) * width);
     hints.upload();
     count.upload();
     const Hint* from = hints.device();
-    const int* how_many = count.device();
+    const int* number_of_hints = count.device();
     float* to = planes.device();
-    const std::vector<double> wanted = hint_planes_reference(hints.host, height, width);
+    const std::vector<double> expected = hint_planes_reference(hints.host, height, width);
     const auto poison = [&] { planes.poison(); };
     const auto check = [&] {
         planes.download();
-        return same("plane", planes.host, wanted, {1e-7, 0, "rounding to float"});
+        return same("plane", planes.host, expected, {1e-7, 0, "rounding to float"});
     };
     const std::string size =
         " " + std::to_string(width) + "x" + std::to_string(height) + ", " + std::to_string(number) + " hints";
     for (unsigned rows : {2u, 4u, 8u, 16u, 32u}) {
         const dim3 block{32, rows, 1}, grid = tiles(width, height, 32, int(rows));
         bench.run("hint_planes_plain 32x" + std::to_string(rows) + size, planes.bytes(), poison,
-                  LAUNCH(hint_planes_plain, grid, block, from, how_many, to, height, width, HINT_AB_SCALE), check);
+                  LAUNCH(hint_planes_plain, grid, block, from, number_of_hints, to, height, width, AB_SCALE), check);
     }
     const dim3 block{32, 8, 1}, grid = tiles(width, height, TILE_COLUMNS, TILE_ROWS);
     bench.run("hint_planes_f32" + size, planes.bytes(), poison,
-              LAUNCH(hint_planes_f32, grid, block, from, how_many, to, height, width, HINT_AB_SCALE, 0.0f, 1.0f),
+              LAUNCH(hint_planes_f32, grid, block, from, number_of_hints, to, height, width, AB_SCALE, 0.0f, 1.0f),
               check);
 }
 

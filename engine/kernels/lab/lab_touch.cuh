@@ -1,30 +1,30 @@
-// The fused touch stage: its six kernels, and plain versions of the two that every pixel pays.
+// The touch stage: its six kernels, and plain versions of the two that work on every pixel.
 #pragma once
 #include "touch_reference.cuh"
 
-// One thread a cell and head; `parts` [HEADS, PARTS, cells] still has to be added up over the heads and mixed.
+// One thread per cell and head. Writes `parts` [HEADS, PARTS, cells], before the sum over the heads and `mix_heads`.
 KERNEL(1024, touch_flow_plain, const int* count, const float* query, const float* gate, const TouchWork* work,
        float* parts, int cells) {
     const int at = blockIdx.x * blockDim.x + threadIdx.x, head = blockIdx.y;
     if (at >= cells) return;
-    float mine[QUERY];
-    for (int c = 0; c < QUERY; c++) mine[c] = query[size_t(head * QUERY + c) * cells + at];
-    Flow flow;
+    float own_query[QUERY_CHANNELS];
+    for (int c = 0; c < QUERY_CHANNELS; c++) own_query[c] = query[size_t(head * QUERY_CHANNELS + c) * cells + at];
+    FlowSums sums;
     for (int n = 0; n < hints_in(count); n++) {
-        const float weight = weight_of(product(work->keys[n][head], mine) + mine[CHANNELS]);
+        const float weight = weight_of(dot(work->keys[n][head], own_query) + own_query[KEY_CHANNELS]);
         const float surprise = work->surprises[n];
-        flow.weight += weight;
-        flow.focus += weight * work->focus[head][n];
-        flow.surprise += weight * surprise;
+        sums.weight += weight;
+        sums.focus += weight * work->focus[head][n];
+        sums.surprise += weight * surprise;
         for (int i = 0; i < 4; i++)
-            flow.values[i] += weight * work->values[i % 2][n] * (i < FRONT_A ? 1.0f - surprise : surprise);
+            sums.values[i] += weight * work->values[i % 2][n] * (i < SURPRISING_A ? 1.0f - surprise : surprise);
     }
-    const float moved = moved_gate(gate[size_t(head) * cells + at], flow.weight, flow.focus);
+    const float focused = focused_gate(gate[size_t(head) * cells + at], sums.weight, sums.focus);
     for (int part = 0; part < PARTS; part++)
-        parts[size_t(PARTS * head + part) * cells + at] = part_of(flow, moved, part);
+        parts[size_t(PARTS * head + part) * cells + at] = part_of(sums, focused, part);
 }
 
-// One thread a pixel and channel, every bump of every hint.
+// One thread per pixel, all Gaussians.
 KERNEL(1024, touch_fine_plain, const Hint* hints, const int* count, const float* up, const float* coarse,
        const TouchWork* work, float* ab, int h, int w) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
@@ -32,15 +32,15 @@ KERNEL(1024, touch_fine_plain, const Hint* hints, const int* count, const float*
     for (int channel = 0; channel < 2; channel++) {
         float sum = fine_pixel({up, coarse, h, w}, channel, x, y);
         for (int n = 0; n < hints_in(count); n++)
-            sum += work->heights[channel][n] * bump(float(hints[n].x) - (x + 0.5f) / (FINE * w)) *
-                   bump(float(hints[n].y) - (y + 0.5f) / (FINE * h));
+            sum += work->amplitudes[channel][n] * gaussian(float(hints[n].x) - (x + 0.5f) / (FINE * w)) *
+                   gaussian(float(hints[n].y) - (y + 0.5f) / (FINE * h));
         ab[(size_t(channel) * FINE * h + y) * FINE * w + x] = sum;
     }
 }
 
 namespace lab {
 
-// The kernels that prepare a touch: small, so that their time is that of a launch and of memory's latency.
+// The kernels of touch_prepare.cu: so small that they take the time of a launch and of memory latency.
 inline void prepare(Lab& bench, Touch& touch, const std::string& size) {
     const Hint* hints = touch.hints.device();
     const int* count = touch.count.device();
@@ -49,7 +49,7 @@ inline void prepare(Lab& bench, Touch& touch, const std::string& size) {
     const TouchWeights* weights = touch.weights.device();
     TouchWork* work = touch.work.device();
     const int h = touch.h, w = touch.w;
-    const size_t sampled = size_t(touch.number) * SAMPLED * 16 * sizeof(float),
+    const size_t sampled = size_t(touch.number) * SAMPLED_FLOATS * 16 * sizeof(float),
                  square = size_t(touch.number) * touch.number * sizeof(float);
     const auto nothing = [] {};
     bench.run(
@@ -72,7 +72,7 @@ inline void flow(Lab& bench, Touch& touch, const std::string& size) {
     const TouchWeights* weights = touch.weights.device();
     const TouchWork* work = touch.work.device();
     float *parts = touch.parts.device(), *coarse = touch.coarse.device();
-    const std::vector<double> wanted_parts = flow_parts(touch), wanted = flow_reference(touch);
+    const std::vector<double> expected_parts = flow_parts(touch), expected = flow_reference(touch);
     const size_t read = touch.query.bytes() + touch.gate.bytes();
     for (unsigned threads : {32u, 64u, 128u, 256u, 512u, 1024u}) {
         const dim3 block{threads}, grid{unsigned(cells + threads - 1) / threads, HEADS};
@@ -80,13 +80,13 @@ inline void flow(Lab& bench, Touch& touch, const std::string& size) {
             "touch_flow_plain " + std::to_string(threads) + size, read + touch.parts.bytes(),
             [&] { touch.parts.poison(); },
             LAUNCH(touch_flow_plain, grid, block, count, query, gate, work, parts, cells),
-            [&] { return touch.parts.download(), same("part", touch.parts.host, wanted_parts, SUMS); });
+            [&] { return touch.parts.download(), same("part", touch.parts.host, expected_parts, SUMS); });
     }
     bench.run(
         "touch_flow" + size, read + touch.mood.bytes() + 2 * touch.coarse.bytes(), [&] { touch.coarse.poison(); },
         LAUNCH(touch_flow, tiles(cells, 1, FLOW_CELLS, 1), (dim3{FLOW_CELLS, HEADS}), count, query, gate, base, mood,
                weights, work, coarse, h, w),
-        [&] { return touch.coarse.download(), same("coarse", touch.coarse.host, wanted, SUMS); });
+        [&] { return touch.coarse.download(), same("coarse", touch.coarse.host, expected, SUMS); });
 }
 
 inline void fine(Lab& bench, Touch& touch, const std::string& size) {
@@ -98,10 +98,11 @@ inline void fine(Lab& bench, Touch& touch, const std::string& size) {
     bench.run(
         "touch_heights" + size, touch.number * 8 * NEIGHBOURS * sizeof(float), [] {},
         LAUNCH(touch_heights, dim3{1}, dim3{HEIGHTS_THREADS}, hints, count, up, coarse, work, h, w),
-        [&] { return heights_right(touch); });
-    const std::vector<double> wanted = fine_reference(touch);
+        [&] { return amplitudes_right(touch); });
+    const std::vector<double> expected = fine_reference(touch);
     const auto check = [&] {
-        return touch.ab.download(), same("ab", touch.ab.host, wanted, {2e-5, 2e-3, "bumps below e^-20 are left out"});
+        return touch.ab.download(),
+               same("ab", touch.ab.host, expected, {2e-5, 2e-3, "Gaussians below e^-20 are left out"});
     };
     const auto poison = [&] { touch.ab.poison(); };
     const size_t bytes = touch.up.bytes() + touch.coarse.bytes() + touch.ab.bytes();

@@ -1,4 +1,4 @@
-// What the six kernels of the touch stage must give, in doubles.
+// References of the six kernels of the touch stage, in doubles.
 #pragma once
 #include "../touch_fine.cu"
 #include "../touch_flow.cu"
@@ -7,7 +7,7 @@
 
 namespace lab {
 
-// Everything a touch reads and writes, filled as an encoder and a training might leave it.
+// All inputs and outputs of a touch, with random maps and weights of a plausible size.
 struct Touch {
     Touch(int h, int w, int number)
         : h(h),
@@ -16,7 +16,7 @@ struct Touch {
           cells(size_t(h) * w),
           hints(MAX_HINTS),
           count(1),
-          query(HEADS * QUERY * cells),
+          query(HEADS * QUERY_CHANNELS * cells),
           key(HEADS * KEY * cells),
           gate(HEADS * cells),
           base(2 * cells),
@@ -28,10 +28,10 @@ struct Touch {
           coarse(2 * cells),
           parts(PARTS * HEADS * cells),
           ab(2 * SUBPIXELS * cells) {
-        std::uniform_real_distribution<double> place(0, 1), colour(-90, 90);
+        std::uniform_real_distribution<double> position(0, 1), colour(-90, 90);
         for (Hint& hint : hints.host)
-            hint = {place(dice()),         place(dice()),           float(colour(dice())),
-                    float(colour(dice())), float(1 + dice()() % 9), 0};
+            hint = {position(random_bits()),      position(random_bits()),        float(colour(random_bits())),
+                    float(colour(random_bits())), float(1 + random_bits()() % 9), 0};
         count.host[0] = number;
         for (Array<float>* map : {&query, &key, &base, &mood}) fill_uniform(map->host, -0.4f, 0.4f);
         for (Array<float>* map : {&gate, &up, &globals}) fill_uniform(map->host, 0, 0.25f);
@@ -47,7 +47,7 @@ struct Touch {
         hints.upload(), count.upload(), weights.upload();
     }
 
-    // Means of a plane over a hint's patch.
+    // Mean of a plane over the patch of hint n.
     double patch(const std::vector<float>& planes, size_t plane, int n) const {
         const Hint& hint = hints.host[n];
         double sum = 0;
@@ -55,11 +55,13 @@ struct Touch {
             const double step = hint.size / (4.0 * WORKING_PX);
             const double x = float(hint.x) + (quarter % 2 ? step : -step),
                          y = float(hint.y) + (quarter / 2 ? step : -step);
-            sum += mixed(&planes[plane * cells], w, neighbours(y * h - 0.5, h), neighbours(x * w - 0.5, w)) / 4;
+            const ExactNeighbours row = exact_neighbours(y * h - 0.5, h), column = exact_neighbours(x * w - 0.5, w);
+            sum += exact_bilinear(&planes[plane * cells], w, row, column) / 4;
         }
         return sum;
     }
 
+    // A pixel of the upsampled picture, without corrections.
     double fine(int channel, int x, int y) const {
         const int cx = x / FINE, cy = y / FINE, sub = y % FINE * FINE + x % FINE;
         double sum = 0;
@@ -86,22 +88,22 @@ inline double gelu_reference(double x) { return 0.5 * x * (1 + std::erf(x / std:
 
 inline double weight_reference(const float* key, const float* query, size_t stride, double null) {
     double logit = null;
-    for (int c = 0; c < CHANNELS; c++) logit += double(key[c]) * query[c * stride];
+    for (int c = 0; c < KEY_CHANNELS; c++) logit += double(key[c]) * query[c * stride];
     return std::exp(std::min(logit, double(MAX_LOGIT)));
 }
 
-inline double bump_reference(double distance) { return std::exp(-distance * distance / (2.0 * ANCHOR * ANCHOR)); }
+inline double gaussian_reference(double distance) { return std::exp(-distance * distance / (2.0 * SIGMA * SIGMA)); }
 
-inline double bump_between(const Hint& one, const Hint& other) {
-    return bump_reference(double(float(one.x)) - float(other.x)) *
-           bump_reference(double(float(one.y)) - float(other.y));
+inline double gaussian_between(const Hint& one, const Hint& other) {
+    return gaussian_reference(double(float(one.x)) - float(other.x)) *
+           gaussian_reference(double(float(one.y)) - float(other.y));
 }
 
 inline std::vector<float> floats(const float* from, size_t count) { return {from, from + count}; }
 
 constexpr Tolerance SUMS{2e-4, 2e-5, "sums of products in float"};
 
-inline double moved_reference(double gate, double weight, double focus) { return gate * std::exp(focus / weight); }
+inline double focused_reference(double gate, double weights, double focus) { return gate * std::exp(focus / weights); }
 
 // The token of hint n.
 inline std::vector<double> token_reference(const Touch& touch, int n) {
@@ -116,8 +118,8 @@ inline std::vector<double> token_reference(const Touch& touch, int n) {
     return token;
 }
 
-// What a token says: the rows of TouchWeights.out.
-inline std::vector<double> said_reference(const TouchWeights& weights, const std::vector<double>& token) {
+// The output of the token's network, in the rows of TouchWeights.out.
+inline std::vector<double> output_reference(const TouchWeights& weights, const std::vector<double>& token) {
     std::vector<double> hidden, out;
     for (int unit = 0; unit < HIDDEN; unit++) {
         double sum = weights.token_bias[unit];
@@ -133,11 +135,12 @@ inline std::vector<double> said_reference(const TouchWeights& weights, const std
 }
 
 inline double surprise_reference(const TouchWeights& weights, const std::vector<double>& token) {
-    const double far = std::hypot(token[HEADS * KEY] / 4, token[HEADS * KEY + 1] / 4);
-    return 1 / (1 + std::exp((weights.surprise[0] - std::sqrt(far * far + MIN_SURPRISE)) * weights.surprise[1]));
+    const double difference = std::hypot(token[HEADS * KEY] / 4, token[HEADS * KEY + 1] / 4);
+    const double distance = std::sqrt(difference * difference + MIN_SURPRISE);
+    return 1 / (1 + std::exp((weights.surprise[0] - distance) * weights.surprise[1]));
 }
 
-// Key, sampled maps, focus and mood of every hint.
+// Compares what touch_tokens writes of every hint, except its sampled gates, mood and base maps.
 inline bool tokens_right(Touch& touch) {
     touch.work.download();
     const TouchWeights& weights = touch.weights.host[0];
@@ -145,7 +148,7 @@ inline bool tokens_right(Touch& touch) {
     bool right = true;
     for (int n = 0; n < touch.number; n++) {
         const Hint& hint = touch.hints.host[n];
-        const std::vector<double> token = token_reference(touch, n), out = said_reference(weights, token);
+        const std::vector<double> token = token_reference(touch, n), out = output_reference(weights, token);
         std::vector<double> keys, queries, nulls, focus, moods;
         std::vector<float> found;
         const double x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE,
@@ -153,14 +156,15 @@ inline bool tokens_right(Touch& touch) {
         for (int head = 0; head < HEADS; head++) {
             keys.insert(keys.end(), token.begin() + head * KEY, token.begin() + (head + 1) * KEY);
             focus.push_back(MAX_FOCUS * std::tanh(FOCUS_SLOPE * out[MOOD + HEADS + head]) * surprise);
-            const double weight = out[MOOD + head] + std::max(focus.back(), 0.0);
-            const double narrow =
+            const double bias = out[MOOD + head] + std::max(focus.back(), 0.0);
+            const double narrowing =
                 std::exp(MAX_NARROWING * std::tanh(FOCUS_SLOPE * out[MOOD + 2 * HEADS + head]) * surprise);
-            const double far = weight - narrow * weights.reach[head] * (x * x + y * y);
-            for (double value : {narrow * x, narrow * y, narrow, far}) keys.push_back(value);
+            const double last = bias - narrowing * weights.reach[head] * (x * x + y * y);
+            for (double value : {narrowing * x, narrowing * y, narrowing, last}) keys.push_back(value);
             found.push_back(work.focus[head][n]);
-            for (int c = 0; c < QUERY; c++)
-                (c < CHANNELS ? queries : nulls).push_back(touch.patch(touch.query.host, head * QUERY + c, n));
+            for (int c = 0; c < QUERY_CHANNELS; c++)
+                (c < KEY_CHANNELS ? queries : nulls)
+                    .push_back(touch.patch(touch.query.host, head * QUERY_CHANNELS + c, n));
         }
         for (int i = 0; i < MOOD; i++) moods.push_back(out[i] * (1 - surprise));
         right = right && same("key", floats(work.keys[n][0], keys.size()), keys, SUMS) &&
@@ -174,24 +178,24 @@ inline bool tokens_right(Touch& touch) {
 
 inline double gain_reference(const TouchWeights& weights, double surprising, double null) {
     const double odds = std::log((surprising + MIN_SHARE) / (null + MIN_SHARE));
-    const double wanted = 1 / (1 + std::exp((weights.contrast[0] - odds) * weights.contrast[1]));
-    return wanted * (surprising + null) / (surprising + MIN_SHARE);
+    const double target = 1 / (1 + std::exp((weights.contrast[0] - odds) * weights.contrast[1]));
+    return target * (surprising + null) / (surprising + MIN_SHARE);
 }
 
-// Every hint's share in the colour at hint m.
+// Every hint's share at hint m.
 inline std::vector<double> shares_reference(const TouchWeights& weights, const TouchWork& work, int m, int number) {
     std::vector<double> shares(number, 0.0);
     double gates = 0, null = 0, surprising = 0;
     for (int head = 0; head < HEADS; head++) {
-        std::vector<double> all;
+        std::vector<double> head_weights;
         double sum = 1, focus = 0;
         for (int n = 0; n < number; n++) {
-            all.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1, work.nulls[m][head]));
-            sum += all.back();
-            focus += all.back() * work.focus[head][n];
+            head_weights.push_back(weight_reference(work.keys[n][head], work.queries[m][head], 1, work.nulls[m][head]));
+            sum += head_weights.back();
+            focus += head_weights.back() * work.focus[head][n];
         }
-        const double gate = moved_reference(work.gates[m][head], sum, focus);
-        for (int n = 0; n < number; n++) shares[n] += all[n] * gate / sum;
+        const double gate = focused_reference(work.gates[m][head], sum, focus);
+        for (int n = 0; n < number; n++) shares[n] += head_weights[n] * gate / sum;
         null += gate / sum;
         gates += gate;
     }
@@ -208,14 +212,14 @@ inline bool shares_right(Touch& touch) {
     bool right = true;
     for (int m = 0; m < touch.number; m++) {
         const std::vector<double> shares = shares_reference(weights, work, m, touch.number);
-        std::vector<double> bumps;
+        std::vector<double> gaussians;
         std::vector<float> found;
         for (int n = 0; n < touch.number; n++) {
             found.push_back(work.shares[n][m]);
-            bumps.push_back(bump_between(touch.hints.host[m], touch.hints.host[n]));
+            gaussians.push_back(gaussian_between(touch.hints.host[m], touch.hints.host[n]));
         }
         right = right && same("share", found, shares, SUMS) &&
-                same("bump", floats(work.bumps[m], bumps.size()), bumps, SUMS);
+                same("gaussian", floats(work.gaussians[m], gaussians.size()), gaussians, SUMS);
     }
     std::vector<double> hidden, mood;
     for (int unit = 0; unit < HIDDEN; unit++) {
@@ -224,25 +228,25 @@ inline bool shares_right(Touch& touch) {
         hidden.push_back(gelu_reference(sum));
     }
     for (int i = 0; i < MOOD; i++) {
-        double sum = 0, moved = 0;
+        double sum = 0, shift = 0;
         for (int n = 0; n < touch.number; n++) sum += work.moods[n][i];
-        for (int unit = 0; unit < HIDDEN; unit++) moved += hidden[unit] * weights.global_mood[i][unit];
-        mood.push_back(sum / (1 + touch.number) + moved);
+        for (int unit = 0; unit < HIDDEN; unit++) shift += hidden[unit] * weights.global_mood[i][unit];
+        mood.push_back(sum / (1 + touch.number) + shift);
     }
     return right && same("pooled mood", floats(work.mood, MOOD), mood, SUMS);
 }
 
-// v ← v + (wanted − v·matrix) · step, as both of the stage's small systems are solved.
-inline std::vector<double> richardson(const std::vector<double>& wanted, const std::function<double(int, int)>& matrix,
+// Richardson iteration v ← v + (target − v·matrix) · step, by which both of the stage's small systems are solved.
+inline std::vector<double> richardson(const std::vector<double>& target, const std::function<double(int, int)>& matrix,
                                       const std::vector<double>& step) {
     std::vector<double> values;
-    for (size_t m = 0; m < wanted.size(); m++) values.push_back(wanted[m] * step[m]);
+    for (size_t m = 0; m < target.size(); m++) values.push_back(target[m] * step[m]);
     for (int round = 0; round < ROUNDS; round++) {
         std::vector<double> next = values;
-        for (size_t m = 0; m < wanted.size(); m++) {
-            double given = 0;
-            for (size_t n = 0; n < wanted.size(); n++) given += values[n] * matrix(int(n), int(m));
-            next[m] += (wanted[m] - given) * step[m];
+        for (size_t m = 0; m < target.size(); m++) {
+            double sum = 0;
+            for (size_t n = 0; n < target.size(); n++) sum += values[n] * matrix(int(n), int(m));
+            next[m] += (target[m] - sum) * step[m];
         }
         values = next;
     }
@@ -254,44 +258,44 @@ inline bool values_right(Touch& touch) {
     const TouchWork& work = touch.work.host[0];
     bool right = true;
     for (int channel = 0; channel < 2; channel++) {
-        std::vector<double> delta;
+        std::vector<double> differences;
         for (int m = 0; m < touch.number; m++) {
             double automatic = work.bases[m][channel];
             for (int i = 0; i < MOOD; i++) automatic += double(work.mood[i]) * work.mood_maps[m][channel * MOOD + i];
             const Hint& hint = touch.hints.host[m];
-            delta.push_back((channel ? hint.b : hint.a) / AB_SCALE - automatic);
+            differences.push_back((channel ? hint.b : hint.a) / AB_SCALE - automatic);
         }
-        const auto wanted =
-            richardson(delta, [&](int n, int m) { return work.shares[n][m]; }, std::vector<double>(delta.size(), 1.0));
-        right = right && same("value", floats(work.values[channel], wanted.size()), wanted, SUMS);
+        const auto expected = richardson(
+            differences, [&](int n, int m) { return work.shares[n][m]; }, std::vector<double>(differences.size(), 1.0));
+        right = right && same("value", floats(work.values[channel], expected.size()), expected, SUMS);
     }
     return right;
 }
 
-// The parts of every head and cell [HEADS, PARTS, cells].
+// The parts of touch_flow.cu, of every head and cell [HEADS, PARTS, cells].
 inline std::vector<double> flow_parts(const Touch& touch) {
     const TouchWork& work = touch.work.host[0];
     std::vector<double> parts(PARTS * HEADS * touch.cells);
     for (size_t p = 0; p < touch.cells; p++)
         for (int head = 0; head < HEADS; head++) {
-            const float* query = &touch.query.host[size_t(head) * QUERY * touch.cells + p];
+            const float* query = &touch.query.host[size_t(head) * QUERY_CHANNELS * touch.cells + p];
             double sum = 1, focus = 0, of[PARTS] = {};
             for (int n = 0; n < touch.number; n++) {
                 const double weight =
-                    weight_reference(work.keys[n][head], query, touch.cells, query[CHANNELS * touch.cells]);
+                    weight_reference(work.keys[n][head], query, touch.cells, query[KEY_CHANNELS * touch.cells]);
                 sum += weight;
                 focus += weight * work.focus[head][n];
-                of[SURPRISING] += weight * work.surprises[n];
+                of[SURPRISING_SHARE] += weight * work.surprises[n];
                 for (int channel = 0; channel < 2; channel++) {
-                    of[CALM_A + channel] += weight * work.values[channel][n] * (1 - work.surprises[n]);
-                    of[FRONT_A + channel] += weight * work.values[channel][n] * work.surprises[n];
+                    of[EXPECTED_A + channel] += weight * work.values[channel][n] * (1 - work.surprises[n]);
+                    of[SURPRISING_A + channel] += weight * work.values[channel][n] * work.surprises[n];
                 }
             }
-            const double moved = moved_reference(touch.gate.host[head * touch.cells + p], sum, focus);
-            of[NULL_TOKEN] = 1;
+            const double focused = focused_reference(touch.gate.host[head * touch.cells + p], sum, focus);
+            of[NULL_SHARE] = 1;
             of[GATE] = sum;
             for (int part = 0; part < PARTS; part++)
-                parts[(PARTS * head + part) * touch.cells + p] = of[part] * moved / sum;
+                parts[(PARTS * head + part) * touch.cells + p] = of[part] * focused / sum;
         }
     return parts;
 }
@@ -305,38 +309,42 @@ inline std::vector<double> flow_reference(const Touch& touch) {
         double of[PARTS] = {};
         for (int head = 0; head < HEADS; head++)
             for (int part = 0; part < PARTS; part++) of[part] += parts[(PARTS * head + part) * touch.cells + p];
-        const double gain = gain_reference(touch.weights.host[0], of[SURPRISING] / of[GATE], of[NULL_TOKEN] / of[GATE]);
-        coarse[i] = touch.base.host[i] + (of[CALM_A + channel] + of[FRONT_A + channel] * gain) / of[GATE];
+        const double gain =
+            gain_reference(touch.weights.host[0], of[SURPRISING_SHARE] / of[GATE], of[NULL_SHARE] / of[GATE]);
+        coarse[i] = touch.base.host[i] + (of[EXPECTED_A + channel] + of[SURPRISING_A + channel] * gain) / of[GATE];
         for (int k = 0; k < MOOD; k++)
             coarse[i] += double(work.mood[k]) * touch.mood.host[(channel * MOOD + k) * touch.cells + p];
     }
     return coarse;
 }
 
-inline bool heights_right(Touch& touch) {
+inline bool amplitudes_right(Touch& touch) {
     touch.work.download();
     const std::vector<Hint>& hints = touch.hints.host;
-    std::vector<double> share;
+    std::vector<double> step;
     for (int m = 0; m < touch.number; m++) {
         double sum = 0;
-        for (int n = 0; n < touch.number; n++) sum += bump_between(hints[n], hints[m]);
-        share.push_back(1 / std::max(sum, 1e-4));
+        for (int n = 0; n < touch.number; n++) sum += gaussian_between(hints[n], hints[m]);
+        step.push_back(1 / std::max(sum, 1e-4));
     }
     bool right = true;
     for (int channel = 0; channel < 2; channel++) {
-        std::vector<double> missing;
+        std::vector<double> residual;
         for (int m = 0; m < touch.number; m++) {
-            const Neighbours row = neighbours(double(float(hints[m].y)) * touch.h * FINE - 0.5, touch.h * FINE);
-            const Neighbours column = neighbours(double(float(hints[m].x)) * touch.w * FINE - 0.5, touch.w * FINE);
+            const ExactNeighbours row =
+                exact_neighbours(double(float(hints[m].y)) * touch.h * FINE - 0.5, touch.h * FINE);
+            const ExactNeighbours column =
+                exact_neighbours(double(float(hints[m].x)) * touch.w * FINE - 0.5, touch.w * FINE);
             const auto at = [&](int x, int y) { return touch.fine(channel, x, y); };
             const double above =
-                at(column.first, row.first) * (1 - column.share) + at(column.second, row.first) * column.share;
+                at(column.first, row.first) * (1 - column.fraction) + at(column.second, row.first) * column.fraction;
             const double below =
-                at(column.first, row.second) * (1 - column.share) + at(column.second, row.second) * column.share;
-            missing.push_back((channel ? hints[m].b : hints[m].a) - above * (1 - row.share) - below * row.share);
+                at(column.first, row.second) * (1 - column.fraction) + at(column.second, row.second) * column.fraction;
+            residual.push_back((channel ? hints[m].b : hints[m].a) - above * (1 - row.fraction) - below * row.fraction);
         }
-        const auto wanted = richardson(missing, [&](int n, int m) { return bump_between(hints[n], hints[m]); }, share);
-        right = right && same("height", floats(touch.work.host[0].heights[channel], wanted.size()), wanted,
+        const auto expected =
+            richardson(residual, [&](int n, int m) { return gaussian_between(hints[n], hints[m]); }, step);
+        right = right && same("amplitude", floats(touch.work.host[0].amplitudes[channel], expected.size()), expected,
                               {2e-4, 2e-3, "sums of products in float"});
     }
     return right;
@@ -349,9 +357,9 @@ inline std::vector<double> fine_reference(const Touch& touch) {
             for (int x = 0; x < FINE * touch.w; x++) {
                 double sum = touch.fine(channel, x, y);
                 for (int n = 0; n < touch.number; n++)
-                    sum += touch.work.host[0].heights[channel][n] *
-                           bump_reference(float(touch.hints.host[n].x) - (x + 0.5) / (FINE * touch.w)) *
-                           bump_reference(float(touch.hints.host[n].y) - (y + 0.5) / (FINE * touch.h));
+                    sum += touch.work.host[0].amplitudes[channel][n] *
+                           gaussian_reference(float(touch.hints.host[n].x) - (x + 0.5) / (FINE * touch.w)) *
+                           gaussian_reference(float(touch.hints.host[n].y) - (y + 0.5) / (FINE * touch.h));
                 ab.push_back(sum);
             }
     return ab;

@@ -1,4 +1,4 @@
-"""The same launches on a GPU: how the property tests run where there is one."""
+"""Launches the compiled kernels on a GPU, with the interface of library.Library, so that the same tests run there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .guarded import Guarded
 
 
 class GpuLibrary:
-    """Launches the compiled kernels on NumPy arrays through the driver; arrays lie between guards there too."""
+    """Launches kernels of the fatbin on copies of NumPy arrays, each between guards."""
 
     def __init__(self) -> None:
         self._cuda: Any = importlib.import_module("pycuda.driver")
@@ -22,10 +22,10 @@ class GpuLibrary:
         self._module = self._cuda.module_from_buffer(load_fatbin())
 
     def schedule(self, seed: int) -> None:
-        """A GPU schedules as it likes."""
+        """Does nothing: a GPU chooses its own schedule."""
 
     def launch(self, name: str, work: tuple[int, ...], *arguments: NDArray | float | None) -> None:
-        """A kernel of the table over `work` (columns[, rows]) with its own block and grid; it must succeed."""
+        """Launch a kernel of the table over `work` (columns[, rows]); arrays are written back."""
         kernel = KERNELS[name]
         assert len(arguments) == len(kernel.arguments)
         guarded = [Guarded(a) if isinstance(a, np.ndarray) else None for a in arguments]
@@ -40,4 +40,4 @@ class GpuLibrary:
         for buffer, copy in zip(guarded, memory, strict=True):
             if buffer is not None:
                 self._cuda.memcpy_dtoh(buffer.memory, copy)
-                buffer.give_back()
+                buffer.copy_back()

@@ -1,4 +1,4 @@
-"""Arrays between guards: what reads or writes beyond them is noticed."""
+"""Copies of arrays between guards, which reveal reads and writes beyond the array."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 GUARD_BYTES = 512
-# A wide access needs an array to keep its distance from a boundary of so many bytes.
+# The copy keeps the array's alignment modulo this, on which vector accesses depend.
 ALIGNED_BYTES = 16
 _mprotect = ctypes.CDLL(None, use_errno=True).mprotect
 
 
 class Guarded:
-    """An array's copy inside `memory` uint8, at `inside`, as far from a 16-byte boundary as the array itself is.
+    """A copy of an array at `inside` of `memory` (uint8), with the array's alignment modulo 16 bytes.
 
-    The guards before and behind it hold bytes 0xFF, which are NaN as floats: reading them spoils a result. Behind
-    `memory`, at most 15 bytes after the copy, lies a page that may not be touched.
+    The guards before and behind the copy are bytes 0xFF, which are NaN as floats: a kernel that reads them gives NaN.
+    Behind `memory`, at most 15 bytes after the copy, is a page that can neither be read nor written.
     """
 
     def __init__(self, array: NDArray) -> None:
@@ -38,11 +38,11 @@ class Guarded:
 
     @property
     def address(self) -> int:
-        """Of the array's copy, on the host."""
+        """Of the copy, on the host."""
         return self.memory.ctypes.data + self.inside.start
 
-    def give_back(self) -> None:
-        """Write the copy back into the array, if it may be written; raises AssertionError if a guard was hurt."""
+    def copy_back(self) -> None:
+        """Copy into the array if it is writeable. Raises AssertionError if a guard was overwritten."""
         before, after = self.memory[: self.inside.start], self.memory[self.inside.stop :]
         assert (before == 0xFF).all() and (after == 0xFF).all(), "a kernel wrote beyond an array"
         if self.array.flags.writeable:

@@ -1,4 +1,4 @@
-"""The kernels built for the CPU, and a way to launch them that guards every array."""
+"""Builds the kernels for the CPU and launches them, with guards around every array."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .guarded import Guarded
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ROOT / "engine" / "kernels"
 FAULTS = Path(__file__).with_name("faults.cu")
-# No contraction into fused multiply-adds: the compiler's, not the kernels', would differ from one CPU to the next.
+# Without -ffp-contract=off the compiler fuses multiply-adds on some CPUs, and results differ between CPUs.
 FLAGS = (
     *("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-fvisibility=hidden"),
     *("-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"),
 )
 
 DIVERGENT, BAD_LAUNCH, MISALIGNED, OUT_OF_RANGE = 1, 2, 3, 4
-# Set to "gpu", the property tests launch the compiled fatbin on this machine's GPU instead.
-WHERE = "LIVETINT_KERNELS_ON"
+# Environment variable; "gpu" makes the tests launch the compiled fatbin on this machine's GPU.
+KERNELS_ON = "LIVETINT_KERNELS_ON"
 
 
 def kernel_library(source: Path = SOURCES / "kernels.cu") -> Path:
-    """The shared library of `source` (README.md of engine/kernels says what it exports), built when it has changed."""
+    """The shared library of `source`, built if it has changed. Its exports: README.md of engine/kernels."""
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler is None:
         raise RuntimeError("a C++ compiler is needed; mark the test with needs('c++')")
@@ -53,13 +53,13 @@ def kernel_library(source: Path = SOURCES / "kernels.cu") -> Path:
 
 
 class Library:
-    """Launches kernels of a CPU library on NumPy arrays, each between guards while the kernel runs."""
+    """Launches kernels of a CPU library on copies of NumPy arrays, each between guards."""
 
     def __init__(self, source: Path = SOURCES / "kernels.cu") -> None:
         self._library = ctypes.CDLL(str(kernel_library(source)))
 
     def schedule(self, seed: int) -> None:
-        """0: blocks and threads in order, 1: in reverse, more: shuffled, with odd ones warps far apart."""
+        """0: blocks and threads in order; 1: in reverse; more: shuffled, if odd with warps as far apart as possible."""
         self._library.emu_schedule(seed)
 
     def signature(self, name: str) -> str:
@@ -70,18 +70,18 @@ class Library:
     def status(
         self, name: str, grid: Sequence[int], block: Sequence[int], *arguments: NDArray | float | None, shared: int = 0
     ) -> int:
-        """What the launch answers; arrays are written back. None is the address 0."""
+        """Launch and return the status; arrays are written back. None is the address 0."""
         guarded = [Guarded(a) if isinstance(a, np.ndarray) else None for a in arguments]
         values = [_argument(a, g) for a, g in zip(arguments, guarded, strict=True)]
         addresses = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         status = getattr(self._library, f"{name}_cpu")(*grid, *block, shared, addresses)
         for buffer in guarded:
             if buffer is not None:
-                buffer.give_back()
+                buffer.copy_back()
         return status
 
     def launch(self, name: str, work: tuple[int, ...], *arguments: NDArray | float | None) -> None:
-        """A kernel of the table over `work` (columns[, rows]) with its own block and grid; it must succeed."""
+        """Launch a kernel of the table over `work` (columns[, rows]); arrays are written back."""
         kernel = KERNELS[name]
         assert len(arguments) == len(kernel.arguments)
         assert self.status(name, kernel.grid(*work), kernel.block, *arguments) == 0
@@ -95,5 +95,5 @@ def _argument(value: NDArray | float | None, buffer: Guarded | None) -> ctypes.c
 
 @functools.cache
 def kernels() -> Library | GpuLibrary:
-    """The kernels of engine/kernels, on the CPU or where WHERE says."""
-    return GpuLibrary() if os.environ.get(WHERE) == "gpu" else Library()
+    """The kernels of engine/kernels, on the CPU, or on the GPU if KERNELS_ON asks for it."""
+    return GpuLibrary() if os.environ.get(KERNELS_ON) == "gpu" else Library()

@@ -1,4 +1,4 @@
-"""Composing on the GPU: what engine/image/compose.py gives, within one level of 255, for every size and pitch."""
+"""Composing on the GPU gives the pixels of engine/image/compose.py within one level, for every size and pitch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = needs("c++")
 
 
 def composed(L, ab, spare=0, offset=0, method="bilinear"):
-    """Pixels [H, W, 3] and what lies behind each row, `spare` bytes of pitch."""
+    """Pixels [H, W, 3], and the `spare` bytes behind each row."""
     height, width = L.shape
     pitch = width * 3 + spare
     memory = np.full(height * pitch + offset, 0xAB, np.uint8)
@@ -29,11 +29,11 @@ def composed(L, ab, spare=0, offset=0, method="bilinear"):
     return rows[:, : width * 3].reshape(height, width, 3), rows[:, width * 3 :]
 
 
-def case(seed, shape, working, reach):
+def random_picture(seed, shape, working, limit):
     rng = np.random.default_rng(seed)
     return (
         rng.uniform(0, 100, shape).astype(np.float32),
-        rng.uniform(-reach, reach, (2, *working)).astype(np.float32),
+        rng.uniform(-limit, limit, (2, *working)).astype(np.float32),
     )
 
 
@@ -50,9 +50,9 @@ sizes = st.tuples(st.integers(1, 60), st.integers(1, 200))
     st.integers(0, 5),
     st.sampled_from(sorted(METHODS)),
 )
-def test_every_size_and_pitch_agrees_with_the_python_definition(seed, shape, working, reach, spare, schedule, method):
+def test_every_size_and_pitch_agrees_with_the_python_definition(seed, shape, working, limit, spare, schedule, method):
     kernels().schedule(schedule)
-    L, ab = case(seed, shape, working, reach)
+    L, ab = random_picture(seed, shape, working, limit)
     pixels, behind = composed(L, ab, spare, seed % 5, method)
     difference = np.abs(pixels.astype(int) - compose(L, ab, method=method))
     assert difference.max() <= 1
@@ -60,13 +60,13 @@ def test_every_size_and_pitch_agrees_with_the_python_definition(seed, shape, wor
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_rounding_differs_hardly_ever_at_the_working_size(method):
-    L, ab = case(3, (300, 401), (256, 256), 60)
+def test_rounding_rarely_differs_at_the_working_size(method):
+    L, ab = random_picture(3, (300, 401), (256, 256), 60)
     assert np.mean(composed(L, ab, method=method)[0] != compose(L, ab, method=method)) < 0.005
 
 
-def test_the_shown_colour_is_the_plain_formula():
-    L, ab = case(4, (48, 64), (48, 64), 80)
+def test_pixels_are_those_of_the_exact_formula():
+    L, ab = random_picture(4, (48, 64), (48, 64), 80)
     truth = lab_to_srgb(np.concatenate([L[None], ab]).transpose(1, 2, 0).astype(np.float64)) * 255
     assert np.abs(composed(L, ab)[0] - truth).max() < 0.52
 

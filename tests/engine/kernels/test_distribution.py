@@ -1,4 +1,4 @@
-"""The distribution on the GPU: probabilities and their K largest."""
+"""The distribution at points on the GPU: probabilities and the K most likely bins."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = needs("c++")
 
 TYPES = {"f32": np.float32, "f16": np.float16}
 RELATIVE, ABSOLUTE = 2e-5, 1e-7
-# Neighbours in rank that differ by less than this may change places.
+# Bins whose probabilities differ by less than this, relatively, may change ranks.
 SAME_RANK = 1e-5
 
 
 def assert_same_largest(indices, top, probabilities):
-    """The K largest of each row, in order, except among neighbours that are equal but for rounding."""
+    """The K largest of each row, in order, except that bins equal within rounding may change ranks."""
     for found, values, row in zip(indices, top, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[: len(found)]
         np.testing.assert_allclose(values, row[order], rtol=RELATIVE, atol=ABSOLUTE)
@@ -64,7 +64,7 @@ def test_probabilities_and_the_largest_at_points(seed, count, size, number, scal
     assert_same_largest(indices, top, exact)
 
 
-def test_the_corners_and_the_outside_repeat_the_border():
+def test_points_outside_repeat_the_border():
     logits = np.random.default_rng(1).standard_normal((313, 4, 6)).astype(np.float32)
     points = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [-0.5, 2]], np.float32)
     cells = [(0, 0), (3, 5), (3, 0), (0, 5), (3, 0)]
@@ -72,7 +72,7 @@ def test_the_corners_and_the_outside_repeat_the_border():
     np.testing.assert_allclose(found, softmax(np.stack([logits[:, y, x] for y, x in cells])), rtol=RELATIVE)
 
 
-def test_among_equals_the_lowest_bins_come_first():
+def test_equal_bins_are_ranked_by_index():
     logits = np.zeros((313, 2, 2), np.float32)
     logits[200:210] = 1
     _, indices, top = at_points(logits, np.array([[0.3, 0.7]], np.float32), 1.0, 12)
@@ -87,7 +87,7 @@ def test_all_bins_can_be_ranked():
     assert (np.diff(probabilities[0][indices[0]]) <= 0).all()
 
 
-def test_huge_logits_neither_overflow_nor_vanish():
+def test_huge_logits_do_not_overflow():
     logits = np.zeros((313, 1, 1), np.float32)
     logits[7], logits[9] = 30000, 29999
     probabilities, indices, _ = at_points(logits, np.array([[0.5, 0.5]], np.float32), 1.0, 2)
@@ -97,7 +97,7 @@ def test_huge_logits_neither_overflow_nor_vanish():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 999), st.sampled_from([313, 529]), st.sampled_from([0.38, 1.0, 2.6]), st.integers(0, 5))
-def test_probabilities_that_a_network_gives_are_tempered_and_ranked(seed, count, scale, schedule):
+def test_given_probabilities_are_tempered_and_ranked(seed, count, scale, schedule):
     kernels().schedule(schedule)
     rng = np.random.default_rng(seed)
     given_ = softmax((rng.standard_normal((3, count)) * 5).astype(np.float32))
@@ -112,16 +112,16 @@ def test_probabilities_that_a_network_gives_are_tempered_and_ranked(seed, count,
     assert_same_largest(indices, top, exact)
 
 
-def test_outputs_that_nobody_wants_are_left_out():
+def test_outputs_without_an_address_are_left_out():
     logits = np.random.default_rng(3).standard_normal((313, 5, 5)).astype(np.float32)
     points = np.array([[0.2, 0.9]], np.float32)
     probabilities, indices, top = at_points(logits, points, 1.0, 9)
-    only = np.empty((1, 9), np.int32)
-    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, only, None)
-    np.testing.assert_array_equal(only, indices)
-    values = np.empty((1, 9), np.float32)
-    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, None, values)
-    np.testing.assert_array_equal(values, top)
-    whole = np.empty((1, 313), np.float32)
-    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 0, whole, None, None)
-    np.testing.assert_array_equal(whole, probabilities)
+    only_indices = np.empty((1, 9), np.int32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, only_indices, None)
+    np.testing.assert_array_equal(only_indices, indices)
+    only_top = np.empty((1, 9), np.float32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 9, None, None, only_top)
+    np.testing.assert_array_equal(only_top, top)
+    only_probabilities = np.empty((1, 313), np.float32)
+    kernels().launch("distribution_points_f32", (1,), logits, points, 1.0, 313, 5, 5, 0, only_probabilities, None, None)
+    np.testing.assert_array_equal(only_probabilities, probabilities)

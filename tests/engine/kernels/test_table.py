@@ -1,4 +1,4 @@
-"""The kernels' table says what the sources say; without a fatbin the way out is named."""
+"""The kernels' table equals the sources; without a fatbin the error says what to do."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_arguments_are_those_of_the_sources(name):
 
 
 @needs("c++")
-def test_arguments_packed_for_the_driver_are_read_alike():
-    """pycuda packs them as a C struct would lie: L_plane has pointers, an int and two floats."""
+def test_arguments_packed_for_the_driver_are_unpacked():
+    """pycuda packs them like a C struct: L_plane has pointers, an int and two floats."""
     plane, out = np.array([50, 100, 0, 75], np.float32), np.empty(4, np.float32)
     fields = [("lightness", ctypes.c_void_p), ("plane", ctypes.c_void_p), ("n", ctypes.c_int)]
     layout = type("Packed", (ctypes.Structure,), {"_fields_": [*fields, ("o", ctypes.c_float), ("s", ctypes.c_float)]})
@@ -62,7 +62,7 @@ def test_grids_cover_the_work_and_no_more(name, columns, rows):
     assert y == 1 or (y - 1) * down < rows
 
 
-def test_hints_lie_as_the_kernels_read_them():
+def test_hint_records_have_the_layout_of_the_kernels():
     records = hint_records([Hint(0.25, 0.5, -3, 4, 7), Hint(1, 0, 1, 2)])
     assert HINT.itemsize == 32 and records.nbytes == 64
     assert records.tobytes()[:16] == np.array([0.25, 0.5]).tobytes()
@@ -70,7 +70,7 @@ def test_hints_lie_as_the_kernels_read_them():
     assert len(hint_records([])) == 0
 
 
-def test_without_a_fatbin_the_error_names_the_way_out(monkeypatch, tmp_path):
+def test_without_a_fatbin_the_error_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(package, "FATBIN", tmp_path / "kernels.fatbin")
     with pytest.raises(RunnerError, match=r"LIVETINT_KERNELS=ON.*--device cpu"):
         load_fatbin()

@@ -1,4 +1,4 @@
-"""The fused touch stage: the same colours as its definition in NumPy and as the bundled touch.onnx."""
+"""The touch stage of the kernels gives the colours of its reference in NumPy and of the bundled touch.onnx."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.needs import needs
 from .library import ROOT, kernels
 from .touch_reference import MAP_NAMES, random_maps, random_weights, touch
 
-# ab in CIELAB units; onnxruntime itself is up to 0.0013 away from float64 here.
+# ab in CIELAB units; onnxruntime itself differs from float64 by up to 0.0013 here.
 TOLERANCE = 0.005
 
 
@@ -35,7 +35,7 @@ def run_kernels(maps, hints, global_hints, weights, capacity=None):
     """The six kernels in their order → ab [2, 4h, 4w] and coarse [2, h, w]."""
     height, width = maps["base"].shape[1:]
     records = np.zeros(capacity or max(1, len(hints)), HINT)
-    records.view(np.uint8)[:] = 0xFF  # what lies behind the last hint must not matter
+    records.view(np.uint8)[:] = 0xFF  # records behind the last hint are not read
     records[: len(hints)] = hint_records(hints)
     count, work = np.array([len(hints)], np.int32), np.full(WORK_BYTES // 4, np.nan, np.float32)
     coarse = np.empty((2, height, width), np.float32)
@@ -69,7 +69,7 @@ def random_hints(rng, number, clustered=False):
     st.booleans(),
     st.integers(0, 5),
 )
-def test_any_map_and_any_hints_give_the_defined_colours(seed, size, number, sharpness, clustered, schedule):
+def test_kernels_give_the_colours_of_the_reference(seed, size, number, sharpness, clustered, schedule):
     kernels().schedule(schedule)
     rng = np.random.default_rng(seed)
     height, width = size
@@ -80,21 +80,21 @@ def test_any_map_and_any_hints_give_the_defined_colours(seed, size, number, shar
         global_hints[:313], global_hints[313], global_hints[314:] = 1 / 313, 1, (0.4, 1)
     ab, coarse = run_kernels(maps, hints, global_hints, weights)
     exact_ab, exact_coarse = touch(maps, hints, global_hints, weights)
-    # Rounding grows with what the hints must send, and that with how much they contradict one another.
+    # Rounding grows with the hints' values, which are large where close hints have different colours.
     scale = max(1.0, np.abs(exact_ab).max() / 110)
     np.testing.assert_allclose(coarse, exact_coarse, rtol=0, atol=2e-4 * scale)
     np.testing.assert_allclose(ab, exact_ab, rtol=0, atol=TOLERANCE * scale)
 
 
 @needs("c++")
-@pytest.mark.parametrize("said", ["token_focus", "token_narrowing"])
-def test_what_hints_say_of_the_heads_moves_colours(said):
+@pytest.mark.parametrize("layer", ["token_focus", "token_narrowing"])
+def test_focus_and_narrowing_change_colours(layer):
     kernels().schedule(0)
     rng = np.random.default_rng(3)
     maps, weights, hints = random_maps(rng, 8, 8), random_weights(rng), random_hints(rng, 6)
-    unmoved = {name: np.zeros_like(w) if said in name else w for name, w in weights.items()}
+    zeroed = {name: np.zeros_like(w) if layer in name else w for name, w in weights.items()}
     none = np.zeros(316, np.float32)
-    (ab, _), (without, _) = (run_kernels(maps, hints, none, some) for some in (weights, unmoved))
+    (ab, _), (without, _) = (run_kernels(maps, hints, none, some) for some in (weights, zeroed))
     assert np.abs(ab - without).max() > 1000 * TOLERANCE
 
 
@@ -118,7 +118,7 @@ def bundled() -> dict[str, Any]:
 
 
 def by_graph(bundled: dict[str, Any], hints: list[Hint], global_hints: GlobalHints) -> NDArray[np.float32]:
-    """What touch.onnx itself answers, before the runner makes up for what the hints still miss."""
+    """ab of touch.onnx itself, without the runner's match_hints."""
     inputs = {**bundled["features"].maps, **hint_tensors(hints), "global_hints": global_hints.vector()[None]}
     wanted = {node.name for node in bundled["graph"].get_inputs()}
     return bundled["graph"].run(None, {name: inputs[name] for name in wanted})[0][0]
@@ -152,14 +152,14 @@ def test_hints_beyond_the_128th_are_not_read(bundled):
     np.testing.assert_array_equal(many, most)
 
 
-def test_the_reference_is_the_bundled_graph(bundled):
+def test_the_reference_equals_the_bundled_graph(bundled):
     hints = random_hints(np.random.default_rng(4), 20)
     ab, _ = touch(bundled["maps"], hints, np.zeros(316, np.float32), bundled["weights"])
     truth = by_graph(bundled, hints, GlobalHints())
     np.testing.assert_allclose(ab, truth, rtol=0, atol=TOLERANCE)
 
 
-def test_the_bundle_names_the_form_that_the_kernels_know(bundled):
+def test_the_bundle_has_the_form_of_the_kernels(bundled):
     assert bundled["bundle"].manifest.touch_form == FORM
     assert len(pack_weights(FORM, bundled["weights"])) == 4 + 2 + 2 + 136 * 128 + 44 * 129 + 316 * 128 + 32 * 128
 
