@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine.hints import Hint, rasterise
+from livetint.engine.inputs import AB_SCALE
 from livetint.engine.kernels.table import hint_records
 
 from tests.needs import needs
@@ -20,7 +21,7 @@ hints = st.builds(Hint, coordinates, coordinates, st.floats(-128, 128), st.float
 TYPES = {"f32": np.float32, "f16": np.float16}
 
 
-def planes(given_hints, shape, kind="f32", ab_scale=110.0, mask=(0.0, 1.0), offset=0):
+def planes(given_hints, shape, kind="f32", ab_scale=AB_SCALE, mask=(0.0, 1.0), offset=0):
     height, width = shape
     memory = np.full(3 * height * width + offset, 7, TYPES[kind])
     out = memory[offset:].reshape(3, height, width)
@@ -31,7 +32,7 @@ def planes(given_hints, shape, kind="f32", ab_scale=110.0, mask=(0.0, 1.0), offs
     return out
 
 
-def expected(given_hints, shape, ab_scale=110.0, mask=(0.0, 1.0)):
+def expected(given_hints, shape, ab_scale=AB_SCALE, mask=(0.0, 1.0)):
     ab, covered = rasterise(given_hints, shape)
     low, high = mask
     return np.concatenate([ab / np.float32(ab_scale), covered * (high - low) + low]).astype(np.float32)

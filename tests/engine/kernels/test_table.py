@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from livetint.engine import kernels as package
 from livetint.engine.errors import RunnerError
 from livetint.engine.hints import Hint
+from livetint.engine.inputs import AB_SCALE
 from livetint.engine.kernels import load_fatbin
 from livetint.engine.kernels.table import HINT, KERNELS, hint_records
 
@@ -32,6 +33,15 @@ def test_every_kernel_of_the_sources_is_in_the_table_and_in_the_readme():
     assert set(declared()) == set(KERNELS)
     readme = (SOURCES / "README.md").read_text("utf-8")
     assert [name for name in KERNELS if f"`{name}`" not in readme] == []
+
+
+def test_the_scale_of_ab_has_one_definition_equal_to_that_of_python():
+    found = [
+        float(value)
+        for path in [*SOURCES.glob("*.cu*"), *SOURCES.glob("lab/*.cu*")]
+        for value in re.findall(r"AB_SCALE\w* = ([0-9.]+)f", path.read_text("utf-8"))
+    ]
+    assert found == [AB_SCALE]
 
 
 @needs("c++")

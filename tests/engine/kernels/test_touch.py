@@ -14,7 +14,7 @@ from livetint.engine.colour.global_hints import GlobalHints, histogram_of
 from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
 from livetint.engine.image.photo import Photo
-from livetint.engine.inputs import hint_tensors
+from livetint.engine.inputs import AB_SCALE, hint_tensors
 from livetint.engine.kernels.table import HINT, hint_records
 from livetint.engine.kernels.touch import FORM, MAX_HINTS, WORK_BYTES, pack_weights
 from livetint.engine.models import find_model
@@ -81,7 +81,7 @@ def test_kernels_give_the_colours_of_the_reference(seed, size, number, sharpness
     ab, coarse = run_kernels(maps, hints, global_hints, weights)
     exact_ab, exact_coarse = touch(maps, hints, global_hints, weights)
     # Rounding grows with the hints' values, which are large where close hints have different colours.
-    scale = max(1.0, np.abs(exact_ab).max() / 110)
+    scale = max(1.0, np.abs(exact_ab).max() / AB_SCALE)
     np.testing.assert_allclose(coarse, exact_coarse, rtol=0, atol=2e-4 * scale)
     np.testing.assert_allclose(ab, exact_ab, rtol=0, atol=TOLERANCE * scale)
 

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from livetint.engine.distribution import sample_bilinear
 from livetint.engine.hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
+from livetint.engine.inputs import AB_SCALE
 from livetint.engine.kernels.touch import HEADS, HIDDEN, KEY, MOOD, TOKEN
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 CHANNELS = KEY + 5
-AB_SCALE, MAX_LOGIT, ROUNDS, SIGMA_PX = 110.0, 30.0, 3, 7.0
+MAX_LOGIT, ROUNDS, SIGMA_PX = 30.0, 3, 7.0
 MIDDLE = 0.5
 MAX_FOCUS, MAX_NARROWING, FOCUS_SLOPE, MIN_SURPRISE, MIN_SHARE = 6.0, 3.0, 8.0, 1e-6, 1e-4
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
