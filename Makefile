@@ -1,9 +1,10 @@
-# make kiosk   open the touch application on the bundled photographs
-# make test    check the style and the types, run every test this machine can run
-# make soak    the long endurance tests of the kiosk
-# make bench   measure latency (and accuracy on PHOTOS) and write out/bench.html
-# make develop an editable install, for working on Livetint itself
-# All of them make .venv and install what they need; nothing but Python >= 3.10 is assumed.
+# make kiosk    open the touch application on the bundled photographs
+# make lint     check style and types
+# make test     lint, then run every test that this machine can run
+# make soak     run the kiosk's endurance tests
+# make bench    measure latency (and accuracy on PHOTOS) and write out/bench.html
+# make develop  make an editable install, to work on Livetint itself
+# Each of them makes .venv and installs what it needs. It needs Python >= 3.10.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,33 +13,35 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt __main__.py $(shell git ls-files engine build_engine calibration training bench kiosk cli models photos 2>/dev/null)
 # On a Jetson, TensorRT belongs to the system's Python (JetPack's packages).
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
-# Extras that the tests use; `rtx` (TensorRT-RTX, several hundred megabytes) is added where everything is required.
+# Extras that the tests use. CI adds `rtx` (TensorRT-RTX, several hundred megabytes).
 EXTRAS ?= train,bench,dev
-# Inside $(if) a plain comma would end the branch.
+# A plain comma would end a branch of $(if).
 comma := ,
 
-.PHONY: kiosk bench test soak develop clean
+.PHONY: kiosk bench lint test soak develop clean
 
 kiosk: $(STAMP)
 	$(BIN)/livetint kiosk --open
 
-# PHOTOS: a folder or tar of colour photographs, for the accuracy beside the latency.
+# PHOTOS: a folder or tar of colour photographs; with it, accuracy is measured too.
 bench: $(VENV)/.test
 	@mkdir -p out
 	$(BIN)/livetint bench latency --against siggraph17 --roofline --json out/latency.json
 	$(if $(PHOTOS),$(BIN)/livetint bench accuracy --photos $(PHOTOS) --limit 24 --baselines grey$(comma)levin --json out/accuracy.json)
 	$(BIN)/livetint bench report out/latency.json $(if $(PHOTOS),out/accuracy.json) -o out/bench.html
 
-test: $(VENV)/.test
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+test: lint
 	$(BIN)/python -m pytest -rsR
 
 soak: $(VENV)/.test
 	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py
 
-# The tests run on the installed package, as a user has it; it is installed anew when a source has changed.
+# Tests run on the installed package, as users have it. It is installed again when a source has changed.
 $(VENV)/.test: $(SOURCES) $(VENV)/.python constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt 'torch==2.13.0'
 	$(BIN)/python -m pip install -q -c constraints.txt --force-reinstall --no-deps .

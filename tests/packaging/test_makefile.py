@@ -1,4 +1,4 @@
-"""What the Makefile's targets would run: `make -n`, in a clone where everything is installed."""
+"""The commands that the Makefile's targets run, as `make -n` prints them."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def commands(*arguments: str) -> list[list[str]]:
-    """The commands that make would run, each as words, the environment's assignments left out."""
+    """The commands that make would run, each as words without assignments of variables."""
     make = ["make", "-n", "--no-print-directory", "PYTHON=python3", *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "PHOTOS"}}
     script = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
@@ -20,7 +20,7 @@ def commands(*arguments: str) -> list[list[str]]:
 
 
 def subcommands(arguments: list[str]) -> list[str]:
-    """What `livetint` is asked to do: its first two words."""
+    """The first two words of every call of `livetint`."""
     return [" ".join(words[1:3]) for words in commands(*arguments) if words[0].endswith("/livetint")]
 
 
@@ -32,7 +32,7 @@ def test_bench_with_photographs_measures_accuracy_as_well():
     assert subcommands(["bench", "PHOTOS=some.tar"]) == ["bench latency", "bench accuracy", "bench report"]
 
 
-@pytest.mark.parametrize("target", ["kiosk", "test", "soak", "bench", "develop", "clean"])
+@pytest.mark.parametrize("target", ["kiosk", "lint", "test", "soak", "bench", "develop", "clean"])
 def test_every_line_of_every_target_is_a_program_of_the_environment_or_a_tool_of_every_machine(target: str):
     programs = {words[0] for words in commands(target)}
     assert {name for name in programs if not name.startswith(".venv/bin/")} <= {"python3", "mkdir", "touch", "rm"}
