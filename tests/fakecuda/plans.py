@@ -20,12 +20,17 @@ CAPABILITY = "8.7"
 
 
 def build_for_standin(
-    bundle: Bundle, precision: str = "fp16", target: str = "tensorrt", stages: Sequence[str] = ()
+    bundle: Bundle,
+    precision: str = "fp16",
+    target: str = "tensorrt",
+    stages: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> tuple[Path, PlanManifest]:
-    """Build the bundle's plans into the user's cache, with the TensorRT that `import` finds. stages: () for all."""
+    """Build the bundle's plans into `folder` or the user's cache, with the TensorRT that `import` finds. stages: () for
+    all."""
     found = load_target(target)
     graphs = static_graphs(narrow_bundle(bundle, precision, found.traits.dialect))
-    folder = cached_folder(bundle, target)
+    folder = folder or cached_folder(bundle, target)
     kept = [graph for graph in graphs if not stages or graph.stage in stages]
     manifest, _ = build_plans(bundle, kept, folder, found, PlanOptions(precision), CAPABILITY)
     return folder, manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,10 +14,12 @@ import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, RunnerError
 from livetint.engine.image.photo import save_rgb
+from livetint.engine.runners.base import NO_GLOBAL_HINTS
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.open import open_runner
+from livetint.engine.runners.tensorrt.device import Device
 from livetint.engine.runners.tensorrt.plan_folder import StalePlan
-from livetint.engine.runners.tensorrt.runner import TensorRTRunner
+from livetint.engine.runners.tensorrt.runner import KEPT_PHOTOGRAPHS, TensorRTRunner
 
 from ..needs import needs
 from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
@@ -96,6 +99,55 @@ def test_other_errors_are_told_in_the_drivers_words(gpu: Standin, tiny: Bundle):
         gpu.fail(name, 1, 304)
         with pytest.raises(DeviceError, match="some other error"):
             a_touch(tiny)
+
+
+def test_after_an_error_while_an_evicted_photograph_is_encoded_again_it_answers_from_its_own_features(
+    gpu: Standin, tiny: Bundle
+):
+    L_planes = [lightness_of(32, seed) for seed in range(KEPT_PHOTOGRAPHS + 1)]
+    hints = some_hints(3)
+    for nth, call in ((1, "cuMemcpyDtoDAsync"), (2, "cuMemcpyDtoDAsync"), (1, "cuMemcpyHtoDAsync")):
+        with TensorRTRunner(tiny) as runner, OnnxRunner(tiny) as other:
+            photographs = [runner.encode(L) for L in L_planes]
+            assert photographs[0].slot is None, "evicted by the last one"
+            gpu.fail(call, nth, 304)
+            with contextlib.suppress(DeviceError):
+                runner.colorize(photographs[0], hints)
+            gpu.reset()
+            for features, L in zip(photographs, L_planes, strict=True):
+                expected = other.colorize(other.encode(L), hints)
+                np.testing.assert_allclose(runner.colorize(features, hints), expected, atol=0.15)
+
+
+def test_closing_gives_back_everything_once_whatever_fails(gpu: Standin):
+    device, freed = Device(), list[str]()
+
+    def free(name: str, fails: bool = False) -> None:
+        freed.append(name)
+        if fails:
+            raise DeviceError("it refused")
+
+    device.on_close(lambda: free("first"))
+    device.on_close(lambda: free("second", fails=True))
+    early = device.on_close(lambda: free("early"))
+    device.on_close(lambda: free("last"))
+    early()
+    early()
+    with pytest.raises(DeviceError, match="it refused"):
+        device.close()
+    assert freed == ["early", "last", "second", "first"] and device.closed
+    device.close()
+    assert len(freed) == 4
+
+
+def test_pictures_of_many_sizes_leave_nothing_to_give_back(gpu: Standin, tiny: Bundle):
+    with TensorRTRunner(tiny, display=(40, 40)) as runner:
+        features = runner.encode(lightness_of(32))
+        held = []
+        for side in range(20, 40):
+            runner.render(features, (), NO_GLOBAL_HINTS, lightness_of(side))
+            held.append(runner.device.held)
+        assert len(set(held)) == 1
 
 
 def test_a_gpu_that_never_answers_is_lost_after_the_deadline(gpu: Standin, tiny: Bundle):

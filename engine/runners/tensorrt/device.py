@@ -61,6 +61,11 @@ class Device:
     def closed(self) -> bool:
         return self._context is None
 
+    @property
+    def held(self) -> int:
+        """How many things `close` would give back now."""
+        return len(self._to_free)
+
     @contextlib.contextmanager
     def at_work(self, doing: str) -> Iterator[None]:
         """Make the context current and translate errors; `doing` is what they say was going on."""

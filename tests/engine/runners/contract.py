@@ -1,0 +1,157 @@
+"""What every runner promises, whatever it runs on: one set of tests, for each runner and each kind of bundle.
+
+A test module makes a subclass of `RunnerContract` with a fixture `runner`; error sentences are the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from livetint.engine.colour.global_hints import GlobalHints
+from livetint.engine.errors import ConfigError, HintRejected, ModelFileError, RunnerError
+from livetint.engine.hints import Hint
+from livetint.engine.image.compose import compose
+from livetint.engine.runners.base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Runner
+
+RED, GREEN = Hint(0.25, 0.25, 50, 30), Hint(0.75, 0.75, -40, 30)
+POINTS = np.array([[0.0, 0.0], [1.0, 1.0], [0.3, 0.7]], np.float32)
+
+
+@dataclass
+class Opened:
+    """A runner under test, and a second one of the same bundle."""
+
+    runner: Runner
+    other: Runner
+
+    @property
+    def lightness(self) -> Any:
+        size = tuple(self.runner.bundle.manifest.input.working_size)
+        rows, columns = np.indices(size, np.float32)
+        return 50 + 30 * np.sin(rows / 17) * np.cos(columns / 23)
+
+
+class RunnerContract:
+    """Subclasses give `opened`."""
+
+    def test_colours_have_their_shape_and_belong_to_the_caller(self, opened: Opened) -> None:
+        features = opened.runner.encode(opened.lightness)
+        first = opened.runner.colorize(features, [RED])
+        assert first.dtype == np.float32 and first.shape == (2, *opened.lightness.shape) and np.isfinite(first).all()
+        kept = first.copy()
+        opened.runner.colorize(features, [GREEN])
+        np.testing.assert_array_equal(first, kept)
+        first[:] = 0
+        np.testing.assert_allclose(opened.runner.colorize(features, [RED]), kept, atol=1e-4)
+
+    def test_photographs_do_not_mix(self, opened: Opened) -> None:
+        runner = opened.runner
+        ours, theirs = runner.encode(opened.lightness), runner.encode(100 - opened.lightness)
+        alone = runner.colorize(ours, [RED])
+        runner.colorize(theirs, [RED, GREEN])
+        np.testing.assert_allclose(runner.colorize(ours, [RED]), alone, atol=1e-4)
+
+    def test_features_hold_their_own_lightness(self, opened: Opened) -> None:
+        L = opened.lightness
+        features = opened.runner.encode(L)
+        L[:] = 0
+        np.testing.assert_array_equal(features.L, opened.lightness)
+        assert not features.L.flags.writeable and features.made_by(opened.runner)
+
+    def test_distributions_are_shares(self, opened: Opened) -> None:
+        runner = opened.runner
+        if runner.bundle.manifest.distribution is None:
+            with pytest.raises(ModelFileError, match="suggests no colours"):
+                runner.distribution(runner.encode(opened.lightness), (), NO_GLOBAL_HINTS, POINTS)
+            return
+        table = runner.bundle.manifest.distribution
+        features = runner.encode(opened.lightness)
+        shares = runner.distribution(features, [RED], NO_GLOBAL_HINTS, POINTS)
+        assert shares.dtype == np.float32 and shares.shape == (3, len(table.centres))
+        assert (shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=1e-3)
+        assert runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS[:0]).shape == (0, len(table.centres))
+
+    @pytest.mark.parametrize("points", [[[0.5, 1.5]], [[-0.1, 0.5]], [[np.nan, 0.5]]])
+    def test_points_outside_are_refused(self, opened: Opened, points: list[list[float]]) -> None:
+        features = opened.runner.encode(opened.lightness)
+        with pytest.raises(HintRejected, match="outside the photograph"):
+            opened.runner.distribution(features, (), NO_GLOBAL_HINTS, np.array(points, np.float32))
+        with pytest.raises(RunnerError, match=r"expected \[P, 2\]"):
+            opened.runner.distribution(features, (), NO_GLOBAL_HINTS, np.zeros((2, 3), np.float32))
+
+    def test_influence_is_highest_around_the_hint(self, opened: Opened) -> None:
+        runner = opened.runner
+        features, hints = runner.encode(opened.lightness), [RED, GREEN]
+        for index, hint in enumerate(hints):
+            share = runner.influence(features, hints, index)
+            assert share.dtype == np.float32 and share.shape == (INFLUENCE_CELLS, INFLUENCE_CELLS)
+            assert share.min() >= 0 and share.max() <= 1
+            here, there = hint, hints[1 - index]
+            at = [share[int(h.y * INFLUENCE_CELLS), int(h.x * INFLUENCE_CELLS)] for h in (here, there)]
+            assert at[0] > 0.5 > at[1]
+        for index in (-1, 2):
+            with pytest.raises(HintRejected, match=f"there is no hint {index}"):
+                runner.influence(features, hints, index)
+
+    @pytest.mark.parametrize("method", ["bilinear", "guided"])
+    def test_pictures_show_the_colours(self, opened: Opened, method: str) -> None:
+        runner = opened.runner
+        features = runner.encode(opened.lightness)
+        L = np.linspace(5, 95, 61 * 97, dtype=np.float32).reshape(61, 97)
+        ab = runner.colorize(features, [RED])
+        for known in (None, ab):
+            got = runner.render(features, [RED], NO_GLOBAL_HINTS, L, method, known)
+            assert got.dtype == np.uint8 and got.shape == (61, 97, 3)
+            assert np.abs(got.astype(int) - compose(L, ab, method=method)).max() <= 1
+        with pytest.raises(ConfigError, match="bilinear, guided"):
+            runner.render(features, [RED], NO_GLOBAL_HINTS, L, "edge-aware")
+
+    def test_features_of_another_runner_are_refused(self, opened: Opened) -> None:
+        features = opened.other.encode(opened.lightness)
+        questions = (
+            lambda: opened.runner.colorize(features, ()),
+            lambda: opened.runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
+            lambda: opened.runner.influence(features, [RED], 0),
+            lambda: opened.runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
+        )
+        for question in questions:
+            with pytest.raises(RunnerError, match="these features are another runner's; encode the photograph with"):
+                question()
+
+    def test_what_the_model_does_not_take_is_refused(self, opened: Opened) -> None:
+        runner = opened.runner
+        settings = runner.bundle.manifest.input
+        features = runner.encode(opened.lightness)
+        if settings.max_hints:
+            with pytest.raises(HintRejected, match=f"takes at most {settings.max_hints} hints and got"):
+                runner.colorize(features, [RED] * (settings.max_hints + 1))
+        if not settings.takes_global:
+            with pytest.raises(HintRejected, match="takes no histogram or saturation"):
+                runner.colorize(features, (), GlobalHints(saturation=0.5))
+
+    def test_other_sizes_and_no_numbers_are_refused(self, opened: Opened) -> None:
+        with pytest.raises(RunnerError, match=r"L has shape \(3, 5\); model .* works at"):
+            opened.runner.encode(np.zeros((3, 5), np.float32))
+        broken = opened.lightness
+        broken[1, 1] = np.nan
+        with pytest.raises(RunnerError, match="no numbers"):
+            opened.runner.encode(broken)
+
+    def test_a_closed_runner_says_so(self, opened: Opened) -> None:
+        with opened.other as runner:
+            features = runner.encode(opened.lightness)
+        assert runner.closed
+        runner.close()
+        questions = (
+            lambda: runner.encode(opened.lightness),
+            lambda: runner.colorize(features, ()),
+            lambda: runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
+            lambda: runner.influence(features, [RED], 0),
+            lambda: runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
+        )
+        for question in questions:
+            with pytest.raises(RunnerError, match="this runner is closed; make a new one"):
+                question()
