@@ -6,9 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from livetint.build_engine.apply_precision import ranges_of
 from livetint.build_engine.fold import element_types, plain
 from livetint.build_engine.precision import to_half
 from livetint.engine.errors import ModelFileError
+from livetint.engine.models import find_model
 from onnx import TensorProto, helper
 
 from .small_network import small_graph, small_planes
@@ -47,6 +49,53 @@ def test_folding_fixes_named_axes_and_the_shape_arithmetic_behind_them():
     model = plain(data, {"hints": 5})
     assert [n.op_type for n in model.graph.node] == ["Reshape"]
     assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [6, 5]
+
+
+def test_folding_keeps_the_names_that_ranges_are_keyed_by_and_is_quiet(capfd):
+    bundle = find_model("touch")
+    ranges = ranges_of(bundle)
+    assert ranges is not None
+    model = plain(bundle.stage("encoder"))
+    names = {i.name for i in model.graph.input} | {name for node in model.graph.node for name in node.output}
+    assert names >= ranges.of("encoder", "minmax").keys()
+    assert {node.op_type for node in model.graph.node}.isdisjoint({"Constant", "Shape", "Cast"})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_large_constants_and_random_numbers_stay_computed():
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Expand", ["two", "shape"], ["large"]),
+            node("RandomNormal", [], ["random"], shape=[1, 2]),
+            node("Neg", ["two"], ["minus"]),
+            node("Sum", ["x", "large", "random", "minus"], ["y"]),
+        ],
+        "constants",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            helper.make_tensor("two", TensorProto.FLOAT, [1, 2], [1, 2]),
+            helper.make_tensor("shape", TensorProto.INT64, [2], [5_000_000, 2]),
+        ],
+    )
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    assert [n.op_type for n in plain(data).graph.node] == ["Expand", "RandomNormal", "Sum"]
+
+
+def test_what_cannot_be_computed_is_refused_in_one_line():
+    graph = helper.make_graph(
+        [helper.make_node("Own", ["one"], ["two"], domain="strange"), helper.make_node("Add", ["x", "two"], ["y"])],
+        "strange",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [helper.make_tensor("one", TensorProto.FLOAT, [1], [1])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("strange", 1)]
+    data = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    with pytest.raises(ModelFileError, match=r"cannot be prepared: .*; export the model again") as caught:
+        plain(data)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_graph_is_refused_in_words():
