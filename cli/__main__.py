@@ -1,4 +1,4 @@
-"""`livetint`: one thin command. Errors end in one line on stderr and exit code 2, never in a traceback."""
+"""The command `livetint`. An error prints one line on stderr and sets the exit code; it prints no traceback."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import click
 
 from .terminal import run
 
-# command: (module, attribute, one line of help). Modules are imported when their command is called, so that
-# `colorize` does not pay for what `bench` needs.
+# command: (module, attribute, one line of help). A command's module is imported only when the command is called, so
+# `colorize` does not import what `bench` needs.
 COMMANDS = {
     "kiosk": ("kiosk", "kiosk", "Open the touch application: a page to colour photographs with a finger."),
     "colorize": ("colorize", "colorize", "Colour a photograph with hints and write the picture."),
     "suggest": ("suggest", "suggest", "Likely colours at a point of a photograph."),
     "calibrate": ("calibrate", "calibrate", "Measure activation ranges for INT8."),
-    "build": ("build", "build", "Make a model ready for a back end: precision, TensorRT plans, what it costs."),
+    "build": ("build", "build", "Build a model for a back end: precision, TensorRT plans, accuracy lost."),
     "models": ("models", "models", "List, fetch and import model bundles."),
     "bench": ("bench", "bench", "Measure latency and accuracy."),
     "train": ("train", "train", "Train a network from a TOML file."),
-    "doctor": ("doctor", "doctor", "Say what is installed, what is missing and how to get it."),
+    "doctor": ("doctor", "doctor", "Show what is installed, what is missing and how to install it."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A click group that imports a command's module when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -48,7 +48,7 @@ def livetint() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; an error ends the process with its code, after one line on stderr."""
+    """Run the command line. An error prints one line on stderr and ends the process with the error's exit code."""
     run(livetint, "livetint", arguments)
 
 

@@ -1,4 +1,4 @@
-"""`livetint build`: a bundle at a precision, for ONNX Runtime or as TensorRT plans, with what it costs."""
+"""`livetint build`: build a bundle for ONNX Runtime or as TensorRT plans, and print the accuracy it loses."""
 
 from __future__ import annotations
 
@@ -41,12 +41,17 @@ _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in c
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the faster one within the limit of lost accuracy.",
+    help="auto: the fastest that stays within the limit of lost accuracy.",
 )
 @click.option(
     "--target", type=click.Choice([ONNXRUNTIME, *TARGETS]), help="Back end; the best one installed if not given."
 )
-@click.option("--ranges", "ranges_file", type=click.Path(path_type=Path), help="Ranges for INT8, if not the bundle's.")
+@click.option(
+    "--ranges",
+    "ranges_file",
+    type=click.Path(path_type=Path),
+    help="Ranges for INT8; those of the bundle if not given.",
+)
 @click.option(
     "--compute-capability",
     "capabilities",
@@ -57,9 +62,9 @@ _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in c
 @click.option("--workspace-mib", type=click.IntRange(16), default=1024, show_default=True, help="Scratch memory.")
 @click.option("--optimisation", type=click.IntRange(0, 5), help="TensorRT's builder optimisation level.")
 @click.option("--hardware-compatibility", "hardware", default="", metavar="LEVEL", help="AMPERE_PLUS, …")
-@click.option("--version-compatible", is_flag=True, help="Plans that later TensorRTs can run.")
+@click.option("--version-compatible", is_flag=True, help="Build plans that later versions of TensorRT can run.")
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and sizes.")
-@click.option("--force", is_flag=True, help="Build although nothing changed, or too much accuracy is lost.")
+@click.option("--force", is_flag=True, help="Build even if nothing changed or too much accuracy is lost.")
 def build(
     model: str,
     output: Path | None,
@@ -74,7 +79,7 @@ def build(
     inspect: bool,
     force: bool,
 ) -> None:
-    """Make MODEL ready for a back end, once; say what it lost in accuracy."""
+    """Build MODEL for a back end and print the accuracy it loses. A build that is up to date is kept."""
     bundle = find_model(model)
     ranges = load_ranges(ranges_file) if ranges_file else None
     target = target or default_target(installed_targets())
@@ -128,8 +133,8 @@ def _build_plans(
             plans_judged(bundle, folder, options.precision, force, _say)
     click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {manifest.precision} plans in {folder}")
     for plan in manifest.plans:
-        room = f" for {plan.hints} hints" if plan.hints else ""
-        click.echo(f"  {plan.stage}{room}: {plan.bytes / 1e6:.1f} MB")
+        hints = f" for {plan.hints} hints" if plan.hints else ""
+        click.echo(f"  {plan.stage}{hints}: {plan.bytes / 1e6:.1f} MB")
     if inspect:
         _print_layers(target, graphs)
 

@@ -1,4 +1,4 @@
-"""`livetint calibrate`: activation ranges for INT8, and which layers must stay wide."""
+"""`livetint calibrate`: activation ranges for INT8, and the layers that must stay in floats."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ from .progress import Bars
 @click.argument("model")
 @click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder or tar of colour photographs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the ranges (RANGES.json).")
-@click.option("--into-bundle", is_flag=True, help="Write ranges.json and sensitivity.json into MODEL's own folder.")
+@click.option("--into-bundle", is_flag=True, help="Write ranges.json and sensitivity.json into MODEL's folder.")
 @click.option(
-    "--samples", type=click.IntRange(1), default=DEFAULT_SAMPLES, show_default=True, help="Visits to look at."
+    "--samples", type=click.IntRange(1), default=DEFAULT_SAMPLES, show_default=True, help="Simulated visits to measure."
 )
-@click.option("--sweep/--no-sweep", default=True, show_default=True, help="Compare methods; quantise layer by layer.")
-@click.option("--threads", type=click.IntRange(1), help="Processors to use; all of them (at most 8) if not given.")
+@click.option(
+    "--sweep/--no-sweep", default=True, show_default=True, help="Compare methods, and quantise each layer alone."
+)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; one for each core (at most 8) if not given.")
 def calibrate(
     model: str, photos: Path, output: Path | None, into_bundle: bool, samples: int, sweep: bool, threads: int | None
 ) -> None:
     """Measure activation ranges of MODEL on photographs with simulated visitors."""
     if output is None and not into_bundle:
-        raise ConfigError("nowhere to write to; give -o RANGES.json or --into-bundle")
+        raise ConfigError("there is nowhere to write the ranges; give -o RANGES.json or --into-bundle")
     if output is not None and not output.resolve().parent.is_dir():
-        raise ConfigError(f"{output.parent} is no folder; make it first")
+        raise ConfigError(f"{output.parent} is not a folder; make it first")
     bundle = find_model(model)
-    processors = threads or default_threads()
+    threads = threads or default_threads()
     table = None
     with Bars() as bars:
-        ranges = measure_ranges(bundle, photos, samples, threads=processors, tick=bars.tick)
+        ranges = measure_ranges(bundle, photos, samples, threads=threads, tick=bars.tick)
         if sweep:
-            ranges, table = choose(bundle, ranges, held_out_cases(photos), processors, bars.tick)
+            ranges, table = choose(bundle, ranges, held_out_cases(photos), threads, bars.tick)
     if output is not None:
         save_ranges(output, ranges)
         if table is not None:
@@ -48,9 +50,9 @@ def calibrate(
             atomic_write(output.with_name(f"{output.stem}-sensitivity.json"), rows + b"\n")
         click.echo(f"wrote {output}")
     if into_bundle:
-        click.echo(f"wrote ranges into {equip(bundle, ranges, table).folder}")
+        click.echo(f"wrote the ranges into {equip(bundle, ranges, table).folder}")
     if ranges.choice is not None:
         choice = ranges.choice
         lost = ", ".join(f"{name} {choice.mean_ab[name]:.3f} ({db:+.3f} dB)" for name, db in choice.lost_db.items())
         kept = ", ".join(choice.keep) or "none"
-        click.echo(f"best method {choice.method}, by mean |Δab| and dB lost: {lost}; layers left wide: {kept}")
+        click.echo(f"best method {choice.method}, by mean |Δab| and dB lost: {lost}; layers left in floats: {kept}")

@@ -1,4 +1,4 @@
-"""`livetint colorize`: photograph and hints in, a picture out."""
+"""`livetint colorize`: colour a photograph and write the picture."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from ..engine.files import check_place
 from ..engine.image.compose import METHODS
 from ..engine.image.encode import check_output, save_rgb
-from .options import Wanted, open_session, session_options
+from .options import SessionOptions, open_session, session_options
 
 
 @click.command()
@@ -16,12 +17,13 @@ from .options import Wanted, open_session, session_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The picture to write.")
 @click.option("--save-hints", type=click.Path(path_type=Path), help="Write the hints as JSON.")
 @click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True,
-              help="How colours meet the full size; guided keeps them within edges and takes longer.")  # fmt: skip
+              help="How colours are enlarged to full size; guided follows edges and takes longer.")  # fmt: skip
 @session_options
-def colorize(photo: Path, output: Path, save_hints: Path | None, upsampling: str, wanted: Wanted) -> None:
+def colorize(photo: Path, output: Path, save_hints: Path | None, upsampling: str, options: SessionOptions) -> None:
     """Colour PHOTO at its full size, automatically or with hints."""
     check_output(output)
-    session = open_session(photo, wanted)
+    check_place(save_hints)
+    session = open_session(photo, options)
     rgb = session.render(method=upsampling)
     save_rgb(output, rgb)
     if save_hints:

@@ -13,6 +13,7 @@ import msgspec
 
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
+from ..engine.runners.open import DEVICES
 from ..kiosk.server.check import problems_of
 from ..kiosk.server.logs import LastErrors, set_up_logs
 from ..kiosk.server.run import run_kiosk
@@ -27,9 +28,9 @@ log = logging.getLogger("livetint.kiosk")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8017]")
 @click.option("--model", help="Name or folder of a bundle.  [default: touch]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to run.  [default: auto]")
+@click.option("--device", type=click.Choice(DEVICES), help="Device to run on.  [default: auto]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
-@click.option("--check", is_flag=True, help="Check settings, model and photographs, then leave.")
+@click.option("--check", is_flag=True, help="Check settings, model and photographs, then exit.")
 def kiosk(
     photos: Path | None,
     config: Path | None,
@@ -46,7 +47,7 @@ def kiosk(
     if check:
         _check(settings)
         return
-    # Found wrong here, it is one sentence on the terminal; found by the worker, it would be a line in a log.
+    # An unusable model is reported on the terminal here. The engine process would report it in a log.
     find_model(settings.engine.model)
 
     def listening(address: str) -> None:
@@ -58,8 +59,8 @@ def kiosk(
 
 
 def _from_file(config: Path | None, check: bool) -> Settings:
-    """The file's settings. As a service of systemd, which gives a folder for state, the last good ones will do."""
-    state = os.environ.get("STATE_DIRECTORY")
+    """Read the settings file. A systemd service falls back to the last good settings."""
+    state = os.environ.get("STATE_DIRECTORY")  # set by systemd
     if config is None or check or not state:
         return load_settings(config)
     settings, complaint = load_for_service(config, Path(state))
@@ -76,7 +77,7 @@ def _settings(
     model: str | None,
     device: str | None,
 ) -> Settings:
-    """The file's settings, over which the command line goes."""
+    """The settings with the options that were given on the command line."""
     replace = msgspec.structs.replace
     server = replace(
         settings.server,
@@ -93,7 +94,7 @@ def _settings(
 
 
 def _check(settings: Settings) -> None:
-    """Every fault at once, exit code 2 if there is any."""
+    """Report every fault at once; exit code 2 if there is one."""
     problems = problems_of(settings)
     if problems:
         raise ConfigError("; ".join(problems))

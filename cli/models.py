@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..engine.bundle import load_manifest
 from ..engine.errors import ConfigError, ModelFileError
 from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, find_model, known_models
+from .progress import Bars
 
 NETWORKS = ("siggraph17", "siggraph17-hypercolumn", "siggraph17-global")
 
@@ -22,16 +22,16 @@ def models() -> None:
 @models.command("list")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 def list_models(folders: tuple[Path, ...]) -> None:
-    """Bundles that come with Livetint, those in the user's cache, and those inside FOLDERS."""
+    """List the bundles that come with Livetint, those in the user's cache and those in FOLDERS."""
     found = {name: (folder, _place(folder)) for name, folder in known_models().items()}
     for root in folders:
         candidates = [root, *sorted(root.iterdir())] if root.is_dir() else [root]
         bundles = [folder for folder in candidates if (folder / "model.toml").is_file()]
         if not bundles:
-            raise ModelFileError(f"{root} holds no model bundle; name a bundle or a folder of bundles")
+            raise ModelFileError(f"there is no model bundle in {root}; name a bundle or a folder of bundles")
         found.update({str(folder): (folder, "given") for folder in bundles})
     if not found:
-        click.echo("no models; fetch one: livetint models fetch siggraph17")
+        click.echo("there are no models; fetch one: livetint models fetch siggraph17")
     for name, (folder, place) in sorted(found.items()):
         click.echo(_line(name, folder, place))
 
@@ -51,18 +51,18 @@ def _line(name: str, folder: Path, place: str) -> str:
 
 @models.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--as", "network", required=True, type=click.Choice(NETWORKS), help="What the weights are for.")
+@click.option("--as", "network", required=True, type=click.Choice(NETWORKS), help="Network that the weights are for.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new bundle.")
 @click.option(
     "--mask",
     type=click.Choice(["auto", "zero-one", "centred"]),
     default="auto",
     show_default=True,
-    help="Mask convention; auto knows the published checkpoints.",
+    help="Mask convention; auto recognises the published checkpoints.",
 )
 @click.option("--licence", default="that of the checkpoint", help="Licence of the weights, for model.toml.")
 def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: str) -> None:
-    """Make a bundle of CHECKPOINT (.pth or .safetensors)."""
+    """Make a bundle from CHECKPOINT (.pth or .safetensors)."""
     from ..build_engine.checkpoint import import_checkpoint
 
     bundle = import_checkpoint(checkpoint, network, output, mask, licence)
@@ -71,8 +71,8 @@ def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: st
     click.echo(f"wrote {bundle.folder}: {network}{taken}; use it with --model {output}")
 
 
-class PerHead(click.ParamType):
-    """Numbers with commas between them."""
+class Numbers(click.ParamType):
+    """Parameter type: numbers separated by commas."""
 
     name = "NUMBERS"
 
@@ -80,20 +80,23 @@ class PerHead(click.ParamType):
         try:
             return tuple(float(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value} is no list of numbers; write them as 1,1.8,0.5,1", param, ctx)
+            self.fail(f"{value} is not a list of numbers; write them as 1,1.8,0.5,1", param, ctx)
 
 
 @models.command("adjust")
 @click.argument("bundle")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new bundle.")
 @click.option("--version", required=True, help="Version of the new bundle.")
-@click.option("--mix", metavar="OTHER", help="Another bundle of touch, whose weights count --share.")
-@click.option("--share", type=float, default=0.5, show_default=True, help="How much the other bundle counts, 0 to 1.")
-@click.option("--reach", type=PerHead(), help="Factors of the heads' distance penalties, widest head first.")
-@click.option("--gates", type=PerHead(), help="Mean shifts of the heads' gates by hints that surprise, -6 to 6.")
-@click.option("--narrowing", type=PerHead(), help="Mean factors by which hints that surprise narrow the heads.")
+@click.option("--mix", metavar="OTHER", help="Another bundle of touch, mixed in with the weight --share.")
+@click.option("--share", type=float, default=0.5, show_default=True, help="Weight of the other bundle, 0 to 1.")
+@click.option("--reach", type=Numbers(), help="Factors of the heads' distance penalties, widest head first.")
+@click.option("--gates", type=Numbers(), help="Mean shifts of the heads' gates by surprising hints, -6 to 6.")
+@click.option("--narrowing", type=Numbers(), help="Mean factors by which surprising hints narrow the heads.")
 @click.option(
-    "--contrast", type=(float, float), metavar="SHARE POWER", help="Which share of theirs becomes half, how steeply."
+    "--contrast",
+    type=(float, float),
+    metavar="SHARE POWER",
+    help="The share of surprising hints that becomes one half, and the power of the odds.",
 )
 def adjust_(
     bundle: str,
@@ -106,7 +109,7 @@ def adjust_(
     narrowing: tuple[float, ...] | None,
     contrast: tuple[float, float] | None,
 ) -> None:
-    """Change the weights of BUNDLE, a touch network, by hand; they are to be measured and calibrated again."""
+    """Change the weights of BUNDLE, a touch network, by hand. Measure and calibrate the new bundle again."""
     try:
         from ..training.adjust import Change, adjust
     except ModuleNotFoundError as error:
@@ -118,21 +121,20 @@ def adjust_(
 
 @models.command("fetch")
 @click.argument("name")
-@click.option("--url", help="A mirror to take the file from (https).")
+@click.option("--url", help="URL of a mirror (https).")
 def fetch(name: str, url: str | None) -> None:
-    """Download the published weights NAME into the user's cache, check them and make a bundle."""
+    """Download the published weights NAME into the user's cache, verify them and make a bundle."""
     from ..build_engine.fetch import fetch as fetch_published
     from ..build_engine.fetch import published
 
     entry = published(name)
     click.echo(f"{entry.file}: {entry.source}.")
     click.echo(f"Licence {entry.licence}; trained on {entry.data}. The file goes to {cache_folder().parent}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        shown = bar.add_task(entry.file, total=None)
-
-        def report(done: int, total: int) -> None:
-            bar.update(shown, completed=done, total=total or None)
-
-        bundle = fetch_published(name, url, lambda text: click.echo(f"livetint: {text}", err=True), report)
+    with Bars(bytes_counted=True) as bars:
+        bundle = fetch_published(
+            name,
+            url,
+            warn=lambda line: click.echo(f"livetint: {line}", err=True),
+            report=lambda done, total: bars.set(entry.file, done, total),
+        )
     click.echo(f"wrote {bundle.folder}; use it with --model {name}")

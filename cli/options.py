@@ -19,13 +19,14 @@ from ..engine.hints import DEFAULT_SIZE_PX
 from ..engine.image.photo import MAX_MEGAPIXELS, Photo
 from ..engine.models import DEFAULT_MODEL, find_model
 from ..engine.runners.base import Runner
+from ..engine.runners.open import DEVICES
 from ..engine.runners.open import open_runner as runner_for
 from ..engine.session import Session, parse_edits
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the options shared by `colorize` and `suggest` say of hints, model and device."""
+class SessionOptions:
+    """Values of the options that `colorize` and `suggest` share. None: the option was not given."""
 
     hint_texts: tuple[str, ...]
     hints_file: Path | None
@@ -38,16 +39,16 @@ class Wanted:
 
 _MODEL_OPTIONS = (
     click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-                 help="Where to run."),
+    click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True,
+                 help="Device to run on."),
 )  # fmt: skip
 _SESSION_OPTIONS = (
     *_MODEL_OPTIONS,
     click.option("--max-megapixels", type=float, default=MAX_MEGAPIXELS, show_default=True,
                  help="Refuse larger photographs."),
-    click.option("--saturation", type=float, help="Mean saturation asked of the whole picture, 0 to 1."),
+    click.option("--saturation", type=float, help="Mean saturation of the whole picture, 0 to 1."),
     click.option("--reference", type=click.Path(path_type=Path),
-                 help="A picture whose colours the whole photograph should have."),
+                 help="A picture whose distribution of colours the photograph should have."),
     click.option("--hints", "hints_file", type=click.Path(path_type=Path), help="Hints saved by --save-hints."),
     click.option("--hint", "hint_texts", multiple=True, metavar="X,Y,#RRGGBB[,SIZE]",
                  help="A hint at a pixel; may be given many times."),
@@ -55,42 +56,45 @@ _SESSION_OPTIONS = (
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--model and --device."""
+    """Add the options --model and --device."""
     for option in _MODEL_OPTIONS:
         function = option(function)
     return function
 
 
 def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of hints, model and device, handed to the command as one `wanted`."""
+    """Add the options for hints, model and device. The command receives their values as one argument, `options`."""
 
     @functools.wraps(function)
-    def gathered(**options: Any) -> Any:
-        wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
-        return function(wanted=wanted, **options)
+    def command(**values: Any) -> Any:
+        options = SessionOptions(**{field.name: values.pop(field.name) for field in fields(SessionOptions)})
+        return function(options=options, **values)
 
     for option in _SESSION_OPTIONS:
-        gathered = option(gathered)
-    return gathered
+        command = option(command)
+    return command
 
 
 def open_runner(model: str, device: str) -> Runner:
-    """The runner for a device; a fall-back to the CPU is said on standard error."""
+    """Open a runner. A fall-back to the CPU prints its reason on stderr."""
     return runner_for(find_model(model), device, say=lambda line: click.echo(line, err=True))
 
 
-def open_session(photo_path: Path, wanted: Wanted) -> Session:
-    """A session with the hints of the command line. Everything is checked before the model is loaded."""
-    photo = Photo.open(photo_path, wanted.max_megapixels)
-    edits = parse_edits(read_text(wanted.hints_file)) if wanted.hints_file else None
-    placed = [parse_hint(text, photo) for text in wanted.hint_texts]
-    asked = _global_hints(wanted.reference, wanted.saturation, wanted.max_megapixels)
-    session = Session(photo, open_runner(wanted.model, wanted.device))
+def open_session(photo_path: Path, options: SessionOptions) -> Session:
+    """Open a session and set the hints of the command line. All options are checked before the model is loaded.
+
+    Raises ImageRejected, HintRejected, ConfigError or ModelFileError.
+    """
+    photo = Photo.open(photo_path, options.max_megapixels)
+    edits = parse_edits(read_file(options.hints_file)) if options.hints_file else None
+    hints = [parse_hint(text, photo) for text in options.hint_texts]
+    global_hints = _global_hints(options.reference, options.saturation, options.max_megapixels)
+    session = Session(photo, open_runner(options.model, options.device))
     if edits:
         session.set_hints(edits.hints, edits.global_hints)
-    if asked:
-        session.set_global(asked)
-    for x, y, a, b, size in placed:
+    if global_hints:
+        session.set_global(global_hints)
+    for x, y, a, b, size in hints:
         session.add(x, y, a, b, size)
     return session
 
@@ -100,8 +104,8 @@ def _global_hints(reference: Path | None, saturation: float | None, max_megapixe
     return GlobalHints(histogram, saturation)
 
 
-def read_text(path: Path) -> bytes:
-    """A small file's bytes. Raises ConfigError."""
+def read_file(path: Path) -> bytes:
+    """Read a small file. Raises ConfigError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -109,7 +113,7 @@ def read_text(path: Path) -> bytes:
 
 
 def parse_point(text: str, photo: Photo) -> tuple[float, float]:
-    """`X,Y` in pixels of the photograph → x, y in 0…1, at the pixel's centre. Raises HintRejected."""
+    """`X,Y` in pixels of the photograph → x, y in 0…1, the centre of that pixel. Raises HintRejected."""
     parts = text.split(",")
     if len(parts) != 2:
         raise HintRejected(f"{text!r} is not a point; write X,Y in pixels, for instance 120,80")
@@ -130,7 +134,7 @@ def parse_hint(text: str, photo: Photo) -> tuple[float, float, float, float, int
     _, a, b = srgb_to_lab(parse_colour(parts[2]))
     size = _number(parts[3], text) if len(parts) == 4 else DEFAULT_SIZE_PX
     if size != int(size):
-        raise HintRejected(f"size {parts[3]} in {text!r} is not possible; it is a whole number from 1 to 9")
+        raise HintRejected(f"size {parts[3]} in {text!r} is not possible; write a whole number from 1 to 9")
     return x, y, float(a), float(b), int(size)
 
 

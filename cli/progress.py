@@ -1,20 +1,29 @@
-"""Progress bars of the long commands: on stderr, and only where someone looks."""
+"""Progress bars for long commands. They go to stderr, and only if stderr is a terminal."""
 
 from __future__ import annotations
 
-import sys
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 class Bars:
-    """Named bars that appear when first ticked. Use as a context manager."""
+    """Named bars, as a context manager. A bar appears at its first step."""
 
-    def __init__(self) -> None:
-        console = Console(file=sys.stderr)
-        columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    def __init__(self, bytes_counted: bool = False) -> None:
+        """bytes_counted: the steps are bytes of a download."""
+        count = DownloadColumn() if bytes_counted else MofNCompleteColumn()
+        columns = (TextColumn("{task.description:<24}"), BarColumn(), count, TimeRemainingColumn())
+        console = Console(stderr=True)
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
@@ -28,14 +37,14 @@ class Bars:
         self._progress.__exit__(kind, error, trace)
 
     def tick(self, name: str, total: int) -> None:
-        """One more of `total` steps of `name` is done."""
+        """Count one more of `total` steps of `name` as done."""
         self._progress.advance(self._task(name, total))
 
     def set(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `name` are done."""
-        self._progress.update(self._task(name, total), completed=done, total=max(total, 1))
+        """Set `done` of `total` steps of `name` as done. total: 0 for unknown."""
+        self._progress.update(self._task(name, total), completed=done, total=total or None)
 
     def _task(self, name: str, total: int) -> TaskID:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
+            self._tasks[name] = self._progress.add_task(name, total=total or None)
         return self._tasks[name]

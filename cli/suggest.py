@@ -1,4 +1,4 @@
-"""`livetint suggest`: likely colours at a point."""
+"""`livetint suggest`: likely colours at a point, or the points where a hint helps most."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from ..engine.colour.cielab import format_colour, lab_to_srgb
 from ..engine.next_touch import Place
 from ..engine.session import Session
 from ..engine.suggest import DEFAULT_COUNT, Suggestions
-from .options import Wanted, open_session, parse_point, session_options
+from .options import SessionOptions, open_session, parse_point, session_options
 
 
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.argument("point", metavar="[X,Y]", required=False)
 @click.option("--count", type=click.IntRange(1, 30), default=DEFAULT_COUNT, show_default=True, help="How many.")
-@click.option("--where", is_flag=True, help="Name the places where a hint would settle most, instead of colours.")
+@click.option("--where", is_flag=True, help="Print the points where a hint helps most, instead of colours.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @session_options
-def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bool, wanted: Wanted) -> None:
-    """Colours that the network thinks likely at pixel X,Y of PHOTO, or with --where the places to touch next, given
-    the hints."""
+def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bool, options: SessionOptions) -> None:
+    """Print likely colours at pixel X,Y of PHOTO, given the hints; or with --where the points to touch next."""
     if where == (point is not None):
         raise click.UsageError("give either a point X,Y or --where")
-    session = open_session(photo, wanted)
+    session = open_session(photo, options)
     if point is None:
         places = [place_in_pixels(place, session) for place in session.next_touches(count)]
         click.echo(
@@ -39,13 +38,13 @@ def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bo
 
 
 def place_in_pixels(place: Place, session: Session) -> dict[str, float]:
-    """A place as pixels of the photograph, with the mean squared error of ab that a hint there may settle."""
+    """A place in pixels of the photograph. worth: the mean squared error of ab that a hint there may remove."""
     x, y = int(place.x * session.photo.width), int(place.y * session.photo.height)
     return {"x": x, "y": y, "worth": round(place.worth, 3)}
 
 
 def as_table(suggestions: Suggestions) -> dict[str, object]:
-    """Suggestions as plain data: each colour as #RRGGBB and ab, swatches with their confidence."""
+    """Suggestions as plain data: every colour as #RRGGBB and ab, swatches with their confidence."""
 
     def colour(a: float, b: float) -> dict[str, object]:
         return {"colour": _hex(suggestions.L, a, b), "a": round(a, 2), "b": round(b, 2)}
@@ -59,7 +58,7 @@ def as_table(suggestions: Suggestions) -> dict[str, object]:
 
 
 def as_lines(suggestions: Suggestions) -> str:
-    """One colour a line: #RRGGBB and its share, then the current colour and grey."""
+    """One line for each colour: #RRGGBB and its confidence, then the current colour and grey."""
     L = suggestions.L
     lines = [f"{_hex(L, s.a, s.b)}  {s.confidence:6.1%}" for s in suggestions.swatches]
     lines.append(f"{_hex(L, *suggestions.current)}  current")

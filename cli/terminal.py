@@ -1,4 +1,4 @@
-"""Commands on a terminal: errors end in one line on stderr and an exit code, never in a traceback."""
+"""Run a click command so that every error prints one line on stderr and sets an exit code."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from ..engine.errors import LivetintError
 
 
 def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> None:
-    """Run a command with `arguments`, or the process's own. Returns where all went well; else the process exits with
-    the error's code after one line."""
+    """Run a command and return if it succeeds. An error prints one line and ends the process with its exit code.
+
+    name: the program's name in help. arguments: None for those of the process.
+    """
     try:
         command.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:
-        _leave("interrupted", 130)
+        _exit("interrupted", 130)
     except click.ClickException as error:
-        _leave(error.format_message(), 2)
+        _exit(error.format_message(), 2)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except LivetintError as error:
-        _leave(str(error), error.exit_code)
+        _exit(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _leave("interrupted", 130)
+        _exit("interrupted", 130)
     except BrokenPipeError:
         sys.exit(0)
 
 
-def _leave(sentence: str, code: int) -> NoReturn:
+def _exit(sentence: str, code: int) -> NoReturn:
     click.echo("livetint: " + " ".join(sentence.split()), err=True)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`livetint train`: from a TOML file to a bundle."""
+"""`livetint train`: train the network that a TOML file describes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..engine.errors import ConfigError
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--resume", is_flag=True, help="Carry on from the last checkpoint of this run.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of this run.")
 @click.option("--init", metavar="BUNDLE", help="Start from a bundle's weights (name or folder).")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this long, with a checkpoint.")
 def train(config: Path, resume: bool, init: str | None, minutes: float | None) -> None:
-    """Train the network that CONFIG describes; its output folder then holds checkpoints, a log and a bundle."""
+    """Train the network that CONFIG describes. Its output folder receives checkpoints, a log and a bundle."""
     try:
         from ..training.run import run
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: pictures written, suggestions printed, every mistake in one line."""
+"""The command line from the outside: pictures written, suggestions printed, every mistake in one line."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def lab_of(path: Path) -> np.ndarray:
 
 def test_colorize_meets_every_hint_at_full_size(capsys, tmp_path):
     out = tmp_path / "out.png"
-    asked = {(120, 100): "#B03020", (420, 90): "#3060B0", (300, 330): "#50A040"}
-    hints = [f for (x, y), colour in asked.items() for f in ("--hint", f"{x},{y},{colour}")]
+    wanted_colours = {(120, 100): "#B03020", (420, 90): "#3060B0", (300, 330): "#50A040"}
+    hints = [f for (x, y), colour in wanted_colours.items() for f in ("--hint", f"{x},{y},{colour}")]
     assert livetint(capsys, "colorize", COFFEE, "-o", out, *hints) == (0, "", "")
     lab, grey = lab_of(out), lab_of(COFFEE)
     assert lab.shape == grey.shape
-    for (x, y), colour in asked.items():
+    for (x, y), colour in wanted_colours.items():
         wanted = srgb_to_lab(parse_colour(colour))
         wanted[0] = grey[y, x, 0]
         assert delta_e(lab[y, x], project_into_gamut(wanted)) <= 3
@@ -65,11 +65,11 @@ def test_hints_survive_a_file(capsys, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_reference_lends_its_colours(capsys, tmp_path):
-    plain, lent = tmp_path / "plain.png", tmp_path / "lent.png"
+def test_a_reference_changes_the_colours(capsys, tmp_path):
+    plain, changed = tmp_path / "plain.png", tmp_path / "changed.png"
     livetint(capsys, "colorize", HOUSE, "-o", plain)
-    assert livetint(capsys, "colorize", HOUSE, "-o", lent, "--reference", COFFEE)[0] == 0
-    assert np.abs(lab_of(plain) - lab_of(lent)).max() > 2
+    assert livetint(capsys, "colorize", HOUSE, "-o", changed, "--reference", COFFEE)[0] == 0
+    assert np.abs(lab_of(plain) - lab_of(changed)).max() > 2
 
 
 def test_suggest_where_names_places_inside_the_photograph(capsys):
@@ -149,6 +149,7 @@ MISTAKES = [
     (["colorize", "{bad}/bomb.png", "-o", "{out}"], "megapixel"),
     (["colorize", "{bad}/large.png", "-o", "{out}"], "144 megapixel|megapixel"),
     (["colorize", "{photo}", "-o", "{bad}/nowhere/out.png"], "folder|directory"),
+    (["colorize", "{photo}", "-o", "{out}", "--save-hints", "{bad}/nowhere/hints.json"], "folder|directory"),
     (["colorize", "{photo}", "-o", "{bad}/out.xyz"], "extension|xyz"),
     (["colorize", "{photo}", "-o", "{bad}/out"], "extension"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "600,10,#FF0000"], "outside"),
