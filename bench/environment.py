@@ -14,11 +14,12 @@ from typing import Any
 
 from ..engine.bundle import Bundle
 from ..engine.files import sha256_of
+from ..engine.runners.tensorrt.versions import TARGETS
 from ..engine.thermal import THERMAL_FOLDER, temperatures
 
 PACKAGES = (
     "livetint", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy", "torch", "openvino", "ncnn",
-    "tensorrt", "tensorrt_rtx",
+    *(target.distribution for target in TARGETS.values()),
 )  # fmt: skip
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 NVPMODEL_S = 5

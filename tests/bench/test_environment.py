@@ -6,6 +6,7 @@ import json
 
 from livetint.bench import environment
 
+from ..needs import needs
 from .stubs import ConstantRunner
 
 
@@ -50,3 +51,8 @@ def test_a_models_digest_follows_its_files():
 
 def test_versions_name_what_takes_part():
     assert {"python", "numpy", "onnxruntime", "livetint"} <= set(environment.versions())
+
+
+@needs("tensorrt_rtx")
+def test_versions_name_tensorrt_rtx_by_its_package():
+    assert environment.versions()["tensorrt-rtx-cu13"].startswith("1.")
