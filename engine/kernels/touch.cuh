@@ -54,11 +54,11 @@ struct TouchWork {
     float mood_maps[MAX_HINTS][2 * MOOD];   // the mood map under the hint
     float bases[MAX_HINTS][2];              // the base map under the hint
     float moods[MAX_HINTS][MOOD];           // its part of the mood
-    float mood[MOOD];                       // touch_share
-    float shares[MAX_HINTS][MAX_HINTS];     // touch_share: of hint n (row) at hint m
-    float gaussians[MAX_HINTS][MAX_HINTS];  // touch_share: of hint n (column) at hint m; symmetric
+    float mood[MOOD];                       // touch_shares
+    float shares[MAX_HINTS][MAX_HINTS];     // touch_shares: of hint n (row) at hint m
+    float gaussians[MAX_HINTS][MAX_HINTS];  // touch_shares: of hint n (column) at hint m; symmetric
     float values[2][MAX_HINTS];             // touch_values
-    float amplitudes[2][MAX_HINTS];         // touch_heights: of the corrections' Gaussians, in CIELAB units
+    float amplitudes[2][MAX_HINTS];         // touch_corrections: of the corrections' Gaussians, in CIELAB units
 };
 static_assert(sizeof(TouchWork) == 337536, "touch.WORK_BYTES must be the same number");
 

@@ -1,8 +1,8 @@
 // References of the six kernels of the touch stage, in doubles.
 #pragma once
-#include "../touch_fine.cu"
-#include "../touch_flow.cu"
-#include "../touch_prepare.cu"
+#include "../touch_upsample.cu"
+#include "../touch_attention.cu"
+#include "../touch_hints.cu"
 #include "lab.cuh"
 
 namespace lab {
@@ -62,8 +62,8 @@ struct Touch {
     }
 
     // A pixel of the upsampled picture, without corrections.
-    double fine(int channel, int x, int y) const {
-        const int cx = x / FINE, cy = y / FINE, sub = y % FINE * FINE + x % FINE;
+    double upsampled(int channel, int x, int y) const {
+        const int cx = x / CELL_PX, cy = y / CELL_PX, sub = y % CELL_PX * CELL_PX + x % CELL_PX;
         double sum = 0;
         for (int k = 0; k < NEIGHBOURS; k++) {
             const int row = std::min(std::max(cy + k / 3 - 1, 0), h - 1),
@@ -272,8 +272,8 @@ inline bool values_right(Touch& touch) {
     return right;
 }
 
-// The parts of touch_flow.cu, of every head and cell [HEADS, PARTS, cells].
-inline std::vector<double> flow_parts(const Touch& touch) {
+// The parts of touch_attention.cu, of every head and cell [HEADS, PARTS, cells].
+inline std::vector<double> attention_parts(const Touch& touch) {
     const TouchWork& work = touch.work.host[0];
     std::vector<double> parts(PARTS * HEADS * touch.cells);
     for (size_t p = 0; p < touch.cells; p++)
@@ -300,9 +300,9 @@ inline std::vector<double> flow_parts(const Touch& touch) {
     return parts;
 }
 
-inline std::vector<double> flow_reference(const Touch& touch) {
+inline std::vector<double> attention_reference(const Touch& touch) {
     const TouchWork& work = touch.work.host[0];
-    const std::vector<double> parts = flow_parts(touch);
+    const std::vector<double> parts = attention_parts(touch);
     std::vector<double> coarse(2 * touch.cells);
     for (size_t i = 0; i < coarse.size(); i++) {
         const size_t channel = i / touch.cells, p = i % touch.cells;
@@ -332,10 +332,10 @@ inline bool amplitudes_right(Touch& touch) {
         std::vector<double> residual;
         for (int m = 0; m < touch.number; m++) {
             const ExactNeighbours row =
-                exact_neighbours(double(float(hints[m].y)) * touch.h * FINE - 0.5, touch.h * FINE);
+                exact_neighbours(double(float(hints[m].y)) * touch.h * CELL_PX - 0.5, touch.h * CELL_PX);
             const ExactNeighbours column =
-                exact_neighbours(double(float(hints[m].x)) * touch.w * FINE - 0.5, touch.w * FINE);
-            const auto at = [&](int x, int y) { return touch.fine(channel, x, y); };
+                exact_neighbours(double(float(hints[m].x)) * touch.w * CELL_PX - 0.5, touch.w * CELL_PX);
+            const auto at = [&](int x, int y) { return touch.upsampled(channel, x, y); };
             const double above =
                 at(column.first, row.first) * (1 - column.fraction) + at(column.second, row.first) * column.fraction;
             const double below =
@@ -350,16 +350,16 @@ inline bool amplitudes_right(Touch& touch) {
     return right;
 }
 
-inline std::vector<double> fine_reference(const Touch& touch) {
+inline std::vector<double> upsample_reference(const Touch& touch) {
     std::vector<double> ab;
     for (int channel = 0; channel < 2; channel++)
-        for (int y = 0; y < FINE * touch.h; y++)
-            for (int x = 0; x < FINE * touch.w; x++) {
-                double sum = touch.fine(channel, x, y);
+        for (int y = 0; y < CELL_PX * touch.h; y++)
+            for (int x = 0; x < CELL_PX * touch.w; x++) {
+                double sum = touch.upsampled(channel, x, y);
                 for (int n = 0; n < touch.number; n++)
                     sum += touch.work.host[0].amplitudes[channel][n] *
-                           gaussian_reference(float(touch.hints.host[n].x) - (x + 0.5) / (FINE * touch.w)) *
-                           gaussian_reference(float(touch.hints.host[n].y) - (y + 0.5) / (FINE * touch.h));
+                           gaussian_reference(float(touch.hints.host[n].x) - (x + 0.5) / (CELL_PX * touch.w)) *
+                           gaussian_reference(float(touch.hints.host[n].y) - (y + 0.5) / (CELL_PX * touch.h));
                 ab.push_back(sum);
             }
     return ab;

@@ -93,12 +93,12 @@ class HintStages(Stages):
         launch = functools.partial(self._kernels.launch, stream)
         launch("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
                rows, columns)  # fmt: skip
-        launch("touch_share", 129, 1, records, count, wanted, weights, work)
+        launch("touch_shares", 129, 1, records, count, wanted, weights, work)
         launch("touch_values", 1, 1, records, count, work)
-        launch("touch_flow", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
+        launch("touch_attention", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
                rows, columns)  # fmt: skip
-        launch("touch_heights", 1, 1, records, count, up, self._coarse, work, rows, columns)
-        launch("touch_fine", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
+        launch("touch_corrections", 1, 1, records, count, up, self._coarse, work, rows, columns)
+        launch("touch_upsample", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
 
     def _touch_weights(self, required: bool) -> int | None:
         """The address of the fused kernels' weights; None where the kernels do not know the bundle's form.

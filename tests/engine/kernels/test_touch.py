@@ -45,11 +45,11 @@ def run_kernels(maps, hints, global_hints, weights, capacity=None):
     launch(
         "touch_tokens", (MAX_HINTS,), records, count, query, key, gate, base, mood, global_hints, packed, work, *size
     )
-    launch("touch_share", (MAX_HINTS + 1,), records, count, global_hints, packed, work)
+    launch("touch_shares", (MAX_HINTS + 1,), records, count, global_hints, packed, work)
     launch("touch_values", (1,), records, count, work)
-    launch("touch_flow", (height * width,), count, query, gate, base, mood, packed, work, coarse, *size)
-    launch("touch_heights", (1,), records, count, up, coarse, work, *size)
-    launch("touch_fine", (width, height), records, count, up, coarse, work, ab, *size)
+    launch("touch_attention", (height * width,), count, query, gate, base, mood, packed, work, coarse, *size)
+    launch("touch_corrections", (1,), records, count, up, coarse, work, *size)
+    launch("touch_upsample", (width, height), records, count, up, coarse, work, ab, *size)
     return ab, coarse
 
 

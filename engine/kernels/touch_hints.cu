@@ -1,14 +1,14 @@
 // The hints of a touch: everything that does not depend on single cells.
 //
-// touch_tokens   one block per hint: the maps under its patch, its token, and from that its key, focus, surprise and
-//                part of the mood
-// touch_share    one block per hint m: every hint's share at m, and the value there of every hint's Gaussian;
-//                one block more: the mood, pooled over the hints and moved by the global hints
-// touch_values   one block: values such that the mixture by shares gives each hint's own difference at that hint
-//                (Richardson iteration)
+// touch_tokens  one block per hint: the maps under its patch, its token, and from that its key, focus, surprise and
+//               part of the mood
+// touch_shares  one block per hint m: every hint's share at m, and the value of every hint's Gaussian at m;
+//               one more block: the mood, pooled over the hints, plus what the global hints add
+// touch_values  one block: values whose mixture by shares is, at every hint, its difference from the automatic colour
+//               (Richardson iteration)
 #include "touch.cuh"
 
-constexpr int PREPARE_THREADS = 128, PREPARE_WARPS = PREPARE_THREADS / WARP_LANES;
+constexpr int HINT_THREADS = 128, HINT_WARPS = HINT_THREADS / WARP_LANES;
 
 struct TouchMaps {
     const float *query, *key, *gate, *base, *mood;
@@ -45,7 +45,7 @@ DEVICE void sample_patch(const TouchMaps& maps, const Hint& hint, Sampled& sampl
     const Neighbours left = neighbours_at(x - step, maps.w), right = neighbours_at(x + step, maps.w);
     const Neighbours upper = neighbours_at(y - step, maps.h), lower = neighbours_at(y + step, maps.h);
     float* means = reinterpret_cast<float*>(&sampled);
-    for (int index = threadIdx.x; index < SAMPLED_FLOATS; index += PREPARE_THREADS) {
+    for (int index = threadIdx.x; index < SAMPLED_FLOATS; index += HINT_THREADS) {
         const float* plane = plane_of(maps, index);
         const float above = bilinear(plane, maps.w, upper, left) + bilinear(plane, maps.w, upper, right);
         const float below = bilinear(plane, maps.w, lower, left) + bilinear(plane, maps.w, lower, right);
@@ -55,8 +55,7 @@ DEVICE void sample_patch(const TouchMaps& maps, const Hint& hint, Sampled& sampl
 
 DEVICE float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 
-// Element `index` of the hint's token: keys, difference from the automatic colour, colour, size, which global hints are
-// given.
+// Element `index` of the hint's token: keys, difference from the automatic colour, colour, size, global hints' flags.
 DEVICE float token_element(const Sampled& sampled, const Hint& hint, const float* global_hints, int index) {
     if (index < HEADS * KEY) return sampled.key[index];
     const float a = hint.a / AB_SCALE, b = hint.b / AB_SCALE;
@@ -75,7 +74,7 @@ DEVICE float token_element(const Sampled& sampled, const Hint& hint, const float
 template <int ROWS>
 DEVICE void project(const float (*matrix)[HIDDEN], const float* vector, float* out) {
     const int lane = threadIdx.x % WARP_LANES;
-    for (int row = threadIdx.x / WARP_LANES; row < ROWS; row += PREPARE_WARPS) {
+    for (int row = threadIdx.x / WARP_LANES; row < ROWS; row += HINT_WARPS) {
         float sum = 0.0f;
         for (int i = lane; i < HIDDEN; i += WARP_LANES) sum += matrix[row][i] * vector[i];
         sum = warp_sum(sum);
@@ -100,7 +99,7 @@ DEVICE void write_hint(const TokenShared& shared, const Hint& hint, const TouchW
                        TouchWork& work) {
     const Sampled& sampled = shared.sampled;
     const float x = float(hint.x) - MIDDLE, y = float(hint.y) - MIDDLE;
-    for (int index = threadIdx.x; index < HEADS * KEY_CHANNELS; index += PREPARE_THREADS) {
+    for (int index = threadIdx.x; index < HEADS * KEY_CHANNELS; index += HINT_THREADS) {
         const int head = index / KEY_CHANNELS, channel = index % KEY_CHANNELS;
         const float narrowing = shared.narrowing[head];
         // Positive focus also raises the logit, so that the hint gets more of the cells that follow this head.
@@ -121,7 +120,7 @@ DEVICE void write_hint(const TokenShared& shared, const Hint& hint, const TouchW
     if (thread == 0) work.surprises[n] = shared.surprise;
 }
 
-KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const float* query, const float* key,
+KERNEL(HINT_THREADS, touch_tokens, const Hint* hints, const int* count, const float* query, const float* key,
        const float* gate, const float* base, const float* mood, const float* global_hints, const TouchWeights* weights,
        TouchWork* work, int h, int w) {
     SHARED(TokenShared, shared);
@@ -130,7 +129,7 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
     const Hint hint = hints[n];
     sample_patch({query, key, gate, base, mood, h, w}, hint, shared.sampled);
     __syncthreads();
-    for (int index = thread; index < TOKEN; index += PREPARE_THREADS)
+    for (int index = thread; index < TOKEN; index += HINT_THREADS)
         shared.token[index] = token_element(shared.sampled, hint, global_hints, index);
     __syncthreads();
     float sum = weights->token_bias[thread];
@@ -150,13 +149,13 @@ KERNEL(PREPARE_THREADS, touch_tokens, const Hint* hints, const int* count, const
     write_hint(shared, hint, *weights, n, *work);
 }
 
-struct ShareShared {
+struct SharesShared {
     alignas(16) float query[HEADS][KEY_CHANNELS];
-    float hidden[HIDDEN], global_mood[MOOD], partial[3 * HEADS][PREPARE_WARPS];
+    float hidden[HIDDEN], global_mood[MOOD], partial[3 * HEADS][HINT_WARPS];
 };
 
 DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& weights, TouchWork& work,
-                      ShareShared& shared) {
+                      SharesShared& shared) {
     const int thread = threadIdx.x;
     float sum = 0.0f;
     for (int i = 0; i < GLOBALS; i++) sum += global_hints[i] * weights.global_hidden[i][thread];
@@ -176,7 +175,7 @@ struct HeadSums {
 };
 
 // Sums over the block's threads, behind one barrier; every thread gets them.
-DEVICE HeadSums sums_of_block(const HeadSums& own, ShareShared& shared) {
+DEVICE HeadSums sums_of_block(const HeadSums& own, SharesShared& shared) {
     const int lane = threadIdx.x % WARP_LANES, warp = threadIdx.x / WARP_LANES;
     for (int head = 0; head < HEADS; head++) {
         const float weight = warp_sum(own.weight[head]), focus = warp_sum(own.focus[head]);
@@ -190,7 +189,7 @@ DEVICE HeadSums sums_of_block(const HeadSums& own, ShareShared& shared) {
     __syncthreads();
     HeadSums sums = {};
     for (int head = 0; head < HEADS; head++)
-        for (int part = 0; part < PREPARE_WARPS; part++) {
+        for (int part = 0; part < HINT_WARPS; part++) {
             sums.weight[head] += shared.partial[head][part];
             sums.focus[head] += shared.partial[HEADS + head][part];
             sums.surprise[head] += shared.partial[2 * HEADS + head][part];
@@ -199,9 +198,9 @@ DEVICE HeadSums sums_of_block(const HeadSums& own, ShareShared& shared) {
 }
 
 // Thread n writes hint n's share at hint m.
-DEVICE void write_shares(int m, int count, const TouchWeights& weights, TouchWork& work, ShareShared& shared) {
+DEVICE void write_shares(int m, int count, const TouchWeights& weights, TouchWork& work, SharesShared& shared) {
     const int n = threadIdx.x;
-    for (int index = n; index < HEADS * KEY_CHANNELS; index += PREPARE_THREADS)
+    for (int index = n; index < HEADS * KEY_CHANNELS; index += HINT_THREADS)
         shared.query[index / KEY_CHANNELS][index % KEY_CHANNELS] =
             work.queries[m][index / KEY_CHANNELS][index % KEY_CHANNELS];
     __syncthreads();
@@ -225,9 +224,9 @@ DEVICE void write_shares(int m, int count, const TouchWeights& weights, TouchWor
     if (n < count) work.shares[n][m] = share / gates * (1.0f + work.surprises[n] * (gain - 1.0f));
 }
 
-KERNEL(PREPARE_THREADS, touch_share, const Hint* hints, const int* count, const float* global_hints,
+KERNEL(HINT_THREADS, touch_shares, const Hint* hints, const int* count, const float* global_hints,
        const TouchWeights* weights, TouchWork* work) {
-    SHARED(ShareShared, shared);
+    SHARED(SharesShared, shared);
     const int hint_count = hints_in(count), m = blockIdx.x, n = threadIdx.x;
     if (m == MAX_HINTS) {
         pool_mood(hint_count, global_hints, *weights, *work, shared);
