@@ -2,7 +2,7 @@
 
 The conventions are scikit-image's: D65 white for the 2-degree observer, the sRGB transfer curve with its
 threshold at 0.04045. This is the only definition in Python; the CUDA kernels and the shader are tested
-against it. Arrays keep their dtype (float32 or float64); the last axis holds the three channels.
+against it. Arrays keep their dtype (float32 or float64). The last axis of colours holds the three channels.
 """
 
 from __future__ import annotations
@@ -22,36 +22,49 @@ XYZ_FROM_RGB = np.array(
 RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
 WHITE = np.array([0.95047, 1.0, 1.08883])
 
+# The sRGB transfer curve: linear below the threshold (in gamma-encoded values), a power with an offset above.
+GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD = 2.4, 0.055, 12.92, 0.04045
+
 # How far linear-light channels may leave 0..1 and still count as inside the gamut: half a step of 8-bit sRGB
 # at the dark end, so that every 8-bit colour is inside after a float32 round trip.
 GAMUT_SLACK = 1.5e-4
 
 
+def decode_gamma(srgb: Floats) -> Floats:
+    """Gamma-encoded sRGB in 0..1, of any shape → linear light in 0..1."""
+    curved = ((np.maximum(srgb, GAMMA_THRESHOLD) + GAMMA_OFFSET) / (1 + GAMMA_OFFSET)) ** GAMMA
+    return np.where(srgb > GAMMA_THRESHOLD, curved, srgb / GAMMA_SLOPE).astype(srgb.dtype, copy=False)
+
+
+def encode_gamma(linear: Floats) -> Floats:
+    """Linear light in 0..1, of any shape → gamma-encoded sRGB in 0..1. The inverse of `decode_gamma`."""
+    curved = (1 + GAMMA_OFFSET) * np.maximum(linear, 0.0031308) ** (1 / GAMMA) - GAMMA_OFFSET
+    return np.where(linear > 0.0031308, curved, linear * GAMMA_SLOPE).astype(linear.dtype, copy=False)
+
+
+def lab_f(t: Floats) -> Floats:
+    """CIELAB's f(t) of X, Y or Z relative to white, of any shape; L = 116 · f(Y) − 16."""
+    return np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116).astype(t.dtype, copy=False)
+
+
+def inverse_lab_f(f: Floats) -> Floats:
+    """X, Y or Z relative to white from CIELAB's f(t), of any shape. The inverse of `lab_f`."""
+    return np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787).astype(f.dtype, copy=False)
+
+
 def srgb_to_lab(srgb: Floats) -> Floats:
     """Gamma-encoded sRGB [..., 3] in 0..1 → CIELAB [..., 3], L in 0..100, a and b in CIELAB units."""
-    dtype = srgb.dtype
-    linear = np.where(srgb > 0.04045, ((np.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4, srgb / 12.92)
-    xyz = linear.astype(dtype, copy=False) @ (XYZ_FROM_RGB / WHITE[:, None]).T.astype(dtype)
-    f = np.where(xyz > 0.008856, np.cbrt(np.maximum(xyz, 0.008856)), 7.787 * xyz + 16 / 116)
+    f = lab_f(decode_gamma(srgb) @ (XYZ_FROM_RGB / WHITE[:, None]).T.astype(srgb.dtype))
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(dtype, copy=False)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
 def lab_to_linear(lab: Floats) -> Floats:
     """CIELAB [..., 3] → linear-light sRGB [..., 3], unclipped: outside 0..1 means outside the gamut."""
-    dtype = lab.dtype
     y = (lab[..., 0] + 16) / 116
     x = y + lab[..., 1] / 500
     z = np.maximum(y - lab[..., 2] / 200, 0)
-    f = np.stack([x, y, z], axis=-1)
-    xyz = np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
-    return xyz.astype(dtype, copy=False) @ (RGB_FROM_XYZ * WHITE).T.astype(dtype)
-
-
-def encode_gamma(linear: Floats) -> Floats:
-    """Linear-light [0, 1] → gamma-encoded sRGB [0, 1] (values must not be negative)."""
-    curved = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear > 0.0031308, curved, linear * 12.92).astype(linear.dtype, copy=False)
+    return inverse_lab_f(np.stack([x, y, z], axis=-1)) @ (RGB_FROM_XYZ * WHITE).T.astype(lab.dtype)
 
 
 def lab_to_srgb(lab: Floats) -> Floats:

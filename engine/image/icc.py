@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from ..colour.cielab import GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD
+
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
@@ -45,7 +47,9 @@ def _grey_srgb_profile() -> bytes:
         return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
     d50 = fixed(0.9642, 1.0, 0.8249)
-    curve = b"para" + struct.pack(">IHH", 0, 3, 0) + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    top = 1 + GAMMA_OFFSET
+    numbers = fixed(GAMMA, 1 / top, GAMMA_OFFSET / top, 1 / GAMMA_SLOPE, GAMMA_THRESHOLD)
+    curve = b"para" + struct.pack(">IHH", 0, 3, 0) + numbers
     tags = {b"wtpt": b"XYZ " + bytes(4) + d50, b"kTRC": curve}
     start = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..colour.cielab import XYZ_FROM_RGB, srgb_to_lab
+from ..colour.cielab import XYZ_FROM_RGB, decode_gamma, lab_f, srgb_to_lab
 from ..errors import ImageRejected
 from .decode import Pixels, decode_bytes, decode_file, stripes
 from .encode import check_output, save_rgb
@@ -80,8 +80,8 @@ class Photo:
 
 def lightness_of_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """CIELAB lightness float32 [H, W], 0..100, of sRGB uint8 [H, W, 3]; as `srgb_to_lab`, by tables."""
-    tables = [_linear_steps(256) * weight for weight in XYZ_FROM_RGB[1]]
-    red, green, blue = (table.astype(np.float32) for table in tables)
+    linear = decode_gamma(np.linspace(0, 1, 256))
+    red, green, blue = (linear * XYZ_FROM_RGB[1, :, None]).astype(np.float32)
     lightness = np.empty(rgb.shape[:2], np.float32)
     for rows in stripes(*rgb.shape[:2]):
         part = rgb[rows]
@@ -90,18 +90,16 @@ def lightness_of_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _lightness_of_grey(grey: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return _lightness(_linear_steps(65536).astype(np.float32))[grey]
-
-
-def _linear_steps(count: int) -> NDArray[np.float64]:
-    """Linear light of the `count` even steps of sRGB-encoded values 0..1."""
-    encoded = np.arange(count) / (count - 1)
-    return np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+    """The same of sRGB-encoded grey uint16 [H, W]."""
+    return _lightness(decode_gamma(np.linspace(0, 1, 65536)).astype(np.float32))[grey]
 
 
 def _lightness(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
-    curved = 116 * np.cbrt(luminance) - 16
-    return np.clip(np.where(luminance > 0.008856, curved, luminance * (7.787 * 116)), 0, 100)
+    """L in 0..100 of linear luminance in 0..1."""
+    lightness = lab_f(luminance)
+    lightness *= 116
+    lightness -= 16
+    return np.clip(lightness, 0, 100, out=lightness)
 
 
 def _squash(plane: NDArray) -> NDArray:
