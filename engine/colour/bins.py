@@ -1,7 +1,8 @@
-"""The colour bins: 313 of a 23 × 23 grid over ab, as in Zhang et al. (ECCV 2016, SIGGRAPH 2017).
+"""The colour bins, 313 of a 23 × 23 grid over ab, and distributions over them, as in Zhang et al. (ECCV 2016,
+SIGGRAPH 2017).
 
-The grid has step 10 from −110 to 110, a varying slowly and b fast. Which 313 of its 529 points are used cannot
-be derived from the sRGB gamut; the table below is the published set, one row of b for every a.
+The grid has step 10 from −110 to 110. a varies slowly and b fast. The 313 used of its 529 points cannot be derived
+from the sRGB gamut. The table below is the published set, one row of b for every a.
 """
 
 from __future__ import annotations
@@ -69,14 +70,17 @@ def annealed_mean(
 
     scale = 2.6 ≈ 1 / 0.38 is the released networks' annealing temperature.
     """
-    sharpened = temper(probabilities, scale)
-    return (sharpened @ centres).astype(np.float32)
+    return (temper(probabilities, scale) @ centres).astype(np.float32)
 
 
-def temper(probabilities: Floats, scale: float) -> Floats:
+def temper(probabilities: Floats, scale: float) -> NDArray[np.float32]:
     """p^scale renormalised over the last axis: softmax(scale · logits) of a distribution given as p."""
     with np.errstate(divide="ignore"):
-        logits = scale * np.log(np.asarray(probabilities, np.float32))
-    logits = logits - logits.max(-1, keepdims=True)
-    powered = np.exp(logits)
-    return powered / powered.sum(-1, keepdims=True)
+        logits = np.log(np.asarray(probabilities, np.float32))
+    return softmax(logits, scale)
+
+
+def softmax(logits: Floats, scale: float = 1.0) -> NDArray[np.float32]:
+    """softmax(scale · logits) over the last axis."""
+    powered = np.exp(scale * (logits - logits.max(-1, keepdims=True)))
+    return (powered / powered.sum(-1, keepdims=True)).astype(np.float32, copy=False)

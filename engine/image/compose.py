@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from .decode import stripes
 from .guided import Guided, Plane
+from .rows import stripes, two_cells
 
 # About what stays in the second-level cache of a core through all steps of a stripe.
 STRIPE_PIXELS = 1 << 17
@@ -90,12 +90,10 @@ def _bilinear(
     working_height, working_width = ab.shape[1:]
     if width < working_width:
         ab = np.stack([_along_rows(plane, width) for plane in ab])
-    centres = (np.arange(rows.start, rows.stop) + 0.5) * (working_height / height) - 0.5
-    centres = np.clip(centres, 0, working_height - 1)
-    upper = np.floor(centres).astype(np.intp)
-    lower = np.minimum(upper + 1, working_height - 1)
-    share = (centres - upper).astype(np.float32)[:, None]
-    a, b = (_along_rows(plane[upper] * (1 - share) + plane[lower] * share, width) for plane in ab)
+    positions = (np.arange(rows.start, rows.stop) + 0.5) * (working_height / height)
+    upper, lower, weight = two_cells(positions, working_height)
+    weight = weight[:, None]
+    a, b = (_along_rows(plane[upper] * (1 - weight) + plane[lower] * weight, width) for plane in ab)
     return a, b
 
 

@@ -1,8 +1,8 @@
-"""Decoding photographs nobody vouches for: one decoder (Pillow), a fixed list of formats, limits before work.
+"""Decoding untrusted photographs: one decoder (Pillow), a fixed list of formats, limits checked before decoding.
 
-Whatever the file, the answer is an upright sRGB picture or an ImageRejected, never another exception. The
-first picture of an animation or of a multi-page file is taken. Old photographs are often scanned to 16-bit
-grey, so grey keeps its depth on a plane of its own; everything else becomes 8-bit sRGB.
+Every file gives an upright sRGB picture or an ImageRejected, never another exception. Of an animation or a multi-page
+file the first picture is taken. Old photographs are often scanned to 16-bit grey, so grey keeps its depth in a plane
+of its own. Everything else becomes 8-bit sRGB.
 """
 
 from __future__ import annotations
@@ -28,18 +28,16 @@ from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 
 from ..errors import ImageRejected
 from .icc import colour_transform, grey_curve
+from .rows import stripes
 
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "AVIF", "JPEG2000", "PPM")
 FORMATS_IN_WORDS = "JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM"
 
-# What shows through transparent parts: the middle of the coded range, in 8 and in 16 bits.
+# The background behind transparent parts: the middle of the encoded range, in 8 and in 16 bits.
 BACKDROP = 128
 BACKDROP_16 = 128 * 257
 
-# Pixels converted at a time, so that a 64-megapixel picture needs little beyond its own planes.
-STRIPE_PIXELS = 1 << 20
-
-# All that Pillow's decoders have been seen to raise on damaged files; anything rarer derives from these.
+# What Pillow's decoders raise on damaged files (found by fuzzing); rarer errors derive from these.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -58,7 +56,7 @@ DECODER_ERRORS = (
     ImageCms.PyCMSError,
 )
 
-# Pillow's pixel limit and Python's warning filters belong to the whole process; one picture at a time also
+# Pillow's pixel limit and Python's warning filters belong to the whole process. Decoding one picture at a time also
 # bounds the memory.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -79,7 +77,7 @@ _UPRIGHT: dict[int, Callable[[NDArray], NDArray]] = {
 class Pixels:
     """A decoded picture, upright, sRGB-encoded: `rgb` uint8 [H, W, 3], and `grey16` uint16 [H, W] or None.
 
-    `grey16` is there when the picture is grey and finer than 8 bits; `rgb` is then its rounded copy.
+    `grey16` is set when the picture is grey with more than 8 bits. `rgb` is then its rounded copy.
     """
 
     rgb: NDArray[np.uint8]
@@ -87,7 +85,7 @@ class Pixels:
 
 
 def decode_file(path: str | Path, max_megapixels: float) -> Pixels:
-    """Decode the file at `path`. Raises ImageRejected for all but a sound picture within the limit."""
+    """Decode the file at `path`. Raises ImageRejected unless it is an undamaged picture within the limit."""
     path = Path(path)
     try:
         status = path.stat()
@@ -104,15 +102,20 @@ def decode_file(path: str | Path, max_megapixels: float) -> Pixels:
 
 
 def decode_bytes(data: bytes, name: str, max_megapixels: float) -> Pixels:
-    """Decode a file held in memory; `name` is what messages call it. Errors as in `decode_file`."""
+    """Decode a file held in memory. Error messages call it `name`. Raises as `decode_file` does."""
     return decode_stream(io.BytesIO(data), name, max_megapixels)
 
 
 def decode_stream(stream: BinaryIO, name: str, max_megapixels: float) -> Pixels:
-    """Decode a seekable binary stream. Errors as in `decode_file`."""
-    if not stream.read(1):
+    """Decode an open, seekable binary file from its start; it stays open. Raises as `decode_file` does."""
+    try:
+        stream.seek(0)
+        is_empty = not stream.read(1)
+        stream.seek(0)
+    except (OSError, ValueError) as error:
+        raise ImageRejected(f"{name} cannot be read: {_reason(error)}; open the photograph again") from error
+    if is_empty:
         raise ImageRejected(f"{name} is empty; copy or export the photograph again")
-    stream.seek(0)
     limit_pixels = int(max_megapixels * 1e6)
     with _ONE_AT_A_TIME, _pillow_limited_to(limit_pixels), _quiet_c_libraries():
         try:
@@ -137,7 +140,7 @@ def _decode(stream: BinaryIO, name: str, limit_pixels: int) -> Pixels:
             raise _too_large(name, width * height, limit_pixels)
         if width < 1 or height < 1:
             raise ImageRejected(f"{name} is {width} × {height} pixels; give a picture of at least 1 × 1")
-        # Before load(), which may close the file and the tags with it.
+        # Read the header first: load() may close the file and the tags with it.
         profile = image.info.get("icc_profile")
         deep = _DeepGrey.of(image)
         image.load()
@@ -150,7 +153,7 @@ def _decode(stream: BinaryIO, name: str, limit_pixels: int) -> Pixels:
 
 @contextlib.contextmanager
 def _pillow_limited_to(limit_pixels: int) -> Iterator[None]:
-    """Pillow refuses (never just warns of) more than `limit_pixels` and keeps its other warnings quiet."""
+    """Make Pillow refuse, not just warn about, more than `limit_pixels`, and silence its other warnings."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = limit_pixels
     try:
@@ -164,10 +167,10 @@ def _pillow_limited_to(limit_pixels: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_c_libraries() -> Iterator[None]:
-    """Keep libtiff's own complaints off the terminal: Pillow gives no way to silence them.
+    """Keep libtiff's own messages off the terminal: Pillow gives no way to silence them.
 
-    Descriptor 2 belongs to the whole process, so this is for programs of one thread (the command line). A
-    server keeps its log instead, in which such lines do no harm.
+    Descriptor 2 belongs to the whole process, so this is done in single-threaded programs alone (the command line).
+    In a server these messages go to its log, where they do no harm.
     """
     if threading.active_count() > 1:
         yield
@@ -175,13 +178,13 @@ def _quiet_c_libraries() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             terminal = os.dup(2)
-        except OSError:  # closed: nobody listens anyway
+        except OSError:  # descriptor 2 is closed, so there is nothing to silence
             yield
             return
         stack.callback(os.close, terminal)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, 2)
+        os.close(null_device)
         stack.callback(os.dup2, terminal, 2)
         yield
 
@@ -218,7 +221,7 @@ def _orientation(image: Image.Image) -> int:
 
 @dataclass(frozen=True)
 class _DeepGrey:
-    """How numbers of a grey picture with more than 8 bits are meant, from the file's header."""
+    """How the header of a grey picture with more than 8 bits says that its numbers are encoded."""
 
     bits: int = 16
     unsigned: bool = True
@@ -245,42 +248,42 @@ def _grey_plane(image: Image.Image, deep: _DeepGrey, profile: bytes | None) -> N
     curve = grey_curve(profile)
     if is_deep:
         plane = _deep_values(image, deep)
-        clear = image.info.get("transparency")
-        hidden = plane == clear if isinstance(clear, int) else None
+        transparent_value = image.info.get("transparency")
+        is_transparent = plane == transparent_value if isinstance(transparent_value, int) else None
         if curve is not None:
             plane = curve[plane]
-        if hidden is not None:
-            plane[hidden] = BACKDROP_16
+        if is_transparent is not None:
+            plane[is_transparent] = BACKDROP_16
         return plane
     if curve is None:
         return None
     if not image.has_transparency_data:
         return curve[::257][np.asarray(image.convert("L"))]
-    see_through = image.convert("LA")
-    plane = curve[::257][np.asarray(see_through.getchannel("L"))]
-    alpha = np.asarray(see_through.getchannel("A")).astype(np.uint32)
+    grey_alpha = image.convert("LA")
+    plane = curve[::257][np.asarray(grey_alpha.getchannel("L"))]
+    alpha = np.asarray(grey_alpha.getchannel("A")).astype(np.uint32)
     return ((plane * alpha + BACKDROP_16 * (255 - alpha) + 127) // 255).astype(np.uint16)
 
 
 def _deep_values(image: Image.Image, deep: _DeepGrey) -> NDArray[np.uint16]:
-    """The numbers of a grey picture of 9 to 32 bits, spread over 0..65535 (a new array)."""
+    """The numbers of a grey picture of 9 to 32 bits, scaled to 0..65535 (a new array)."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         top = (1 << deep.bits) - 1 if 9 <= deep.bits <= 16 else 65535
-        plane = _spread(values, 0, top) if top < 65535 else values.astype(np.uint16)
+        plane = _scale_to_16_bits(values, 0, top) if top < 65535 else values.astype(np.uint16)
     elif image.mode == "I" and image.format in ("PNG", "PPM", "JPEG2000"):
-        plane = _spread(values, 0, 65535)  # Pillow scales these to 16 bits itself
+        plane = _scale_to_16_bits(values, 0, 65535)  # Pillow scales these to 16 bits itself
     else:
         if image.mode == "I" and deep.bits == 32 and deep.unsigned:
             values = values.view(np.uint32)  # Pillow reads them as signed
-        plane = _spread(values, *_guess_range(values))
+        plane = _scale_to_16_bits(values, *_guess_range(values))
     return np.subtract(65535, plane, dtype=np.uint16) if deep.white_is_zero else plane
 
 
 def _guess_range(values: NDArray) -> tuple[float, float]:
-    """Black and white of numbers that come without a scale (32-bit integers and floats).
+    """Black and white level of numbers whose range no header gives (32-bit integers and floats).
 
-    The smallest usual range that holds them (0..1 for floats, 0..255, 0..65535), else their own extremes.
+    The smallest usual range that holds them (0..1 for floats, 0..255, 0..65535), else their minimum and maximum.
     """
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     if finite.size == 0:
@@ -294,8 +297,8 @@ def _guess_range(values: NDArray) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def _spread(values: NDArray, low: float, high: float) -> NDArray[np.uint16]:
-    """Map low..high to 0..65535, clipped and rounded; what is not a number becomes black."""
+def _scale_to_16_bits(values: NDArray, low: float, high: float) -> NDArray[np.uint16]:
+    """Map low..high to 0..65535, clipped and rounded. NaN becomes black."""
     plane = np.empty(values.shape, np.uint16)
     for rows in stripes(*values.shape):
         part = (values[rows].astype(np.float64) - low) / (high - low)
@@ -314,10 +317,10 @@ def _rgb_of_grey(plane: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def _rgb_plane(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
-    """sRGB uint8 [H, W, 3] of a loaded picture of any mode, transparent parts on the backdrop."""
+    """sRGB uint8 [H, W, 3] of a loaded picture of any mode, transparent parts over the backdrop."""
     width, height = image.size
     direct = image.mode if image.mode in ("CMYK", "LAB") else "RGB"
-    is_grey = image.mode in ("1", "L", "LA", "La")  # whatever RGB profile it carries is not about it
+    is_grey = image.mode in ("1", "L", "LA", "La")  # an RGB profile does not apply to it
     transform = None if is_grey else colour_transform(direct, profile)
     rgb = np.empty((height, width, 3), np.uint8)
     for rows in stripes(height, width):
@@ -335,10 +338,3 @@ def _rgb_plane(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
             colours = (colours * alpha + BACKDROP * (255 - alpha) + 127) // 255
         rgb[rows] = colours
     return rgb
-
-
-def stripes(height: int, width: int, pixels: int = STRIPE_PIXELS) -> Iterator[slice]:
-    """Slices of whole rows that cover `height`, each of about `pixels` pixels and at least one row."""
-    step = max(1, pixels // max(1, width))
-    for start in range(0, height, step):
-        yield slice(start, min(height, start + step))

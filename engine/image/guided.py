@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import two_cells
+
 # How far L may differ for a cell to lend its colour (standard deviation), and the least weight of a cell.
 ALIKE_L, MIN_WEIGHT = 20.0, 1e-3
 
@@ -28,12 +30,12 @@ class Guided:
         """L float32 [H, W] in 0…100 of the picture, cell_light float32 [h, w] of its cells, ab float32 [2, h, w]."""
         self._L = L
         self._cells = np.concatenate([cell_L[None], ab])
-        self._columns = _two_cells(np.arange(L.shape[1]), L.shape[1], ab.shape[2])
+        self._columns = _weighted_cells(np.arange(L.shape[1]), L.shape[1], ab.shape[2])
 
     def __call__(self, rows: slice) -> tuple[Plane, Plane]:
         """a and b, float32 [rows, W] each, of some rows (start and stop given)."""
         L = np.ascontiguousarray(self._L[rows])
-        above_and_below = _two_cells(np.arange(rows.start, rows.stop), len(self._L), self._cells.shape[1])
+        above_and_below = _weighted_cells(np.arange(rows.start, rows.stop), len(self._L), self._cells.shape[1])
         first, last = above_and_below[0][0][0], above_and_below[1][0][-1]
         near = self._cells[:, first : last + 1]
         total, a, b = (np.zeros_like(L) for _ in range(3))
@@ -60,9 +62,7 @@ def _likeness(L: Plane, cell_L: Plane) -> Plane:
     return np.asarray(cv2.exp(squared), np.float32) + np.float32(MIN_WEIGHT)
 
 
-def _two_cells(index: NDArray[np.intp], length: int, cells: int) -> TwoCells:
+def _weighted_cells(index: NDArray[np.intp], length: int, cells: int) -> TwoCells:
     """The cells before and behind each pixel `index` of `length`, with their bilinear weights."""
-    centres = np.clip((index + 0.5) * (cells / length) - 0.5, 0, cells - 1)
-    first = np.floor(centres).astype(np.intp)
-    share = (centres - first).astype(np.float32)
-    return [(first, 1 - share), (np.minimum(first + 1, cells - 1), share)]
+    first, second, weight = two_cells((index + 0.5) * (cells / length), cells)
+    return [(first, 1 - weight), (second, weight)]

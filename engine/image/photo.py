@@ -1,8 +1,9 @@
-"""A photograph: what is kept of it is its light, at full resolution and at the size the networks see."""
+"""A photograph: its pixels, and its L at full resolution and at the size that networks take."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -10,10 +11,8 @@ from numpy.typing import NDArray
 
 from ..colour.cielab import XYZ_FROM_RGB, decode_gamma, lab_f, srgb_to_lab
 from ..errors import ImageRejected
-from .decode import Pixels, decode_bytes, decode_file, stripes
-from .encode import check_output, save_rgb
-
-__all__ = ["MAX_MEGAPIXELS", "WORKING_SIZE", "Photo", "check_output", "lightness_of_rgb", "save_rgb"]
+from .decode import Pixels, decode_bytes, decode_file, decode_stream
+from .rows import stripes
 
 MAX_MEGAPIXELS = 64
 WORKING_SIZE = 256
@@ -22,10 +21,10 @@ WORKING_SIZE = 256
 class Photo:
     """One photograph, upright. All arrays are read-only.
 
-    `L` float32 [H, W], CIELAB lightness 0..100 at full resolution (16-bit scans keep their 16 bits);
-    `rgb` uint8 [H, W, 3], the original in sRGB, whose own colours serve only as a reference;
-    `working_L` float32 [256, 256], the lightness of the picture squashed to the networks' size;
-    `width` and `height` in pixels.
+    `L`: float32 [H, W], CIELAB lightness in 0..100 at full resolution (16-bit scans keep their 16 bits).
+    `rgb`: uint8 [H, W, 3], the original in sRGB; its colours serve only as a reference.
+    `working_L`: float32 [256, 256], the L of the picture squashed to the networks' size.
+    `width`, `height`: in pixels.
     """
 
     def __init__(self, pixels: Pixels) -> None:
@@ -44,18 +43,24 @@ class Photo:
 
     @classmethod
     def open(cls, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
-        """Open a file: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM; the first picture of several.
+        """Open a file: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM. Of several pictures the first is taken.
 
-        EXIF rotation is honoured, ICC profiles are converted to sRGB, transparency lies on mid-grey.
-        Raises ImageRejected when the file is missing, not a sound picture, or larger than `max_megapixels`
-        (known from its header, before anything is decoded).
+        EXIF rotation is applied, ICC profiles are converted to sRGB, transparent parts are laid over mid-grey.
+        Raises ImageRejected when the file is missing, is not an undamaged picture, or is larger than
+        `max_megapixels` (checked in its header, before decoding).
         """
         return cls(decode_file(path, _checked_limit(max_megapixels)))
 
     @classmethod
     def from_bytes(cls, data: bytes, max_megapixels: float = MAX_MEGAPIXELS, name: str = "the picture") -> Photo:
-        """The same for a file held in memory (an upload); `name` is what error messages call it."""
+        """As `open`, for a file held in memory (an upload). Error messages call it `name`."""
         return cls(decode_bytes(data, name, _checked_limit(max_megapixels)))
+
+    @classmethod
+    def from_stream(cls, stream: BinaryIO, max_megapixels: float = MAX_MEGAPIXELS, name: str = "the picture") -> Photo:
+        """As `open`, for an open, seekable binary file. It is read from its start, whatever its position,
+        and stays open. Error messages call it `name`."""
+        return cls(decode_stream(stream, name, _checked_limit(max_megapixels)))
 
     @classmethod
     def from_rgb(cls, rgb: NDArray[np.uint8]) -> Photo:
@@ -70,7 +75,7 @@ class Photo:
         return self.width, self.height
 
     def working_ab(self) -> NDArray[np.float32]:
-        """The picture's own colours, float32 [2, 256, 256] in CIELAB units: the truth of benches."""
+        """The original colours, float32 [2, 256, 256] in CIELAB units: the ground truth of benches."""
         lab = srgb_to_lab(self._squashed_rgb().astype(np.float32) / np.float32(255))
         return np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
 
@@ -103,9 +108,9 @@ def _lightness(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _squash(plane: NDArray) -> NDArray:
-    """Bilinear to 256 × 256 whatever the aspect ratio, on encoded values of the plane's own depth.
+    """Resize to 256 × 256 whatever the aspect ratio: bilinear, on gamma-encoded values, without smoothing.
 
-    As the paper's released code feeds its network (no smoothing before shrinking).
+    The paper's released code does the same.
     """
     return cv2.resize(plane, (WORKING_SIZE, WORKING_SIZE), interpolation=cv2.INTER_LINEAR)
 

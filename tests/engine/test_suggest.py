@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from livetint.engine.colour import bins
+from livetint.engine.colour.bins import softmax
 from livetint.engine.colour.cielab import in_gamut
-from livetint.engine.distribution import distribution_at, sample_bilinear, softmax
+from livetint.engine.distribution import distribution_at, sample_bilinear
 from livetint.engine.suggest import suggest, weighted_kmeans
 
 

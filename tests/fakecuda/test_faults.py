@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, RunnerError
-from livetint.engine.image.photo import save_rgb
+from livetint.engine.image.encode import save_rgb
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.open import open_runner

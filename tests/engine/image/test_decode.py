@@ -101,6 +101,16 @@ def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path):
         Photo.open(tmp_path / "empty.png" / "inside.png")
 
 
+def test_a_stream_that_is_closed_or_cannot_seek_is_refused():
+    read_end, write_end = os.pipe()
+    os.write(write_end, SAMPLES["jpeg"])
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe, pytest.raises(ImageRejected, match="cannot be read"):
+        Photo.from_stream(pipe)
+    with pytest.raises(ImageRejected, match="cannot be read"):
+        Photo.from_stream(pipe)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")

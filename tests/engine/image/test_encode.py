@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 from livetint.engine.errors import OutputError
-from livetint.engine.image.encode import EXTENSIONS, encode_rgb
-from livetint.engine.image.photo import Photo, check_output, save_rgb
+from livetint.engine.image.encode import EXTENSIONS, check_output, encode_rgb, save_rgb
+from livetint.engine.image.photo import Photo
 from PIL import Image
 
 from .picture_files import colour_picture

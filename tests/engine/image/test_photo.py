@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -355,6 +356,17 @@ def test_files_and_bytes_give_the_same(tmp_path):
     path.write_bytes(encode(Image.fromarray(RGB), "PNG"))
     assert np.array_equal(Photo.open(path).L, Photo.from_bytes(path.read_bytes()).L)
     assert np.array_equal(Photo.open(str(path)).L, Photo.open(path).L)
+
+
+def test_an_open_file_gives_the_same_whatever_its_position_and_stays_open(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(encode(Image.fromarray(RGB), "PNG"))
+    with path.open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        assert np.array_equal(Photo.from_stream(stream).L, Photo.open(path).L)
+        assert not stream.closed
+        with pytest.raises(ImageRejected, match="the upload has"):
+            Photo.from_stream(stream, max_megapixels=1e-4, name="the upload")
 
 
 def test_pictures_larger_than_a_stripe_are_whole():
