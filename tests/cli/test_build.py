@@ -1,4 +1,4 @@
-"""`livetint calibrate` and `livetint build` from the outside, on a small network."""
+"""`livetint calibrate` and `livetint build` as commands, on a small network."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from ..needs import needs
 
 
 @pytest.fixture(autouse=True)
-def small_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Photographs squashed to the small network's side; a cache of our own."""
+def small_photographs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Photographs resized to the small network's side, and a cache of the test's own."""
     squares = samples.squares
 
     def small(sources, side=SIDE):
@@ -141,14 +141,14 @@ def test_plans_are_built_said_and_found_up_to_date(calibrated: Bundle, tmp_path:
 def test_plans_are_tried_on_the_gpu_where_there_is_one(
     calibrated: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: bool
 ):
-    class Card(OnnxRunner):
+    class GpuRunner(OnnxRunner):
         def colorize(self, features, hints, global_hints=NO_GLOBAL_HINTS):
             return super().colorize(features, hints, global_hints) * (-1 if spoilt else 1)
 
     trained = write_bundle(
         calibrated.folder, msgspec.structs.replace(calibrated.manifest, trained=True), calibrated.files
     )
-    monkeypatch.setattr(prepare, "TensorRTRunner", Card)
+    monkeypatch.setattr(prepare, "TensorRTRunner", GpuRunner)
     monkeypatch.setattr("livetint.build_engine.accuracy_report.LIMITS_DB", {"fp16": 0.05})
     arguments = (trained.folder, "--target", "tensorrt-rtx", "--precision", "fp16", "-o", tmp_path / "p")
     result = run(build, *arguments, "--compute-capability", "8.6")
