@@ -39,19 +39,19 @@ AIM_P95_MS = 80.0
 PAGE_START_S = 30.0
 
 _DRAG = """async (moves) => {
-  const { painting, link } = livetint, { stage, courier } = painting, box = stage.box.getBoundingClientRect();
+  const { painting } = livetint, { stage, requests } = painting, box = stage.box.getBoundingClientRect();
   const frame = () => new Promise(requestAnimationFrame);
-  const answered = async () => { while (courier.shown < link.seq || courier.dirty || !stage.image) await frame(); };
+  const answered = async () => { while (!painting.settled) await frame(); };
   const send = (kind, x, y) => stage.box.dispatchEvent(new PointerEvent(kind, { pointerId: 7, pointerType: 'touch',
     width: 8, height: 8, clientX: box.left + x, clientY: box.top + y, bubbles: true, cancelable: true }));
   const at = (i) => stage.toStage({ x: 0.5 + 0.3 * Math.cos(i / 40), y: 0.5 + 0.3 * Math.sin(i / 40) });
   await answered();
-  painting.edits.change({ hints: [{ x: 0.8, y: 0.5, a: 20, b: 30, size: 5 }] });
+  painting.edits.apply({ hints: [{ x: 0.8, y: 0.5, a: 20, b: 30, size: 5 }] });
   painting.changed();
-  painting.placeMarks();
+  painting.showPoints();
   await frame();
   await answered();
-  courier.frames = [];
+  requests.frames = [];
   let p = at(0);
   send('pointerdown', p.x, p.y);
   const started = performance.now();
@@ -61,8 +61,8 @@ _DRAG = """async (moves) => {
   await frame(); await frame(); await frame();
   send('pointerup', p.x, p.y);
   const { canvas, kind, slow } = stage.view;
-  const frames = courier.frames.slice(0, moves);
-  return { frames, kind, slow, canvas: [canvas.width, canvas.height], probe: livetint.probe.draw_ms,
+  const frames = requests.frames.slice(0, moves);
+  return { frames, kind, slow, canvas: [canvas.width, canvas.height], probe: livetint.view.draw_ms,
     pictures_per_s: new Set(frames.map(({ seq }) => seq)).size / spent * 1000 };
 }"""
 

@@ -4,7 +4,7 @@ Joint bilateral upsampling over the four cells of the bilinear rule. A cell's we
 exp(−(L of the pixel − L of the cell)² / (2 · ALIKE_L²)) + MIN_WEIGHT; the weights are then made to sum to 1. The L
 of a cell is the mean L of the picture over it. On even light it is the bilinear rule.
 
-This is the definition; kernels/compose.cu and kiosk/web/composite.js are held equal to it by tests.
+This is the definition; kernels/compose.cu and kiosk/web/shader.js are held equal to it by tests.
 """
 
 from __future__ import annotations

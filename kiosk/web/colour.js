@@ -1,16 +1,16 @@
 // @ts-check
-// CIELAB and sRGB as engine/colour/cielab.py has them (D65, 2 degrees); tests hold the two equal.
+// CIELAB and sRGB as in engine/colour/cielab.py (D65, 2 degrees), held equal by tests, and the names of colours.
 
-/** Linear sRGB from XYZ, row by row: the inverse that engine/colour/cielab.py computes, times its white. */
+/** Rows of the matrix from XYZ to linear sRGB: the inverse that engine/colour/cielab.py computes, times its white. */
 export const RGB_FROM_XYZ = [
   [3.079980302, -1.537151516, -0.542821308],
   [-0.921247752, 1.875990001, 0.045247340],
   [0.052890461, -0.204041338, 1.151232012],
 ];
 const GAMUT_SLACK = 1.5e-4;
-/** Rims are at least this light, and dark colours no stronger than this in them. */
-const RIM_L = 60;
-const RIM_CHROMA = 34;
+/** Rims of swatches have at least this L, and dark colours at most this chroma. */
+const MIN_RIM_L = 60;
+const MAX_RIM_CHROMA = 34;
 
 /** @param {number} f */
 const expand = (f) => (f > 0.2068966 ? f ** 3 : (f - 16 / 116) / 7.787);
@@ -35,7 +35,7 @@ export function inGamut(L, a, b) {
   return labToLinear(L, a, b).every((v) => v >= -GAMUT_SLACK && v <= 1 + GAMUT_SLACK);
 }
 
-/** The nearest showable ab of the same L and hue. @param {number} L @param {number} a @param {number} b @returns {[number, number]} */
+/** ab reduced towards grey until sRGB can show it at L. @param {number} L @param {number} a @param {number} b @returns {[number, number]} */
 export function project(L, a, b) {
   if (inGamut(L, a, b)) return [a, b];
   let low = 0;
@@ -48,7 +48,7 @@ export function project(L, a, b) {
   return [a * low, b * low];
 }
 
-/** The square of ab that holds every colour sRGB can show at L: its middle and half its side. @param {number} L */
+/** The smallest square of ab that holds every colour sRGB can show at L: its centre and half its side. @param {number} L */
 export function extent(L) {
   const [a, b] = [[Infinity, -Infinity], [Infinity, -Infinity]];
   for (let hue = 0; hue < 360; hue += 3) {
@@ -64,28 +64,28 @@ export function css(L, a, b) {
   return `rgb(${labToBytes(L, a, b).join(' ')})`;
 }
 
-/** The hue of a dark colour, light enough to be told from others: for rims, never for the picture. @param {number} L @param {number} a @param {number} b */
+/** A colour for the rim of a swatch: a dark one is lightened until its hue can be told. @param {number} L @param {number} a @param {number} b */
 export function cssHue(L, a, b) {
-  const light = Math.max(L, RIM_L);
-  const more = Math.min(light / Math.max(L, 12), Math.max(1, RIM_CHROMA / Math.max(1, Math.hypot(a, b))));
-  return css(light, ...project(light, a * more, b * more));
+  const rimL = Math.max(L, MIN_RIM_L);
+  const gain = Math.min(rimL / Math.max(L, 12), Math.max(1, MAX_RIM_CHROMA / Math.max(1, Math.hypot(a, b))));
+  return css(rimL, ...project(rimL, a * gain, b * gain));
 }
 
-/** sRGB byte of a grey to L. @param {number} byte */
+/** L of a grey sRGB byte. @param {number} byte */
 export function lightnessOf(byte) {
   const s = byte / 255;
   const y = s > 0.04045 ? ((s + 0.055) / 1.055) ** 2.4 : s / 12.92;
   return y > 0.008856 ? 116 * Math.cbrt(y) - 16 : 903.292 * y;
 }
 
-/** The bits of a number as a half float; for numbers of 2^-14 and more, which is all that is asked here. @param {number} value */
+/** The bits of a half float. Only for 0 and numbers from 2^-14 to 65504. @param {number} value */
 export function toHalf(value) {
-  // Half of a half's last place, so that the cut rounds to the nearest.
+  // Adding half of the last place makes the cut below round to the nearest.
   const bits = new Uint32Array(new Float32Array([value]).buffer)[0] + 0x1000;
   return value === 0 ? 0 : ((bits >>> 16) & 0x8000) | (((bits >>> 23 & 255) - 112) << 10) | (bits >>> 13 & 0x3ff);
 }
 
-/** What a colour is called: [shade, name], keys of the language files. @param {number} L @param {number} a @param {number} b @returns {[string, string]} */
+/** The name of a colour: [shade, name], both keys of the language files. @param {number} L @param {number} a @param {number} b @returns {[string, string]} */
 export function nameOf(L, a, b) {
   const chroma = Math.hypot(a, b);
   if (chroma < 7) return [shadeOf(L, 30), 'grey_name'];
@@ -103,7 +103,7 @@ export function nameOf(L, a, b) {
   return [shadeOf(L, chroma), found ? found[1] : 'red'];
 }
 
-/** The most telling of a colour's other qualities. @param {number} L @param {number} chroma */
+/** The shade of a colour, by its most striking quality. @param {number} L @param {number} chroma */
 function shadeOf(L, chroma) {
   if (L < 35) return 'dark';
   if (chroma > 55) return 'vivid';

@@ -1,7 +1,7 @@
 // @ts-check
-// The exhibition: its pictures to choose from, and what is written beside the one on show.
+// The gallery: the pictures to choose from, and the title and caption of the one on show.
 import { byId } from './dom.js';
-import { language } from './words.js';
+import { language } from './language.js';
 
 /**
  * @typedef {{id: string, title: string, photographer: string, year: string, rights: string, titles: Record<string, string>,
@@ -12,12 +12,12 @@ import { language } from './words.js';
 export const titleOf = (picture) => picture.titles[language] ?? picture.title;
 
 /** @param {Picture} picture */
-const makerOf = (picture) => [picture.photographer, picture.year].filter(Boolean).join(', ');
+const creditOf = (picture) => [picture.photographer, picture.year].filter(Boolean).join(', ');
 
-/** Title of the picture on show, who made it and when, and what is said of it. @param {Picture} picture */
+/** Show the title, credit and caption of a picture. @param {Picture} picture */
 export function describe(picture) {
   byId('title').textContent = titleOf(picture);
-  byId('caption').textContent = [makerOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
+  byId('caption').textContent = [creditOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
   byId('picture').setAttribute('aria-label', titleOf(picture));
 }
 
@@ -27,7 +27,7 @@ export function thumbnail(picture, alt) {
   image.loading = 'lazy';
   image.src = `/pictures/${picture.id}/480.jpg`;
   image.alt = alt;
-  image.addEventListener('load', () => image.classList.add('here'));
+  image.addEventListener('load', () => image.classList.add('loaded'));
   return image;
 }
 
@@ -40,9 +40,9 @@ export function showGallery(pictures, begin) {
     words.className = 'words';
     const title = document.createElement('strong');
     title.textContent = titleOf(picture);
-    const who = document.createElement('span');
-    who.textContent = makerOf(picture);
-    words.append(title, who);
+    const credit = document.createElement('span');
+    credit.textContent = creditOf(picture);
+    words.append(title, credit);
     button.append(thumbnail(picture, ''), words);
     button.addEventListener('click', () => begin(picture));
     item.append(button);

@@ -1,27 +1,28 @@
 // @ts-check
-// Fingers, pens and mice on the picture. One finger paints, two zoom, palms are told by their size and ignored.
+// Gestures of fingers, pens and mice on the stage: one finger paints, two zoom. Palms are told by their size and ignored.
 
-/** Movement that makes a drag of a tap, in CSS pixels. */
+/** Movement that turns a tap into a drag, in CSS pixels. */
 const SLOP_PX = 8;
+/** A touch that sends no event for this long is stuck and is dropped. */
 const STUCK_MS = 10000;
 
 /**
- * `release` ends a tap or a drag, `cancel` takes it back, `rest` tells that no finger is left.
- * @typedef {{down: (x: number, y: number, time: number, kind: string) => void, drag: (x: number, y: number, time: number) => void,
+ * `release` ends a tap or a drag, `cancel` takes it back, `idle` says that no finger is left.
+ * @typedef {{down: (x: number, y: number, time_ms: number, kind: string) => void, drag: (x: number, y: number, time_ms: number) => void,
  *   release: () => void, cancel: () => void, pinch: (scale: number, x: number, y: number, dx: number, dy: number) => void,
- *   rest: () => void}} Hands
+ *   idle: () => void}} GestureHandlers
  */
 
 export class Gestures {
-  /** Positions given to `hands` are CSS pixels of `element`. @param {HTMLElement} element @param {Hands} hands @param {() => number} palmPx */
-  constructor(element, hands, palmPx) {
+  /** Positions given to `handlers` are CSS pixels of `element`. @param {HTMLElement} element @param {GestureHandlers} handlers @param {() => number} palmPx */
+  constructor(element, handlers, palmPx) {
     this.element = element;
-    this.hands = hands;
+    this.handlers = handlers;
     this.palmPx = palmPx;
-    /** @type {Map<number, {x: number, y: number, x0: number, y0: number, pen: boolean}>} */
+    /** By pointer id. @type {Map<number, {x: number, y: number, x0: number, y0: number, pen: boolean}>} */
     this.fingers = new Map();
-    this.mode = /** @type {'none' | 'tap' | 'drag' | 'pinch' | 'spent'} */ ('none');
-    this.stuck = 0;
+    this.mode = /** @type {'none' | 'tap' | 'drag' | 'pinch' | 'ended'} */ ('none');
+    this.stuckTimer = 0;
     element.addEventListener('pointerdown', (event) => this.down(event));
     element.addEventListener('pointermove', (event) => this.move(event));
     for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) {
@@ -29,22 +30,27 @@ export class Gestures {
     }
     element.addEventListener('wheel', (event) => {
       event.preventDefault();
-      const [x, y] = this.place(event);
-      hands.pinch(Math.exp(-event.deltaY / 400), x, y, 0, 0);
+      const [x, y] = this.position(event);
+      handlers.pinch(Math.exp(-event.deltaY / 400), x, y, 0, 0);
     }, { passive: false });
+  }
+
+  /** Whether a finger paints: a tap or a drag is under way. */
+  get painting() {
+    return this.mode === 'tap' || this.mode === 'drag';
   }
 
   /** Forget every finger: a visitor has left, or touches got stuck. */
   reset() {
-    if (this.mode === 'tap' || this.mode === 'drag') this.hands.cancel();
+    if (this.painting) this.handlers.cancel();
     this.fingers.clear();
     this.mode = 'none';
-    clearTimeout(this.stuck);
-    this.hands.rest();
+    clearTimeout(this.stuckTimer);
+    this.handlers.idle();
   }
 
   /** @param {MouseEvent} event @returns {[number, number]} */
-  place(event) {
+  position(event) {
     const box = this.element.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
@@ -54,9 +60,9 @@ export class Gestures {
     return event.pointerType === 'touch' && Math.max(event.width, event.height) > this.palmPx();
   }
 
-  watch() {
-    clearTimeout(this.stuck);
-    if (this.fingers.size) this.stuck = setTimeout(() => this.reset(), STUCK_MS);
+  restartStuckTimer() {
+    clearTimeout(this.stuckTimer);
+    if (this.fingers.size) this.stuckTimer = setTimeout(() => this.reset(), STUCK_MS);
   }
 
   /** @param {PointerEvent} event */
@@ -64,9 +70,9 @@ export class Gestures {
     if (this.isPalm(event) || (event.pointerType === 'mouse' && event.button !== 0)) return;
     if (event.target !== this.element && !(/** @type {Element} */ (event.target)).hasAttribute('data-through')) return;
     event.preventDefault();
-    // A hand that holds a pen lies on the glass; so does the rest of the class.
+    // Fingers beside a pen belong to the hand that holds it; a third finger belongs to somebody else.
     if (this.fingers.size >= 2 || [...this.fingers.values()].some(({ pen }) => pen)) return;
-    const [x, y] = this.place(event);
+    const [x, y] = this.position(event);
     if (event.pointerType === 'pen' && this.fingers.size) this.reset();
     this.fingers.set(event.pointerId, { x, y, x0: x, y0: y, pen: event.pointerType === 'pen' });
     try {
@@ -74,12 +80,12 @@ export class Gestures {
     } catch {
       // The finger is up again already.
     }
-    this.watch();
+    this.restartStuckTimer();
     if (this.fingers.size === 1) {
       this.mode = 'tap';
-      this.hands.down(x, y, event.timeStamp, event.pointerType);
+      this.handlers.down(x, y, event.timeStamp, event.pointerType);
     } else {
-      if (this.mode === 'tap' || this.mode === 'drag') this.hands.cancel();
+      if (this.painting) this.handlers.cancel();
       this.mode = 'pinch';
     }
   }
@@ -88,51 +94,50 @@ export class Gestures {
   move(event) {
     const finger = this.fingers.get(event.pointerId);
     if (!finger) return;
-    const [x, y] = this.place(event);
-    this.watch();
+    const [x, y] = this.position(event);
+    this.restartStuckTimer();
     if (this.isPalm(event)) {
-      // A finger that grew into a palm was one from the start.
-      this.drop(event.pointerId, true);
+      // A contact that grew this large was a palm from the start.
+      this.lift(event.pointerId, true);
       return;
     }
     if (this.mode === 'pinch') {
-      const before = this.spread();
+      const before = this.pair();
       Object.assign(finger, { x, y });
-      const after = this.spread();
-      this.hands.pinch(after.length / Math.max(1, before.length), after.x, after.y, after.x - before.x, after.y - before.y);
+      const after = this.pair();
+      this.handlers.pinch(after.distance / Math.max(1, before.distance), after.x, after.y, after.x - before.x, after.y - before.y);
       return;
     }
     Object.assign(finger, { x, y });
     if (this.mode === 'tap' && Math.hypot(x - finger.x0, y - finger.y0) > SLOP_PX) this.mode = 'drag';
-    if (this.mode === 'drag') this.hands.drag(x, y, event.timeStamp);
+    if (this.mode === 'drag') this.handlers.drag(x, y, event.timeStamp);
   }
 
-  spread() {
+  /** Centre and distance of two fingers. */
+  pair() {
     const [one, two] = [...this.fingers.values()];
-    return { x: (one.x + two.x) / 2, y: (one.y + two.y) / 2, length: Math.hypot(one.x - two.x, one.y - two.y) };
+    return { x: (one.x + two.x) / 2, y: (one.y + two.y) / 2, distance: Math.hypot(one.x - two.x, one.y - two.y) };
   }
 
   /** @param {PointerEvent} event */
   up(event) {
-    this.drop(event.pointerId, event.type === 'pointercancel');
+    this.lift(event.pointerId, event.type === 'pointercancel');
   }
 
   /** @param {number} id @param {boolean} cancelled */
-  drop(id, cancelled) {
-    const finger = this.fingers.get(id);
-    if (!finger) return;
-    this.fingers.delete(id);
-    const { mode } = this;
-    this.watch();
+  lift(id, cancelled) {
+    if (!this.fingers.delete(id)) return;
+    const { painting } = this;
+    this.restartStuckTimer();
     // After a pinch the finger that is left does nothing until it is lifted too.
-    this.mode = this.fingers.size ? 'spent' : 'none';
-    if (mode === 'tap' || mode === 'drag') this.hands[cancelled ? 'cancel' : 'release']();
-    if (!this.fingers.size) this.hands.rest();
+    this.mode = this.fingers.size ? 'ended' : 'none';
+    if (painting) this.handlers[cancelled ? 'cancel' : 'release']();
+    if (!this.fingers.size) this.handlers.idle();
   }
 }
 
-/** A palm that lands on a button presses nothing. @param {(event: PointerEvent) => boolean} isPalm */
-export function shieldButtons(isPalm) {
+/** Keep palms from pressing buttons. @param {(event: PointerEvent) => boolean} isPalm */
+export function ignorePalmsOnButtons(isPalm) {
   /** @type {Set<number>} */
   const palms = new Set();
   addEventListener('pointerdown', (event) => {

@@ -1,7 +1,9 @@
 // @ts-check
-// The one WebSocket: whole hint sets up, colours down. Comes back by itself.
+// The one WebSocket to the server: whole hint sets up, colours down. It reconnects by itself.
 
-const BACK_OFF_MS = [100, 250, 500, 1000, 2000];
+const RECONNECT_MS = [100, 250, 500, 1000, 2000];
+const BUSY_RETRY_MS = 2000;
+/** Close code of a server that has another page at the controls. */
 const BUSY = 4001;
 
 /**
@@ -14,7 +16,7 @@ export class Link extends EventTarget {
   constructor() {
     super();
     this.seq = 0;
-    this.tries = 0;
+    this.failures = 0;
     /** @type {WebSocket | null} */
     this.socket = null;
     this.connect();
@@ -30,10 +32,11 @@ export class Link extends EventTarget {
     this.socket = socket;
     socket.addEventListener('message', (event) => this.onMessage(event.data));
     socket.addEventListener('close', (event) => {
-      this.dispatchEvent(new Event(event.code === BUSY ? 'busy' : 'down'));
-      const pause = event.code === BUSY ? 2000 : BACK_OFF_MS[Math.min(this.tries, BACK_OFF_MS.length - 1)];
-      this.tries += 1;
-      setTimeout(() => this.connect(), pause);
+      const busy = event.code === BUSY;
+      this.dispatchEvent(new Event(busy ? 'busy' : 'down'));
+      const pause_ms = busy ? BUSY_RETRY_MS : RECONNECT_MS[Math.min(this.failures, RECONNECT_MS.length - 1)];
+      this.failures += 1;
+      setTimeout(() => this.connect(), pause_ms);
     });
   }
 
@@ -42,7 +45,7 @@ export class Link extends EventTarget {
     if (typeof data === 'string') {
       const message = JSON.parse(data);
       if (message.type === 'welcome') {
-        this.tries = 0;
+        this.failures = 0;
         this.dispatchEvent(new Event('up'));
       }
       this.dispatchEvent(new CustomEvent('message', { detail: message }));
@@ -54,14 +57,17 @@ export class Link extends EventTarget {
     this.dispatchEvent(new CustomEvent('reply', { detail: { header, pixels: data.slice(4 + length) } }));
   }
 
-  /** Say what the picture should be; lost where the link is down, so it is said again at `up`. @param {Record<string, unknown>} edit */
+  /**
+   * Send the picture as it should be. The message is lost while the link is down; the sender repeats it at `up`.
+   * @param {Record<string, unknown>} edit @returns {number} the message's number
+   */
   send(edit) {
     this.seq += 1;
     if (this.up) this.socket?.send(JSON.stringify({ type: 'edit', ...edit, seq: this.seq }));
     return this.seq;
   }
 
-  /** @param {Record<string, unknown>} facts */
+  /** Send a heartbeat. @param {Record<string, unknown>} facts */
   beat(facts) {
     if (this.up) this.socket?.send(JSON.stringify({ type: 'beat', ...facts }));
   }

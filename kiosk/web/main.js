@@ -1,69 +1,64 @@
 // @ts-check
-// The page: attract, gallery, painting; what the server tells, and what a wipe forgets.
-import { Attract, spotOf } from './attract.js';
-import { Composite } from './composite.js';
+// The page: its states (attract, gallery, painting), the messages of the server, and the wipe between visitors.
+import { Attract, startPoint } from './attract.js';
+import { chooseView } from './choose_view.js';
 import { dialog, byId } from './dom.js';
 import { describe, showGallery } from './gallery.js';
-import { shieldButtons } from './gestures.js';
+import { ignorePalmsOnButtons } from './gestures.js';
 import { watchIdle } from './idle.js';
-import { JpegCanvas } from './jpeg.js';
+import { LANGUAGE_NAMES, setLanguage, translate } from './language.js';
 import { Link } from './link.js';
 import { Moods } from './moods.js';
 import { Painting } from './painting.js';
-import { millimetre } from './panel.js';
-import { probe } from './probe.js';
+import { pixelsPerMm } from './pixels_per_mm.js';
 import { Saving } from './saving.js';
 import { Uploads } from './uploads.js';
-import { NAMES, language, translate, speak } from './words.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
 const BEAT_MS = 3000;
-/** Most pauses of the link are over before anybody should be told of one. */
-const REST_MS = 1500;
+/** A lost link is told after this long; most come back sooner. */
+const LINK_DOWN_MS = 1500;
 const root = document.documentElement;
 
 const settings = await (await fetch('/settings.json')).json();
 /** @type {Picture[]} */
 let pictures = settings.pictures;
-const mm = millimetre(settings.panel_width_mm);
+const pxPerMm = pixelsPerMm(settings.panel_width_mm);
 root.dataset.reach = settings.reach;
 
-const canvas = /** @type {HTMLCanvasElement} */ (byId('picture'));
-const found = probe(settings.pixels, settings.upsampling);
-const view = found.kind === 'planes' ? new Composite(canvas, settings.upsampling) : new JpegCanvas(canvas);
-view.slow ||= found.slow;
+const view = chooseView(/** @type {HTMLCanvasElement} */ (byId('picture')), settings.pixels, settings.upsampling);
 const link = new Link();
-const painting = new Painting(view, link, { mm, palmMm: settings.palm_mm });
+const painting = new Painting(view, link, { pxPerMm, palmMm: settings.palm_mm });
 const moods = new Moods(painting);
 const uploads = new Uploads(settings.uploads, (picture) => begin(picture));
 const saving = new Saving(painting, settings);
 const attract = new Attract(painting, () => pictures, describe);
-shieldButtons((event) => painting.gestures.isPalm(event));
+ignorePalmsOnButtons((event) => painting.gestures.isPalm(event));
 
 // States
 
-/** @param {'attract' | 'gallery' | 'painting' | 'closed'} state */
+/** @param {'attract' | 'gallery' | 'painting'} state */
 function enter(state) {
   document.body.dataset.state = state;
   attract.stop();
-  byId('picture').classList.remove('coming');
+  byId('picture').classList.remove('loading');
   painting.compare.show(false);
   if (state === 'attract') attract.start();
   if (state !== 'painting') painting.choose(-1);
   painting.stage.resize();
 }
 
-/** @param {Picture} picture */
+/** Open a picture to paint it. @param {Picture} picture */
 async function begin(picture) {
   enter('painting');
   byId('coach').classList.remove('gone');
   describe(picture);
-  byId('picture').classList.add('coming');
+  byId('picture').classList.add('loading');
   try {
     if (!(await painting.open(picture.id))) return;
-    byId('picture').classList.remove('coming');
-    const [x, y] = spotOf(picture);
+    byId('picture').classList.remove('loading');
+    const [x, y] = startPoint(picture);
     const spot = painting.stage.toStage({ x, y });
     byId('spot').style.transform = `translate(${spot.x}px, ${spot.y}px)`;
   } catch {
@@ -73,9 +68,12 @@ async function begin(picture) {
   }
 }
 
+/** The visitor's own pictures and those of the exhibition. */
+const allPictures = () => [...uploads.own, ...pictures];
+
 function showPictures() {
-  showGallery([...uploads.own, ...pictures], begin);
-  moods.references([...uploads.own, ...pictures]);
+  showGallery(allPictures(), begin);
+  moods.showReferences(allPictures());
 }
 
 byId('begin').addEventListener('click', () => {
@@ -88,46 +86,47 @@ byId('gallery-open').addEventListener('click', () => {
 });
 for (const id of ['moods', 'saved']) byId(`${id}-close`).addEventListener('click', () => dialog(id).close());
 for (const element of document.querySelectorAll('dialog')) {
+  // A touch on the backdrop closes a dialog, but for the warning, which any touch closes.
   element.addEventListener('click', (event) => event.target === element && element.id !== 'idle' && element.close());
 }
 
 // Language and contrast
 
-/** @param {string} wanted */
-async function change(wanted) {
-  await speak(wanted);
+/** @param {string} code */
+async function changeLanguage(code) {
+  await setLanguage(code);
   byId('status').textContent = '';
-  byId('language-name').textContent = NAMES[wanted];
-  byId('language').setAttribute('aria-label', `${translate('language')}: ${NAMES[wanted]}`);
+  byId('language-name').textContent = LANGUAGE_NAMES[code];
+  byId('language').setAttribute('aria-label', `${translate('language')}: ${LANGUAGE_NAMES[code]}`);
   showPictures();
-  const picture = [...uploads.own, ...pictures].find(({ id }) => id === painting.photo);
+  const picture = allPictures().find(({ id }) => id === painting.photo);
   if (picture) describe(picture);
-  painting.showMoving(painting.moving);
-  painting.placeMarks();
+  painting.setMoving(painting.moving);
+  painting.showPoints();
 }
 for (const code of settings.languages) {
   const button = document.createElement('button');
-  button.textContent = NAMES[code];
+  button.textContent = LANGUAGE_NAMES[code];
   button.lang = code;
   button.addEventListener('click', async () => {
     dialog('languages').close();
-    await change(code);
+    await changeLanguage(code);
   });
   byId('language-list').append(button);
 }
 byId('language').addEventListener('click', () => dialog('languages').showModal());
 
 /** @param {boolean} high */
-function contrast(high) {
+function setContrast(high) {
   root.dataset.contrast = high ? 'high' : 'usual';
   byId('contrast').setAttribute('aria-pressed', String(high));
   painting.stage.draw();
 }
-byId('contrast').addEventListener('click', () => contrast(root.dataset.contrast !== 'high'));
+byId('contrast').addEventListener('click', () => setContrast(root.dataset.contrast !== 'high'));
 
 // Leaving
 
-/** Nothing of a visitor stays. */
+/** Forget the visitor and return to the attract loop. */
 function wipe() {
   for (const element of document.querySelectorAll('dialog')) element.close();
   painting.forget();
@@ -135,32 +134,32 @@ function wipe() {
   saving.forget();
   byId('status').textContent = '';
   link.beat({ state: 'attract', event: 'reset' });
-  contrast(settings.contrast === 'high');
-  change(settings.language);
+  setContrast(settings.contrast === 'high');
+  changeLanguage(settings.language);
   enter('attract');
 }
 watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset.state ?? ''), wipe);
 
 // The link
 
-/** @param {string | null} key */
-function veil(key) {
+/** Cover the page with a sentence, or uncover it. @param {string | null} key of the language files */
+function setVeil(key) {
   byId('veil').hidden = key === null;
   byId('veil-text').textContent = key === null ? '' : translate(key);
 }
-let rest = 0;
+let downTimer = 0;
 link.addEventListener('up', () => {
-  clearTimeout(rest);
-  veil(null);
+  clearTimeout(downTimer);
+  setVeil(null);
   if (view.kind === 'jpeg') link.beat({ state: document.body.dataset.state, event: 'fallback' });
 });
 link.addEventListener('down', () => {
-  clearTimeout(rest);
-  rest = setTimeout(() => veil('resting'), REST_MS);
+  clearTimeout(downTimer);
+  downTimer = setTimeout(() => setVeil('resting'), LINK_DOWN_MS);
 });
 link.addEventListener('busy', () => {
-  clearTimeout(rest);
-  veil('busy');
+  clearTimeout(downTimer);
+  setVeil('busy');
 });
 link.addEventListener('message', async (event) => {
   const message = /** @type {CustomEvent} */ (event).detail;
@@ -172,7 +171,7 @@ link.addEventListener('message', async (event) => {
     showPictures();
   }
   if (message.type === 'hours' || message.type === 'welcome') {
-    veil(message.open ? null : 'closed');
+    setVeil(message.open ? null : 'closed');
     if (!message.open) wipe();
   }
 });
@@ -180,16 +179,16 @@ link.addEventListener('reply', () => {
   if (byId('status').textContent === translate('moment')) byId('status').textContent = '';
 });
 setInterval(() => {
-  const newest = painting.courier.frames.at(-1);
+  const newest = painting.requests.frames.at(-1);
   link.beat({ state: document.body.dataset.state, frame_ms: newest ? newest.total_ms : null });
 }, BEAT_MS);
 
 addEventListener('contextmenu', (event) => event.preventDefault());
 addEventListener('dragstart', (event) => event.preventDefault());
 
-contrast(settings.contrast === 'high');
-await change(settings.language);
-// Who was quicker than the words stays where the touch led.
+setContrast(settings.contrast === 'high');
+await changeLanguage(settings.language);
+// A visitor may have left the attract state before the language was there.
 if (document.body.dataset.state === 'attract') enter('attract');
-/** For tests and benches: what the page believes, once it stands. */
-Object.assign(globalThis, { livetint: { painting, link, view, settings, probe: found } });
+/** For tests and benches: the parts of the page, once it is complete. */
+Object.assign(globalThis, { livetint: { painting, link, view, settings } });

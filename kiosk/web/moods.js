@@ -1,61 +1,75 @@
 // @ts-check
-// Whole-picture starters, the strength of colour, and moods lent by other pictures. All are steps of undo.
+// Global hints: moods of the whole picture, the strength of colour, and the mood of a reference picture. All can be undone.
 import { dialog, byId } from './dom.js';
 import { thumbnail, titleOf } from './gallery.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
 const MOODS = ['none', 'sunlit', 'cool', 'rich', 'faded'];
+/** Where the slider stands while the strength of colour is the network's own. */
+const DEFAULT_SATURATION = 0.35;
 
 export class Moods {
   /** @param {import('./painting.js').Painting} painting */
   constructor(painting) {
     this.painting = painting;
     this.slider = /** @type {HTMLInputElement} */ (byId('saturation'));
-    for (const mood of MOODS) {
-      const button = document.createElement('button');
-      button.dataset.mood = mood;
-      const words = document.createElement('span');
-      words.dataset.words = `mood_${mood}`;
-      button.append(words);
-      button.addEventListener('click', () => this.wish({ mood, reference: null, ...(mood === 'none' ? { saturation: null } : {}) }));
-      byId('mood-list').append(button);
-    }
+    for (const mood of MOODS) byId('mood-list').append(this.createButton(mood));
     this.slider.addEventListener('pointerdown', () => painting.edits.begin());
-    this.slider.addEventListener('input', (event) => this.wish({ saturation: Number(this.slider.value) / 100 }, event.timeStamp));
-    this.slider.addEventListener('change', () => {
-      painting.edits.settle();
-      painting.changed();
-    });
+    this.slider.addEventListener('input', (event) => this.apply({ saturation: Number(this.slider.value) / 100 }, event.timeStamp));
+    // A touch that leaves the slider where it was fires no change event.
+    for (const name of ['pointerup', 'pointercancel', 'change']) {
+      this.slider.addEventListener(name, () => {
+        painting.edits.commit();
+        painting.changed();
+      });
+    }
     byId('moods-open').addEventListener('click', () => {
       this.show();
       dialog('moods').showModal();
     });
   }
 
-  /** @param {Picture[]} pictures */
-  references(pictures) {
+  /** @param {string} mood */
+  createButton(mood) {
+    const button = document.createElement('button');
+    button.dataset.mood = mood;
+    const words = document.createElement('span');
+    words.dataset.words = `mood_${mood}`;
+    button.append(words);
+    // "none" takes back the strength of colour too.
+    button.addEventListener('click', () => this.apply({ mood, reference: null, ...(mood === 'none' ? { saturation: null } : {}) }));
+    return button;
+  }
+
+  /** Offer these pictures as references. @param {Picture[]} pictures */
+  showReferences(pictures) {
     byId('references').replaceChildren(...pictures.map((picture) => {
       const button = document.createElement('button');
       button.append(thumbnail(picture, titleOf(picture)));
       button.dataset.reference = picture.id;
-      button.addEventListener('click', () => this.wish({ reference: picture.id, mood: 'none' }));
+      button.addEventListener('click', () => this.apply({ reference: picture.id, mood: 'none' }));
       return button;
     }));
     this.show();
   }
 
-  /** @param {Partial<import('./edits.js').Wishes>} change @param {number} [time] of the touch behind it */
-  wish(change, time) {
-    this.painting.edits.change(change);
-    this.painting.changed(time);
+  /** @param {Partial<import('./edit_history.js').Edit>} change @param {number} [touch_ms] time of the event behind it */
+  apply(change, touch_ms) {
+    this.painting.edits.apply(change);
+    this.painting.changed(touch_ms);
     this.show();
   }
 
+  /** Mark what is chosen now. */
   show() {
-    const { mood, reference, saturation } = this.painting.edits.now;
-    for (const button of byId('mood-list').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.mood === mood && !reference));
-    for (const button of byId('references').children) button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.reference === reference));
-    if (saturation !== null) this.slider.value = String(saturation * 100);
+    const { mood, reference, saturation } = this.painting.edits.present;
+    for (const button of /** @type {Iterable<HTMLElement>} */ (byId('mood-list').children)) {
+      button.setAttribute('aria-pressed', String(button.dataset.mood === mood && !reference));
+    }
+    for (const button of /** @type {Iterable<HTMLElement>} */ (byId('references').children)) {
+      button.setAttribute('aria-pressed', String(button.dataset.reference === reference));
+    }
+    this.slider.value = String((saturation ?? DEFAULT_SATURATION) * 100);
   }
 }

@@ -1,241 +1,300 @@
 // @ts-check
-// Painting a picture: what fingers, buttons and answers do to its points. The parts it joins know nothing of each other.
+// Painting a picture: what fingers, buttons and answers do to its points (the hints). It joins the parts of the page,
+// which know nothing of each other.
 import { Compare } from './compare.js';
-import { Courier } from './courier.js';
 import { button, clamp, byId } from './dom.js';
-import { Edits } from './edits.js';
+import { EditHistory } from './edit_history.js';
 import { Gestures } from './gestures.js';
-import { Marks } from './marks.js';
+import { translate } from './language.js';
+import { Markers } from './markers.js';
 import { Palette } from './palette.js';
+import { Requests } from './requests.js';
 import { Stage } from './stage.js';
 import { Swatches } from './swatches.js';
-import { translate } from './words.js';
 
 /** @typedef {import('./link.js').Header} Header */
-/** @typedef {import('./edits.js').Hint} Hint */
+/** @typedef {import('./edit_history.js').Hint} Hint */
+/** @typedef {import('./stage.js').Place} Place */
 
-/** A first colour nearer to the present one than this would look like nothing happened. */
-const VISIBLE = 14;
-const REACH_MM = 7.5;
+/** A first colour nearer to the present one than this, in ab, would look as if nothing had happened. */
+const VISIBLE_AB = 14;
+/** The first colour if the network suggests none. */
+const FALLBACK_COLOUR = /** @type {const} */ ([20, 20]);
+/** A touch this near to a marker takes hold of it. */
+const HIT_MM = 7.5;
 const ZOOM_STEP = 1.6;
+const PREVIEW_PX = 2048;
 
 export class Painting {
   /**
-   * @param {import('./composite.js').View} view
+   * @param {import('./webgl_view.js').View} view
    * @param {import('./link.js').Link} link
-   * @param {{mm: () => number, palmMm: number}} panel
+   * @param {{pxPerMm: () => number, palmMm: number}} panel
    */
   constructor(view, link, panel) {
     this.panel = panel;
-    this.edits = new Edits();
+    this.edits = new EditHistory();
+    /** Id of the picture, '' for none. */
     this.photo = '';
-    /** The picture on its way to the stage: until it is there, touches would fall on another one. @type {object | null} */
-    this.coming = null;
+    /** The picture that is being loaded; until it is there, touches would fall on another one. @type {object | null} */
+    this.loading = null;
+    /** Index of the chosen point, −1 for none. */
     this.chosen = -1;
     /** The next touch moves the chosen point. */
     this.moving = false;
-    /** @type {{x: number, y: number} | null} a tap whose colour is being asked for */
-    this.asking = null;
-    /** The first message that asked for it; answers to older ones are about other places. */
-    this.askedSeq = Infinity;
-    /** @type {Header['colours']} */
+    /** A touched place whose colour has been asked for; the answer makes it a point. @type {Place | null} */
+    this.pending = null;
+    /** Number of the first request that carried it: older answers are about other places. */
+    this.pendingSeq = Infinity;
+    /** Suggestions for the chosen point. @type {Header['colours']} */
     this.colours = null;
+    /** A finger drags the chosen point. */
     this.dragging = false;
-    /** A finger, not a mouse, drags: it hides what is under it. */
-    this.lensed = false;
+    /** The pointer hides what is under it: a finger, not a mouse or a pen. */
+    this.lensWanted = false;
     /** A finger is on the field of colours. */
     this.mixing = false;
-    this.stage = new Stage(view, panel.mm);
-    this.courier = new Courier(link, this.stage, () => this.question());
+    this.stage = new Stage(view, panel.pxPerMm);
+    this.requests = new Requests(link, this.stage, () => this.wanted());
     this.compare = new Compare(this.stage);
-    this.marks = new Marks(this.stage, {
-      choose: (index) => { this.choose(index); this.changed(); },
-      alter: (index, place) => { this.choose(index); this.alter(place); },
-      remove: (index) => { this.chosen = index; this.remove(); },
-      ask: (place) => this.ask(place),
-    });
+    this.markers = this.createMarkers();
     this.swatches = new Swatches(this.stage, (a, b) => {
       this.palette.remember(a, b);
       this.alter({ a, b });
     });
-    this.gestures = new Gestures(this.stage.box, {
-      down: (x, y, time, kind) => this.down(x, y, time, kind),
-      drag: (x, y, time) => this.drag(x, y, time),
+    this.gestures = this.createGestures();
+    this.palette = this.createPalette();
+    this.stage.addEventListener('moved', () => this.showPoints());
+    this.requests.addEventListener('answer', (event) => this.onAnswer(/** @type {CustomEvent} */ (event).detail));
+    this.requests.addEventListener('sent', (event) => {
+      if (this.pending && this.pendingSeq === Infinity) this.pendingSeq = /** @type {CustomEvent} */ (event).detail;
+    });
+    this.listenToButtons();
+  }
+
+  createMarkers() {
+    return new Markers(this.stage, {
+      choose: (index) => { this.choose(index); this.changed(); },
+      move: (index, place) => { this.choose(index); this.alter(place); },
+      remove: (index) => { this.chosen = index; this.remove(); },
+      place: (place) => this.askColour(place),
+    });
+  }
+
+  createGestures() {
+    return new Gestures(this.stage.box, {
+      down: (x, y, time_ms, kind) => this.down(x, y, time_ms, kind),
+      drag: (x, y, time_ms) => this.drag(x, y, time_ms),
       release: () => this.release(),
       cancel: () => this.cancel(),
       pinch: (scale, x, y, dx, dy) => this.pinch(scale, x, y, dx, dy),
-      rest: () => this.stage.hurry(false),
-    }, () => panel.palmMm * panel.mm());
-    this.palette = new Palette(this.stage, {
-      begin: () => { this.edits.begin(); this.mixing = true; this.stage.hurry(true); this.swatches.away(true); },
-      pick: (a, b, time) => this.alter({ a, b }, time),
-      end: () => this.mixed(),
-      use: (a, b) => this.alter({ a, b }),
-      grey: () => this.alter({ a: 0, b: 0 }),
-      size: (size) => (this.chosen >= 0 ? this.alter({ size }) : this.showPalette()),
-      move: () => this.showMoving(!this.moving),
+      idle: () => this.stage.setMoving(false),
+    }, () => this.panel.palmMm * this.panel.pxPerMm());
+  }
+
+  createPalette() {
+    return new Palette(this.stage, {
+      begin: () => this.beginMixing(),
+      pick: (a, b, time_ms) => this.alter({ a, b }, time_ms),
+      end: () => this.endMixing(),
+      recolour: (a, b) => this.alter({ a, b }),
+      resize: (size) => (this.chosen >= 0 ? this.alter({ size }) : this.showPalette()),
+      move: () => this.setMoving(!this.moving),
       remove: () => this.remove(),
     }, (event) => this.gestures.isPalm(event));
-    this.stage.addEventListener('moved', () => this.placeMarks());
-    this.courier.addEventListener('answer', (event) => this.onReply(/** @type {CustomEvent} */ (event).detail));
-    this.courier.addEventListener('asked', (event) => {
-      if (this.asking && this.askedSeq === Infinity) this.askedSeq = /** @type {CustomEvent} */ (event).detail;
+  }
+
+  listenToButtons() {
+    byId('undo').addEventListener('click', () => this.edits.undo() && this.afterUndo());
+    byId('redo').addEventListener('click', () => this.edits.redo() && this.afterUndo());
+    byId('restart').addEventListener('click', () => {
+      this.edits.clear();
+      this.stage.resetZoom();
+      this.afterStep(-1);
     });
-    this.wire();
+    byId('zoom-in').addEventListener('click', () => this.stage.zoomBy(ZOOM_STEP, this.point));
+    byId('zoom-out').addEventListener('click', () => this.stage.zoomBy(1 / ZOOM_STEP, this.point));
   }
 
-  get painting() {
-    return document.body.dataset.state === 'painting' && !this.coming;
+  /** Whether touches paint. */
+  get active() {
+    return document.body.dataset.state === 'painting' && !this.loading;
   }
 
-  /** @returns {Hint | undefined} */
+  /** Whether a picture is there and the screen shows the answer to its newest edit. For tests and benches. */
+  get settled() {
+    return this.stage.image !== null && !this.loading && this.requests.settled;
+  }
+
+  /** The chosen point. @returns {Hint | undefined} */
   get point() {
-    return this.edits.now.hints[this.chosen];
+    return this.edits.present.hints[this.chosen];
   }
 
-  /** @returns {import('./courier.js').Question} */
-  question() {
-    const at = this.asking ?? (this.dragging || this.mixing ? null : this.point);
-    return { photo: this.coming ? '' : this.photo, wishes: this.edits.now, point: at ? [at.x, at.y] : null };
+  /** @returns {import('./requests.js').Wanted} */
+  wanted() {
+    const at = this.pending ?? (this.dragging || this.mixing ? null : this.point);
+    return { photo: this.loading ? '' : this.photo, edit: this.edits.present, point: at ? [at.x, at.y] : null };
   }
 
-  /** Bring a picture to the stage. @param {string} id @returns {Promise<boolean>} whether it is there: another one may have been opened meanwhile */
+  /** Load a picture and show it. @param {string} id @returns {Promise<boolean>} false if another one was opened meanwhile */
   async open(id) {
     this.gestures.reset();
-    const coming = { id };
+    const loading = { id };
     this.photo = id;
-    this.coming = coming;
-    this.edits = new Edits();
-    this.asking = null;
+    this.loading = loading;
+    this.edits = new EditHistory();
+    this.pending = null;
     this.choose(-1);
-    const reply = await fetch(`/pictures/${id}/2048.jpg`);
+    const reply = await fetch(`/pictures/${id}/${PREVIEW_PX}.jpg`);
     if (!reply.ok) throw new Error(await reply.text());
     const image = await createImageBitmap(await reply.blob());
-    if (this.coming !== coming) {
+    if (this.loading !== loading) {
       image.close();
       return false;
     }
-    this.coming = null;
-    this.courier.turnPage();
+    this.loading = null;
+    this.requests.reset();
     this.stage.setPhoto(image);
     this.changed();
     return true;
   }
 
+  /** Keep nothing of the visitor who left: neither points nor the photograph, which may be the visitor's own. */
+  forget() {
+    this.gestures.reset();
+    this.photo = '';
+    this.loading = null;
+    this.edits = new EditHistory();
+    this.pending = null;
+    this.choose(-1);
+    this.changed();
+    this.stage.clear();
+    this.palette.forget();
+    this.requests.reset();
+    this.requests.frames = [];
+  }
+
   // Fingers
 
-  /** @param {number} x @param {number} y @param {number} time @param {string} kind touch, pen or mouse */
-  down(x, y, time, kind) {
-    if (!this.painting) return;
+  /** @param {number} x @param {number} y @param {number} time_ms @param {string} kind touch, pen or mouse */
+  down(x, y, time_ms, kind) {
+    if (!this.active) return;
     byId('coach').classList.add('gone');
-    this.lensed = kind === 'touch';
+    this.lensWanted = kind === 'touch';
     const at = this.stage.toPhoto(x, y);
-    const found = this.moving ? this.chosen : this.marks.at(x, y, REACH_MM * this.panel.mm());
+    const found = this.moving ? this.chosen : this.markers.nearest(x, y, HIT_MM * this.panel.pxPerMm());
     if (found >= 0) {
-      const moved = this.moving;
+      const { moving } = this;
       this.choose(found);
       this.edits.begin();
       this.dragging = true;
-      if (moved) this.alter({ x: clamp(at.x), y: clamp(at.y) }, time);
-    } else if (at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1) this.ask(at, time);
+      if (moving) this.alter({ x: clamp(at.x), y: clamp(at.y) }, time_ms);
+    } else if (at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1) this.askColour(at, time_ms);
   }
 
-  /** @param {{x: number, y: number}} place @param {number} [time] */
-  ask(place, time) {
-    if (!this.painting) return;
+  /** Ask for the colours of a new point. @param {Place} place @param {number} [time_ms] */
+  askColour(place, time_ms) {
+    if (!this.active) return;
     this.choose(-1);
-    this.asking = place;
-    this.askedSeq = Infinity;
-    this.placeMarks();
-    this.changed(time);
+    this.pending = place;
+    this.pendingSeq = Infinity;
+    this.showPoints();
+    this.changed(time_ms);
   }
 
-  /** @param {number} x @param {number} y @param {number} time */
-  drag(x, y, time) {
+  /** @param {number} x @param {number} y @param {number} time_ms */
+  drag(x, y, time_ms) {
     const at = this.stage.toPhoto(x, y);
     const inside = { x: clamp(at.x), y: clamp(at.y) };
-    if (this.asking) this.asking = inside;
-    else if (this.dragging && this.point) this.edits.alter(this.chosen, inside);
+    if (this.pending) this.pending = inside;
+    else if (this.dragging && this.point) this.edits.changeHint(this.chosen, inside);
     else return;
-    this.stage.lens = this.lensed ? inside : null;
-    this.stage.hurry(true);
-    this.swatches.away(true);
-    this.placeMarks();
-    // Where drawing is slow the lens follows with the answers, or drawing would starve what they wait for.
+    this.stage.lens = this.lensWanted ? inside : null;
+    this.stage.setMoving(true);
+    this.swatches.setMoving(true);
+    this.showPoints();
+    // Where drawing is slow the lens is drawn with each answer alone: drawing it more often would delay the answers.
     if (!this.stage.view.slow) this.stage.draw();
-    this.changed(time);
+    this.changed(time_ms);
   }
 
   release() {
     this.dragging = false;
-    this.stage.lens = null;
-    if (!this.asking) this.edits.settle();
-    this.settleDown();
+    if (!this.pending) this.edits.commit();
+    this.afterGesture();
   }
 
   cancel() {
     this.dragging = false;
-    this.stage.lens = null;
-    this.asking = null;
-    this.edits.abandon();
+    this.pending = null;
+    this.edits.rollback();
     if (!this.point) this.choose(-1);
-    this.settleDown();
+    this.afterGesture();
   }
 
-  settleDown() {
-    this.swatches.away(false);
+  afterGesture() {
+    this.stage.lens = null;
+    this.swatches.setMoving(false);
     this.stage.draw();
     this.changed();
-    this.placeMarks();
-  }
-
-  mixed() {
-    this.mixing = false;
-    this.edits.settle();
-    this.stage.hurry(false);
-    if (this.point) this.palette.remember(this.point.a, this.point.b);
-    this.swatches.away(false);
-    this.showPalette();
-    this.changed();
+    this.showPoints();
   }
 
   /** @param {number} scale @param {number} x @param {number} y @param {number} dx @param {number} dy */
   pinch(scale, x, y, dx, dy) {
-    this.stage.hurry(this.gestures.fingers.size > 0);
+    this.stage.setMoving(this.gestures.fingers.size > 0);
     this.stage.pinch(scale, x, y, dx, dy);
+  }
+
+  beginMixing() {
+    this.edits.begin();
+    this.mixing = true;
+    this.stage.setMoving(true);
+    this.swatches.setMoving(true);
+  }
+
+  endMixing() {
+    this.mixing = false;
+    this.edits.commit();
+    this.stage.setMoving(false);
+    if (this.point) this.palette.remember(this.point.a, this.point.b);
+    this.swatches.setMoving(false);
+    this.showPalette();
+    this.changed();
   }
 
   // Points
 
-  /** @param {number} index */
+  /** @param {number} index −1 for none */
   choose(index) {
     this.chosen = index;
     this.colours = null;
-    this.showMoving(false);
-    this.placeMarks();
+    this.setMoving(false);
+    this.showPoints();
   }
 
-  /** @param {boolean} on */
-  showMoving(on) {
+  /** Let the next touch move the chosen point, or not. @param {boolean} on */
+  setMoving(on) {
     this.moving = on;
     byId('coach').textContent = translate(on ? 'move_where' : 'coach');
     if (on) byId('coach').classList.remove('gone');
-    else if (this.edits.now.hints.length) byId('coach').classList.add('gone');
+    else if (this.edits.present.hints.length) byId('coach').classList.add('gone');
     this.showPalette();
   }
 
-  /** Change the chosen point. @param {Partial<Hint>} change @param {number} [time] */
-  alter(change, time) {
+  /** Change the chosen point. @param {Partial<Hint>} change @param {number} [time_ms] of the event behind it */
+  alter(change, time_ms) {
     if (!this.point) return;
-    this.edits.alter(this.chosen, change);
+    this.edits.changeHint(this.chosen, change);
     this.showPalette();
-    this.placeMarks();
-    this.changed(time);
+    this.showPoints();
+    this.changed(time_ms);
   }
 
-  /** @param {{x: number, y: number}} at @param {number} a @param {number} b */
-  place(at, a, b) {
-    const index = this.edits.add({ x: at.x, y: at.y, a, b, size: this.palette.size });
+  /** @param {Place} place @param {number} a @param {number} b */
+  addPoint(place, a, b) {
+    const index = this.edits.addHint({ x: place.x, y: place.y, a, b, size: this.palette.size });
     if (index < 0) {
       byId('status').textContent = translate('too_many');
       return;
@@ -246,91 +305,64 @@ export class Painting {
 
   remove() {
     if (!this.point) return;
-    this.edits.remove(this.chosen);
+    this.edits.removeHint(this.chosen);
     this.afterStep(-1);
   }
 
-  /** The points are others. @param {number} chosen the point to choose, or the last one where there are fewer */
+  /** Show other points than before. @param {number} chosen the point to choose, or the last one if there are fewer */
   afterStep(chosen) {
-    this.asking = null;
-    this.choose(Math.min(chosen, this.edits.now.hints.length - 1));
+    this.pending = null;
+    this.choose(Math.min(chosen, this.edits.present.hints.length - 1));
     this.changed();
   }
 
-  /** Undo and redo keep a point chosen, so that suggestions follow them too. @param {boolean} stepped */
-  step(stepped) {
-    if (stepped) this.afterStep(this.chosen < 0 ? Infinity : this.chosen);
+  /** After undo and redo a point is chosen, so that suggestions follow them too. */
+  afterUndo() {
+    this.afterStep(this.chosen < 0 ? Infinity : this.chosen);
   }
 
   // Answers
 
-  /** @param {number} [time] of the touch behind it */
-  changed(time) {
+  /** Ask for the colours of what has changed. @param {number} [time_ms] of the event behind it */
+  changed(time_ms) {
     button('undo').disabled = !this.edits.past.length;
     button('redo').disabled = !this.edits.future.length;
-    if (this.photo) this.courier.changed(time);
+    if (this.photo) this.requests.changed(time_ms);
   }
 
   /** @param {Header} header */
-  onReply({ colours, seq }) {
+  onAnswer({ colours, seq }) {
     if (!colours) return;
-    if (this.asking && seq >= this.askedSeq) this.answerTap(colours);
+    if (this.pending && seq >= this.pendingSeq) this.placePending(this.pending, colours);
     this.colours = this.point ? colours : null;
     this.showPalette();
-    this.placeMarks();
+    this.showPoints();
   }
 
-  /** The tap becomes a point of the likeliest colour that can be seen. @param {NonNullable<Header['colours']>} colours */
-  answerTap(colours) {
-    const at = /** @type {{x: number, y: number}} */ (this.asking);
-    const [ca, cb] = colours.current;
-    const pick = colours.swatches.find(([a, b]) => Math.hypot(a - ca, b - cb) > VISIBLE) ?? colours.swatches[0] ?? [20, 20, 1];
-    this.asking = null;
-    if (this.gestures.mode === 'tap' || this.gestures.mode === 'drag') {
+  /** Make the touched place a point of the likeliest colour that can be seen. @param {Place} place @param {NonNullable<Header['colours']>} colours */
+  placePending(place, { swatches, current }) {
+    const visible = swatches.find(([a, b]) => Math.hypot(a - current[0], b - current[1]) > VISIBLE_AB);
+    const [a, b] = visible ?? swatches[0] ?? FALLBACK_COLOUR;
+    this.pending = null;
+    // The finger is still down: it drags the new point, in the same step of undo.
+    if (this.gestures.painting) {
       this.edits.begin();
       this.dragging = true;
     }
-    this.place(at, pick[0], pick[1]);
+    this.addPoint(place, a, b);
     this.changed();
   }
 
   // What is shown
 
-  placeMarks() {
-    this.marks.show(this.edits.now.hints, this.chosen, this.asking);
-    this.swatches.show(this.painting ? this.point : undefined, this.colours);
+  showPoints() {
+    this.markers.show(this.edits.present.hints, this.chosen, this.pending);
+    this.swatches.show(this.active ? this.point : undefined, this.colours);
     this.compare.place();
     button('zoom-out').disabled = this.stage.zoom.scale <= 1;
   }
 
   showPalette() {
     this.palette.show(this.point, this.colours?.L, this.moving);
-  }
-
-  /** Keep nothing of the visitor who left: neither points nor the photograph, which may be the visitor's own. */
-  forget() {
-    this.gestures.reset();
-    this.photo = '';
-    this.coming = null;
-    this.edits = new Edits();
-    this.asking = null;
-    this.choose(-1);
-    this.changed();
-    this.stage.clear();
-    this.palette.forget();
-    this.courier.turnPage();
-    this.courier.frames = [];
-  }
-
-  wire() {
-    byId('undo').addEventListener('click', () => this.step(this.edits.undo()));
-    byId('redo').addEventListener('click', () => this.step(this.edits.redo()));
-    byId('restart').addEventListener('click', () => {
-      this.edits.clear();
-      this.stage.whole();
-      this.afterStep(-1);
-    });
-    byId('zoom-in').addEventListener('click', () => this.stage.near(ZOOM_STEP, this.point));
-    byId('zoom-out').addEventListener('click', () => this.stage.near(1 / ZOOM_STEP, this.point));
   }
 }

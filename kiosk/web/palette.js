@@ -1,52 +1,56 @@
 // @ts-check
-// Beside the picture: the chosen point's colour by name, all colours it could have, recent ones, its size and fate.
+// Beside the picture: name and colour of the chosen point, all colours it could have, recent ones, and its size.
 import { css, nameOf, project } from './colour.js';
 import { button, byId } from './dom.js';
-import { Field } from './field.js';
-import { colourWords, translate } from './words.js';
+import { GamutField } from './gamut_field.js';
+import { colourWords, translate } from './language.js';
 
-/** @typedef {import('./edits.js').Hint} Hint */
+/** @typedef {import('./edit_history.js').Hint} Hint */
 
 const SIZES = [1, 3, 5, 7, 9];
-const RECENT = 6;
-/** Colours nearer than this are one colour to the eye. */
-const SAME = 4;
+const DEFAULT_SIZE = 5;
+const MAX_RECENT = 6;
+/** L at which the field shows its colours while no point is chosen. */
+const FIELD_L = 65;
+/** Recent colours nearer than this in ab count as the same. */
+const SAME_AB = 4;
+const GREY_AB = 1;
 
-/** @typedef {import('./field.js').FieldActs & {use: (a: number, b: number) => void, size: (size: number) => void, grey: () => void,
- *   move: () => void, remove: () => void}} PaletteActs */
+/** @typedef {import('./gamut_field.js').FieldHandlers & {recolour: (a: number, b: number) => void, resize: (size: number) => void,
+ *   move: () => void, remove: () => void}} PaletteHandlers */
 
 export class Palette {
-  /** @param {import('./stage.js').Stage} stage @param {PaletteActs} acts @param {(event: PointerEvent) => boolean} isPalm */
-  constructor(stage, acts, isPalm) {
+  /** @param {import('./stage.js').Stage} stage @param {PaletteHandlers} handlers @param {(event: PointerEvent) => boolean} isPalm */
+  constructor(stage, handlers, isPalm) {
     this.stage = stage;
-    this.acts = acts;
-    this.field = new Field(acts, isPalm);
+    this.handlers = handlers;
+    this.field = new GamutField(handlers, isPalm);
     /** @type {[number, number][]} */
     this.recent = [];
-    this.dotsFor = '';
-    /** Of the next point. */
-    this.size = 5;
-    byId('grey').addEventListener('click', () => acts.grey());
-    byId('move').addEventListener('click', () => acts.move());
-    byId('delete').addEventListener('click', () => acts.remove());
-    byId('smaller').addEventListener('click', () => this.step(-1));
-    byId('bigger').addEventListener('click', () => this.step(1));
+    this.recentKey = '';
+    /** Size of the chosen point, or of the next one. */
+    this.size = DEFAULT_SIZE;
+    byId('grey').addEventListener('click', () => handlers.recolour(0, 0));
+    byId('move').addEventListener('click', () => handlers.move());
+    byId('delete').addEventListener('click', () => handlers.remove());
+    byId('smaller').addEventListener('click', () => this.stepSize(-1));
+    byId('bigger').addEventListener('click', () => this.stepSize(1));
   }
 
-  /** @param {number} by */
-  step(by) {
-    const size = SIZES[SIZES.indexOf(this.size) + by];
+  /** @param {number} steps */
+  stepSize(steps) {
+    const size = SIZES[SIZES.indexOf(this.size) + steps];
     if (!size) return;
     this.size = size;
-    this.acts.size(size);
+    this.handlers.resize(size);
   }
 
-  /** @param {Hint | undefined} hint @param {number | undefined} lightness L there, where the server has told it @param {boolean} moving */
+  /** @param {Hint | undefined} hint the chosen one @param {number | undefined} lightness L there, if the server has told it @param {boolean} moving */
   show(hint, lightness, moving) {
     document.body.classList.toggle('has-point', Boolean(hint));
     for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;
     byId('move').setAttribute('aria-pressed', String(moving));
-    const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : 65;
+    const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : FIELD_L;
     const [a, b] = hint ? project(L, hint.a, hint.b) : [0, 0];
     byId('chip').style.setProperty('--colour', css(L, a, b));
     byId('chosen-name').textContent = hint ? colourWords(nameOf(L, a, b)) : translate('no_point');
@@ -61,10 +65,9 @@ export class Palette {
 
   /** @param {number} L @param {boolean} usable */
   showRecent(L, usable) {
-    const words = document.documentElement.lang;
-    const key = JSON.stringify([Math.round(L), usable, words, this.recent]);
-    if (key === this.dotsFor) return;
-    this.dotsFor = key;
+    const key = JSON.stringify([Math.round(L), usable, document.documentElement.lang, this.recent]);
+    if (key === this.recentKey) return;
+    this.recentKey = key;
     byId('recent').replaceChildren(...this.recent.map(([p, q]) => {
       const dot = document.createElement('button');
       const [a, b] = project(L, p, q);
@@ -72,20 +75,20 @@ export class Palette {
       dot.style.setProperty('--colour', css(L, a, b));
       dot.setAttribute('aria-label', colourWords(nameOf(L, a, b)));
       dot.disabled = !usable;
-      dot.addEventListener('click', () => this.acts.use(p, q));
+      dot.addEventListener('click', () => this.handlers.recolour(p, q));
       return dot;
     }));
   }
 
-  /** @param {number} a @param {number} b */
+  /** Add a colour to the recent ones. Grey has its own button. @param {number} a @param {number} b */
   remember(a, b) {
-    if (Math.hypot(a, b) < 1) return;
-    const others = this.recent.filter(([p, q]) => Math.hypot(p - a, q - b) > SAME);
-    this.recent = [/** @type {[number, number]} */ ([a, b]), ...others].slice(0, RECENT);
+    if (Math.hypot(a, b) < GREY_AB) return;
+    const others = this.recent.filter(([p, q]) => Math.hypot(p - a, q - b) > SAME_AB);
+    this.recent = [/** @type {[number, number]} */ ([a, b]), ...others].slice(0, MAX_RECENT);
   }
 
   forget() {
     this.recent = [];
-    this.size = 5;
+    this.size = DEFAULT_SIZE;
   }
 }

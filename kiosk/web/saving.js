@@ -1,54 +1,53 @@
 // @ts-check
-// Saving at full resolution: a download, the house's folder, a code for the visitor's phone; whichever the house allows.
-import { toMessage } from './courier.js';
+// Saving at full resolution: a download, the museum's folder, a QR code for the visitor's phone; those that the settings allow.
 import { button, dialog, byId } from './dom.js';
-import { translate } from './words.js';
+import { translate } from './language.js';
+import { toMessage } from './requests.js';
 
-const ADDRESS_KEPT_MS = 10000;
-/** @typedef {'keep' | 'takeaway' | 'download'} Where */
+/** A download has read its blob long before. */
+const REVOKE_AFTER_MS = 10000;
+/** @typedef {'keep' | 'takeaway' | 'download'} Target */
 
 export class Saving {
-  /** @param {import('./painting.js').Painting} painting @param {Record<Where, boolean>} allowed */
+  /** @param {import('./painting.js').Painting} painting @param {Record<Target, boolean>} allowed */
   constructor(painting, allowed) {
     this.painting = painting;
-    this.places = /** @type {Where[]} */ (['keep', 'takeaway', 'download']).filter((place) => allowed[place]);
-    /** The visitor whose picture is being saved; a large one may outlast its visitor. */
+    this.targets = /** @type {Target[]} */ (['keep', 'takeaway', 'download']).filter((target) => allowed[target]);
+    /** Number of the visit: saving a large picture may outlast its visitor. */
     this.visit = 0;
-    byId('save').hidden = !this.places.length;
+    byId('save').hidden = !this.targets.length;
     byId('save').addEventListener('click', () => this.save());
   }
 
   async save() {
     const { visit } = this;
     const { photo, edits } = this.painting;
-    const body = JSON.stringify({ type: 'edit', seq: 0, ...toMessage(photo, edits.now) });
+    const body = JSON.stringify({ type: 'edit', seq: 0, ...toMessage(photo, edits.present) });
     button('save').disabled = true;
     byId('status').textContent = translate('moment');
     byId('code').hidden = true;
-    let said = '';
+    const sentences = [];
     try {
-      for (const place of this.places) {
-        const reply = await fetch(`/save/${place}`, { method: 'POST', body });
-        if (!reply.ok) throw new Error(await reply.text());
-        const file = await reply.blob();
+      for (const target of this.targets) {
+        const sentence = translate(`saved_${target}`);
+        const file = await requestFile(target, body);
         if (visit !== this.visit) return;
-        const sentence = translate(`saved_${place}`);
-        said += `${sentence} `;
-        if (place === 'takeaway') await showCode(file, sentence);
+        if (target === 'takeaway') await showCode(file, sentence);
         if (visit !== this.visit) return;
-        if (place === 'download') download(file);
+        if (target === 'download') download(file);
+        sentences.push(sentence);
       }
     } catch {
       if (visit !== this.visit) return;
-      said = translate('save_failed');
+      sentences.splice(0, Infinity, translate('save_failed'));
     }
     button('save').disabled = false;
     byId('status').textContent = '';
-    byId('saved-text').textContent = said.trim();
+    byId('saved-text').textContent = sentences.join(' ');
     dialog('saved').showModal();
   }
 
-  /** The visitor has left: what is still being saved is nobody's. */
+  /** Forget the visitor: what is still being saved is not shown to the next one. */
   forget() {
     this.visit += 1;
     button('save').disabled = false;
@@ -58,25 +57,32 @@ export class Saving {
   }
 }
 
-/** @param {Blob} file @param {string} sentence */
-async function showCode(file, sentence) {
+/** @param {Target} target @param {string} body @returns {Promise<Blob>} */
+async function requestFile(target, body) {
+  const reply = await fetch(`/save/${target}`, { method: 'POST', body });
+  if (!reply.ok) throw new Error(await reply.text());
+  return reply.blob();
+}
+
+/** @param {Blob} file @param {string} alt */
+async function showCode(file, alt) {
   const code = /** @type {HTMLImageElement} */ (byId('code'));
-  const address = URL.createObjectURL(file);
+  const url = URL.createObjectURL(file);
   try {
-    code.src = address;
+    code.src = url;
     await code.decode();
   } finally {
-    URL.revokeObjectURL(address);
+    URL.revokeObjectURL(url);
   }
-  code.alt = sentence;
+  code.alt = alt;
   code.hidden = false;
 }
 
 /** @param {Blob} file */
 function download(file) {
   const anchor = document.createElement('a');
-  const address = URL.createObjectURL(file);
-  [anchor.href, anchor.download] = [address, 'livetint.png'];
+  const url = URL.createObjectURL(file);
+  [anchor.href, anchor.download] = [url, 'livetint.png'];
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(address), ADDRESS_KEPT_MS);
+  setTimeout(() => URL.revokeObjectURL(url), REVOKE_AFTER_MS);
 }

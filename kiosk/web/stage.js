@@ -1,45 +1,53 @@
 // @ts-check
-// Where the photograph lies on screen, how near it is, and when it is drawn.
+// The stage: where the photograph lies on screen, how far it is zoomed, and when it is drawn.
 import { lightnessOf } from './colour.js';
 import { clamp, byId } from './dom.js';
 
-/** @typedef {import('./composite.js').Scene} Scene */
+/** @typedef {import('./webgl_view.js').Scene} Scene */
 /** @typedef {{x: number, y: number}} Place */
 
-const NEAREST = 8;
-/** The photograph's own light is 2048 pixels across; a larger canvas would show nothing more. */
+const MAX_ZOOM = 8;
+/** The photograph is at most 2048 pixels across; a larger canvas would show nothing more. */
 const MAX_CANVAS_PX = 2560;
-/** Where drawing is slow, the picture is this coarse while fingers move. */
-const HURRIED = 0.5;
+/** Where drawing is slow, the canvas has this share of its pixels' width while fingers move. */
+const COARSE_SCALE = 0.5;
+/** Side of the small copy of the photograph from which L is read. */
+const SAMPLE_PX = 256;
 const LENS_ZOOM = 2.2;
+/** Radius of the lens, and how far from the finger it lies. */
+const LENS_MM = 11;
+const LENS_DISTANCE_MM = 27;
 
-/** Events: moved (the photograph lies elsewhere or is larger). Places are CSS pixels of the stage or 0…1 of the photograph. */
+/** Places are CSS pixels of the stage, or 0…1 of the photograph. Events: moved (the photograph lies elsewhere or is larger). */
 export class Stage extends EventTarget {
-  /** @param {import('./composite.js').View} view @param {() => number} mm */
-  constructor(view, mm) {
+  /** @param {import('./webgl_view.js').View} view @param {() => number} pxPerMm */
+  constructor(view, pxPerMm) {
     super();
     this.view = view;
-    this.mm = mm;
+    this.pxPerMm = pxPerMm;
     this.box = byId('stage');
-    /** @type {ImageBitmap | null} */
+    /** The photograph, closed when it is replaced. @type {ImageBitmap | null} */
     this.image = null;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.grey = false;
-    /** Left of it the picture is grey; −1: nowhere. */
+    /** The picture is grey left of this share of its width; −1: nowhere. */
     this.split = -1;
-    /** @type {[number, number, number] | null} */
+    /** See Scene. @type {Scene['reveal']} */
     this.reveal = null;
-    /** A place shown larger beside the finger that hides it. @type {Place | null} */
+    /** The place that the lens shows beside the finger that hides it. @type {Place | null} */
     this.lens = null;
-    this.hurried = false;
-    this.drawing = false;
-    /** @type {((drawn: number, presented: number) => void)[]} */
-    this.waiting = [];
-    this.lightness = new Uint8ClampedArray(0);
+    this.coarse = false;
+    this.frameRequested = false;
+    /** Callbacks of `draw`. @type {((drawn_ms: number, presented_ms: number) => void)[]} */
+    this.callbacks = [];
+    /** RGBA of the small copy. */
+    this.sample = new Uint8ClampedArray(0);
     this.size = { w: 1, h: 1 };
     new ResizeObserver(() => this.resize()).observe(this.box);
     view.canvas.addEventListener('redraw', () => this.draw());
   }
+
+  // The photograph
 
   /** Show another photograph. The stage owns `image` from now on and closes it when the next one comes. @param {ImageBitmap} image */
   setPhoto(image) {
@@ -47,14 +55,14 @@ export class Stage extends EventTarget {
     this.image = image;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.view.setPhoto(image);
-    this.readLight(image);
+    this.sampleLightness(image);
     this.resize();
   }
 
   /** Show nothing. */
   clear() {
     this.release();
-    this.lightness = new Uint8ClampedArray(0);
+    this.sample = new Uint8ClampedArray(0);
     this.resize();
   }
 
@@ -65,19 +73,21 @@ export class Stage extends EventTarget {
     this.image = null;
   }
 
-  /** A small copy of the light, so that the echo under a finger needs no answer. @param {ImageBitmap} image */
-  readLight(image) {
-    const canvas = new OffscreenCanvas(256, 256);
+  /** Keep a small copy, so that the marker under a finger needs no answer of the server. @param {ImageBitmap} image */
+  sampleLightness(image) {
+    const canvas = new OffscreenCanvas(SAMPLE_PX, SAMPLE_PX);
     const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
-    context.drawImage(image, 0, 0, 256, 256);
-    this.lightness = context.getImageData(0, 0, 256, 256).data;
+    context.drawImage(image, 0, 0, SAMPLE_PX, SAMPLE_PX);
+    this.sample = context.getImageData(0, 0, SAMPLE_PX, SAMPLE_PX).data;
   }
 
-  /** L under a place of the photograph. @param {Place} place */
+  /** L at a place of the photograph. @param {Place} place */
   lightnessAt({ x, y }) {
-    const at = (Math.min(255, Math.floor(y * 256)) * 256 + Math.min(255, Math.floor(x * 256))) * 4;
-    return lightnessOf(this.lightness[at] ?? 128);
+    const [column, row] = [x, y].map((v) => Math.min(SAMPLE_PX - 1, Math.floor(v * SAMPLE_PX)));
+    return lightnessOf(this.sample[(row * SAMPLE_PX + column) * 4] ?? 128);
   }
+
+  // Where it lies
 
   /** The photograph's rectangle in CSS pixels of the stage; whole pixels, so that its edges are sharp. */
   get frame() {
@@ -88,7 +98,7 @@ export class Stage extends EventTarget {
     return { x: Math.round((w - fw) / 2 + this.zoom.x), y: Math.round((h - fh) / 2 + this.zoom.y), w: fw, h: fh };
   }
 
-  /** The part of it that is on the stage: what the canvas covers. */
+  /** The part of that rectangle that is on the stage: the canvas covers it. */
   get visible() {
     const f = this.frame;
     const [x, y] = [Math.max(0, f.x), Math.max(0, f.y)];
@@ -109,32 +119,69 @@ export class Stage extends EventTarget {
 
   resize() {
     this.size = { w: this.box.clientWidth, h: this.box.clientHeight };
-    this.keepNear();
+    this.clampZoom();
     this.draw();
     this.dispatchEvent(new Event('moved'));
   }
 
-  /** Coarse while fingers move, where drawing is slow. @param {boolean} on */
-  hurry(on) {
-    const hurried = on && this.view.slow;
-    if (hurried === this.hurried) return;
-    this.hurried = hurried;
+  /** Zoom by `scale` about a place of the stage and move by (dx, dy). @param {number} scale @param {number} x @param {number} y @param {number} dx @param {number} dy */
+  pinch(scale, x, y, dx, dy) {
+    const anchor = this.toPhoto(x - dx, y - dy);
+    this.zoom.scale = clamp(this.zoom.scale * scale, 1, MAX_ZOOM);
+    const moved = this.toStage(anchor);
+    this.zoom.x += x - moved.x;
+    this.zoom.y += y - moved.y;
+    this.clampZoom();
+    this.draw();
+    this.dispatchEvent(new Event('moved'));
+  }
+
+  /** Zoom without two fingers. Zooming in brings `place` of the photograph to the middle. @param {number} scale @param {Place} [place] */
+  zoomBy(scale, place) {
+    const middle = { x: this.size.w / 2, y: this.size.h / 2 };
+    const at = place ? this.toStage(place) : middle;
+    const to = scale > 1 ? middle : at;
+    this.pinch(scale, to.x, to.y, to.x - at.x, to.y - at.y);
+  }
+
+  /** Show the whole photograph. */
+  resetZoom() {
+    this.zoom = { scale: 1, x: 0, y: 0 };
+    this.draw();
+    this.dispatchEvent(new Event('moved'));
+  }
+
+  /** Keep the photograph on the stage. */
+  clampZoom() {
+    const f = this.frame;
+    const [rx, ry] = [Math.max(0, (f.w - this.size.w) / 2), Math.max(0, (f.h - this.size.h) / 2)];
+    this.zoom.x = clamp(this.zoom.x, -rx, rx);
+    this.zoom.y = clamp(this.zoom.y, -ry, ry);
+  }
+
+  // Drawing
+
+  /** Draw with fewer pixels while fingers move, where drawing is slow. @param {boolean} moving */
+  setMoving(moving) {
+    const coarse = moving && this.view.slow;
+    if (coarse === this.coarse) return;
+    this.coarse = coarse;
     this.draw();
   }
 
-  /** Width and height of the canvas as the next frame will have it. @returns {[number, number]} */
-  get pixels() {
+  /** Width and height of the canvas in the next frame, in its pixels. @returns {[number, number]} */
+  get canvasSize() {
     const { w, h } = this.visible;
-    const ratio = Math.min(window.devicePixelRatio || 1, MAX_CANVAS_PX / Math.max(w, h)) * (this.hurried ? HURRIED : 1);
+    const ratio = Math.min(window.devicePixelRatio || 1, MAX_CANVAS_PX / Math.max(w, h)) * (this.coarse ? COARSE_SCALE : 1);
     return [Math.max(1, Math.round(w * ratio)), Math.max(1, Math.round(h * ratio))];
   }
 
-  /** Bring the canvas over the visible part of the photograph. */
-  fit() {
+  /** Put the canvas over the visible part of the photograph. */
+  fitCanvas() {
     const { x, y, w, h } = this.visible;
     const { canvas } = this.view;
-    const [pw, ph] = this.pixels;
-    if (canvas.width !== pw || canvas.height !== ph) [canvas.width, canvas.height] = [pw, ph];
+    const [width, height] = this.canvasSize;
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     Object.assign(canvas.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` });
   }
 
@@ -143,7 +190,7 @@ export class Stage extends EventTarget {
     const { canvas } = this.view;
     const [f, v] = [this.frame, this.visible];
     const [kx, ky] = [canvas.width / v.w, canvas.height / v.h];
-    const lens = this.lens && this.lensPlace(this.lens);
+    const lens = this.lens && this.lensCircle(this.lens);
     return {
       rect: [(f.x - v.x) * kx, (f.y - v.y) * ky, f.w * kx, f.h * ky],
       colour: this.grey ? 0 : 1,
@@ -155,73 +202,38 @@ export class Stage extends EventTarget {
     };
   }
 
-  /** Where the lens lies on the stage: above the finger, or beside it near the top. @param {Place} place */
-  lensPlace(place) {
-    const radius = 11 * this.mm();
-    const away = 27 * this.mm();
+  /** Where the lens lies on the stage: above the finger, or beside it near the top. @param {Place} place that it shows */
+  lensCircle(place) {
+    const radius = LENS_MM * this.pxPerMm();
+    const distance = LENS_DISTANCE_MM * this.pxPerMm();
     const [v, at] = [this.visible, this.toStage(place)];
-    const spots = [[0, -away], [-away, 0], [away, 0], [0, away]].map(([dx, dy]) => ({ x: at.x + dx, y: at.y + dy, radius }));
-    /** @param {{x: number, y: number}} s */
-    const outside = (s) => Math.max(0, v.x + radius - s.x, s.x + radius - v.x - v.w) + Math.max(0, v.y + radius - s.y, s.y + radius - v.y - v.h);
-    return spots.reduce((best, spot) => (outside(spot) < outside(best) - 1 ? spot : best));
+    const circles = [[0, -1], [-1, 0], [1, 0], [0, 1]].map(([dx, dy]) => ({ x: at.x + dx * distance, y: at.y + dy * distance, radius }));
+    /** @param {Place} c */
+    const outside = (c) => Math.max(0, v.x + radius - c.x, c.x + radius - v.x - v.w) + Math.max(0, v.y + radius - c.y, c.y + radius - v.y - v.h);
+    return circles.reduce((best, circle) => (outside(circle) < outside(best) - 1 ? circle : best));
   }
 
-  /** Draw with the next frame; `then` hears when it was drawn and when the frame after it began. @param {(drawn: number, presented: number) => void} [then] */
+  /** Draw with the next frame. @param {(drawn_ms: number, presented_ms: number) => void} [then] called with the times of drawing and of the frame after it */
   draw(then) {
-    if (then) this.waiting.push(then);
-    if (this.drawing) return;
-    this.drawing = true;
+    if (then) this.callbacks.push(then);
+    if (this.frameRequested) return;
+    this.frameRequested = true;
     requestAnimationFrame(() => {
-      this.drawing = false;
+      this.frameRequested = false;
       this.drawNow();
-      if (!this.waiting.length) return;
-      const shown = this.waiting.splice(0);
-      const drawn = performance.now();
-      requestAnimationFrame(() => shown.forEach((one) => one(drawn, performance.now())));
+      if (!this.callbacks.length) return;
+      const callbacks = this.callbacks.splice(0);
+      const drawn_ms = performance.now();
+      requestAnimationFrame(() => callbacks.forEach((callback) => callback(drawn_ms, performance.now())));
     });
   }
 
   drawNow() {
-    this.fit();
+    this.fitCanvas();
     this.view.draw(this.scene());
     const ring = byId('lens');
-    const lens = this.lens && this.lensPlace(this.lens);
+    const lens = this.lens && this.lensCircle(this.lens);
     ring.hidden = !lens;
     if (lens) ring.style.transform = `translate(${lens.x}px, ${lens.y}px)`;
-  }
-
-  /** Nearer by `scale` round a place of the stage, moved by (dx, dy). @param {number} scale @param {number} x @param {number} y @param {number} dx @param {number} dy */
-  pinch(scale, x, y, dx, dy) {
-    const anchor = this.toPhoto(x - dx, y - dy);
-    this.zoom.scale = clamp(this.zoom.scale * scale, 1, NEAREST);
-    const moved = this.toStage(anchor);
-    this.zoom.x += x - moved.x;
-    this.zoom.y += y - moved.y;
-    this.keepNear();
-    this.draw();
-    this.dispatchEvent(new Event('moved'));
-  }
-
-  /** Nearer or farther without two fingers; nearer brings a place of the photograph to the middle. @param {number} scale @param {Place} [place] */
-  near(scale, place) {
-    const middle = { x: this.size.w / 2, y: this.size.h / 2 };
-    const at = place ? this.toStage(place) : middle;
-    const to = scale > 1 ? middle : at;
-    this.pinch(scale, to.x, to.y, to.x - at.x, to.y - at.y);
-  }
-
-  /** The whole photograph again. */
-  whole() {
-    this.zoom = { scale: 1, x: 0, y: 0 };
-    this.draw();
-    this.dispatchEvent(new Event('moved'));
-  }
-
-  /** The photograph never leaves the stage. */
-  keepNear() {
-    const f = this.frame;
-    const [rx, ry] = [Math.max(0, (f.w - this.size.w) / 2), Math.max(0, (f.h - this.size.h) / 2)];
-    this.zoom.x = clamp(this.zoom.x, -rx, rx);
-    this.zoom.y = clamp(this.zoom.y, -ry, ry);
   }
 }

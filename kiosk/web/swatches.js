@@ -1,16 +1,22 @@
 // @ts-check
-// Five likely colours round the finger, each with its name.
+// The swatches round the chosen point: five likely colours, each with its name.
 import { css, cssHue, nameOf, project } from './colour.js';
 import { clamp, byId } from './dom.js';
-import { apart, colourWords } from './words.js';
+import { colourWords, makeDistinct } from './language.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
+/** @typedef {import('./stage.js').Place} Place */
 
-/** Millimetres: from the point to the middle of a swatch, and half a swatch with its rim. */
+/** From the point to the middle of a swatch. */
 const RADIUS_MM = 25;
-const ROOM_MM = 11;
-/** Radians between neighbours: far enough that their rims do not touch. */
+/** Half the width of a swatch, its rim included. */
+const HALF_MM = 11;
+/** Angle between neighbours in radians: their rims do not touch. */
 const STEP = 0.98;
+/** Middles of the arc to try, in degrees, the best one first. */
+const MIDDLES = [-90, -60, -120, -30, -150, 0, 180, 45, 135, 90];
+/** A swatch whose ab is this near to the point's is the one that was picked. */
+const SAME_AB = 1;
 
 export class Swatches {
   /** @param {import('./stage.js').Stage} stage @param {(a: number, b: number) => void} pick */
@@ -22,37 +28,38 @@ export class Swatches {
     this.colours = null;
   }
 
-  /** @param {import('./edits.js').Hint | undefined} hint the point they are for @param {Colours | null} colours */
+  /** @param {import('./edit_history.js').Hint | undefined} hint the chosen point @param {Colours | null} colours suggested for it */
   show(hint, colours) {
     this.colours = colours;
     this.box.hidden = !hint || !colours;
     if (!hint || !colours) return;
-    while (this.box.children.length > colours.swatches.length) this.box.lastElementChild?.remove();
-    while (this.box.children.length < colours.swatches.length) this.box.append(this.made(this.box.children.length));
-    const spots = this.arc(this.stage.toStage(hint), colours.swatches.length);
-    // The picked one is called what the point itself is called.
-    const picked = colours.swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < 1);
-    const names = apart(colours.swatches.map(([a, b], i) =>
-      colourWords(picked[i] ? nameOf(colours.L, ...project(colours.L, hint.a, hint.b)) : nameOf(colours.L, a, b))));
-    colours.swatches.forEach(([a, b], i) => {
+    const { L, swatches } = colours;
+    while (this.box.children.length > swatches.length) this.box.lastElementChild?.remove();
+    while (this.box.children.length < swatches.length) this.box.append(this.createSwatch(this.box.children.length));
+    const places = this.arrange(this.stage.toStage(hint), swatches.length);
+    const picked = swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < SAME_AB);
+    // The picked swatch has the name of the point, also where a small difference would change it.
+    const pointName = nameOf(L, ...project(L, hint.a, hint.b));
+    const names = makeDistinct(swatches.map(([a, b], i) => colourWords(picked[i] ? pointName : nameOf(L, a, b))));
+    swatches.forEach(([a, b], i) => {
       const swatch = /** @type {HTMLElement} */ (this.box.children[i]);
-      swatch.style.left = `${spots[i].x}px`;
-      swatch.style.top = `${spots[i].y}px`;
-      swatch.style.setProperty('--colour', css(colours.L, a, b));
-      swatch.style.setProperty('--hue', cssHue(colours.L, a, b));
-      swatch.style.setProperty('--ink', colours.L > 55 ? '#000' : '#fff');
+      swatch.style.left = `${places[i].x}px`;
+      swatch.style.top = `${places[i].y}px`;
+      swatch.style.setProperty('--colour', css(L, a, b));
+      swatch.style.setProperty('--rim', cssHue(L, a, b));
+      swatch.style.setProperty('--name-colour', L > 55 ? '#000' : '#fff');
       swatch.setAttribute('aria-pressed', String(picked[i]));
       if (swatch.textContent !== names[i]) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = names[i];
     });
   }
 
-  /** While a finger moves they would be in its way. @param {boolean} on */
-  away(on) {
-    this.box.classList.toggle('away', on);
+  /** Hide the swatches while a finger moves: they would be in its way. @param {boolean} moving */
+  setMoving(moving) {
+    this.box.classList.toggle('moving', moving);
   }
 
   /** @param {number} index */
-  made(index) {
+  createSwatch(index) {
     const swatch = document.createElement('button');
     swatch.className = 'swatch';
     swatch.append(document.createElement('span'));
@@ -63,30 +70,37 @@ export class Swatches {
     return swatch;
   }
 
-  /** Places round a point, on the side where most fit. @param {{x: number, y: number}} at @param {number} count */
-  arc(at, count) {
+  /** Middles of the swatches: on an arc round the point, on the side with the most space. @param {Place} point @param {number} count @returns {Place[]} */
+  arrange(point, count) {
     const { w, h } = this.stage.size;
-    const [room, radius] = [ROOM_MM * this.stage.mm(), RADIUS_MM * this.stage.mm()];
-    /** @param {number} middle */
-    const places = (middle) => Array.from({ length: count }, (_, i) => {
-      const angle = middle + (i - (count - 1) / 2) * STEP;
-      return { x: at.x + radius * Math.cos(angle), y: at.y + radius * Math.sin(angle) };
-    });
-    /** @param {{x: number, y: number}} p */
-    const outside = (p) => Math.max(0, room - p.x, p.x + room - w) + Math.max(0, room - p.y, p.y + room - h);
-    const tries = [-90, -60, -120, -30, -150, 0, 180, 45, 135, 90].map((d) => places((d * Math.PI) / 180));
-    const costs = tries.map((spots) => spots.reduce((sum, p) => sum + outside(p), 0));
-    const best = tries[costs.indexOf(Math.min(...costs))];
-    // In a corner no arc fits: they stand in a row along the edge instead, still clear of one another.
-    if (Math.min(...costs) > room) return this.row(at, count, room, w, h);
-    return best.map((p) => ({ x: clamp(p.x, room, w - room), y: clamp(p.y, room, h - room) }));
+    const half = HALF_MM * this.stage.pxPerMm();
+    /** How far a swatch would lie outside the stage. @param {Place} p */
+    const outside = (p) => Math.max(0, half - p.x, p.x + half - w) + Math.max(0, half - p.y, p.y + half - h);
+    const arcs = MIDDLES.map((degrees) => this.arc(point, count, (degrees * Math.PI) / 180));
+    const costs = arcs.map((places) => places.reduce((sum, p) => sum + outside(p), 0));
+    const cost = Math.min(...costs);
+    // In a corner no arc fits.
+    if (cost > half) return this.row(point, count);
+    return arcs[costs.indexOf(cost)].map((p) => ({ x: clamp(p.x, half, w - half), y: clamp(p.y, half, h - half) }));
   }
 
-  /** @param {{x: number, y: number}} at @param {number} count @param {number} room @param {number} w @param {number} h */
-  row(at, count, room, w, h) {
-    const step = Math.min(2.1 * room, (w - 2 * room) / (count - 1));
-    const left = clamp(at.x - step * (count - 1) / 2, room, Math.max(room, w - room - step * (count - 1)));
-    const y = at.y > h / 2 ? at.y - 2.4 * room : at.y + 2.4 * room;
-    return Array.from({ length: count }, (_, i) => ({ x: left + i * step, y: clamp(y, room, h - room) }));
+  /** @param {Place} point @param {number} count @param {number} middle angle in radians @returns {Place[]} */
+  arc(point, count, middle) {
+    const radius = RADIUS_MM * this.stage.pxPerMm();
+    return Array.from({ length: count }, (_, i) => {
+      const angle = middle + (i - (count - 1) / 2) * STEP;
+      return { x: point.x + radius * Math.cos(angle), y: point.y + radius * Math.sin(angle) };
+    });
+  }
+
+  /** A row above or below the point, clear of it. @param {Place} point @param {number} count @returns {Place[]} */
+  row(point, count) {
+    const { w, h } = this.stage.size;
+    const half = HALF_MM * this.stage.pxPerMm();
+    const step = Math.min(2.1 * half, (w - 2 * half) / (count - 1));
+    const width = step * (count - 1);
+    const left = clamp(point.x - width / 2, half, Math.max(half, w - half - width));
+    const y = clamp(point.y > h / 2 ? point.y - 2.4 * half : point.y + 2.4 * half, half, h - half);
+    return Array.from({ length: count }, (_, i) => ({ x: left + i * step, y }));
   }
 }

@@ -1,59 +1,61 @@
 // @ts-check
-// A visitor's own picture, from a file or the exhibit's camera; only where the house allows it (docs/kiosk.md).
+// A visitor's own picture, from a file or the exhibit's camera, where the settings allow it (docs/kiosk.md).
 import { button, dialog, byId } from './dom.js';
-import { translate } from './words.js';
+import { translate } from './language.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
-/** @typedef {{camera: boolean, max_bytes: number, types: string[]}} Door */
+/** @typedef {{camera: boolean, max_bytes: number, types: string[]}} UploadSettings */
 
 const JPEG_QUALITY = 0.92;
+const CAMERA_WIDTH_PX = 1920;
 
 export class Uploads {
-  /** @param {Door | null | undefined} door @param {(picture: Picture) => void} begin */
-  constructor(door, begin) {
-    this.door = door;
+  /** @param {UploadSettings | null | undefined} settings null: uploads are off @param {(picture: Picture) => void} begin */
+  constructor(settings, begin) {
+    this.settings = settings;
     this.begin = begin;
-    /** Pictures the server keeps for this visitor, newest first. @type {Picture[]} */
+    this.video = /** @type {HTMLVideoElement} */ (byId('view'));
+    /** Pictures that the server keeps for this visitor, newest first. @type {Picture[]} */
     this.own = [];
     /** @type {MediaStream | null} */
     this.stream = null;
-    /** The camera has been asked for and has not answered. */
-    this.opening = false;
-    /** Aborted when the visitor leaves: what arrives after that is for nobody. */
+    /** The camera has been asked for and has not answered yet. */
+    this.cameraRequested = false;
+    /** Aborted when the visitor leaves: what arrives after that is not shown to the next one. */
     this.visit = new AbortController();
-    byId('own').hidden = !door;
-    byId('camera-open').hidden = !door?.camera;
-    if (door) this.wire(door);
+    byId('own').hidden = !settings;
+    byId('camera-open').hidden = !settings?.camera;
+    if (settings) this.listen(settings);
   }
 
-  /** @param {Door} door */
-  wire(door) {
+  /** @param {UploadSettings} settings */
+  listen({ types }) {
     const input = /** @type {HTMLInputElement} */ (byId('file'));
-    input.accept = door.types.join();
+    input.accept = types.join();
     byId('file-open').addEventListener('click', () => input.click());
     input.addEventListener('change', async () => {
       const file = input.files?.[0];
-      // The same file may be chosen twice.
+      // Choosing the same file again must fire another event.
       input.value = '';
       if (file) await this.send(file);
     });
-    byId('camera-open').addEventListener('click', () => this.look());
-    byId('camera-take').addEventListener('click', () => this.take());
+    byId('camera-open').addEventListener('click', () => this.openCamera());
+    byId('camera-take').addEventListener('click', () => this.takePhotograph());
     byId('camera-close').addEventListener('click', () => dialog('camera').close());
-    dialog('camera').addEventListener('close', () => this.stop());
+    dialog('camera').addEventListener('close', () => this.closeCamera());
   }
 
-  /** @param {Blob} picture */
+  /** Upload a picture and open it. @param {Blob} picture */
   async send(picture) {
-    if (!this.door) return;
+    if (!this.settings) return;
     const { signal } = this.visit;
     const status = byId('status');
-    if (picture.size > this.door.max_bytes) {
+    if (picture.size > this.settings.max_bytes) {
       status.textContent = translate('own_too_big');
       return;
     }
     status.textContent = translate('moment');
-    this.allow(false);
+    setEnabled(false);
     try {
       const reply = await fetch('/uploads', { method: 'POST', body: picture, signal });
       if (reply.status !== 201) throw new Error(`${reply.status}`);
@@ -66,38 +68,33 @@ export class Uploads {
       if (signal.aborted) return;
       status.textContent = translate('own_refused');
     }
-    this.allow(true);
+    setEnabled(true);
   }
 
-  /** @param {boolean} on whether a picture may be chosen or taken */
-  allow(on) {
-    for (const id of ['file-open', 'camera-open']) button(id).disabled = !on;
-  }
-
-  async look() {
-    if (this.opening) return;
+  async openCamera() {
+    if (this.cameraRequested) return;
     const { signal } = this.visit;
-    this.opening = true;
+    this.cameraRequested = true;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } }, audio: false });
-      if (signal.aborted) stop(stream);
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: CAMERA_WIDTH_PX } }, audio: false });
+      if (signal.aborted) stopTracks(stream);
       else this.showCamera(stream);
     } catch {
       if (!signal.aborted) byId('status').textContent = translate('no_camera');
     } finally {
-      this.opening = false;
+      this.cameraRequested = false;
     }
   }
 
   /** @param {MediaStream} stream */
   showCamera(stream) {
     this.stream = stream;
-    /** @type {HTMLVideoElement} */ (byId('view')).srcObject = stream;
+    this.video.srcObject = stream;
     dialog('camera').showModal();
   }
 
-  take() {
-    const video = /** @type {HTMLVideoElement} */ (byId('view'));
+  takePhotograph() {
+    const { video } = this;
     const { signal } = this.visit;
     // The camera's first frame may not have come yet.
     if (!video.videoWidth) return;
@@ -108,30 +105,35 @@ export class Uploads {
     canvas.toBlob((picture) => picture && !signal.aborted && this.send(picture), 'image/jpeg', JPEG_QUALITY);
   }
 
-  /** Switch the camera off; its last frame goes too. */
-  stop() {
-    if (this.stream) stop(this.stream);
+  /** Switch the camera off and drop its last frame. */
+  closeCamera() {
+    if (this.stream) stopTracks(this.stream);
     this.stream = null;
-    /** @type {HTMLVideoElement} */ (byId('view')).srcObject = null;
+    this.video.srcObject = null;
   }
 
-  /** Nothing of the visitor stays, here or at the server. */
+  /** Keep nothing of the visitor who left, here or at the server. */
   async forget() {
     this.visit.abort();
     this.visit = new AbortController();
-    this.stop();
+    this.closeCamera();
     this.own = [];
-    this.allow(true);
-    if (!this.door) return;
+    setEnabled(true);
+    if (!this.settings) return;
     try {
       await fetch('/uploads', { method: 'DELETE' });
     } catch {
-      // The server is away: it wipes them itself when the page has been gone for a while.
+      // The server is away: it wipes the pictures itself when the page has been gone for a while.
     }
   }
 }
 
+/** @param {boolean} enabled whether a picture can be chosen or taken */
+function setEnabled(enabled) {
+  for (const id of ['file-open', 'camera-open']) button(id).disabled = !enabled;
+}
+
 /** @param {MediaStream} stream */
-function stop(stream) {
+function stopTracks(stream) {
   for (const track of stream.getTracks()) track.stop();
 }

@@ -1,7 +1,7 @@
-"""What a class of eight-year-olds does to the picture, as a state machine; after each deed browser and server agree.
+"""Random gestures of many hands as a hypothesis state machine; after each rule the page agrees with a model.
 
-The model is the history of edits as undo and redo should walk it, and a session in this process that is given the
-browser's hints: what it computes must be what the page shows.
+The model is the history that undo and redo should follow, and a `Session` in this process that gets the page's hints:
+the page must show what it computes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ chaos = st.lists(
 
 
 class Hands(RuleBasedStateMachine):
-    """Needs `visitor`, who has opened a picture, and a `session` of the same picture and model."""
+    """Needs `visitor` with an open picture, and `session` with the same picture and model."""
 
     visitor: Visitor
     session: Session
@@ -51,30 +51,30 @@ class Hands(RuleBasedStateMachine):
         super().__init__()
         self.past: list[Any] = []
         self.future: list[Any] = []
-        self.now: Any = None
+        self.present: Any = None
 
     @initialize()
     def begin(self) -> None:
         self.visitor.page.evaluate(_OPEN)
         self.settle()
-        self.now = self.edits
-        assert self.now["hints"] == []
+        self.present = self.edits
+        assert self.present["hints"] == []
 
     @property
     def edits(self) -> Any:
-        return self.visitor.evaluate("livetint.painting.edits.now")
+        return self.visitor.evaluate("livetint.painting.edits.present")
 
     def settle(self) -> None:
-        self.visitor.until("livetint.painting.asking === null", "the answer to a tap")
+        self.visitor.until("livetint.painting.pending === null", "the answer to a tap")
         self.visitor.settled()
 
     def one_step(self) -> None:
-        """Whatever was done is at most one step of undo."""
+        """Wait for the answer. What was done is at most one step of undo."""
         self.settle()
         found = self.edits
-        if found != self.now:
-            self.past.append(self.now)
-            self.now, self.future = found, []
+        if found != self.present:
+            self.past.append(self.present)
+            self.present, self.future = found, []
 
     @rule(place=places)
     def tap(self, place: tuple[float, float]) -> None:
@@ -94,9 +94,9 @@ class Hands(RuleBasedStateMachine):
         self.visitor.page.evaluate(_HANDS, [*events, *lifted])
         self.settle()
         assert self.visitor.evaluate("livetint.painting.gestures.fingers.size") == 0
-        # Several gestures may be several steps: the page's own history is taken over.
-        self.past, self.now, self.future = self.visitor.evaluate(
-            "(({ past, now, future }) => [past, now, [...future]])(livetint.painting.edits)"
+        # Several gestures may be several steps, so the model takes over the page's history.
+        self.past, self.present, self.future = self.visitor.evaluate(
+            "(({ past, present, future }) => [past, present, [...future]])(livetint.painting.edits)"
         )
 
     @precondition(lambda self: self.past)
@@ -104,16 +104,16 @@ class Hands(RuleBasedStateMachine):
     def undo(self) -> None:
         self.visitor.page.evaluate("document.getElementById('undo').click()")
         self.settle()
-        self.future.append(self.now)
-        self.now = self.past.pop()
+        self.future.append(self.present)
+        self.present = self.past.pop()
 
     @precondition(lambda self: self.future)
     @rule()
     def redo(self) -> None:
         self.visitor.page.evaluate("document.getElementById('redo').click()")
         self.settle()
-        self.past.append(self.now)
-        self.now = self.future.pop()
+        self.past.append(self.present)
+        self.present = self.future.pop()
 
     @rule(button=st.sampled_from(["delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split"]))
     def press(self, button: str) -> None:
@@ -142,17 +142,17 @@ class Hands(RuleBasedStateMachine):
 
     @invariant()
     def the_history_is_as_undo_and_redo_walk_it(self) -> None:
-        if self.now is not None:
-            assert self.edits == self.now
+        if self.present is not None:
+            assert self.edits == self.present
 
     @invariant()
     def the_page_shows_what_the_engine_makes_of_these_hints(self) -> None:
-        if self.now is None:
+        if self.present is None:
             return
         self.session.clear()
-        for hint in self.now["hints"]:
+        for hint in self.present["hints"]:
             self.session.add(hint["x"], hint["y"], hint["a"], hint["b"], hint["size"])
-        self.session.set_global(GlobalHints(None, self.now["saturation"]))
+        self.session.set_global(GlobalHints(None, self.present["saturation"]))
         expected = [self.session.ab[:, int(y * 256), int(x * 256)] for x, y in PLACES]
         shown = [self.visitor.shown_ab(x, y) for x, y in PLACES]
         np.testing.assert_allclose(shown, expected, atol=0.5)

@@ -1,4 +1,4 @@
-"""A visitor at the page: touches, looks, waits for what the page shows."""
+"""Drives the page like a visitor: touches, reads what is shown, waits for conditions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from playwright.sync_api import Browser
 
 from .running import PATIENCE_S, until
 
-SETTLED = """(({ stage, courier, coming }, link) =>
-  stage.image && !coming && courier.shown >= link.seq && !courier.dirty)(livetint.painting, livetint.link)"""
-
-
-# Animations that end and have not ended; one that is to begin with the next style of the page is among them.
+# Some finite animation has not ended. One that starts with the next style update counts too.
 MOVING = """document.getAnimations().some((a) => a.playState !== 'finished' && a.playState !== 'idle'
   && Number.isFinite(a.effect.getComputedTiming().endTime))"""
 
 
-def house(**changed: Any) -> str:
-    """A script that lets the page think the house has set other settings: one kiosk serves all layouts."""
+def page_settings(**changed: Any) -> str:
+    """A script that changes what /settings.json holds for the page, so that one kiosk serves all layouts."""
     return f"""const had = globalThis.fetch;
     globalThis.fetch = async (address, ...rest) => {{ const reply = await had(address, ...rest);
       return address === '/settings.json'
@@ -27,9 +23,9 @@ def house(**changed: Any) -> str:
 
 
 class Visitor:
-    """One page with a touch screen. Places on the picture are 0…1; `before` is a script run before the page's own.
+    """One page with a touch screen. Places on the picture are 0…1; `before` is a script to run before the page's own.
 
-    With `clock` the page's time can be moved by `page.clock`; it runs by itself as well.
+    With `clock`, `page.clock` can move the page's time forward; it also runs by itself.
     """
 
     def __init__(
@@ -58,23 +54,23 @@ class Visitor:
         self.touch = self.context.new_cdp_session(self.page)
 
     def evaluate(self, expression: str) -> Any:
-        """Value of a JavaScript expression. (Waiting inside the page would need eval, which its policy forbids.)"""
+        """Value of a JavaScript expression. (Playwright's own waiting needs eval, which the page's policy forbids.)"""
         return self.page.evaluate(expression)
 
     def until(self, expression: str, what: str = "") -> Any:
         return until(lambda: self.evaluate(expression), what or expression)
 
     def settled(self) -> None:
-        """Until what is shown answers what was asked last."""
+        """Wait until the screen shows the answer to the newest edit."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        self.until(SETTLED)
+        self.until("livetint.painting.settled")
 
     def still(self) -> None:
-        """Until everything that moves to its place has come to rest: sizes, places and colours can be read."""
+        """Wait until no animation runs, so that sizes, places and colours can be read."""
         self.until(f"!({MOVING})", "the page at rest")
 
     def open(self, picture: int = 1) -> None:
-        """From attract to painting a picture."""
+        """Go from the attract loop to painting a picture."""
         self.page.click("#begin")
         self.page.click(f"#pictures li:nth-child({picture}) button")
         self.until("document.body.dataset.state === 'painting'")
@@ -90,23 +86,23 @@ class Visitor:
         self.page.touchscreen.tap(*self.at(x, y))
 
     def place(self, x: float, y: float) -> None:
-        """Tap an empty place and wait for its colour."""
+        """Tap an empty place and wait until it is a point in colour."""
         before = len(self.hints)
         self.tap(x, y)
         until(lambda: len(self.hints) == before + 1, "a new point")
         self.settled()
 
     def fingers(self, kind: str, *points: tuple[float, float], size: float = 8) -> None:
-        """Raw touches: kind is Start, Move, End or Cancel; points in CSS pixels; size is the contact's radius."""
+        """Send raw touches: `kind` is Start, Move, End or Cancel; points and contact radius `size` in CSS pixels."""
         touches = [{"x": x, "y": y, "radiusX": size, "radiusY": size, "id": i} for i, (x, y) in enumerate(points)]
         self.touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
 
     @property
     def hints(self) -> list[dict[str, float]]:
-        return self.evaluate("livetint.painting.edits.now.hints")
+        return self.evaluate("livetint.painting.edits.present.hints")
 
     def shown_ab(self, x: float, y: float) -> list[float]:
-        """The half floats shown at a place, decoded."""
+        """a and b of the planes on screen at a place."""
         return self.evaluate(
             f"""(() => {{ const at = (Math.floor({y} * 256) * 256 + Math.floor({x} * 256)) * 2;
             const one = (h) => {{ const e = (h >> 10) & 31, f = h & 1023, s = h & 32768 ? -1 : 1;
@@ -115,6 +111,6 @@ class Visitor:
         )
 
     def close(self) -> None:
-        """Leave; no error may have happened on the page."""
+        """Close the page and check that no error happened on it."""
         self.context.close()
         assert not self.faults, self.faults

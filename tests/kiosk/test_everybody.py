@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..needs import needs
-from .page import Visitor, house
+from .page import Visitor, page_settings
 from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
@@ -83,7 +83,7 @@ def test_keys_change_the_colour_and_hold_the_grey(visitor: Visitor) -> None:
     assert visitor.evaluate("livetint.painting.chosen") == 0
     visitor.page.locator("#moods-open").press("Enter")
     visitor.page.locator("#saturation").press("ArrowRight")
-    until(lambda: visitor.evaluate("livetint.painting.edits.now.saturation") is not None, "the strength of colour")
+    until(lambda: visitor.evaluate("livetint.painting.edits.present.saturation") is not None, "the strength of colour")
     visitor.page.keyboard.press("Escape")
     visitor.until("!document.getElementById('moods').open")
     visitor.settled()
@@ -93,7 +93,7 @@ def test_keys_change_the_colour_and_hold_the_grey(visitor: Visitor) -> None:
 def test_a_code_for_the_phone_is_shown_or_a_sentence_says_why_not(
     browser: Any, kiosk: RunningKiosk, answers: bool
 ) -> None:
-    visitor = Visitor(browser, kiosk.address, before=house(takeaway=True, download=False, keep=False))
+    visitor = Visitor(browser, kiosk.address, before=page_settings(takeaway=True, download=False, keep=False))
     code = kiosk.get("/icon.svg")[1]
     visitor.page.route(
         "**/save/takeaway",

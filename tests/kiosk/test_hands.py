@@ -74,7 +74,7 @@ def test_a_third_finger_and_a_lost_capture_end_in_nothing(visitor: Visitor) -> N
     visitor.fingers("Move", (x + 2, y))
     visitor.until("livetint.painting.gestures.fingers.size === 0", "the end of the touch")
     visitor.fingers("End")
-    visitor.until("livetint.painting.asking === null", "its answer")
+    visitor.until("livetint.painting.pending === null", "its answer")
 
 
 def test_a_mouse_paints_drags_and_zooms(visitor: Visitor) -> None:

@@ -8,7 +8,7 @@ import pytest
 from livetint.kiosk.settings import LANGUAGES
 
 from ..needs import needs
-from .page import Visitor, house
+from .page import Visitor, page_settings
 from .running import RunningKiosk
 
 pytestmark = needs("chromium")
@@ -36,7 +36,7 @@ def targets_of(visitor: Visitor) -> list[dict[str, Any]]:
 def test_targets_are_on_screen_and_large_enough(
     browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
 ) -> None:
-    visitor = Visitor(browser, kiosk.address, width, height, before=house(panel_width_mm=width_mm))
+    visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
     visitor.open(2)
     visitor.place(0.5, 0.5)
     visitor.until("document.querySelectorAll('.swatch').length === 5 && !swatches.hidden", "five swatches")
@@ -58,7 +58,7 @@ def test_targets_are_on_screen_and_large_enough(
 
 
 def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, 1080, 1920, before=house(panel_width_mm=300, reach="low"))
+    visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300, reach="low"))
     visitor.open(2)
     visitor.place(0.5, 0.5)
     assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
@@ -70,7 +70,7 @@ def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: Runni
 
 
 def test_words_fit_a_small_panel_unbroken_in_every_language(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, 1024, 600, before=house(panel_width_mm=223))
+    visitor = Visitor(browser, kiosk.address, 1024, 600, before=page_settings(panel_width_mm=223))
     visitor.open(2)
     visitor.place(0.5, 0.5)
     for language in LANGUAGES:

@@ -1,4 +1,4 @@
-"""Painting in a real browser: points, colours, steps, and that the screen shows what the engine made."""
+"""Painting in a real browser: points, colours, undo and redo, and that the screen shows what the engine computed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_drag_moves_the_colour_live(visitor: Visitor) -> None:
     for share in np.linspace(0.1, 1, 10):
         visitor.fingers("Move", (start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share))
     until(lambda: abs(visitor.hints[0]["x"] - 0.7) < 0.01, "the point under the finger")
-    visitor.until("livetint.painting.courier.shown >= livetint.link.seq", "colours while the finger is down")
+    visitor.until("livetint.painting.requests.shownSeq >= livetint.link.seq", "colours while the finger is down")
     assert visitor.evaluate("livetint.painting.dragging") is True
     visitor.fingers("End")
     visitor.settled()
@@ -150,11 +150,11 @@ def test_recent_colours_and_sizes_belong_to_the_chosen_point(visitor: Visitor) -
 def test_suggestions_follow_every_edit_of_other_points_too(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions")
-    asked = visitor.evaluate("livetint.painting.courier.shown")
+    asked = visitor.evaluate("livetint.painting.requests.shownSeq")
     visitor.page.click("#undo")
     visitor.page.click("#redo")
     visitor.settled()
-    assert visitor.evaluate("livetint.painting.courier.shown") > asked
+    assert visitor.evaluate("livetint.painting.requests.shownSeq") > asked
     until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions again")
 
 

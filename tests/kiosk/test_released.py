@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import FilePayload, Page, Route
 
 from ..needs import needs
-from .page import Visitor, house
+from .page import Visitor, page_settings
 from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
@@ -103,13 +103,13 @@ def test_a_picture_that_is_overtaken_or_broken_is_released(browser: Any, kiosk: 
 
 
 def test_coloured_jpegs_are_released_when_newer_ones_come(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=house(pixels="jpeg") + COUNT)
+    visitor = Visitor(browser, kiosk.address, before=page_settings(pixels="jpeg") + COUNT)
     visitor.open()
     assert live(visitor) == {"bitmaps": 2, "urls": 0, "tracks": 0}, "the photograph and its colours"
     made = visitor.evaluate("live.made")
     visitor.evaluate("decoding.held = true")
     for number in (1, 2):
-        visitor.evaluate(f"livetint.painting.edits.change({{ saturation: 0.{number} }})")
+        visitor.evaluate(f"livetint.painting.edits.apply({{ saturation: 0.{number} }})")
         visitor.evaluate("livetint.painting.changed()")
         visitor.until(f"decoding.waiting.length === {number}", "the decoding of its JPEG")
     visitor.evaluate("decoding.held = false")
@@ -123,7 +123,7 @@ def test_coloured_jpegs_are_released_when_newer_ones_come(browser: Any, kiosk: R
 
 def test_trying_how_fast_this_machine_draws_leaves_nothing(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, before=COUNT)
-    assert visitor.evaluate("livetint.probe.draw_ms") > 0
+    assert visitor.evaluate("livetint.view.draw_ms") > 0
     visitor.settled()
     assert only_the_photograph(visitor)
     gl = "livetint.view.gl"
@@ -139,7 +139,7 @@ def test_trying_how_fast_this_machine_draws_leaves_nothing(browser: Any, kiosk: 
 
 
 def test_codes_and_downloads_are_released(browser: Any, kiosk: RunningKiosk) -> None:
-    before = house(takeaway=True, download=True, keep=False) + COUNT
+    before = page_settings(takeaway=True, download=True, keep=False) + COUNT
     visitor = Visitor(browser, kiosk.address, before=before, clock=True)
     code = kiosk.get("/icon.svg")[1]
     answers: list[bytes] = [code, b"no picture", code]
@@ -160,7 +160,7 @@ def test_codes_and_downloads_are_released(browser: Any, kiosk: RunningKiosk) -> 
 
 
 def test_pictures_of_ones_own_are_released_and_the_camera_is_shut(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=house(uploads=UPLOADS) + COUNT + CAMERA)
+    visitor = Visitor(browser, kiosk.address, before=page_settings(uploads=UPLOADS) + COUNT + CAMERA)
     answer = {**visitor.evaluate("livetint.settings.pictures[0]"), "own": True}
     visitor.page.route("**/uploads", lambda route: route.fulfill(status=201, json=answer))
     visitor.page.click("#begin")
@@ -182,7 +182,7 @@ def test_pictures_of_ones_own_are_released_and_the_camera_is_shut(browser: Any, 
     visitor.close()
 
 
-IDLE = house(idle_s=60, warning_s=20, uploads=UPLOADS)
+IDLE = page_settings(idle_s=60, warning_s=20, uploads=UPLOADS)
 
 
 def leave(visitor: Visitor) -> None:

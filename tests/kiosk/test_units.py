@@ -64,7 +64,10 @@ def test_every_word_the_page_uses_is_in_the_files() -> None:
     english = json.loads((KIOSK / "web/languages/en.json").read_text("utf-8"))
     html = (KIOSK / "web/index.html").read_text("utf-8")
     scripts = "".join(path.read_text("utf-8") for path in (KIOSK / "web").glob("*.js"))
-    used = set(re.findall(r'data-(?:words|label)="(\w+)"', html)) | set(re.findall(r"say\('(\w+)'\)", scripts))
+    used = set(re.findall(r'data-(?:words|label)="(\w+)"', html)) | set(
+        re.findall(r"(?:translate|setVeil)\('(\w+)'\)", scripts)
+    )
+    assert {"moment", "busy", "coach"} <= used, "words are found in the scripts and in the page"
     assert used <= english.keys()
 
 

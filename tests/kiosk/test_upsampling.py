@@ -1,4 +1,4 @@
-"""A house that asks for guided enlargement: screen, JPEG and file all have what the engine makes of it."""
+"""With `screen.upsampling = "guided"`, screen, JPEG and saved file all show what the engine computes."""
 
 from __future__ import annotations
 

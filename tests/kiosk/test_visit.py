@@ -12,7 +12,7 @@ from livetint.engine.image.photo import Photo
 from livetint.kiosk.server.gallery import bundled_photos
 
 from ..needs import needs
-from .page import Visitor, house
+from .page import Visitor, page_settings
 from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
@@ -64,8 +64,21 @@ def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     lent = visitor.page.locator("#references button").nth(2)
     lent.click()
     visitor.settled()
-    assert visitor.evaluate("livetint.painting.edits.now.reference") == lent.get_attribute("data-reference")
+    assert visitor.evaluate("livetint.painting.edits.present.reference") == lent.get_attribute("data-reference")
     visitor.page.click("#moods-close")
+
+
+def test_a_touch_that_leaves_the_slider_where_it_was_is_no_step(visitor: Visitor) -> None:
+    visitor.page.click("#moods-open")
+    visitor.page.locator("#saturation").dispatch_event("pointerdown")
+    visitor.page.locator("#saturation").dispatch_event("pointerup")
+    for steps, mood in enumerate(("rich", "cool"), 1):
+        visitor.page.click(f"[data-mood={mood}]")
+        assert visitor.evaluate("livetint.painting.edits.past.length") == steps
+    visitor.page.click("#moods-close")
+    visitor.page.click("#undo")
+    assert visitor.evaluate("livetint.painting.edits.present.mood") == "rich"
+    visitor.settled()
 
 
 def test_arabic_runs_from_right_to_left_and_every_word_is_there(visitor: Visitor) -> None:
@@ -88,7 +101,7 @@ def test_saving_downloads_the_picture_at_full_size(visitor: Visitor, tmp_path: P
     visitor.page.click("#saved-close")
 
 
-IDLE = house(idle_s=60, warning_s=20, language="de")
+IDLE = page_settings(idle_s=60, warning_s=20, language="de")
 WARNED = "document.getElementById('idle').open"
 
 
@@ -109,10 +122,23 @@ def test_a_visitor_who_leaves_is_wiped_after_a_warning(browser: Any, kiosk: Runn
     assert len(visitor.hints) == 1
     visitor.page.clock.fast_forward(20_000)
     visitor.until("document.body.dataset.state === 'attract'", "the wipe")
-    visitor.until("document.documentElement.lang === 'de'", "the house's language")
+    visitor.until("document.documentElement.lang === 'de'", "the default language")
     assert visitor.evaluate("livetint.painting.palette.recent") == []
     assert visitor.evaluate("document.documentElement.dataset.contrast") == "usual"
     assert not visitor.evaluate(WARNED)
+    visitor.close()
+
+
+def test_a_wipe_needs_no_server(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
+    visitor.open()
+    visitor.page.click("#language")
+    visitor.page.click("#language-list [lang=fr]")
+    visitor.until("document.documentElement.lang === 'fr'")
+    visitor.page.route("**/*", lambda route: route.abort())
+    visitor.page.clock.fast_forward(81_000)
+    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
+    visitor.until("document.documentElement.lang === 'de'", "the default language")
     visitor.close()
 
 
@@ -171,7 +197,7 @@ def test_without_webgl_the_page_lives_on_jpegs(browser: Any, stub: Path, tmp_pat
         until(lambda: b"livetint_fallbacks_total 1.0" in kiosk.get("/metrics")[1], "the count of fallbacks")
         visitor.close()
         drawing = Visitor(browser, kiosk.address)
-        assert drawing.evaluate("livetint.probe.draw_ms") > 0, "where there is WebGL its speed is measured"
+        assert drawing.evaluate("livetint.view.draw_ms") > 0, "where there is WebGL its speed is measured"
         drawing.close()
     finally:
         kiosk.close()
@@ -200,7 +226,7 @@ def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, t
         kiosk.close()
 
 
-def test_uploads_are_not_offered_where_the_house_has_none(visitor: Visitor) -> None:
+def test_uploads_are_not_offered_where_they_are_off(visitor: Visitor) -> None:
     visitor.page.click("#gallery-open")
     assert not visitor.page.locator("#own").is_visible()
 
@@ -247,9 +273,9 @@ def test_engine_and_server_deaths_cost_no_hint(browser: Any, stub: Path, tmp_pat
         kept = visitor.hints
         kiosk.kill()
         visitor.until("!livetint.link.up", "the loss")
-        seq = visitor.evaluate("livetint.painting.courier.shown")
+        seq = visitor.evaluate("livetint.painting.requests.shownSeq")
         kiosk = RunningKiosk(tmp_path, stub, port=kiosk.port, screen={"pixels": "planes"})
-        visitor.until(f"livetint.link.up && livetint.painting.courier.shown > {seq}", "colours again")
+        visitor.until(f"livetint.link.up && livetint.painting.requests.shownSeq > {seq}", "colours again")
         assert visitor.hints == kept
         visitor.close()
     finally:
