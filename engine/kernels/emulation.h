@@ -118,11 +118,11 @@ inline void on_fault(int signal_number) {
 class CatchFaults {
    public:
     CatchFaults() {
-        struct sigaction ours = {};
-        ours.sa_handler = on_fault;
-        ours.sa_flags = SA_NODEFER;  // the handler is left by a jump
-        sigaction(SIGSEGV, &ours, &segv_);
-        sigaction(SIGBUS, &ours, &bus_);
+        struct sigaction action = {};
+        action.sa_handler = on_fault;
+        action.sa_flags = SA_NODEFER;  // a jump leaves the handler
+        sigaction(SIGSEGV, &action, &segv_);
+        sigaction(SIGBUS, &action, &bus_);
     }
     ~CatchFaults() {
         sigaction(SIGSEGV, &segv_, nullptr);

@@ -120,8 +120,8 @@ def bundled() -> dict[str, Any]:
 def by_graph(bundled: dict[str, Any], hints: list[Hint], global_hints: GlobalHints) -> NDArray[np.float32]:
     """ab of touch.onnx itself, without the runner's match_hints."""
     inputs = {**bundled["features"].maps, **hint_tensors(hints), "global_hints": global_hints.vector()[None]}
-    wanted = {node.name for node in bundled["graph"].get_inputs()}
-    return bundled["graph"].run(None, {name: inputs[name] for name in wanted})[0][0]
+    names = {node.name for node in bundled["graph"].get_inputs()}
+    return bundled["graph"].run(None, {name: inputs[name] for name in names})[0][0]
 
 
 GLOBALS = {"none": {}, "saturation": {"saturation": 0.7}, "both": {"saturation": 0.2, "histogram": True}}
@@ -132,10 +132,10 @@ GLOBALS = {"none": {}, "saturation": {"saturation": 0.7}, "both": {"saturation":
     ("number", "given_globally"), [(0, "none"), (0, "both"), (1, "none"), (10, "saturation"), (128, "both")]
 )
 def test_the_bundled_model_gives_the_same_colours_as_in_onnxruntime(bundled, number, given_globally):
-    wanted = dict(GLOBALS[given_globally])
-    if wanted.get("histogram"):
-        wanted["histogram"] = histogram_of(bundled["ab"])
-    global_hints = GlobalHints(**wanted)
+    keywords = dict(GLOBALS[given_globally])
+    if keywords.get("histogram"):
+        keywords["histogram"] = histogram_of(bundled["ab"])
+    global_hints = GlobalHints(**keywords)
     hints = random_hints(np.random.default_rng(number), number)
     kernels().schedule(0)
     ab, _ = run_kernels(bundled["maps"], hints, global_hints.vector(), bundled["weights"], capacity=MAX_HINTS)
