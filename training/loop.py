@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from ..calibration.photographs import load_squares
 from ..engine.errors import ConfigError, ModelFileError
@@ -101,32 +104,33 @@ def denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+def rate_at(config: Config, step: int) -> float:
+    """The learning rate of a step: a warm-up, then a cosine to zero, or the rate of the stage."""
+    settings = config.optimiser
+    warm = min(1.0, (step + 1) / max(settings.warm_up_steps, 1))
+    stage = config.stage_at(step)
+    if stage is not None:
+        return stage.rate * warm
+    return settings.rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) + 1e-7
+
+
 class _Run:
     """The moving parts of a run: optimiser, averaged weights, progress."""
 
     def __init__(self, task: Task, network: nn.Module, config: Config, device: torch.device) -> None:
         self.task, self.network, self.config, self.device = task, network, config, device
         learning = [([p for p in group if p.requires_grad], share) for group, share in task.parameter_groups()]
-        self.groups = [{"params": parameters, "share": share} for parameters, share in learning if parameters]
-        optimiser = config.optimiser
-        self.optimiser = torch.optim.AdamW(self.groups, optimiser.rate, weight_decay=optimiser.weight_decay)
-        self.averaged = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        groups = [{"params": parameters, "lr": share} for parameters, share in learning if parameters]
+        self.shares = [group["lr"] for group in groups]
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay)
+        self.schedule = LambdaLR(self.optimiser, partial(rate_at, config))
+        self.average = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True)
+        self.average.update_parameters(network)  # the first update copies the weights
         self.bf16 = uses_bf16(config.bf16, device)
         self.progressed = Progressed()
         self.recent: list[dict[str, float]] = []
 
-    def rate(self) -> float:
-        """Warm-up, then a cosine to zero, or the rate of the stage."""
-        settings, step = self.config.optimiser, self.progressed.step
-        warm = min(1.0, (step + 1) / max(settings.warm_up_steps, 1))
-        stage = self.config.stage_at(step)
-        if stage is not None:
-            return stage.rate * warm
-        return settings.rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) + 1e-7
-
     def one_step(self, batch: Batch) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["share"] * self.rate()
         self.task.enter(self.config.stage_at(self.progressed.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             terms = self.task.losses(batch, self.device)
@@ -135,32 +139,30 @@ class _Run:
         total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
         self.optimiser.step()
-        self._average()
+        self.schedule.step()
+        self.average.update_parameters(self.network)
         self.progressed.step += 1
         self.recent.append({name: float(term.detach()) for name, term in terms.items()})
 
-    def _average(self) -> None:
-        """Exponential moving average; its decay grows with the steps so that early weights are forgotten."""
-        decay = min(self.config.optimiser.average, (1 + self.progressed.step) / (10 + self.progressed.step))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                kept = self.averaged[name]
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(value, 1 - decay)
-                else:
-                    kept.copy_(value)
+    def _average(self, kept: Sequence[torch.Tensor], new: Sequence[torch.Tensor], updates: torch.Tensor | int) -> None:
+        """Exponential moving average; its decay grows with the updates so that early weights are forgotten."""
+        decay = min(self.config.optimiser.average, int(updates) / (9 + int(updates)))
+        for average, value in zip(kept, new, strict=True):
+            if average.dtype.is_floating_point:
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
 
     def checkpoint(self, output: Path, held_out: NDArray[np.uint8]) -> str:
         """Write all that a resumed run needs and one line of log; returns the line to show."""
         means = {name: float(np.mean([r[name] for r in self.recent])) for name in self.recent[0]} if self.recent else {}
         self.recent.clear()
-        averaged = {k: v.detach().cpu().contiguous() for k, v in self.averaged.items()}
+        averaged = {k: v.detach().cpu().contiguous() for k, v in self.average.module.state_dict().items()}
         self.progressed.curve = held_out_curve(self.task, averaged, held_out, self.device)
-        with replacing(output / AVERAGED) as path:
-            save_file(averaged, path)
+        atomic_write(output / AVERAGED, save(averaged))
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.averaged,
+            "averaged": self.average.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.progressed.step,
             "seconds": self.progressed.seconds,
@@ -178,15 +180,25 @@ class _Run:
         return f"{self.config.network} loss {sum(means.values()):.3f} gain dB {curve}"
 
     def load(self, path: Path) -> None:
-        """Carry on from state.pt, written by this program on this machine."""
+        """Carry on from state.pt. Raises ModelFileError if there is none or it is of another run."""
         if not path.is_file():
             raise ModelFileError(f"{path} does not exist, so there is nothing to resume; start without --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged = state["averaged"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.progressed.step, self.progressed.seconds = state["step"], state["seconds"]
-        torch.set_rng_state(state["shuffle"].cpu())
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.module.load_state_dict(state["averaged"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            step, self.progressed.seconds = state["step"], state["seconds"]
+            torch.set_rng_state(state["shuffle"].cpu())
+        except Exception as error:  # a damaged file, or one of another network, fails in many ways
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ModelFileError(f"{path} cannot be resumed ({reason}); start without --resume") from error
+        self.progressed.step = step
+        self.average.n_averaged.fill_(step + 1)
+        # Where the schedule stands follows from the step, so it is not part of state.pt.
+        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
+            group["initial_lr"] = share
+        self.schedule = LambdaLR(self.optimiser, partial(rate_at, self.config), last_epoch=step - 1)
 
 
 def initialise(network: nn.Module, weights: dict[str, torch.Tensor]) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.errors import ConfigError, ModelFileError
-from livetint.engine.models import bundled_folder
+from livetint.engine.models import bundled_folder, find_model
 from PIL import Image
 
 from ..disk import watch_disk
@@ -18,15 +18,18 @@ from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
+from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
 from livetint.calibration.photographs import fast_lab  # noqa: E402
 from livetint.engine import GlobalHints, Hint, OnnxRunner  # noqa: E402
 from livetint.training.aging import age  # noqa: E402
-from livetint.training.config import Augmentation, load_config  # noqa: E402
+from livetint.training.config import Augmentation, Stage, load_config  # noqa: E402
 from livetint.training.data import batches, draw_batch  # noqa: E402
+from livetint.training.loop import rate_at  # noqa: E402
 from livetint.training.losses import cross_entropy, huber, picture_error  # noqa: E402
 from livetint.training.recolour import recolour, recolour_one  # noqa: E402
 from livetint.training.run import run  # noqa: E402
 from livetint.training.tasks import TouchTask, evened  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 SETTINGS = """
 network = "touch"
@@ -105,10 +108,6 @@ def test_checkpoints_are_synced_before_they_replace_the_ones_before(folder, monk
 
 def test_starting_from_a_bundle_starts_where_it_ended(folder):
     """One step at almost no rate from the bundled weights leaves the bundled curve."""
-    from livetint.build_engine.touch_bundle import weights_of
-    from livetint.engine.models import find_model
-    from safetensors.torch import load_file
-
     path = write_settings(folder, steps=1)
     path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-9"))
     run(path, init="touch")
@@ -122,9 +121,6 @@ def test_a_frozen_encoder_stays_as_it_is_while_the_attention_learns(folder):
     path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-3\nencoder_rate = 0.0\nbackbone_rate = 0.0"))
     task = TouchTask(load_config(path))
     bundle = run(path, init="touch")
-    from livetint.build_engine.touch_bundle import weights_of
-    from livetint.engine.models import find_model
-
     before, after = weights_of(find_model("touch")), weights_of(bundle)
     moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
     assert moved and not [name for name in moved if name.startswith("encoder.")]
@@ -132,9 +128,6 @@ def test_a_frozen_encoder_stays_as_it_is_while_the_attention_learns(folder):
 
 
 def test_only_what_is_named_learns(folder):
-    from livetint.build_engine.touch_bundle import weights_of
-    from livetint.engine.models import find_model
-
     path = write_settings(folder, steps=2)
     path.write_text(path.read_text().replace("rate = 3e-4", 'rate = 1e-3\nonly = ["attention.global_"]'))
     path.write_text(path.read_text().replace("max_hints = 12", "max_hints = 0\nglobal_share = 1.0"))
@@ -161,6 +154,58 @@ def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
 def test_nothing_to_resume_is_said(folder):
     with pytest.raises(ModelFileError, match="nothing to resume"):
         run(write_settings(folder, steps=2), resume=True)
+
+
+def test_a_checkpoint_of_before_torch_kept_the_schedule_resumes_as_before(folder):
+    """Checkpoints of the first versions hold the share of the rate in each group and no initial rate."""
+    run(write_settings(folder, steps=4), init="touch", seconds=0)
+    path = folder / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    assert state["step"] == 1 and {"network", "averaged", "optimiser", "seconds", "shuffle"} < state.keys()
+    run(write_settings(folder, steps=4), resume=True)
+    expected = load_file(folder / "run" / "averaged.safetensors")
+    for group in state["optimiser"]["param_groups"]:
+        group["share"] = group.pop("initial_lr")
+    torch.save(state, path)
+    run(write_settings(folder, steps=4), resume=True)
+    for name, weight in load_file(folder / "run" / "averaged.safetensors").items():
+        torch.testing.assert_close(weight, expected[name])
+
+
+@pytest.mark.parametrize("damage", ["another network", "half", "empty", "something else"])
+def test_a_checkpoint_that_cannot_be_resumed_is_refused_in_one_line(folder, damage):
+    run(write_settings(folder, steps=1), init="touch")
+    path = folder / "run" / "state.pt"
+    if damage == "another network":
+        state = torch.load(path, weights_only=True)
+        torch.save({**state, "network": {"weight": torch.zeros(2)}}, path)
+    else:
+        data = path.read_bytes()
+        path.write_bytes({"half": data[: len(data) // 2], "empty": b"", "something else": b"hello" * 99}[damage])
+    with pytest.raises(ModelFileError, match=r"cannot be resumed \(.*\); start without --resume") as caught:
+        run(write_settings(folder, steps=2), resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_average_forgets_the_first_weights(folder):
+    """After one step a tenth of the average is the weights of before."""
+    run(write_settings(folder, steps=1), init="touch")
+    before = weights_of(find_model("touch"))
+    after = torch.load(folder / "run" / "state.pt", weights_only=True)["network"]
+    for name, average in load_file(folder / "run" / "averaged.safetensors").items():
+        if average.dtype.is_floating_point and name in before:
+            torch.testing.assert_close(average, torch.lerp(before[name], after[name], 0.9), atol=1e-6, rtol=1e-5)
+
+
+def test_the_rate_warms_up_and_follows_a_cosine_or_the_stages(folder):
+    config = load_config(write_settings(folder, steps=100))
+    optimiser = msgspec.structs.replace(config.optimiser, rate=1.0, warm_up_steps=4)
+    config = msgspec.structs.replace(config, optimiser=optimiser)
+    assert [rate_at(config, step) for step in (0, 1)] == pytest.approx([0.25, 0.5], rel=1e-2)
+    assert rate_at(config, 50) == pytest.approx(0.5, rel=1e-3)
+    assert rate_at(config, 100) == pytest.approx(1e-7)
+    staged = msgspec.structs.replace(config, stages=[Stage(60, 1e-4), Stage(40, 1e-5)])
+    assert [rate_at(staged, step) for step in (1, 59, 60, 99)] == pytest.approx([5e-5, 1e-4, 1e-5, 1e-5])
 
 
 @pytest.mark.parametrize(
