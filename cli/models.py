@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
+from ..build_engine.networks import TOPOLOGIES
 from ..engine.bundle import load_manifest
 from ..engine.errors import ConfigError, ModelFileError
 from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, find_model, known_models
 from .progress import Bars
-
-NETWORKS = ("siggraph17", "siggraph17-hypercolumn", "siggraph17-global")
 
 
 @click.group()
@@ -51,7 +50,9 @@ def _line(name: str, folder: Path, place: str) -> str:
 
 @models.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--as", "network", required=True, type=click.Choice(NETWORKS), help="Network that the weights are for.")
+@click.option(
+    "--as", "network", required=True, type=click.Choice(list(TOPOLOGIES)), help="Network that the weights are for."
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new bundle.")
 @click.option(
     "--mask",
