@@ -93,7 +93,7 @@ class Painter:
     def next_touches(
         self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS, count: int = 1
     ) -> tuple[Place, ...]:
-        """The `count` places where a hint would settle most of what the network does not know, the best first."""
+        """The `count` places where a hint is expected to reduce the error most, the best first."""
         return next_touches(self.runner, self._features, self.photo.working_L, hints, global_hints, count)
 
     def influence(

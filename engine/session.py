@@ -118,7 +118,7 @@ class Session:
         return self.painter.colour_at(x, y, self.hints, self.global_hints)
 
     def next_touches(self, count: int = 1) -> tuple[Place, ...]:
-        """The `count` places where a hint would settle most of what the network does not know, the best first."""
+        """The `count` places where a hint is expected to reduce the error most, the best first."""
         return self.painter.next_touches(self.hints, self.global_hints, count)
 
     def influence(self, index: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Suggested colours: what the network thinks likely at a point, as a handful of swatches."""
+"""Suggested colours: the distribution at a point, clustered into a few swatches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from .colour.cielab import project_into_gamut
 
 DEFAULT_COUNT = 9
-ROUNDS = 30
+MAX_ITERATIONS = 30
 
 
 @dataclass(frozen=True)
 class Swatch:
-    """a, b in CIELAB units, showable at the point's L; confidence: the share of the distribution it stands for."""
+    """A suggested colour.
+
+    a, b: CIELAB units, in the sRGB gamut at the point's L. confidence: the mass of its cluster in the distribution.
+    """
 
     a: float
     b: float
@@ -24,7 +27,8 @@ class Swatch:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Swatches by falling confidence, and beside them the colour shown now and grey (not counted)."""
+    """Swatches by falling confidence, at the point's L in 0…100. The current colour and grey are not counted among
+    them."""
 
     L: float
     swatches: tuple[Swatch, ...]
@@ -39,14 +43,14 @@ def suggest(
     current: tuple[float, float],
     count: int = DEFAULT_COUNT,
 ) -> Suggestions:
-    """Cluster a distribution [bins] over bin centres [bins, 2] into `count` colours, showable at L = `light`.
+    """Cluster a distribution [bins] over bin centres [bins, 2] into at most `count` colours in the sRGB gamut at `L`.
 
-    Bins that sRGB cannot show at this L count as the nearest colour it can. The paper draws 25,000 samples and
-    clusters those; weighted k-means on the bins gives the same without the dice.
+    Bins outside the gamut at this L are projected into it first. The paper draws 25,000 samples and clusters those;
+    weighted k-means of the bins gives the same result without randomness. current: the ab shown now.
     """
     lab = np.column_stack([np.full(len(centres), L), centres]).astype(np.float64)
-    showable = project_into_gamut(lab)[:, 1:].astype(np.float64)
-    means, masses = weighted_kmeans(showable, probabilities.astype(np.float64), count)
+    in_gamut = project_into_gamut(lab)[:, 1:].astype(np.float64)
+    means, masses = weighted_kmeans(in_gamut, probabilities.astype(np.float64), count)
     means = project_into_gamut(np.column_stack([np.full(len(means), L), means]))[:, 1:]
     swatches = tuple(Swatch(float(a), float(b), float(m)) for (a, b), m in zip(means, masses, strict=True))
     return Suggestions(float(L), swatches, current)
@@ -57,8 +61,9 @@ def weighted_kmeans(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Deterministic k-means of weighted points [n, 2] → at most `count` means [k, 2] and masses [k], heaviest first.
 
-    Seeds: the heaviest point, then always the one with the largest weight × squared distance to the seeds so
-    far; Lloyd's rounds until nothing moves. Clusters without mass are left out. Masses sum to 1.
+    The first seed is the heaviest point, each further one the point with the largest weight × squared distance to the
+    seeds so far. Lloyd's iterations follow until no point changes its cluster, at most MAX_ITERATIONS. Clusters
+    without mass are left out. Masses sum to 1.
     """
     weights = weights / weights.sum()
     seeds = [int(np.argmax(weights))]
@@ -70,21 +75,22 @@ def weighted_kmeans(
         seeds.append(int(np.argmax(gain)))
         distance = np.minimum(distance, ((points - points[seeds[-1]]) ** 2).sum(1))
     means = points[seeds]
-    owner = np.full(len(points), -1)
-    for _ in range(ROUNDS):
+    cluster = np.full(len(points), -1)
+    for _ in range(MAX_ITERATIONS):
         nearest = ((points[:, None] - means) ** 2).sum(-1).argmin(1)
-        if np.array_equal(nearest, owner):
+        if np.array_equal(nearest, cluster):
             break
-        owner = nearest
-        means = _means(points, weights, owner, means)
-    masses = np.bincount(owner, weights, minlength=len(means)).astype(np.float64)
+        cluster = nearest
+        means = _means(points, weights, cluster, means)
+    masses = np.bincount(cluster, weights, minlength=len(means)).astype(np.float64)
     order = [i for i in np.argsort(-masses, kind="stable") if masses[i] > 0]
     return means[order], masses[order]
 
 
 def _means(
-    points: NDArray[np.float64], weights: NDArray[np.float64], owner: NDArray[np.intp], old: NDArray[np.float64]
+    points: NDArray[np.float64], weights: NDArray[np.float64], cluster: NDArray[np.intp], old: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    masses = np.bincount(owner, weights, minlength=len(old))
-    sums = np.stack([np.bincount(owner, weights * points[:, k], minlength=len(old)) for k in range(2)], 1)
+    """The weighted mean of every cluster, [k, 2]; `old` for clusters without mass. cluster [n]: of each point."""
+    masses = np.bincount(cluster, weights, minlength=len(old))
+    sums = np.stack([np.bincount(cluster, weights * points[:, k], minlength=len(old)) for k in range(2)], 1)
     return np.where(masses[:, None] > 0, sums / np.maximum(masses, 1e-300)[:, None], old)

@@ -1,4 +1,4 @@
-"""The colour under a hint is the one that was asked for, and nobody sees how."""
+"""Colours under hints are those of the hints, and the change that makes them so cannot be seen."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def apart(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def differences(ab: np.ndarray, hint: Hint) -> tuple[float, float]:
-    """ΔE in ab of the pixel under a hint, and of its patch's mean, to what was asked."""
+    """ΔE in ab from the hint's colour to the pixel under it, and to the mean of its patch."""
     row, column = min(int(hint.y * SIDE), SIDE - 1), min(int(hint.x * SIDE), SIDE - 1)
     top, bottom, left, right = patch_bounds(hint.x, hint.y, hint.size, SIDE, SIDE)
-    asked = np.array([hint.a, hint.b])
+    target = np.array([hint.a, hint.b])
     shown = ab[:, row, column], ab[:, top:bottom, left:right].mean((1, 2))
-    return tuple(float(np.linalg.norm(some - asked)) for some in shown)  # type: ignore[return-value]
+    return tuple(float(np.linalg.norm(colour - target)) for colour in shown)  # type: ignore[return-value]
 
 
 def gradient(ab: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_every_hint_nine_pixels_from_the_next_shows_its_colour(index: int, point
 
 
 @pytest.mark.parametrize("index", range(len(PHOTOS)))
-def test_the_picture_itself_shows_it_at_its_own_size(index: int):
+def test_the_rendered_picture_shows_the_hints_colours(index: int):
     session = session_on(index)
     session.clear()
     rng = np.random.default_rng(index)
@@ -94,16 +94,16 @@ def test_on_even_colour_the_change_is_one_broad_bump(size: int, place: tuple[flo
     ab = match_hints(np.zeros((2, SIDE, SIDE), np.float32), [hint])
     assert max(differences(ab, hint)) <= 1
     assert not ab[1].any() and ab[0].min() > -0.1 and ab[0].max() < 12
-    assert gradient(ab).max() < NOTICEABLE, "a difference of 10 comes in steps that nobody sees"
+    assert gradient(ab).max() < NOTICEABLE, "a difference of 10 must come in steps too small to see"
     row = ab[0, min(int(place[1] * SIDE), SIDE - 1)]
     top = int(row.argmax())
     ripple = max(-np.diff(row[: top + 1]).min(initial=0), np.diff(row[top:]).max(initial=0))
-    assert ripple < NOTICEABLE / 2, "up to the middle, then down"
+    assert ripple < NOTICEABLE / 2, "the change must rise to its middle and then fall"
 
 
 @cache
 def even_places(index: int) -> np.ndarray:
-    """(row, column) of the working pixels with even light in the 25 × 25 around them."""
+    """(row, column) of the working pixels with even L in the 25 × 25 around them."""
     L = session_on(index).photo.working_L
     window = np.ones((25, 25), np.uint8)
     spread = (cv2.dilate(L, window) - cv2.erode(L, window))[12:-12, 12:-12]
@@ -112,7 +112,7 @@ def even_places(index: int) -> np.ndarray:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, len(PHOTOS) - 1), fractions, st.floats(0, 2 * np.pi), st.integers(MIN_SIZE_PX, MAX_SIZE_PX))
-def test_no_dot_is_seen_where_the_lightness_is_even(index: int, which: float, angle: float, size: int):
+def test_no_dot_can_be_seen_where_lightness_is_even(index: int, which: float, angle: float, size: int):
     session, places = session_on(index), even_places(index)
     row, column = places[int(which * (len(places) - 1))]
     session.clear()
@@ -121,13 +121,13 @@ def test_no_dot_is_seen_where_the_lightness_is_even(index: int, which: float, an
     with pytest.MonkeyPatch.context() as without:
         without.setattr(onnx, "match_hints", lambda ab, hints: ab)
         session.undo()
-        assert session.ab is not kept, "other hints are computed anew"
+        assert session.ab is not kept, "ab of other hints must be computed anew"
         session.redo()
         added = gradient(kept) - gradient(session.ab)
     assert added[row - 12 : row + 13, column - 12 : column + 13].max() < NOTICEABLE
 
 
-def test_of_two_hints_in_one_place_the_later_is_kept():
+def test_of_two_hints_in_one_place_the_later_is_matched():
     for second in ((0.5, 0.5), (0.505, 0.5)):
         hints = [Hint(0.5, 0.5, 40, 0), Hint(*second, -40, 0)]
         ab = match_hints(np.zeros((2, SIDE, SIDE), np.float32), hints)
@@ -137,7 +137,7 @@ def test_of_two_hints_in_one_place_the_later_is_kept():
     assert np.abs(match_hints(np.zeros((2, SIDE, SIDE), np.float32), many)).max() < 128
 
 
-def test_what_is_near_enough_and_what_is_far_away_stay_as_they_are():
+def test_colours_within_the_tolerance_and_far_from_hints_do_not_change():
     ab = np.random.default_rng(0).normal(0, 0.1, (2, SIDE, SIDE)).astype(np.float32)
     near = [Hint(0.3, 0.3, 0.3, 0.3), Hint(0.7, 0.7, -0.3, 0)]
     assert np.array_equal(match_hints(ab.copy(), near), ab)
@@ -145,7 +145,7 @@ def test_what_is_near_enough_and_what_is_far_away_stay_as_they_are():
     assert np.array_equal(changed[:, 96:], ab[:, 96:]) and np.array_equal(changed[:, :, 96:], ab[:, :, 96:])
 
 
-def test_arrays_that_may_not_be_written_and_small_ones_are_left_alone():
+def test_read_only_arrays_and_small_ones_do_not_change():
     ab = np.zeros((2, SIDE, SIDE), np.float32)
     ab.setflags(write=False)
     assert match_hints(ab, [Hint(0.5, 0.5, 30, 30)]).any() and not ab.any()

@@ -1,4 +1,4 @@
-"""Where to touch next: the doubtful half first, then what it leaves, and the refusals."""
+"""Where to touch next: the uncertain half first, then what remains, distances, evenness and errors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from livetint.engine import Hint, OnnxRunner, Photo, Session, find_model
 from livetint.engine.colour.bins import CENTRES
 from livetint.engine.errors import HintRejected, ModelFileError
 from livetint.engine.models import bundled_folder
-from livetint.engine.next_touch import GRID, MIN_APART, cell_centres, doubt, next_touches
+from livetint.engine.next_touch import GRID, MIN_APART, cell_centres, next_touches, uncertainty
 
 PHOTOS = bundled_folder().parent / "photos"
-
-
 EVEN = np.full((256, 256), 50, np.float32)
 
 
 class Halves:
-    """A network that is unsure of the left half, knows the right one, and colours each half by its last hint."""
+    """A network that is uncertain in the left half alone. It colours each half by its last hint."""
 
     def __init__(self) -> None:
         self.bundle = find_model("touch")
@@ -39,20 +37,20 @@ class Halves:
         left = points[:, 0] < 0.5
         p[left] = 0
         p[np.ix_(left, [red, green])] = 0.5
-        settled = any(hint.x < 0.5 for hint in hints)
-        return p if not settled else np.eye(len(CENTRES), dtype=np.float32)[np.full(len(points), grey)]
+        has_hint = any(hint.x < 0.5 for hint in hints)
+        return p if not has_hint else np.eye(len(CENTRES), dtype=np.float32)[np.full(len(points), grey)]
 
 
-def test_doubt_is_the_spread_about_the_colour_shown():
+def test_uncertainty_is_the_spread_about_the_colour_shown():
     points = cell_centres()
-    unsure = doubt(points, np.zeros((len(points), 2)), Halves(), None)  # type: ignore[arg-type]
-    error = unsure.error.reshape(GRID, GRID)
+    found = uncertainty(points, np.zeros((len(points), 2)), Halves(), None)  # type: ignore[arg-type]
+    error = found.error.reshape(GRID, GRID)
     np.testing.assert_allclose(error[:, : GRID // 2], 3600, rtol=1e-5)
     np.testing.assert_allclose(error[:, GRID // 2 :], 0, atol=1e-3)
-    np.testing.assert_allclose(np.abs(unsure.direction.reshape(GRID, GRID, 2)[:, 0]), [[1, 0]] * GRID, atol=1e-6)
+    np.testing.assert_allclose(np.abs(found.direction.reshape(GRID, GRID, 2)[:, 0]), [[1, 0]] * GRID, atol=1e-6)
 
 
-def test_the_doubtful_half_comes_first_and_counts_once():
+def test_the_uncertain_half_comes_first_and_counts_once():
     first, second = next_touches(Halves(), None, EVEN, count=2)  # type: ignore[arg-type]
     assert first.x < 0.5
     assert first.worth == pytest.approx(1800, rel=1e-3)
@@ -62,7 +60,7 @@ def test_the_doubtful_half_comes_first_and_counts_once():
 def test_places_lie_where_lightness_is_even_and_count_less_where_it_is_not():
     rng = np.random.default_rng(0)
     L = EVEN + rng.normal(0, 8, EVEN.shape).astype(np.float32)
-    L[100:124, 30:60] = 40  # the only even piece of the doubtful half
+    L[100:124, 30:60] = 40  # the only even part of the uncertain half
     (first,) = next_touches(Halves(), None, L)  # type: ignore[arg-type]
     assert 100 / 256 < first.y < 124 / 256 and 30 / 256 < first.x < 60 / 256
     assert first.worth == pytest.approx(1800, rel=1e-3)
@@ -70,12 +68,12 @@ def test_places_lie_where_lightness_is_even_and_count_less_where_it_is_not():
     assert uneven.worth < 0.6 * first.worth
 
 
-def test_what_hints_have_settled_is_not_named_again():
+def test_a_place_in_a_half_with_a_hint_is_worth_nothing():
     (place,) = next_touches(Halves(), None, EVEN, [Hint(0.25, 0.5, 0, 0)])  # type: ignore[arg-type]
     assert place.worth == pytest.approx(0, abs=1e-3)
 
 
-def test_the_bundled_model_names_different_places_in_falling_order():
+def test_places_of_the_bundled_model_differ_and_fall_in_worth():
     with OnnxRunner(find_model("touch"), threads=1) as runner:
         session = Session(Photo.open(PHOTOS / "coffee.jpg"), runner)
         places = session.next_touches(4)
@@ -86,7 +84,7 @@ def test_the_bundled_model_names_different_places_in_falling_order():
         assert (session.next_touches()[0].x, session.next_touches()[0].y) != (places[0].x, places[0].y)
 
 
-def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room():
+def test_places_are_apart_from_one_another_and_from_hints_while_candidates_are_left():
     with OnnxRunner(find_model("touch"), threads=1) as runner:
         L = Photo.open(PHOTOS / "chelsea-the-cat.jpg").working_L
         features = runner.encode(L)
@@ -98,7 +96,7 @@ def test_places_keep_apart_from_one_another_and_from_hints_while_there_is_room()
     assert len(next_touches(Halves(), None, EVEN, count=64)) == 64  # type: ignore[arg-type]
 
 
-def test_refusals():
+def test_impossible_counts_too_many_hints_and_models_without_a_distribution_are_refused():
     runner = Halves()
     for count in (0, 65):
         with pytest.raises(HintRejected, match="places were asked for"):

@@ -1,4 +1,4 @@
-"""Distributions at points and the swatches made of them."""
+"""Distributions at points, and their clustering into swatches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from livetint.engine.suggest import suggest, weighted_kmeans
 
 
 @given(arrays(np.float32, (1, 5, 7), elements=st.floats(-3, 3, width=32)), st.integers(0, 6), st.integers(0, 4))
-def test_sampling_meets_cell_centres_and_lines_between(plane, column, row):
+def test_sampling_is_exact_at_cell_centres_and_linear_between(plane, column, row):
     at = np.array([[(column + 0.5) / 7, (row + 0.5) / 5]], np.float32)
     np.testing.assert_allclose(sample_bilinear(plane, at)[0], plane[:, row, column], atol=1e-4)
     right = min(column + 1, 6)
@@ -27,7 +27,7 @@ def test_sampling_meets_cell_centres_and_lines_between(plane, column, row):
     np.testing.assert_allclose(sample_bilinear(plane, corner)[:, 0], [plane[0, 0, 0], plane[0, -1, -1]], atol=1e-6)
 
 
-def test_logits_are_mixed_before_the_softmax():
+def test_logits_are_interpolated_before_the_softmax():
     logits = np.zeros((2, 1, 2), np.float32)
     logits[0, 0] = [8, -8]
     between = distribution_at(logits, np.array([[0.5, 0.5]], np.float32), 1.0)[0]
@@ -41,7 +41,7 @@ distributions = arrays(np.float32, (313,), elements=st.floats(0, 1, width=32)).f
 
 @settings(max_examples=25, deadline=None)
 @given(distributions, st.floats(1, 99), st.integers(1, 12))
-def test_swatches_can_be_shown_and_are_sorted(p, L, count):
+def test_swatches_are_in_gamut_and_sorted(p, L, count):
     found = suggest((p / p.sum()).astype(np.float32), bins.CENTRES, L, (1.0, 2.0), count)
     assert 1 <= len(found.swatches) <= count
     confidences = [s.confidence for s in found.swatches]
