@@ -68,7 +68,7 @@ class StrictRunner(OnnxRunner):
     meant for TensorRT; unoptimised, the graph's own arithmetic is what is measured.
     """
 
-    def load(self, data: bytes, threads: int) -> ort.InferenceSession:
+    def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
         options = session_options(threads, self.spin)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -121,7 +121,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
             graph = share_graph(self.bundle)
             if graph is None:
                 return super()._influence(features, hints, index, global_hints)
-            self._shares = session(graph, self.threads, self.spin)
+            self._shares = self._session(graph, self.threads)
         inputs = share_inputs(features.maps, hints, global_hints, INFLUENCE_CELLS)
         shares = next(iter(answers(self._shares, inputs).values()))
         return share_map(shares, index, INFLUENCE_CELLS)
@@ -160,12 +160,16 @@ class OnnxRunner(Runner[OnnxFeatures]):
         data = stage_graph(self.bundle, stage)
         try:
             first, rest = split_ahead(data, LATE) if self._staged and stage != "encoder" else (None, data)
-            ahead = (sha256_of(first), session(first, 1, self.spin)) if first else None
-            return _Stage(ahead, session(rest, self.threads, self.spin))
+            ahead = (sha256_of(first), self._session(first, 1)) if first else None
+            return _Stage(ahead, self._session(rest, self.threads))
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
+
+    def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
+        """A graph, ready to run; subclasses may run it in another way."""
+        return session(data, threads, self.spin)
 
 
 def session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSession:
