@@ -1,31 +1,28 @@
-"""A progress bar on stderr, gone when it is done; silent where stderr is no terminal."""
+"""How a bench tells how far it is. Whoever calls it shows that, or does not."""
 
 from __future__ import annotations
 
-from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import Protocol
 
 
-class Bar:
-    """`with Bar("colouring", 100) as bar: bar.step()`."""
+class Progress(Protocol):
+    """Called with `done` of `total` steps of the task `name`; `detail` names the next step."""
 
-    def __init__(self, text: str, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(text, total=total)
+    def __call__(self, name: str, done: int, total: int, detail: str = "", /) -> object: ...
 
-    def step(self, text: str | None = None) -> None:
-        """One more is done; `text` says what is next."""
-        self._progress.update(self._task, advance=1, description=text)
 
-    def __enter__(self) -> Bar:
-        self._progress.start()
-        return self
+def no_progress(name: str, done: int, total: int, detail: str = "", /) -> None:
+    """Show nothing."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+
+class Steps:
+    """Counts the steps of one task for a `Progress`; call it after each of `total` steps."""
+
+    def __init__(self, progress: Progress, task: str, total: int) -> None:
+        self._progress, self._task, self._total, self._done = progress, task, total, 0
+        progress(task, 0, total)
+
+    def __call__(self, detail: str = "") -> None:
+        """One more step is done; `detail` is what comes next."""
+        self._done += 1
+        self._progress(self._task, self._done, self._total, detail)

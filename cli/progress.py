@@ -40,9 +40,10 @@ class Bars:
         """Count one more of `total` steps of `name` as done."""
         self._progress.advance(self._task(name, total))
 
-    def set(self, name: str, done: int, total: int) -> None:
-        """Set `done` of `total` steps of `name` as done. total: 0 for unknown."""
-        self._progress.update(self._task(name, total), completed=done, total=total or None)
+    def set(self, name: str, done: int, total: int, detail: str = "") -> None:
+        """Set `done` of `total` steps of `name` as done. total: 0 for unknown. detail: names the next step."""
+        text = f"{name}: {detail}" if detail else name
+        self._progress.update(self._task(name, total), completed=done, total=total or None, description=text)
 
     def _task(self, name: str, total: int) -> TaskID:
         if name not in self._tasks:

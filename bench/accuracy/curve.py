@@ -2,71 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from ...calibration.photographs import photograph_files
 from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
 from ...engine.errors import ConfigError, HintRejected
 from ...engine.hints import Hint
 from ...engine.runners.base import Runner, check_hints
 from ...engine.runners.onnx import default_threads
+from ..cells import decibels
+from ..measure import Result, Rows
+from ..options import Option, Options, counts, words
 from .levin import Optimiser
 from .per_photo import Tally, mean, standard_error
-from .protocols import Picture, Protocol
+from .protocols import PROTOCOLS, Picture
+from .published import OFFICIAL_LABEL, official_gain
+from .run import SCHEMA, Accuracy, AccuracyMeasure, Losses, Plan, Run
 
-SCHEMA = 1
-SEED = 1234
 GLOBAL_KINDS = ("hist", "sat", "both")
 BASELINES = ("grey", "levin")
 GREY, MODEL, LEVIN, GLOBAL = "gray", "psnr", "levin", "global"
 BESIDE = "beside "
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked of an accuracy run."""
-
-    protocol: Protocol
-    counts: tuple[int, ...]
-    draws: int = 1
-    global_kinds: tuple[str, ...] = ()
-    baselines: tuple[str, ...] = ("grey",)
-    seed: int = SEED
-
-
-@dataclass
-class Accuracy:
-    """What a run found: PSNR in dB per photograph, and the counts that were left out with the reason."""
-
-    plan: Plan
-    tally: Tally = field(default_factory=Tally)
-    left_out: dict[str, str] = field(default_factory=dict)
-    photos: int = 0
-
-
-def count_photographs(source: Path, limit: int | None) -> int:
-    """How many photographs a run will see. Raises ConfigError for none."""
-    number = sum(1 for _ in islice(photograph_files(source), limit))
-    if not number:
-        raise ConfigError(f"{source} holds no photographs; give a folder or a tar file that does")
-    return number
-
-
-def pictures(source: Path, protocol: Protocol, network_side: int, limit: int | None) -> Iterator[Picture]:
-    """The photographs of a set, one after the other. Raises ConfigError for one that cannot be decoded."""
-    for name, data in islice(photograph_files(source), limit):
-        try:
-            yield protocol.picture(data, network_side)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigError(f"{name} cannot be decoded ({error}); take it out of the set") from error
 
 
 def measure(
@@ -78,32 +38,27 @@ def measure(
 ) -> Accuracy:
     """Colour every photograph with every number of points, as often as `plan.draws` says.
 
-    beside: other builds, precisions or runners by label; they see the same photographs and points.
+    beside: other builds, precisions or runners by label; they get the same photographs and points.
 
-    `tick` is called after each photograph. Counts the network cannot take are left out and named in
+    `tick` is called after each photograph. Counts that the network cannot take are left out and named in
     `left_out`. Raises ConfigError when nothing is left to measure.
     """
     found = Accuracy(plan)
-    counts = _possible_counts(runner, plan, found)
+    possible = _possible_counts(runner, plan, found)
     kinds = _possible_kinds(runner, plan, found)
-    if not counts and not kinds:
+    if not possible and not kinds:
         raise ConfigError("nothing can be measured: " + "; ".join(found.left_out.values()))
     for index, picture in enumerate(photographs):
         grey = np.zeros((2, *picture.lab.shape[:2]), np.float32)
         found.tally.add((GREY,), index, plan.protocol.psnr(picture, grey))
-        features = runner.encode(picture.L)
         drawn = [
-            (count, draw_hints(plan, picture, index, count, draw)) for count in counts for draw in range(plan.draws)
+            (count, draw_hints(plan, picture, index, count, draw)) for count in possible for draw in range(plan.draws)
         ]
-        for count, hints in drawn:
-            score = plan.protocol.psnr(picture, runner.colorize(features, hints))
-            found.tally.add((MODEL, str(count)), index, score)
+        features = runner.encode(picture.L)
+        _score(found, MODEL, (picture, index), drawn, lambda hints, f=features: runner.colorize(f, hints))
         for label, other in (beside or {}).items():
-            theirs = other.encode(picture.L)
-            for count, hints in drawn:
-                score = plan.protocol.psnr(picture, other.colorize(theirs, hints))
-                found.tally.add((BESIDE + label, str(count)), index, score)
-        if "levin" in plan.baselines:
+            _score(found, BESIDE + label, (picture, index), drawn, _colouring(other, picture))
+        if plan.levin:
             _optimise(picture, drawn, index, found)
         for kind in kinds:
             ab = runner.colorize(features, (), revealed(picture, kind))
@@ -115,8 +70,26 @@ def measure(
     return found
 
 
+def _score(
+    found: Accuracy,
+    method: str,
+    at: tuple[Picture, int],
+    drawn: Sequence[tuple[int, list[Hint]]],
+    colour: Callable[[list[Hint]], NDArray[np.float32]],
+) -> None:
+    """Colour one photograph (with its number) with every draw of points."""
+    picture, index = at
+    for count, hints in drawn:
+        found.tally.add((method, str(count)), index, found.plan.protocol.psnr(picture, colour(hints)))
+
+
+def _colouring(runner: Runner, picture: Picture) -> Callable[[list[Hint]], NDArray[np.float32]]:
+    features = runner.encode(picture.L)
+    return lambda hints: runner.colorize(features, hints)
+
+
 def draw_hints(plan: Plan, picture: Picture, index: int, count: int, draw: int) -> list[Hint]:
-    """The hints of one draw: they depend on the seed, the photograph's number, the count and the draw alone."""
+    """The hints of one draw. They depend on the seed, the photograph's number, the count and the draw alone."""
     rng = np.random.default_rng([plan.seed, index, count, draw])
     return plan.protocol.hints(rng, picture.ab, count)
 
@@ -129,7 +102,7 @@ def revealed(picture: Picture, kind: str) -> GlobalHints:
 
 
 def _optimise(picture: Picture, drawn: Sequence[tuple[int, list[Hint]]], index: int, found: Accuracy) -> None:
-    """Levin's colours for every draw. SciPy's solver lets other threads run, so each CPU solves one."""
+    """Levin's colours for every draw. SciPy's solver releases the interpreter, so each CPU core solves one."""
     optimiser = Optimiser(picture.lab[..., 0].astype(np.float32))
 
     def score(hints: list[Hint]) -> float:
@@ -163,11 +136,11 @@ def _possible_kinds(runner: Runner, plan: Plan, found: Accuracy) -> list[str]:
     return possible
 
 
-def as_table(found: Accuracy, network_side: int) -> dict[str, Any]:
+def as_table(found: Accuracy, network_side: int) -> Result:
     """The measurements as plain data for JSON: PSNR in dB, gains over grey, standard errors over photographs."""
     plan, tally = found.plan, found.tally
     grey = tally.per_photo((GREY,))
-    table: dict[str, Any] = {
+    table: Result = {
         "schema": SCHEMA,
         "kind": "accuracy",
         "protocol": plan.protocol.name,
@@ -186,19 +159,17 @@ def as_table(found: Accuracy, network_side: int) -> dict[str, Any]:
         curve = _curve(tally, key, grey, flat=False)
         if curve["psnr"]:
             table[key] = curve
-    for label in dict.fromkeys(key[0] for key in tally.names if key[0].startswith(BESIDE)):
-        curve = _curve(tally, label, grey, flat=False)
-        lost = {column: tally.per_photo((MODEL, column)) - tally.per_photo((label, column)) for column in curve["psnr"]}
-        curve["lost_db"] = {column: mean(values) for column, values in lost.items()}
-        curve["lost_db_standard_error"] = {column: standard_error(values) for column, values in lost.items()}
-        table.setdefault("beside", {})[label.removeprefix(BESIDE)] = curve
+    beside = {label: _beside(tally, label, grey) for label in dict.fromkeys(key[0] for key in tally.names)
+              if label.startswith(BESIDE)}  # fmt: skip
+    if beside:
+        table["beside"] = {label.removeprefix(BESIDE): curve for label, curve in beside.items()}
     table["samples"] = {
         "/".join(key): [round(float(value), 4) for value in tally.per_photo(key)] for key in tally.names
     }
     return table
 
 
-def _curve(tally: Tally, method: str, grey: np.ndarray, flat: bool) -> dict[str, Any]:
+def _curve(tally: Tally, method: str, grey: NDArray[np.float64], flat: bool) -> dict[str, Any]:
     columns = [key[1] for key in tally.names if key[0] == method]
     values = {column: tally.per_photo((method, column)) for column in columns}
     return {
@@ -209,8 +180,17 @@ def _curve(tally: Tally, method: str, grey: np.ndarray, flat: bool) -> dict[str,
     }
 
 
-def as_lines(table: dict[str, Any]) -> str:
-    """A short table for the terminal: gain over grey in dB, mean ± standard error over photographs."""
+def _beside(tally: Tally, label: str, grey: NDArray[np.float64]) -> dict[str, Any]:
+    """Another build's curve, and what it loses against the model, paired by photograph."""
+    curve = _curve(tally, label, grey, flat=False)
+    lost = {column: tally.per_photo((MODEL, column)) - tally.per_photo((label, column)) for column in curve["psnr"]}
+    curve["lost_db"] = {column: mean(values) for column, values in lost.items()}
+    curve["lost_db_standard_error"] = {column: standard_error(values) for column, values in lost.items()}
+    return curve
+
+
+def as_lines(table: Result) -> str:
+    """For the terminal: gain over grey in dB, mean ± standard error over photographs."""
     rows = [f"{table['photos']} photographs, {table['protocol']}; grey {table['gray']:.2f} dB; gain over grey in dB"]
     columns = list(table["psnr"])
     if columns:
@@ -218,22 +198,110 @@ def as_lines(table: dict[str, Any]) -> str:
     beside = [(label[-12:], curve) for label, curve in table.get("beside", {}).items()]
     for name, curve in (("network", table), *beside, ("levin", table.get(LEVIN))):
         if curve and curve["gain"]:
-            cells = [_cell(curve, column).rjust(16) for column in columns]
-            rows.append(name.ljust(12) + "".join(cells))
+            rows.append(name.ljust(12) + "".join(gain_cell(curve, column).rjust(16) for column in columns))
     if GLOBAL in table:
-        rows += [f"{kind:<12}" + _cell(table[GLOBAL], kind).rjust(16) for kind in table[GLOBAL]["gain"]]
+        rows += [f"{kind:<12}" + gain_cell(table[GLOBAL], kind).rjust(16) for kind in table[GLOBAL]["gain"]]
     rows += [f"left out: {what} ({why})" for what, why in table["left_out"].items()]
     return "\n".join(rows)
 
 
-def _cell(curve: dict[str, Any], column: str) -> str:
-    error = curve["gain_standard_error"][column]
-    return f"{curve['gain'][column]:.2f}" + ("" if error is None else f" ± {error:.2f}")
+def gain_cell(curve: dict[str, Any], column: str) -> str:
+    """`gain ± standard error` in dB at one column; a dash where the curve lacks it."""
+    if column not in curve["gain"]:
+        return "–"
+    return decibels(curve["gain"][column], curve["gain_standard_error"][column])
+
+
+def points_head(columns: Iterable[str]) -> list[str]:
+    """Heads of columns: `1 point`, `10 points`."""
+    return [f"{column} points" if column != "1" else "1 point" for column in columns]
+
+
+def gain_rows(table: Result) -> Rows:
+    """Header and rows: gain over grey in dB ± standard error for every number of points."""
+    columns = list(table["gain"])
+    rows = [["gain over grey, dB", *points_head(columns)]]
+    curves = [(table.get("model", {}).get("name", "network"), table), *table.get("beside", {}).items()]
+    curves.append(("Levin et al. 2004", table.get(LEVIN)))
+    rows += [[name, *(gain_cell(curve, column) for column in columns)] for name, curve in curves if curve]
+    if table["protocol"] == "zhang17":
+        official = official_gain()
+        rows.append([OFFICIAL_LABEL, *(f"{official[int(c)]:.2f}" if int(c) in official else "–" for c in columns)])
+    return rows
+
+
+def global_rows(table: Result) -> Rows:
+    """Header and rows: what revealed statistics gain without points; empty if not measured."""
+    if GLOBAL not in table:
+        return []
+    names = {"hist": "histogram", "sat": "saturation", "both": "both"}
+    rows = [[names[kind], gain_cell(table[GLOBAL], kind)] for kind in table[GLOBAL]["gain"]]
+    return [["revealed, no points", "gain over grey, dB"], *rows]
 
 
 def check_baselines(names: Sequence[str]) -> tuple[str, ...]:
-    """Known names of baselines. Raises ConfigError."""
+    """Known names of baselines, each once. Raises ConfigError."""
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
         raise ConfigError(f"there is no baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
     return tuple(dict.fromkeys(names))
+
+
+class Curve(AccuracyMeasure):
+    """PSNR against the number of points. It is always measured, and the result holds it without a key of its own."""
+
+    key = MODEL
+    in_brief = True
+    options = (
+        Option("--hints", "Numbers of points, with commas.", str, "0,1,10,100", parse=counts),
+        Option("--protocol", "How points are drawn and pictures scored.", str, "zhang17", choices=tuple(PROTOCOLS)),
+        Option("--draws", "Draws of the points.", int, 1, low=1, high=100),
+        Option("--global", "Also reveal the truth's statistics, without points; may be given again.", str,
+               multiple=True, choices=GLOBAL_KINDS),
+        Option("--baselines", "grey, levin: with commas.", str, "grey",
+               parse=lambda text: check_baselines(words(text))),
+        Option("--beside", "Another build of the model, coloured with the same points; may be given again.", str,
+               multiple=True, metavar="FOLDER"),
+    )  # fmt: skip
+
+    @classmethod
+    def from_options(cls, options: Options) -> Curve:
+        """The curve is always measured; see `plan` for what is asked of it."""
+        return cls()
+
+    @staticmethod
+    def plan(options: Options) -> Plan:
+        """What the options ask of the curve."""
+        kinds = tuple(dict.fromkeys(options["global"]))
+        return Plan(PROTOCOLS[options["protocol"]], options["hints"], options["draws"], kinds, options["baselines"])
+
+    def measure(self, run: Run) -> Result:
+        """Also keeps what was found in `run.clean`, for measures that compare with it."""
+        photographs, tick = run.photographs("colouring", run.plan.protocol)
+        run.clean = measure(run.runner, photographs, run.plan, tick, run.beside)
+        return as_table(run.clean, run.network_side)
+
+    @classmethod
+    def part(cls, result: Result) -> Result:
+        """The curve has no key of its own."""
+        return result
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [gain_rows(part), global_rows(part)]
+
+    @staticmethod
+    def losses(part: Result) -> Losses:
+        """What other builds lose on the same points."""
+        return {
+            label: {n: (lost, curve["lost_db_standard_error"][n]) for n, lost in curve["lost_db"].items()}
+            for label, curve in part.get("beside", {}).items()
+        }
+
+    @staticmethod
+    def notes(part: Result) -> list[str]:
+        return [part["protocol_text"], *(f"Left out: {what} ({why})" for what, why in part["left_out"].items())]

@@ -1,4 +1,4 @@
-"""The measures beside PSNR, run over a set: `livetint bench accuracy --extras`."""
+"""Measures besides PSNR: colour at the hints, reach, bleeding, steadiness, coverage of the swatches, the novice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from ...engine.errors import HintRejected
 from ...engine.hints import Hint
 from ...engine.runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints
 from ...engine.suggest import suggest
+from ..cells import short
+from ..measure import Result, Rows
+from ..options import Option
 from . import quality
 from .per_photo import Tally, mean, standard_error
-from .protocols import Picture, Protocol
+from .protocols import PROTOCOLS, Picture, Protocol
+from .run import SEED, AccuracyMeasure, Run
 
 POINTS = 16
 SHOWN = (5, 9)
-# True hints after which the coverage is measured once more.
+# The coverage is measured again after so many true hints.
 KNOWN = 5
 NOVICE_COUNTS = (1, 2, 5, 10)
 DRAG_FRAMES, DRAG_STEP = 6, 1 / 256
@@ -37,8 +41,8 @@ def measure_extras(
 ) -> Tally:
     """ΔE at hints, reach, bleeding, steadiness, coverage and the novice, for every photograph at 256 × 256.
 
-    Pictures must be scored at the network's own side (protocol zhang17). What a network cannot do (no hints at
-    points, no suggestions) is left out of the tally.
+    Pictures must be scored at the network's own side (protocol zhang17). Measures that need hints at points or
+    suggestions are left out of the tally for networks without them.
     """
     tally = Tally()
     for index, picture in enumerate(photographs):
@@ -89,7 +93,7 @@ def _spread(
 def _steady(
     runner: Runner, features: Features, picture: Picture, tally: Tally, at: tuple[int, np.random.Generator]
 ) -> None:
-    """A hint drawn a pixel at a time over the picture, its colour kept: how much the rest flickers."""
+    """How much the picture flickers while a hint of one colour moves by a pixel a frame."""
     index, rng = at
     start = _points(rng, picture, 1)[0]
     way = np.clip(start.x + DRAG_STEP * np.arange(DRAG_FRAMES), 0, 1)
@@ -101,7 +105,7 @@ def _steady(
 def _swatches(
     runner: Runner, features: Features, picture: Picture, hints: list[Hint], place: tuple[float, float], count: int
 ) -> NDArray[np.float64]:
-    """Suggested ab [K, 2] at a place (x, y in 0…1), given the hints so far."""
+    """Suggested ab [K, 2] at a place (x, y in 0…1), after `hints`."""
     table = runner.bundle.manifest.distribution
     if table is None:
         return np.zeros((0, 2))
@@ -116,7 +120,7 @@ def _swatches(
 def _coverage(
     runner: Runner, features: Features, picture: Picture, tally: Tally, at: tuple[int, np.random.Generator]
 ) -> None:
-    """Share of points whose true colour is among the swatches, without hints and after a few true ones."""
+    """Share of points whose true colour is among the swatches, without hints and after KNOWN true ones."""
     index, rng = at
     asked = _points(rng, picture, POINTS)
     known: dict[str, list[Hint]] = {"coverage": []}
@@ -138,10 +142,8 @@ def _novice(
     tally: Tally,
     at: tuple[int, np.random.Generator],
 ) -> None:
-    """Someone who knows the truth but can only tap swatches, of 5 and of 9, refreshed after every hint.
-
-    Beside it stand the same points with their exact colours.
-    """
+    """PSNR of a user who knows the truth but can only tap swatches (5 or 9, new after every hint), and PSNR of the same
+    points with their exact colours."""
     index, rng = at
     exact = _points(rng, picture, max(NOVICE_COUNTS))
     picked: dict[int, list[Hint]] = {count: [] for count in SHOWN}
@@ -159,6 +161,7 @@ def _novice(
     tally.add(("novice, no hint", "0"), index, protocol.psnr(picture, runner.colorize(features, ())))
 
 
+LPIPS_MISSING = "LPIPS needs the ImageNet weights of its VGG network, which Livetint neither ships nor downloads"
 TEXTS = {
     "delta_e_at_hints": "mean difference of the colour under a hint's patch to the asked one (ΔE, ab)",
     "reach": "mean distance from the newest hint to the pixels it changed by more than 2.3, as a share of the side",
@@ -172,7 +175,7 @@ TEXTS = {
 
 
 def as_table(tally: Tally) -> dict[str, Any]:
-    """The extras as plain data: measure → column → mean, standard error over photographs, n; LPIPS says why not."""
+    """measure → column → mean, standard error over photographs, n; and why LPIPS is missing."""
     table: dict[str, Any] = {"texts": TEXTS, "lpips": {"available": False, "why": LPIPS_MISSING}}
     for measure, column in tally.names:
         values = tally.per_photo((measure, column))
@@ -181,15 +184,45 @@ def as_table(tally: Tally) -> dict[str, Any]:
     return table
 
 
-LPIPS_MISSING = "LPIPS needs the ImageNet weights of its VGG network, which Livetint neither ships nor downloads"
-
-
 def as_lines(table: dict[str, Any]) -> str:
-    """One line a measure for the terminal."""
-    rows = []
-    for measure, columns in table.items():
-        if measure in ("texts", "lpips"):
-            continue
-        cells = ", ".join(f"{column}: {row['mean']:.3f}" for column, row in columns.items())
-        rows.append(f"{measure:<20} {cells}")
-    return "\n".join(rows)
+    """For the terminal: one line for each measure."""
+    return "\n".join(
+        f"{measure:<20} " + ", ".join(f"{column}: {row['mean']:.3f}" for column, row in columns.items())
+        for measure, columns in _measures(table).items()
+    )
+
+
+def as_rows(table: dict[str, Any]) -> Rows:
+    """Header and rows of the report: every measure with its standard error over photographs."""
+    rows = [["measure", "at", "mean", "standard error", "photographs"]]
+    for measure, columns in _measures(table).items():
+        rows += [
+            [measure, at, short(row["mean"]), short(row["standard_error"]), str(row["n"])]
+            for at, row in columns.items()
+        ]
+    return rows
+
+
+def _measures(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {key: value for key, value in table.items() if key not in ("texts", "lpips")}
+
+
+class Extras(AccuracyMeasure):
+    """The measures besides PSNR."""
+
+    key = "extras"
+    options = (
+        Option("--extras", "Also colour at hints, reach, bleeding, steadiness, suggestions, the novice."),
+    )  # fmt: skip
+
+    def measure(self, run: Run) -> Result:
+        photographs, tick = run.photographs("extras")
+        return {self.key: as_table(measure_extras(run.runner, photographs, PROTOCOLS["zhang17"], SEED, tick))}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

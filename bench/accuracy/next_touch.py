@@ -1,8 +1,8 @@
-"""Where to touch next: do places chosen by the network beat random ones, the true colour being revealed at each?
+"""Where to touch next: are places that the network chooses better than random ones?
 
-Someone asks for a place, touches it with its true colour, asks for the next, and so on: `chosen`. Beside it `at_once`,
-all places named before the first touch, and `random`, as many touches at random places, mean of several draws: a
-touch more in one sequence than before, so that the curves are those of one visitor.
+The true colour is revealed at every place. `chosen`: the network names a place, it is touched, the network names the
+next, and so on. `at once`: the network names all places before the first touch. `random`: as many random places, mean
+of several draws. Each sequence adds touches to those before, as a visitor does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from ...calibration.visitor import Patches, reveal, uniform_patches
 from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
 from ...engine.next_touch import Place, next_touches
 from ...engine.runners.base import Features, Runner
+from ..cells import decibels
+from ..measure import Result, Rows
+from ..options import Option
 from .per_photo import Tally, mean, standard_error
-from .protocols import Picture, Protocol
+from .protocols import PROTOCOLS, Picture, Protocol
+from .run import AccuracyMeasure, Run
 
 SEED = 77
 TOUCHES = (1, 3, 5, 10)
@@ -25,7 +29,7 @@ DRAWS = 4
 CHOSEN, AT_ONCE, RANDOM, NONE = "chosen", "at once", "random", "no touch"
 
 
-def measure_where(
+def measure_next_touch(
     runner: Runner,
     photographs: Iterable[Picture],
     protocol: Protocol,
@@ -48,7 +52,7 @@ def measure_where(
 def _sequences(
     runner: Runner, features: Features, picture: Picture, index: int
 ) -> Iterator[tuple[str, Sequence[Hint]]]:
-    """Every way with its touches, at every number of them."""
+    """Every way of choosing places, with its touches for every number in TOUCHES."""
     yield NONE, ()
     chosen: list[Hint] = []
     for count in range(1, max(TOUCHES) + 1):
@@ -64,7 +68,7 @@ def _sequences(
 
 
 def touches(picture: Picture, places: Iterable[Place]) -> list[Hint]:
-    """Touches of the usual size at places, each with the mean of the true colour under its patch."""
+    """Hints of the default size at places, each with the mean of the true colour under its patch."""
     centres = np.array([(place.y, place.x) for place in places]) * WORKING_PX
     corners = np.clip(np.floor(centres - DEFAULT_SIZE_PX / 2 + 0.5), 0, WORKING_PX - DEFAULT_SIZE_PX)
     return reveal(picture.ab, Patches(corners[:, 0], corners[:, 1], np.full(len(corners), DEFAULT_SIZE_PX)))
@@ -104,3 +108,36 @@ def _cell(row: dict[str, Any]) -> str:
         return f"{row['mean']:.2f}"
     error = "" if row["gain_standard_error"] is None else f" ± {row['gain_standard_error']:.2f}"
     return f"{row['mean']:.2f} ({row['gain']:+.2f}{error})"
+
+
+def as_rows(table: dict[str, Any]) -> Rows:
+    """Header and rows of the report: what touches gain over as many at random places."""
+    ways = {way: table[way] for way in (CHOSEN, AT_ONCE)}
+    columns = list(dict.fromkeys(count for row in ways.values() for count in row))
+    head = ["gain over random places, dB", *(f"{n} touches" if n != "1" else "1 touch" for n in columns)]
+    return [
+        head,
+        *(
+            [name, *(decibels(row[n]["gain"], row[n]["gain_standard_error"]) for n in columns)]
+            for name, row in ways.items()
+        ),
+    ]
+
+
+class NextTouch(AccuracyMeasure):
+    """Touches at the places that the network names, against touches at random places."""
+
+    key = "where"
+    options = (Option("--where", "Also touch the places that the network names, and as many random ones."),)
+
+    def measure(self, run: Run) -> Result:
+        photographs, tick = run.photographs("choosing places")
+        return {self.key: as_table(measure_next_touch(run.runner, photographs, PROTOCOLS["zhang17"], tick))}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

@@ -1,8 +1,8 @@
-"""Two opposite colours in one thing: are both obeyed, and where does one turn into the other?
+"""Two hints of opposite colours near one another: are both obeyed, and where does one colour turn into the other?
 
-In a photograph's L a straight line of d working pixels is looked for that is even, and one that is even but for an
-edge of L in its middle. Its ends are touched with opposite colours. Without an edge the change between them should be
-smooth; with one it should lie on the edge. Everything is CIELAB at 256 × 256.
+The hints lie at the ends of a straight line of d working pixels whose L is even, or even except for an edge in its
+middle. Without an edge the colour should change smoothly along the line; with one it should change at the edge.
+Everything is CIELAB at 256 × 256.
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ from numpy.typing import NDArray
 from ...engine.colour.cielab import project_into_gamut
 from ...engine.hints import DEFAULT_SIZE_PX, Hint
 from ...engine.runners.base import Runner
+from ..cells import plus_minus
+from ..measure import Result, Rows
+from ..options import Options
 from . import quality
 from .levin import Optimiser
 from .per_photo import Tally, mean, standard_error
 from .protocols import Picture
-from .regions import LEVIN, MODEL, SEED, Colouring
+from .regions import LEVIN, MODEL, SEED, Colouring, Regions
+from .run import AccuracyMeasure, Run
 
 DISTANCES_PX = (16, 32, 64)
 KINDS = ("even", "edge")
 CHROMA = 40.0
-# Steps of L between neighbours: below the first a line is even, from the second on there is an edge.
+# Differences of L between neighbours: a line is even below EVEN_L, and there is an edge from EDGE_L on.
 EVEN_L, EDGE_L = 4.0, 12.0
-# A line is watched in a band this wide and as far beyond its ends; its edge lies this near to its middle.
+# L is checked in a band of BAND_PX around a line and up to BEYOND_PX beyond its ends. The edge lies within MIDDLE_PX of
+# the middle.
 BAND_PX, BEYOND_PX, MIDDLE_PX = 5, 3, 3
 
 
 @dataclass(frozen=True)
 class Line:
-    """From (row, column) to the right by d pixels, or downwards."""
+    """`length_px` pixels from (row, column) to the right; with `down` from (column, row) downwards."""
 
     row: int
     column: int
@@ -54,7 +59,7 @@ class Line:
 
 
 def find_line(L: NDArray[np.floating], length_px: int, kind: str, rng: np.random.Generator) -> Line | None:
-    """A line at random among all that fit, of either direction; None where there is none."""
+    """A random line among all that fit, to the right or downwards; None where there is none."""
     fits = [_starts(plane, length_px, kind) for plane in (L, L.T)]
     places = [np.argwhere(found) for found in fits]
     total = sum(len(some) for some in places)
@@ -67,7 +72,7 @@ def find_line(L: NDArray[np.floating], length_px: int, kind: str, rng: np.random
 
 
 def _starts(L: NDArray[np.floating], length_px: int, kind: str) -> NDArray[np.bool_]:
-    """Where [H, W] a line to the right may begin."""
+    """Pixels [H, W] where a line to the right may begin."""
     steps = np.abs(np.diff(L.astype(np.float32), axis=1))
     band = cv2.dilate(steps, np.ones((BAND_PX, 1), np.uint8))
     uneven, strong = (_counts(band >= limit) for limit in (EVEN_L, EDGE_L))
@@ -123,7 +128,7 @@ def judge(ab: NDArray[np.floating], line: Line, hints: list[Hint]) -> dict[str, 
 def measure_opposites(
     runner: Runner, photographs: Iterable[Picture], levin: bool = False, tick: Callable[[], object] = lambda: None
 ) -> Tally:
-    """Keys (method, even or edge, distance, measure); photographs without a fit line have no value there."""
+    """Keys are (method, even or edge, distance, measure). A photograph without a fitting line has no value there."""
     tally = Tally()
     for index, picture in enumerate(photographs):
         features = runner.encode(picture.L)
@@ -173,3 +178,39 @@ def as_lines(table: dict[str, Any]) -> str:
                     f"{way}, opposite touches {distance} px apart, {kind} (n = {row['sharpest']['n']}): {cells}"
                 )
     return "\n".join(lines)
+
+
+COLUMNS = {"at_hints": "ΔE at the touches", "sharpest": "sharpest pixel", "on_middle": "turns in the middle"}
+
+
+def as_rows(table: dict[str, Any]) -> Rows:
+    """Header and rows of the report."""
+    rows = [["two opposite touches", "line", "apart, px", *COLUMNS.values(), "photographs"]]
+    for method in (MODEL, LEVIN):
+        for kind, distances in table.get(method, {}).items():
+            for distance, row in distances.items():
+                cells = [plus_minus(row[name]) if name in row else "–" for name in COLUMNS]
+                rows.append([method, kind, distance, *cells, str(max(cell["n"] for cell in row.values()))])
+    return rows
+
+
+class Opposites(AccuracyMeasure):
+    """Two hints of opposite colours; measured with the regions."""
+
+    key = "opposites"
+
+    @classmethod
+    def from_options(cls, options: Options) -> Opposites | None:
+        return cls() if options[Regions.option.key] else None
+
+    def measure(self, run: Run) -> Result:
+        photographs, tick = run.photographs("opposing hints")
+        return {self.key: as_table(measure_opposites(run.runner, photographs, run.plan.levin, tick))}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

@@ -1,8 +1,8 @@
-"""The thing and only the thing: one region of a photograph wears another colour, and is touched.
+"""One region of a photograph is recoloured and touched: does its colour change, and nothing else's?
 
-The region comes from Felzenszwalb's segmentation (scikit-image), not from the clusters that training recolours by.
-Nothing but the touch tells its new colour. Inside, a network should obey (the error to the recoloured truth falls);
-outside, nothing should move. Everything is CIELAB at 256 × 256; differences are CIE76 in ab, L being the same.
+The region comes from Felzenszwalb's segmentation (scikit-image), not from the clusters that training recolours by. Only
+the touches say its new colour. Inside the region the error to the recoloured truth should fall; outside of it nothing
+should change. Everything is CIELAB at 256 × 256. Differences are CIE76 in ab, since L is the same.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from ...engine.colour.cielab import project_into_gamut
 from ...engine.errors import ConfigError
 from ...engine.hints import DEFAULT_SIZE_PX, Hint
 from ...engine.runners.base import Runner
+from ..cells import short, span
+from ..measure import Result, Rows
+from ..options import Option
 from ..percentiles import RESAMPLES, bounds
 from . import quality
 from .levin import Optimiser
 from .per_photo import Tally, mean, standard_error
 from .protocols import PROTOCOLS, Picture
+from .run import AccuracyMeasure, Run
 
 SEED = 2004
 TOUCHES = (1, 5)
 SCALE, SIGMA, MIN_SIZE_PX = 200, 0.8, 200
 MIN_SHARE, MAX_SHARE = 0.02, 0.25
-# A touch's patch lies within its region with room to spare.
+# A touch lies so deep in its region that its whole patch is inside.
 MIN_DEPTH_PX = 5.0
 SHIFT, MIN_SHIFT, ANGLES = 50.0, 25.0, 12
-# A mean squared error of a hundredth of an 8-bit step is none: gains stay finite.
+# A mean squared error below this (a hundredth of an 8-bit step, squared) counts as this: gains stay finite.
 MIN_ERROR = (0.01 / 255) ** 2
 METHODS = MODEL, FILLED, LEVIN = "network", "filled", "levin"
 
@@ -41,10 +45,10 @@ Colouring = Callable[[list[Hint]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A photograph whose region `mask` bool [S, S] wears another colour: `picture` is the new truth.
+class RecolouredRegion:
+    """A photograph whose region `mask` bool [S, S] has another colour; `picture` is the new truth.
 
-    places: centres of the touches float [N, 2] as (row, column) in pixels, the deepest in the region first.
+    places: centres of the touches int64 [N, 2] as (row, column) in pixels, the deepest in the region first.
     """
 
     picture: Picture
@@ -59,11 +63,11 @@ class Thing:
         return reveal(self.picture.ab, patches)
 
 
-def recoloured(picture: Picture, rng: np.random.Generator) -> Thing | None:
-    """One region of 2 to 25 % of a photograph, recoloured within the gamut; None where no region will do.
+def recoloured(picture: Picture, rng: np.random.Generator) -> RecolouredRegion | None:
+    """One region of 2 to 25 % of a photograph, recoloured within the gamut; None where no region fits.
 
     Regions are tried in random order. A region's ab is shifted by 50 in one direction and projected into the gamut
-    at each pixel's own L; a region that can move by less than 25 on average in every direction tried is left.
+    at each pixel's own L. A region does not fit if its mean ab moves by less than 25 in every direction tried.
     """
     labels = segment(picture.rgb)
     sizes = np.bincount(labels.ravel()) / labels.size
@@ -73,7 +77,7 @@ def recoloured(picture: Picture, rng: np.random.Generator) -> Thing | None:
         places = deepest(mask, max(TOUCHES))
         lab = _other_colour(picture.lab, mask, rng) if len(places) else None
         if lab is not None:
-            return Thing(replace(picture, lab=lab), mask, places)
+            return RecolouredRegion(replace(picture, lab=lab), mask, places)
     return None
 
 
@@ -87,9 +91,9 @@ def segment(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def deepest(mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """`count` points (row, column) int64 [N, 2], each as far as can be from the region's edge and those before it.
+    """`count` points (row, column) int64 [N, 2], each as far as possible from the region's edge and the points before.
 
-    Fewer, or none, where the region has no room for a patch at a depth of 5 pixels.
+    Fewer, or none, where no pixel of the region is 5 pixels from both.
     """
     free = np.pad(mask, 1).astype(np.uint8)
     found: list[tuple[int, int]] = []
@@ -118,68 +122,72 @@ def _other_colour(
     return None
 
 
-def things(photographs: Iterable[Picture], seed: int = SEED) -> Iterator[Thing | None]:
-    """The test set: for every photograph its thing, always the same for one seed and set; None where there is none."""
+def recoloured_regions(photographs: Iterable[Picture], seed: int = SEED) -> Iterator[RecolouredRegion | None]:
+    """The test set: a region of every photograph, always the same for one seed and set; None where no region fits."""
     for index, picture in enumerate(photographs):
         yield recoloured(picture, np.random.default_rng([seed, index]))
 
 
 def measure_regions(
-    runner: Runner, found: Iterable[Thing | None], levin: bool = False, tick: Callable[[], object] = lambda: None
+    runner: Runner,
+    found: Iterable[RecolouredRegion | None],
+    levin: bool = False,
+    tick: Callable[[], object] = lambda: None,
 ) -> tuple[Tally, int]:
-    """Touch every thing and say what moved. Gives the tally and the number of photographs left out.
+    """Touch every region and measure what changed. Returns the tally and the number of photographs left out.
 
-    Keys are (method, touches, measure); differences are means over the pixels inside or outside the region.
-    Beside the network stands what a careful hand would do with the same touches (`filled`).
+    Keys are (method, touches, measure). Differences are means over the pixels inside or outside the region.
     """
     tally, left_out = Tally(), 0
-    for index, thing in enumerate(found):
-        if thing is None:
+    for index, region in enumerate(found):
+        if region is None:
             left_out += 1
         else:
-            features = runner.encode(thing.picture.L)
+            features = runner.encode(region.picture.L)
             before = runner.colorize(features, [])
-            _touch(tally, index, thing, MODEL, before, lambda hints, f=features: runner.colorize(f, hints))
-            _touch(tally, index, thing, FILLED, before, filled(thing, before))
+            _touch(tally, index, region, MODEL, before, lambda hints, f=features: runner.colorize(f, hints))
+            _touch(tally, index, region, FILLED, before, filled(region, before))
             if levin:
-                optimiser = Optimiser(thing.picture.L)
-                _touch(tally, index, thing, LEVIN, optimiser.colorize([]), optimiser.colorize)
+                optimiser = Optimiser(region.picture.L)
+                _touch(tally, index, region, LEVIN, optimiser.colorize([]), optimiser.colorize)
         tick()
     return tally, left_out
 
 
-def filled(thing: Thing, before: NDArray[np.float32]) -> Colouring:
-    """Fills the region, exactly, with the colour of the nearest touch and leaves all else as `before` [2, S, S].
+def filled(region: RecolouredRegion, before: NDArray[np.float32]) -> Colouring:
+    """Fills exactly the region with the colour of the nearest touch and leaves the rest as `before` [2, S, S].
 
-    What is left of the error inside is what a touch's one colour cannot say: no reference to beat, but what bounds
-    a method that spreads colours and does not know what is in the picture."""
+    The error that remains inside is what one colour per touch cannot say. It bounds methods that spread colours
+    without knowing what is in the picture; it is no reference to beat."""
 
     def colour(hints: list[Hint]) -> NDArray[np.float32]:
-        places = np.argwhere(thing.mask)
-        far = np.linalg.norm(places[:, None] - thing.places[None, : len(hints)], axis=2)
+        places = np.argwhere(region.mask)
+        far = np.linalg.norm(places[:, None] - region.places[None, : len(hints)], axis=2)
         ab = before.copy()
-        ab[:, thing.mask] = np.array([[hint.a, hint.b] for hint in hints], np.float32)[far.argmin(1)].T
+        ab[:, region.mask] = np.array([[hint.a, hint.b] for hint in hints], np.float32)[far.argmin(1)].T
         return ab
 
     return colour
 
 
-def _touch(tally: Tally, index: int, thing: Thing, method: str, before: NDArray[np.float32], colour: Colouring) -> None:
+def _touch(
+    tally: Tally, index: int, region: RecolouredRegion, method: str, before: NDArray[np.float32], colour: Colouring
+) -> None:
     for count in TOUCHES:
-        after = colour(thing.hints(count))
-        for name, value in _measures(thing, before, after).items():
+        after = colour(region.hints(count))
+        for name, value in _measures(region, before, after).items():
             tally.add((method, str(count), name), index, value)
 
 
-def _measures(thing: Thing, before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
-    inside, truth = thing.mask, thing.picture.ab
+def _measures(region: RecolouredRegion, before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
+    inside, truth = region.mask, region.picture.ab
     moved, error, was = (_distance(*pair) for pair in ((before, after), (after, truth), (before, truth)))
     found = {}
     for name, plane in (("moved", moved), ("error", error), ("error_before", was)):
         found[f"{name}_inside"] = float(plane[inside].mean())
         found[f"{name}_outside"] = float(plane[~inside].mean())
-    found["gain_inside_db"] = _gain_inside(thing, after)
-    bleeding = quality.bleeding(thing.picture.lab, after)
+    found["gain_inside_db"] = _gain_inside(region, after)
+    bleeding = quality.bleeding(region.picture.lab, after)
     return found | ({} if bleeding is None else {"bleeding": bleeding})
 
 
@@ -187,11 +195,11 @@ def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     return np.sqrt(((first - second) ** 2).sum(0))
 
 
-def _gain_inside(thing: Thing, ab: NDArray[np.float32]) -> float:
+def _gain_inside(region: RecolouredRegion, ab: NDArray[np.float32]) -> float:
     """PSNR of the region's sRGB over that of grey, in dB."""
     protocol = PROTOCOLS["zhang17"]
-    shown = (protocol.rgb(thing.picture, some)[thing.mask] for some in (ab, np.zeros_like(ab), thing.picture.ab))
-    coloured, grey, truth = shown
+    planes = (ab, np.zeros_like(ab), region.picture.ab)
+    coloured, grey, truth = (protocol.rgb(region.picture, plane)[region.mask] for plane in planes)
     errors = [max(float(np.mean((some - truth) ** 2)), MIN_ERROR) for some in (coloured, grey)]
     return float(10 * np.log10(errors[1] / errors[0]))
 
@@ -199,7 +207,7 @@ def _gain_inside(thing: Thing, ab: NDArray[np.float32]) -> float:
 TEXTS = {
     "moved_inside": "how far the touch moved ab inside the touched region, mean (ΔE, ab)",
     "moved_outside": "how far it moved ab outside the region, mean (ΔE, ab)",
-    "ratio": "moved outside over moved inside: 0 is a touch that stops at its thing",
+    "ratio": "moved outside over moved inside: 0 is a touch that stops at its region",
     "error_inside": "colour error inside after the touch (ΔE, ab); error_before_inside: before it",
     "error_outside": "colour error outside after the touch (ΔE, ab); error_before_outside: before it",
     "gain_inside_db": "PSNR inside the region over grey, dB",
@@ -232,7 +240,7 @@ def _ratio(outside: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[st
 
 def as_lines(table: dict[str, Any]) -> str:
     """For the terminal."""
-    lines = [f"the thing and only the thing: {table['photos']} photographs, {table['left_out']} without a fit region"]
+    lines = [f"one region touched: {table['photos']} photographs, {table['left_out']} without a fitting region"]
     lines += [_line(f"{way}, touches: {n}", row) for way in METHODS for n, row in table.get(way, {}).items()]
     return "\n".join(lines)
 
@@ -245,3 +253,37 @@ def _line(name: str, row: dict[str, Any]) -> str:
         f"outside {found['error_before_outside']} → {found['error_outside']}; "
         f"gain inside {found['gain_inside_db']} dB"
     )
+
+
+COLUMNS = ("moved_inside", "moved_outside", "error_inside", "error_outside", "gain_inside_db", "bleeding")
+
+
+def as_rows(table: dict[str, Any]) -> Rows:
+    """Header and rows of the report: what one and five touches change, inside their region and outside."""
+    words = [name.replace("_db", ", dB").replace("_", " ") for name in COLUMNS]
+    rows = [["one region touched", "touches", "outside / inside", "95 % interval", *words]]
+    for method in METHODS:
+        for touches, row in table.get(method, {}).items():
+            cells = [short(row[name]["mean"]) if name in row else "–" for name in COLUMNS]
+            rows.append([method, touches, short(row["ratio"]["mean"]), span(row["ratio"]), *cells])
+    return rows
+
+
+class Regions(AccuracyMeasure):
+    """One region of every photograph, recoloured and touched."""
+
+    key = "regions"
+    option = Option("--regions", "Also recolour and touch one region of every photograph, and see what else changes.")
+    options = (option,)
+
+    def measure(self, run: Run) -> Result:
+        photographs, tick = run.photographs("touching regions")
+        return {self.key: as_table(*measure_regions(run.runner, recoloured_regions(photographs), run.plan.levin, tick))}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

@@ -1,7 +1,7 @@
-"""Energy: joules a touch, where the machine has a sensor that says.
+"""Energy of a touch in joules, where the machine has a sensor for it.
 
-Three kinds are read: the CPU package's counter (Linux powercap, x86), the board's power monitor (INA3221, the
-Jetsons) and the GPU's counter (NVML). What is not there, or not readable, is None; nothing is estimated.
+Three kinds are read: the CPU package's counter (Linux powercap, x86), the board's power monitor (INA3221, on Jetsons)
+and the GPU's counter (NVML). What cannot be read is None; nothing is estimated.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..cells import short
 from ..environment import read_text
-from .workloads import Workload
+from ..measure import Result, Rows
+from .run import Asked, LatencyMeasure, Run, Timed
+from .workloads import Workload, touches
 
 POWERCAP = Path("/sys/class/powercap")
 HWMON = Path("/sys/class/hwmon")
@@ -28,9 +31,9 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Sensor:
-    """A sensor by name: `read` gives joules since some moment (counts) or watts right now (not counts).
+    """A named sensor. read: joules since some moment (`counts`), or watts at this moment (not `counts`).
 
-    wrap: joules at which a counter begins again at nought, 0 for never.
+    wrap: joules at which a counter starts again at 0; 0 for never.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Sensor:
 
 def sensors(powercap: Path = POWERCAP, hwmon: Path = HWMON) -> list[Sensor]:
     """The sensors that give a reading now."""
-    found = [*_packages(powercap), *_boards(hwmon), *_cards()]
+    found = [*_packages(powercap), *_boards(hwmon), *_gpus()]
     return [sensor for sensor in found if sensor.read() is not None]
 
 
@@ -54,12 +57,12 @@ def _packages(powercap: Path) -> list[Sensor]:
 
 
 def _boards(hwmon: Path) -> list[Sensor]:
-    """The first channel of an INA3221 is the board's input on every Jetson with one: millivolts × milliamperes."""
+    """Board power from an INA3221, millivolts × milliamperes: on Jetsons the first channel is the board's input."""
     places = [place for place in sorted(hwmon.glob("hwmon*")) if read_text(place / "name") == "ina3221"]
     return [Sensor(read_text(place / "in1_label") or "board", _watts(place), False) for place in places]
 
 
-def _cards() -> list[Sensor]:
+def _gpus() -> list[Sensor]:
     if importlib.util.find_spec("pynvml") is None:
         return []
     nvml: Any = importlib.import_module("pynvml")
@@ -68,10 +71,10 @@ def _cards() -> list[Sensor]:
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     except nvml.NVMLError:
         return []
-    return [Sensor(f"GPU {index}", _card(nvml, handle), True) for index, handle in enumerate(handles)]
+    return [Sensor(f"GPU {index}", _gpu(nvml, handle), True) for index, handle in enumerate(handles)]
 
 
-def _card(nvml: Any, handle: Any) -> Callable[[], float | None]:
+def _gpu(nvml: Any, handle: Any) -> Callable[[], float | None]:
     def read() -> float | None:
         try:
             return nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
@@ -101,7 +104,7 @@ def _micro(path: Path) -> float | None:
 
 
 class _Meter:
-    """Joules of one sensor between entering and leaving `measuring`; None once a reading fails."""
+    """Joules of one sensor while `measuring` is entered; None if a reading fails."""
 
     def __init__(self, sensor: Sensor, clock: Clock) -> None:
         self.sensor, self.clock = sensor, clock
@@ -138,9 +141,9 @@ def _sample(sensor: Sensor, watts: list[float | None], done: threading.Event) ->
 def of_touches(
     loads: Sequence[Workload], found: Sequence[Sensor] | None = None, clock: Clock = time.perf_counter
 ) -> dict[str, Any] | None:
-    """Joules a run of every load by every sensor, whole and above idle; None on a machine without a sensor.
+    """Joules of one run of every load by every sensor, whole and above idle; None on a machine without a sensor.
 
-    sensor → {"idle_w", workload → {"n", "joules", "above_idle"}}. Idle is measured first, for a second.
+    sensor → {"idle_w", workload → {"n", "joules", "above_idle"}}. Idle power is measured first, for a second.
     """
     found = sensors() if found is None else found
     if not found:
@@ -164,7 +167,7 @@ def _of_sensor(sensor: Sensor, loads: Sequence[Workload], clock: Clock) -> dict[
 
 
 def _joules(sensor: Sensor, load: Workload | None, length_s: float, clock: Clock) -> tuple[float | None, float, int]:
-    """Joules, seconds and runs over at least `length_s`; without a load the process sleeps."""
+    """Joules, seconds and number of runs over at least `length_s`. Without a load the process sleeps."""
     meter, runs = _Meter(sensor, clock), 0
     begin = clock()
     with meter.measuring():
@@ -175,3 +178,32 @@ def _joules(sensor: Sensor, load: Workload | None, length_s: float, clock: Clock
                 load.run()
                 runs += 1
     return meter.joules, clock() - begin, max(runs, 1)
+
+
+def as_rows(found: Result) -> Rows:
+    """Header and rows of the report."""
+    rows = [["sensor", "stage", "J a run", "J above idle", "idle, W"]]
+    for sensor, table in found.items():
+        rows += [
+            [sensor, name, short(row["joules"]), short(row["above_idle"]), short(table["idle_w"])]
+            for name, row in table.items()
+            if name != "idle_w"
+        ]
+    return rows
+
+
+class Energy(LatencyMeasure):
+    """Joules of a touch, after the rounds; None without a sensor."""
+
+    key = "energy"
+
+    @classmethod
+    def from_options(cls, asked: Asked) -> Energy | None:
+        return cls() if asked.single_stream else None
+
+    def measure(self, run: Run, timed: Timed, result: Result) -> Result:
+        return {self.key: of_touches(touches(run.runner, run.numbers))}
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

@@ -1,12 +1,12 @@
-"""Stages in turns with references, on one thread, in CPU time: what `compare` judges two builds by.
+"""Stages in turns with references, on one thread, in CPU time: what `report/compare.py` judges two builds by.
 
-A touch's wall time on all CPU cores says how long a visitor waits, but little about the code where neighbours want
-the CPU cores too. CPU time leaves out what others took, one thread leaves out how threads meet, and the
-reference before and after every burst leaves out the speed of the machine just then (clock, caches, memory). What is
-left differs between processes of one build, because memory comes to lie elsewhere; so every round makes the network,
-its photograph and the references anew, and rounds are as far apart as processes are.
+A touch's wall time on all CPU cores says how long a visitor waits, but little about the code where other programs use
+the CPU cores too. CPU time leaves out what others took, one thread leaves out how threads meet, and the reference
+before and after every burst leaves out the speed of the machine at that moment (clock, caches, memory). What is left
+differs between processes of one build, because their memory lies elsewhere. So every round makes the network, its
+photograph and the references anew, and rounds differ as much as processes do.
 
-A build that waits (for a lock, for a disk) takes no CPU time: that shows in the percentiles of `latency` only.
+A build that waits (for a lock, for a disk) takes no CPU time: that shows in the percentiles of the stages only.
 """
 
 from __future__ import annotations
@@ -17,31 +17,37 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
+import numpy as np
 
 from ...engine.runners.base import Runner
 from ...engine.runners.onnx import OnnxRunner
+from ..cells import short
+from ..measure import Result, Rows
+from ..progress import Steps
 from .references import reference_of, references
+from .run import Asked, LatencyMeasure, Run, Timed
+from .samples import default_length_s
+from .threads import opencv_threads
 from .workloads import Workload, stages, touches
 
 ROUNDS, MIN_ROUNDS = 10, 5
-# A stage's part of a round: so long, and longer (at most three times) where that is not enough for three pairs.
+# Length of a stage's part of a round in seconds; up to PATIENCE times as long where that is not enough for MIN_PAIRS.
 PART_S, MIN_PAIRS, PATIENCE = 0.2, 3, 3
-# A burst is about so long; the clock's own cost is lost in it.
+# Length of a burst: long enough that the clock's own cost does not count.
 BURST_S, MAX_RUNS = 0.005, 40
-# What takes longer is warm after one run.
+# A workload that takes longer is warm after one run.
 SLOW_S = 0.05
-# What is composed: 4K is the same code on more pixels, and takes as many seconds as all other stages together.
+# Sizes that are composed. 4K is the same code on more pixels, and takes as long as all other stages together.
 SIZES = ("1080p",)
 
 Clock = Callable[[], float]
-# Makes stages and the references by name, as they are needed for one round.
+# Makes the stages, and the references by name, for one round.
 Fresh = Callable[[], AbstractContextManager[tuple[Sequence[Workload], Mapping[str, Workload]]]]
 
 
 @dataclass
 class Pairs:
-    """A stage by round: ms a run takes in each burst, and ms a run of the reference takes around that burst."""
+    """A stage by round: ms per run in each burst, and ms per run of the reference around that burst."""
 
     reference: str
     times: list[list[float]] = field(default_factory=list)
@@ -54,19 +60,8 @@ def clock_of(runner: Runner) -> Clock:
 
 
 @contextmanager
-def opencv_threads(number: int) -> Iterator[None]:
-    """OpenCV on so many threads for a while."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(number)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-@contextmanager
 def twin(runner: Runner, numbers: tuple[int, ...]) -> Iterator[tuple[Sequence[Workload], Mapping[str, Workload]]]:
-    """The stages of the same bundle on one thread, made anew, and the references; a GPU's runner is its own twin."""
+    """The stages of the same bundle on one thread, made anew, and the references. A GPU's runner is used itself."""
     alone = OnnxRunner(runner.bundle, 1) if isinstance(runner, OnnxRunner) else nullcontext(runner)
     with opencv_threads(1), alone as other:
         yield [*touches(other, numbers), *stages(other, numbers, SIZES)], references(1)
@@ -79,10 +74,10 @@ def measure(
     tick: Callable[[], object] = lambda: None,
     wall: Clock = time.perf_counter,
 ) -> dict[str, Pairs]:
-    """Stage → its times and its reference's: ten rounds, or at least five once `length_s` have passed.
+    """Stage → its times and its reference's: ten rounds, or at least five after `length_s` seconds.
 
-    Stages go forwards in even rounds and backwards in odd ones. `clock` tells the seconds of a burst, `wall` those of
-    the run; `tick` is called after every round.
+    Stages go forwards in even rounds and backwards in odd ones. `clock` gives the seconds of a burst, `wall` those of
+    the run. `tick` is called after every round.
     """
     found: dict[str, Pairs] = {}
     end = wall() + length_s
@@ -102,7 +97,7 @@ def measure(
 
 
 def _runs(load: Workload, clock: Clock) -> int:
-    """How many runs make a burst; warms up by the way."""
+    """The number of runs that make a burst. Measuring it warms the workload up."""
     costs = [_burst_ms(load, 1, clock) / 1e3]
     while costs[0] < SLOW_S and len(costs) < 4:
         costs.append(_burst_ms(load, 1, clock) / 1e3)
@@ -112,7 +107,8 @@ def _runs(load: Workload, clock: Clock) -> int:
 def _part(
     load: Workload, reference: Workload, runs: Mapping[str, int], clock: Clock
 ) -> tuple[list[float], list[float]]:
-    """Bursts of a stage between bursts of its reference: ms a run of each, the reference's being the mean of both."""
+    """Bursts of a stage between bursts of its reference: ms per run of each. The reference's is the mean of the burst
+    before and the burst after."""
     times: list[float] = []
     around: list[float] = []
     begin = clock()
@@ -142,3 +138,32 @@ def as_table(found: Mapping[str, Pairs]) -> dict[str, Any]:
 
 def _rounded(rounds: Sequence[Sequence[float]]) -> list[list[float]]:
     return [[float(f"{value:.5g}") for value in values] for values in rounds]
+
+
+def as_rows(found: Result) -> Rows:
+    """Header and rows of the report: a stage on one thread, and how many times its reference it takes."""
+    rows = [["on one thread, CPU time", "ms", "reference", "ms", "times the reference"]]
+    for stage, row in found.items():
+        times, beside = (np.concatenate(row[key]) for key in ("times", "beside"))
+        middle = [short(float(np.median(values))) for values in (times, beside, times / beside)]
+        rows.append([stage, middle[0], row["reference"], *middle[1:]])
+    return rows
+
+
+class Relative(LatencyMeasure):
+    """Every stage on one thread, between bursts of a reference; after the rounds."""
+
+    key = "relative"
+
+    @classmethod
+    def from_options(cls, asked: Asked) -> Relative | None:
+        return cls() if asked.single_stream else None
+
+    def measure(self, run: Run, timed: Timed, result: Result) -> Result:
+        tick = Steps(run.progress, "one thread", ROUNDS)
+        fresh = lambda: twin(run.runner, run.numbers)  # noqa: E731
+        return {self.key: as_table(measure(fresh, clock_of(run.runner), default_length_s(run.touches), tick))}
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [as_rows(part)]

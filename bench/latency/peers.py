@@ -1,7 +1,7 @@
-"""The same network in other run times: loaded, checked against ONNX Runtime, then timed beside it.
+"""The same network in other run times: loaded, checked against ONNX Runtime, then timed in the same rounds.
 
-Every peer is tried in a child process first: one that crashes or hangs must not take the run along. A peer that is
-not installed, cannot load a graph or answers differently is named with its reason and is not timed.
+Every peer is tried in a child process first, because it may crash or hang. A peer that is not installed, cannot load a
+graph or answers differently is not timed; the result names it with the reason.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.util
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
@@ -26,14 +27,19 @@ from ...engine.inputs import normalise_lightness, planes_input, touch_input
 from ...engine.runners.base import NO_GLOBAL_HINTS
 from ...engine.runners.onnx import OnnxRunner, first_line
 from ..accuracy.levin import Optimiser
+from ..cells import short, span
+from ..measure import Result, Rows
+from ..options import Option
 from ..percentiles import ratio
 from . import peer_loaders
+from .against import other_bundle
 from .peer_loaders import Answer, Graph
+from .run import Asked, LatencyMeasure, Run, Timed
 from .samples import Samples
 from .workloads import Workload, hint_sets, scene
 
 TRIAL_S = 90.0
-# How far a peer's answer may lie from ONNX Runtime's, as a share of the largest value there is in it.
+# How far a peer's answer may differ from ONNX Runtime's, as a share of its largest value.
 TOLERANCE = 1e-2
 BASELINE, LEVIN = "ONNX Runtime", "Levin et al. 2004"
 SHARE, LEAST = 0.0625, 40
@@ -64,11 +70,12 @@ PEERS = (
 def graphs(
     bundle: Bundle, L: NDArray[np.float32], numbers: Sequence[int], threads: int, prefix: str = ""
 ) -> list[Graph]:
-    """The graphs of a bundle with what they are fed: encode and touch_N, or colour_N for networks of planes. Constants
-    are folded and the number of hints is fixed, for not every run time takes what ONNX Runtime does. touch_N is the
-    whole stage; the engine computes a part of it ahead, once per photograph.
+    """The graphs of a bundle with their inputs: encode and touch_N, or colour_N for networks of planes.
 
-    light: working L float32 [H, W] in 0…100. `prefix` begins every name.
+    Constants are folded and the number of hints is fixed, because other run times take less than ONNX Runtime does.
+    touch_N is the whole stage; the engine computes a part of it ahead, once per photograph.
+
+    L: working L float32 [H, W] in 0…100. `prefix` begins every name.
     """
     with OnnxRunner(bundle, threads) as runner:
         features = runner.encode(L)
@@ -121,7 +128,7 @@ def _workload(peer: str, graph: Graph, run: Callable[[], Answer]) -> Workload:
 def try_peer(
     peer: Peer, found: Sequence[Graph], threads: int, folder: Path, limit_s: float = TRIAL_S
 ) -> dict[str, str]:
-    """graph → why the peer cannot run it, empty for what it can. A child process tries; it may crash or hang."""
+    """graph → why the peer cannot run it, empty for graphs that it can run. A child process tries them."""
     if importlib.util.find_spec(peer.package) is None:
         return {graph.name: f"{peer.package} is not installed; {EXTRAS_TEXT}" for graph in found}
     reasons: dict[str, str] = {}
@@ -131,7 +138,7 @@ def try_peer(
 
 
 def _try_some(peer: Peer, found: Sequence[Graph], threads: int, folder: Path, limit_s: float) -> dict[str, str]:
-    """graph → reason for the first graphs: all of them, or up to the one that ended the child."""
+    """graph → reason for the first graphs: all of them, or those up to the one that ended the child."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_try_all, args=(theirs, peer, list(found), threads, folder), daemon=True)
@@ -155,7 +162,7 @@ def _try_some(peer: Peer, found: Sequence[Graph], threads: int, folder: Path, li
 
 
 def _try_all(answers: Connection, peer: Peer, found: list[Graph], threads: int, folder: Path) -> None:
-    """In the child: one sentence for every graph, empty where the answer agrees."""
+    """In the child: send one sentence for every graph, empty where the answer agrees."""
     for graph in found:
         try:
             answers.send(difference(graph, peer.load(graph, threads, folder)(), threads, folder))
@@ -164,7 +171,7 @@ def _try_all(answers: Connection, peer: Peer, found: list[Graph], threads: int, 
 
 
 def difference(graph: Graph, answer: Answer, threads: int, folder: Path) -> str:
-    """Why an answer is no answer to the graph: a sentence, empty if it agrees with ONNX Runtime's."""
+    """How an answer differs from ONNX Runtime's: a sentence, empty if they agree."""
     expected = peer_loaders.onnxruntime(graph, threads, folder)()
     for name, right in expected.items():
         given = answer.get(name)
@@ -179,7 +186,8 @@ def difference(graph: Graph, answer: Answer, threads: int, folder: Path) -> str:
 def all_workloads(
     bundles: Sequence[Bundle], numbers: Sequence[int], threads: int, folder: Path
 ) -> tuple[list[Workload], dict[str, dict[str, str]]]:
-    """Peers for every bundle's graphs (those of later bundles under their names), and Levin's optimiser."""
+    """Workloads of all peers for every bundle's graphs (those of later bundles under their names), and of Levin's
+    optimiser; and peer → graph → why it is left out."""
     L = Photo.from_rgb(scene()).working_L
     found = graphs(bundles[0], L, numbers, threads)
     for bundle in bundles[1:]:
@@ -195,7 +203,7 @@ def all_workloads(
 
 
 def _levin(optimiser: Optimiser, number: int) -> Workload:
-    """The classic pays its whole optimisation at every touch; its weights are made once a photograph."""
+    """Levin's optimiser solves its whole system at every touch; its weights are made once per photograph."""
     sets, turn = hint_sets(number), count()
     return Workload(f"{LEVIN}: touch_{number}", lambda: optimiser.colorize(sets[next(turn) % len(sets)]), SHARE, LEAST)
 
@@ -217,15 +225,14 @@ def as_table(found: Samples, left_out: dict[str, dict[str, str]]) -> dict[str, A
     }
 
 
-def as_lines(table: dict[str, Any]) -> list[str]:
-    """For the terminal; nothing where no peers were asked for."""
-    found = table.get("peers", {"ratios": {}, "left_out": {}})
+def as_lines(found: Result) -> str:
+    """For the terminal."""
     lines = [
         f"{peer} takes {row['ratio']:.4g} times as long as {BASELINE} for {graph}"
         for graph, rows in found["ratios"].items()
         for peer, row in rows.items()
     ]
-    return lines + [f"left out: {peer}, {why}" for peer, why in reasons(found["left_out"])]
+    return "\n".join(lines + [f"left out: {peer}, {why}" for peer, why in reasons(found["left_out"])])
 
 
 def reasons(left_out: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
@@ -238,6 +245,56 @@ def reasons(left_out: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
     return found
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for what peers convert; remove it after the run."""
-    return tempfile.TemporaryDirectory(prefix="livetint-peers-")
+def ratio_rows(found: Result) -> Rows:
+    """Header and rows of the report: the same network in other run times, as ratios to ONNX Runtime."""
+    rows = [["graph", "run time", f"times as long as {found['baseline']}", "95 % interval"]]
+    for graph, peers in found["ratios"].items():
+        rows += [[graph, peer, f"{short(row['ratio'])} ×", span(row)] for peer, row in peers.items()]
+    return rows if len(rows) > 1 else []
+
+
+def missing_rows(found: Result) -> Rows:
+    """Header and rows of the report: peers that were not timed, and why."""
+    rows = [[peer, why] for peer, why in reasons(found["left_out"])]
+    return [["not timed", "why"], *rows] if rows else []
+
+
+class Peers(LatencyMeasure):
+    """The same network in other run times, and Levin's optimiser.
+
+    others: further bundles whose graphs are timed too, under their names.
+    """
+
+    key = "peers"
+    prefix = "peer "
+    workload_s = 2.5
+    options = (Option("--peers", "Also time the same network in other run times, and Levin's optimiser."),)
+
+    def __init__(self, others: Sequence[Bundle] = ()) -> None:
+        self.others = tuple(others)
+        self.left_out: dict[str, dict[str, str]] = {}
+
+    @classmethod
+    def from_options(cls, asked: Asked) -> Peers | None:
+        if not asked.options["peers"]:
+            return None
+        asked.need_single_stream("--peers")
+        name = asked.options["against"]
+        return cls([other_bundle(name)] if name else [])
+
+    def workloads(self, run: Run, resources: ExitStack) -> list[Workload]:
+        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="livetint-peers-"))
+        bundles = [run.runner.bundle, *self.others]
+        loads, self.left_out = all_workloads(bundles, run.numbers, run.threads, Path(folder))
+        return loads
+
+    def measure(self, run: Run, timed: Timed, result: Result) -> Result:
+        return {self.key: as_table(timed.own, self.left_out)}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [ratio_rows(part), missing_rows(part)]

@@ -1,9 +1,8 @@
 """Roofline: the work in a graph, counted from its ONNX file, against what the machine can do.
 
-Counted are multiply-accumulates of convolutions and matrix products, and the bytes a stage must at least touch:
-its weights once, its inputs and outputs once. What stays in the CPU's cache between runs may beat the second
-ceiling. The ceilings are measured here: a large copy and a large matrix
-product, on the same threads as the stage.
+Counted are multiply-accumulates of convolutions and matrix products, and the bytes that a stage must read or write at
+least: its weights once, its inputs and outputs once. A stage whose data stays in the CPU's cache between runs may
+exceed the ceiling of memory. The ceilings are measured: a large copy and a large matrix product in NumPy.
 """
 
 from __future__ import annotations
@@ -19,25 +18,34 @@ import onnx
 import onnxruntime as ort
 
 from ...engine.errors import ModelFileError
-from ...engine.runners.onnx import default_threads, session_options
+from ...engine.runners.base import Runner
+from ...engine.runners.onnx import LATE, default_threads, session_options
+from ...engine.runners.subgraph import split_ahead
+from ..cells import short
+from ..measure import Result, Rows
+from ..options import Option
+from .run import Asked, LatencyMeasure, Run, Timed
 
-# About the peak of fp16 products accumulated in fp32 (dense) and of memory, after the makers' data sheets.
+# Peak of dense fp16 products accumulated in fp32, and of memory, roughly, from the makers' data sheets.
 # name: (TFLOP/s, GB/s)
-CARDS = {
+GPUS = {
     "Jetson Orin Nano 8 GB (25 W)": (17.0, 102.0),
     "Jetson AGX Orin 64 GB": (42.5, 204.8),
     "GeForce RTX 3060": (25.5, 360.0),
     "GeForce RTX 4090": (165.0, 1008.0),
 }
-# Real kernels reach a part of the peak; half is a fair guess for wide 3 × 3 convolutions.
+# Share of the peak that kernels are taken to reach: a guess for wide 3 × 3 convolutions.
 REACHED = 0.5
 COUNTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+# A bundle's file → the stage that times it, for a number of hints. The distribution is left out: it gathers at points,
+# so the size of its inputs does not say what it reads.
+STAGES_OF_FILES = {"encoder": "encode", "touch": "touch_to_ab_{}", "colour": "touch_to_ab_{}"}
 COPY_BYTES, PRODUCT_SIDE, REPEATS = 1 << 27, 1536, 5
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one run of a graph costs at least: multiply-accumulates, and bytes of weights and of in- and outputs."""
+    """What one run of a graph costs at least: multiply-accumulates, and bytes of weights and of inputs and outputs."""
 
     macs: int
     weight_bytes: int
@@ -49,7 +57,7 @@ class Work:
 
     @property
     def flops(self) -> int:
-        """Two a multiply-accumulate."""
+        """Two for each multiply-accumulate."""
         return 2 * self.macs
 
 
@@ -73,9 +81,9 @@ def count(data: bytes, sizes: Mapping[str, int] | None = None) -> Work:
 def _run_shapes(
     model: onnx.ModelProto, weights: Mapping[str, onnx.TensorProto], sizes: Mapping[str, int]
 ) -> dict[str, list[int]]:
-    """The shapes that one run on zeros really has, of everything a counted node reads or writes.
+    """The shapes of everything that a counted node reads or writes, from a run on zeros.
 
-    ONNX's own shape inference loses its way in slices and casts; ONNX Runtime does not.
+    ONNX's own shape inference fails at slices and casts.
     """
     feeds = {}
     for value in model.graph.input:
@@ -128,7 +136,7 @@ def open_axes(data: bytes) -> list[str]:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What a machine can do at most: 10⁹ floating-point operations and 10⁹ bytes a second."""
+    """What a machine can do at most, per second: 10⁹ floating-point operations, 10⁹ bytes."""
 
     gflops: float
     gbytes: float
@@ -159,9 +167,9 @@ def _best(run: Callable[[], Any], clock: Callable[[], float]) -> float:
 
 
 def row(name: str, work: Work, ceilings: Ceilings, measured_ms: float | None) -> dict[str, Any]:
-    """One stage: its work, the least time the ceilings allow, the measured time and the share reached.
+    """One stage: its work, the least time that the ceilings allow, the measured time and the share reached.
 
-    `modelled_ms` are guesses from data sheets at half of the peak in fp16: not measurements.
+    `modelled_ms` are guesses from data sheets at half of the peak in fp16, not measurements.
     """
     least = ceilings.min_ms(work)
     return {
@@ -171,7 +179,7 @@ def row(name: str, work: Work, ceilings: Ceilings, measured_ms: float | None) ->
         "least_ms": round(least, 4),
         "measured_ms": measured_ms,
         "reached": round(least / measured_ms, 4) if measured_ms else None,
-        "modelled_ms": {gpu: round(modelled_ms(work, *peaks), 4) for gpu, peaks in CARDS.items()},
+        "modelled_ms": {gpu: round(modelled_ms(work, *peaks), 4) for gpu, peaks in GPUS.items()},
     }
 
 
@@ -182,10 +190,70 @@ def modelled_ms(work: Work, tflops: float, gbytes: float) -> float:
     )
 
 
-def as_lines(rows: Sequence[dict[str, Any]], ceilings: Ceilings) -> str:
+def measure_roofline(runner: Runner, numbers: Sequence[int], stages_ms: Mapping[str, dict[str, Any]]) -> Result:
+    """Work and roof of every graph of a touch, with the medians of a run's stages."""
+    ceilings = measure_ceilings()
+    rows = []
+    for stage, timed in STAGES_OF_FILES.items():
+        if not runner.bundle.has(stage):
+            continue
+        _, data = split_ahead(runner.bundle.stage(stage), LATE)
+        axes = open_axes(data)
+        for number in numbers if axes or stage == "colour" else (0,):
+            work = count(data, {axis: 1 if axis == "points" else max(number, 1) for axis in axes})
+            name = timed.format(number)
+            rows.append(row(name, work, ceilings, stages_ms.get(name, {}).get("p50")))
+    table = {"gflops": round(ceilings.gflops, 2), "gbytes": round(ceilings.gbytes, 2), "rows": rows}
+    return table | {"note": "modelled_ms are modelled from data sheets, not measured"}
+
+
+def as_lines(found: Result) -> str:
     """For the terminal."""
-    lines = [f"ceilings: {ceilings.gflops:.0f} GFLOP/s, {ceilings.gbytes:.1f} GB/s"]
-    for each in rows:
+    lines = [f"ceilings: {found['gflops']:.0f} GFLOP/s, {found['gbytes']:.1f} GB/s"]
+    for each in found["rows"]:
         share = "" if each["reached"] is None else f", {each['reached']:.0%} of the roof"
         lines.append(f"{each['stage']:<20} {each['gmac']:.4f} GMAC, {each['mib']:.2f} MiB{share}")
     return "\n".join(lines)
+
+
+def roof_rows(found: Result) -> Rows:
+    """Header and rows of the report: counted work against the measured ceilings."""
+    head = f"measured ceilings: {short(found['gflops'])} GFLOP/s, {short(found['gbytes'])} GB/s"
+    rows = [[head, "GMAC", "MiB", "least, ms", "measured, ms", "of the roof"]]
+    for each in found["rows"]:
+        reached = "–" if each["reached"] is None else f"{each['reached']:.0%}"
+        numbers = [short(each[key]) for key in ("gmac", "mib", "least_ms", "measured_ms")]
+        rows.append([each["stage"], *numbers, reached])
+    return rows
+
+
+def modelled_rows(found: Result) -> Rows:
+    """Header and rows of the report: times modelled from data sheets, for GPUs that were not there; the header says
+    so."""
+    if not found["rows"]:
+        return []
+    gpus = list(found["rows"][0]["modelled_ms"])
+    rows = [["MODELLED from data sheets, not measured; ms", *gpus]]
+    return rows + [[each["stage"], *(short(each["modelled_ms"][gpu]) for gpu in gpus)] for each in found["rows"]]
+
+
+class Roofline(LatencyMeasure):
+    """Counted work against the machine's ceilings."""
+
+    key = "roofline"
+    options = (Option("--roofline", "Also count the work and say how near to the machine's roof it runs."),)
+
+    @classmethod
+    def from_options(cls, asked: Asked) -> Roofline | None:
+        return cls() if asked.options["roofline"] else None
+
+    def measure(self, run: Run, timed: Timed, result: Result) -> Result:
+        return {self.key: measure_roofline(run.runner, run.numbers, result["stages"])}
+
+    @staticmethod
+    def lines(part: Result) -> str:
+        return as_lines(part)
+
+    @staticmethod
+    def tables(part: Result) -> list[Rows]:
+        return [roof_rows(part), modelled_rows(part)]

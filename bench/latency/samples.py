@@ -1,21 +1,21 @@
-"""Latency of a touch and of its stages: one after the other, in rounds that interleave everything compared.
+"""Workloads timed one after the other, in rounds that interleave everything that is compared.
 
-Single stream as MLPerf means it: the next query starts when the last has ended. Rounds put the network and what it is
-compared with side by side, so that ratios come from the same minutes. Whether a build became slower is another
-measurement, in the same run: `relative`.
+Single stream as MLPerf means it: the next query starts when the last has ended. In a round the network and what it is
+compared with run side by side, so that ratios come from the same minutes. Whether a build became slower is another
+measurement of the same run (`paired.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import environment, percentiles
+from .. import percentiles
 from . import schedule
 from .stopwatch import MAX_LOST, Part, Stopwatch, time_part
 from .workloads import Workload
@@ -27,7 +27,7 @@ MIN_ROUNDS = 5
 TOUCHES = 1024
 WARM_UP_S, WARM_UP_RUNS = 0.2, 10
 WARM_UP_LIMIT_S = 1.0
-# Length of the rounds in seconds: with loading, warming up and `relative`, a run stays under two minutes.
+# Length of the rounds in seconds: with loading, warm-up and the paired bursts, a run stays under two minutes.
 RUN_S, MIN_RUN_S = 40.0, 8.0
 UNSTEADY = 0.025
 
@@ -36,7 +36,7 @@ UNSTEADY = 0.025
 class Samples:
     """Milliseconds of every stage: name → one array per round.
 
-    lost: stage → the share of every round's time that others took (see `parts.Part`).
+    lost: stage → the share of every round's time that others took (see `stopwatch.Part`).
     """
 
     rounds: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
@@ -49,15 +49,15 @@ class Samples:
 
     @property
     def number(self) -> int:
-        """How many rounds there were."""
+        """Number of rounds."""
         return max((len(parts) for parts in self.rounds.values()), default=0)
 
-    def part(self, prefix: str, without: tuple[str, ...] = ()) -> Samples:
-        """The stages whose names begin with `prefix` (taken off) and with none of `without`."""
-        names = [name for name in self.rounds if name.startswith(prefix) and not name.startswith(without or "\0")]
+    def part(self, names: Iterable[str], prefix: str = "") -> Samples:
+        """The stages of these names, without the prefix that all of them have."""
+        found = {name.removeprefix(prefix): name for name in names}
         return Samples(
-            {name.removeprefix(prefix): self.rounds[name] for name in names},
-            {name.removeprefix(prefix): self.lost[name] for name in names if name in self.lost},
+            {short: self.rounds[name] for short, name in found.items()},
+            {short: self.lost[name] for short, name in found.items() if name in self.lost},
         )
 
     def summaries(self) -> dict[str, dict[str, Any]]:
@@ -83,9 +83,10 @@ def measure(
 ) -> Samples:
     """Time every workload in every round, forwards in even rounds and backwards in odd ones.
 
-    Each is warmed up first (200 ms and ten runs, discarded), and what is quick again in every round. The rounds
-    together take about `length_s` (by default RUN_S for 1,024 touches, less for fewer), however slow the machine
-    is; once that is over, five rounds are enough. `tick` is told the name before each workload's part of a round.
+    Each is warmed up first (200 ms and ten runs, discarded); quick workloads are warmed up again in every round. The
+    rounds together take about `length_s` (by default RUN_S for 1,024 touches, less for fewer), however slow the
+    machine is; after that time five rounds are enough. `tick` is called with a workload's name before each of its
+    parts.
     """
     clock = watch.clock
     costs = {load.name: warm_up(load, clock) for load in workloads}
@@ -106,12 +107,12 @@ def measure(
 
 
 def default_length_s(touches: int) -> float:
-    """How long the rounds of a run take at most: its whole length for 1,024 touches, less for fewer, never more."""
+    """Seconds that the rounds of a run take: RUN_S for 1,024 touches or more, less for fewer."""
     return float(np.clip(RUN_S * touches / TOUCHES, MIN_RUN_S, RUN_S))
 
 
 def warm_up(load: Workload, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Run until 200 ms and ten runs have passed, but no longer than a second. Seconds that a late run took."""
+    """Run for 200 ms and ten times, but no longer than a second. Median seconds of the later half of the runs."""
     start, taken = clock(), []
     while len(taken) < WARM_UP_RUNS or clock() - start < WARM_UP_S:
         if taken and clock() - start >= WARM_UP_LIMIT_S:
@@ -123,9 +124,9 @@ def warm_up(load: Workload, clock: Callable[[], float] = time.perf_counter) -> f
 
 
 def ratios(ours: Samples, theirs: Samples) -> dict[str, dict[str, float | None]]:
-    """For every stage both have: how many times theirs takes ours, with its interval.
+    """For every stage of both: how many times as long theirs takes, with the interval.
 
-    A network without an encoder pays its whole self at every touch, so `encode` is compared with its touch.
+    A network without an encoder runs as a whole at every touch, so `encode` is compared with its touch.
     """
     found = {}
     for name, rounds in theirs.rounds.items():
@@ -135,31 +136,6 @@ def ratios(ours: Samples, theirs: Samples) -> dict[str, dict[str, float | None]]
     if first and "encode" in ours.rounds and "encode" not in theirs.rounds:
         found["encode"] = percentiles.ratio(theirs.rounds[first], ours.rounds["encode"])
     return found
-
-
-def as_table(
-    model: dict[str, Any], samples: Samples, against: tuple[dict[str, Any], Samples] | None, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """The measurements as plain data for JSON. All times in ms."""
-    table: dict[str, Any] = {
-        "schema": SCHEMA,
-        "kind": "latency",
-        "scenario": "single-stream",
-        "unit": "ms",
-        **settings,
-        "model": model,
-        "model_sha256": model["sha256"],
-        "stages": samples.summaries(),
-        "memory_mib": environment.memory_mib(),
-        "samples": samples.raw(),
-        "lost": samples.lost,
-    }
-    if against:
-        other, theirs = against
-        table["against"] = {"model": other, "stages": theirs.summaries(), "samples": theirs.raw()}
-        table["ratios"] = ratios(samples, theirs)
-    table["warnings"] = warnings(table)
-    return table
 
 
 def warnings(table: dict[str, Any]) -> list[str]:
@@ -182,22 +158,3 @@ def warnings(table: dict[str, Any]) -> list[str]:
         if degrees - before.get("temperatures_c", {}).get(zone, degrees) > 10:
             found.append(f"{zone} grew more than 10 °C warmer during the run")
     return found
-
-
-def as_lines(table: dict[str, Any]) -> str:
-    """A table for the terminal; a percentile that lacks samples is a dash."""
-    rows = ["ms".ljust(30) + "".join(word.rjust(10) for word in ("n", "p50", "p90", "p99", "worst"))]
-    rows += [_line(name, row) for name, row in table["stages"].items()]
-    if "against" in table:
-        name = table["against"]["model"]["name"]
-        rows += [_line(f"{name} {stage}", row) for stage, row in table["against"]["stages"].items()]
-        for stage, found in table["ratios"].items():
-            span = "" if found["low"] is None else f" ({found['low']:.4g} to {found['high']:.4g})"
-            rows.append(f"{name} takes {found['ratio']:.4g}{span} times as long as {stage}")
-    rows += [f"note: {text}" for text in table["warnings"]]
-    return "\n".join(rows)
-
-
-def _line(name: str, row: dict[str, Any]) -> str:
-    cells = [row["n"], row["p50"], row["p90"], row["p99"], row["worst"]]
-    return name.ljust(30) + "".join(("–" if cell is None else f"{cell:g}").rjust(10) for cell in cells)

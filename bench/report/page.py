@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.errors import ConfigError
-from ..accuracy.published import OFFICIAL_LABEL, official_gain
-from . import plots, tables
+from .. import measure
+from ..accuracy import measures as accuracy
+from ..accuracy.measures import loss_rows
+from ..latency import measures as latency
+from ..measure import Measures, Result, Rows
+from . import plots
 from .compare import Change, overall
 
 START, END = "<!-- bench -->", "<!-- /bench -->"
-KINDS = ("accuracy", "latency")
+WANTED = "give files written by `livetint bench latency|accuracy --json`"
+MEASURES: dict[str, Measures] = {"accuracy": accuracy.MEASURES, "latency": latency.MEASURES}
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ccc;"
@@ -31,64 +36,10 @@ def read_result(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is no JSON ({error}); give files written by `livetint bench --json`") from error
-    if not isinstance(table, dict) or table.get("kind") not in KINDS or table.get("schema") != 1:
-        raise ConfigError(f"{path} is no result of this bench; give files written by `livetint bench --json`")
+        raise ConfigError(f"{path} is no JSON ({error}); {WANTED}") from error
+    if not isinstance(table, dict) or table.get("kind") not in MEASURES or table.get("schema") != 1:
+        raise ConfigError(f"{path} is no result that the report shows; {WANTED}")
     return table
-
-
-def accuracy_rows(table: dict[str, Any]) -> list[list[str]]:
-    """Header and rows: gain over grey in dB ± standard error for every number of points."""
-    columns = list(table["gain"])
-    rows = [["gain over grey, dB", *(f"{column} points" if column != "1" else "1 point" for column in columns)]]
-    names = [(table.get("model", {}).get("name", "network"), table), *table.get("beside", {}).items()]
-    names.append(("Levin et al. 2004", table.get("levin")))
-    rows += [[name, *(_gain(curve, column) for column in columns)] for name, curve in names if curve]
-    if table["protocol"] == "zhang17":
-        official = official_gain()
-        cells = [f"{official[int(c)]:.2f}" if int(c) in official else "–" for c in columns]
-        rows.append([OFFICIAL_LABEL, *cells])
-    return rows
-
-
-def _gain(curve: dict[str, Any], column: str) -> str:
-    if column not in curve["gain"]:
-        return "–"
-    error = curve["gain_standard_error"][column]
-    return f"{curve['gain'][column]:.2f}" + ("" if error is None else f" ± {error:.2f}")
-
-
-def global_rows(table: dict[str, Any]) -> list[list[str]]:
-    """Header and rows of what revealed statistics are worth without points; empty if not measured."""
-    if "global" not in table:
-        return []
-    names = {"hist": "histogram", "sat": "saturation", "both": "both"}
-    rows = [[names[kind], _gain(table["global"], kind)] for kind in table["global"]["gain"]]
-    return [["revealed, no points", "gain over grey, dB"], *rows]
-
-
-def latency_rows(table: dict[str, Any]) -> list[list[str]]:
-    """Header and rows: every stage in ms, then what it was compared with."""
-    rows = [["ms", "n", "p50", "p90", "p99", "worst"]]
-    rows += [_times(name, row) for name, row in table["stages"].items()]
-    if "against" in table:
-        other = table["against"]["model"]["name"]
-        rows += [_times(f"{other}: {name}", row) for name, row in table["against"]["stages"].items()]
-    return rows
-
-
-def _times(name: str, row: dict[str, Any]) -> list[str]:
-    cells = [tables.short(row[key]) for key in ("p50", "p90", "p99", "worst")]
-    return [name, str(row["n"]), *cells]
-
-
-def ratio_rows(table: dict[str, Any]) -> list[list[str]]:
-    """Header and rows: how many times as long the compared network takes; empty if none was."""
-    if "ratios" not in table:
-        return []
-    other = table["against"]["model"]["name"]
-    rows = [[stage, f"{r['ratio']:.3g} ×", tables.span(r)] for stage, r in table["ratios"].items()]
-    return [[f"{other} takes", "times as long", "95 % interval"], *rows]
 
 
 def change_rows(changes: Sequence[Change]) -> list[list[str]]:
@@ -109,8 +60,7 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
     """All tables as Markdown; brief: only the curves, the ratios and the stages, as a README wants them."""
     parts = []
     for table in results:
-        shown = _tables(table)[:2] if brief else _tables(table)
-        parts += [_caption(table), *(_markdown_table(rows) for rows in shown if rows)]
+        parts += [_caption(table), *(_markdown_table(rows) for rows in _tables(table, brief))]
     if changes:
         parts += [
             f"Comparison: **{overall(list(changes))}** ({_counts(changes)})",
@@ -119,20 +69,11 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(table: dict[str, Any]) -> list[list[list[str]]]:
-    """All tables of a result, the two that matter most first; those it does not hold are empty."""
-    if table["kind"] == "accuracy":
-        more = (
-            tables.loss_rows,
-            tables.where_rows,
-            tables.regions_rows,
-            tables.opposites_rows,
-            tables.extras_rows,
-        )
-        return [accuracy_rows(table), global_rows(table), *(rows(table) for rows in more)]
-    company = (tables.peer_rows, tables.missing_rows, tables.beside_rows, tables.energy_rows)
-    more = (tables.relative_rows, tables.open_loop_rows, *company, tables.roof_rows, tables.modelled_rows)
-    return [ratio_rows(table), latency_rows(table), *(rows(table) for rows in more)]
+def _tables(result: Result, brief: bool = False) -> list[Rows]:
+    """The tables of a result; brief: only those that a README shows."""
+    found = measure.tables(MEASURES[result["kind"]], result, brief)
+    losses = loss_rows(result) if result["kind"] == "accuracy" and not brief else []
+    return [*found, losses] if losses else found
 
 
 def _caption(table: dict[str, Any]) -> str:
@@ -171,8 +112,8 @@ def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> s
             f"<h2>{html.escape(_caption(table))}</h2>",
             f"<p><code>{html.escape(table.get('command', ''))}</code></p>",
         ]
-        body += [draw(table), *(_html_table(rows) for rows in _tables(table) if rows)]
-        body += [f"<p>{html.escape(note)}</p>" for note in _notes(table)]
+        body += [draw(table), *(_html_table(rows) for rows in _tables(table))]
+        body += [f"<p>{html.escape(note)}</p>" for note in measure.notes(MEASURES[table["kind"]], table)]
         body.append(_facts(table))
     if changes:
         body += [
@@ -185,16 +126,6 @@ def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> s
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style><body>{"".join(body)}'
         f'<script type="application/json" id="results">{raw}</script></body></html>\n'
     )
-
-
-def _notes(table: dict[str, Any]) -> list[str]:
-    notes = list(table.get("warnings", ()))
-    if table["kind"] == "accuracy":
-        notes.append(table["protocol_text"])
-        notes += [f"Left out: {what} ({why})" for what, why in table["left_out"].items()]
-        for measure in ("regions", "opposites", "extras"):
-            notes += [f"{name}: {text}" for name, text in table.get(measure, {}).get("texts", {}).items()]
-    return notes
 
 
 def _html_table(rows: list[list[str]]) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...engine.errors import ConfigError
 from ..accuracy.published import OFFICIAL_LABEL, official_gain
-from .tables import short
+from ..cells import short
+from ..latency.stages import all_stages
 
 # The axis of times is this many times as long as its bars: room for what is written beside them.
 LABEL_ROOM = 12
@@ -63,10 +64,7 @@ def accuracy_curve(table: dict[str, Any]) -> str:
 def latency_bars(table: dict[str, Any]) -> str:
     """Medians of all stages as bars on a logarithmic axis; p90 and p99 as marks where there were samples enough."""
     pyplot = _pyplot()
-    rows = [(name, row, ACCENT) for name, row in table["stages"].items()]
-    if "against" in table:
-        other = table["against"]["model"]["name"]
-        rows += [(f"{other} {name}", row, MUTED) for name, row in table["against"]["stages"].items()]
+    rows = [(name, row, ACCENT if name in table["stages"] else MUTED) for name, row in all_stages(table).items()]
     figure, axes = pyplot.subplots(figsize=(7, 0.3 * len(rows) + 1.2))
     for index, (_, row, colour) in enumerate(rows):
         axes.barh(index, row["p50"], color=colour, alpha=0.75)

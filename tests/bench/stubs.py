@@ -8,6 +8,13 @@ from typing import Any
 
 import numpy as np
 from livetint.bench.latency import paired, samples, workloads
+from livetint.bench.latency.energy import Energy
+from livetint.bench.latency.measures import MEASURES
+from livetint.bench.latency.memory import Memory
+from livetint.bench.latency.paired import Relative
+from livetint.bench.latency.run import LatencyMeasure, Run, measure_all
+from livetint.bench.latency.stages import Stages
+from livetint.bench.measure import Result, lines
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest
 from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.hints import Hint
@@ -64,6 +71,13 @@ def hasten(patch: Any) -> None:
     patch.setattr(samples, "WARM_UP_S", 0.001)
     patch.setattr(samples, "WARM_UP_RUNS", 1)
     patch.setattr(paired, "PART_S", 0.001)
+
+
+def measured(runner: Runner, numbers: tuple[int, ...], *more: LatencyMeasure) -> tuple[Result, str]:
+    """A latency run of eight touches on one thread, with further measures: the result, and lines for the terminal."""
+    measures = [Stages(), *more, Energy(), Relative(), Memory()]
+    result = measure_all(Run(runner, numbers, threads=1, touches=8), measures)
+    return result, lines(MEASURES, result)
 
 
 def gradient_photo(side: int = 300, tint: tuple[int, int, int] = (40, 0, -30)) -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from livetint.cli import bench
 from livetint.cli.__main__ import main
+from livetint.cli.bench import accuracy, latency
 
 from ..bench.stubs import ConstantRunner, hasten, write_photos
 
@@ -14,8 +14,8 @@ from ..bench.stubs import ConstantRunner, hasten, write_photos
 @pytest.fixture
 def call(capsys, monkeypatch):
     hasten(monkeypatch)
-    monkeypatch.setattr(bench, "open_runner", lambda model, device: ConstantRunner((3.0, 4.0)))
-    monkeypatch.setattr(bench, "_runner", lambda model, device, threads: ConstantRunner((3.0, 4.0)))
+    monkeypatch.setattr(accuracy, "open_runner", lambda model, device: ConstantRunner((3.0, 4.0)))
+    monkeypatch.setattr(latency, "open_runner", lambda model, device, threads: ConstantRunner((3.0, 4.0)))
 
     def run(*arguments):
         code = 0

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from livetint.bench.accuracy import aging, curve
+from livetint.bench.accuracy import aging
+from livetint.bench.accuracy.photo_set import PhotoSet
 from livetint.bench.accuracy.protocols import PROTOCOLS
 from livetint.cli.__main__ import main
 
@@ -17,7 +18,7 @@ ZHANG = PROTOCOLS["zhang17"]
 
 @pytest.fixture
 def pictures(tmp_path):
-    return list(curve.pictures(write_photos(tmp_path / "set", 3), ZHANG, 256, None))
+    return list(PhotoSet(write_photos(tmp_path / "set", 3)).pictures(ZHANG, 256))
 
 
 def test_only_the_lightness_the_network_sees_changes(pictures):
@@ -52,7 +53,7 @@ def test_old_lightness_has_less_contrast_and_more_grain():
 
 
 def test_on_the_command_line_aged_stands_beside_clean(tmp_path, monkeypatch):
-    monkeypatch.setattr("livetint.cli.bench.open_runner", lambda model, device: ConstantRunner((5.0, 5.0)))
+    monkeypatch.setattr("livetint.cli.bench.accuracy.open_runner", lambda model, device: ConstantRunner((5.0, 5.0)))
     photos, out = write_photos(tmp_path / "set", 2), tmp_path / "out.json"
     main(["bench", "accuracy", "--photos", str(photos), "--hints", "0,2", "--aged", "--json", str(out)])
     table = json.loads(out.read_text())

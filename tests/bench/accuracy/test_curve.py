@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 from livetint.bench.accuracy import curve
+from livetint.bench.accuracy.photo_set import PhotoSet
 from livetint.bench.accuracy.protocols import PROTOCOLS
+from livetint.bench.accuracy.run import Plan
 from livetint.engine.errors import ConfigError
 
 from ...needs import needs
@@ -17,8 +19,8 @@ ZHANG = PROTOCOLS["zhang17"]
 
 
 def run(folder, runner, **settings):
-    plan = curve.Plan(PROTOCOLS[settings.pop("protocol", "zhang17")], settings.pop("counts", (0, 2)), **settings)
-    stream = curve.pictures(folder, plan.protocol, 256, None)
+    plan = Plan(PROTOCOLS[settings.pop("protocol", "zhang17")], settings.pop("counts", (0, 2)), **settings)
+    stream = PhotoSet(folder).pictures(plan.protocol, 256)
     return curve.as_table(curve.measure(runner, stream, plan), 256)
 
 
@@ -35,7 +37,7 @@ def test_a_grey_network_gains_nothing_and_a_constant_one_scores_what_its_colour_
     tinted = run(folder, ConstantRunner((12.0, 20.0)))
     ab = np.empty((2, 256, 256), np.float32)
     ab[0], ab[1] = 12, 20
-    expected = [ZHANG.psnr(p, ab) for p in curve.pictures(folder, ZHANG, 256, None)]
+    expected = [ZHANG.psnr(p, ab) for p in PhotoSet(folder).pictures(ZHANG, 256)]
     assert tinted["samples"]["psnr/0"] == pytest.approx(expected, abs=1e-4)
     assert tinted["psnr"]["2"] == pytest.approx(np.mean(expected), abs=1e-4)
     error = np.std(expected, ddof=1) / np.sqrt(3)
@@ -108,8 +110,8 @@ def test_levin_stands_beside_the_network_when_asked(folder):
 
 def test_other_builds_see_the_same_points_and_their_loss_is_paired(folder):
     ours, other = ConstantRunner((12.0, 20.0)), ConstantRunner()
-    plan = curve.Plan(ZHANG, (1, 3), draws=2)
-    found = curve.measure(ours, curve.pictures(folder, ZHANG, 256, None), plan, beside={"int8": other})
+    plan = Plan(ZHANG, (1, 3), draws=2)
+    found = curve.measure(ours, PhotoSet(folder).pictures(ZHANG, 256), plan, beside={"int8": other})
     table = curve.as_table(found, 256)
     assert ours.asked == other.asked
     side = table["beside"]["int8"]

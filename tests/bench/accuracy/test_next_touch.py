@@ -48,7 +48,7 @@ def corner_picture() -> Picture:
 
 
 def test_the_place_that_matters_is_found_at_once_and_random_ones_need_luck():
-    table = next_touch.as_table(next_touch.measure_where(Corner(), [corner_picture()] * 4, ZHANG))
+    table = next_touch.as_table(next_touch.measure_next_touch(Corner(), [corner_picture()] * 4, ZHANG))
     assert table["chosen"]["1"]["mean"] > 40 > table["random"]["1"]["mean"]
     assert table["chosen"]["1"]["gain"] == pytest.approx(
         table["chosen"]["1"]["mean"] - table["random"]["1"]["mean"], abs=2e-4

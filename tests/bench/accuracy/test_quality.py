@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from livetint.bench.accuracy import curve, extras, quality
+from livetint.bench.accuracy import extras, quality
+from livetint.bench.accuracy.photo_set import PhotoSet
 from livetint.bench.accuracy.protocols import PROTOCOLS
 from livetint.engine.hints import Hint
 
@@ -69,7 +70,7 @@ def folder(tmp_path):
 
 def measured(folder, runner):
     zhang = PROTOCOLS["zhang17"]
-    stream = curve.pictures(folder, zhang, 256, None)
+    stream = PhotoSet(folder).pictures(zhang, 256)
     return extras.as_table(extras.measure_extras(runner, stream, zhang, 7))
 
 

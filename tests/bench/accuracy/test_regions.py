@@ -33,7 +33,7 @@ def picture(seed=0):
 
 @pytest.fixture(scope="module")
 def thing():
-    return next(iter(regions.things([picture()])))
+    return next(iter(regions.recoloured_regions([picture()])))
 
 
 class Paints(ConstantRunner):
@@ -59,7 +59,7 @@ def test_one_region_of_a_fit_size_wears_another_colour_in_gamut_and_nothing_else
 
 
 def test_the_set_is_always_the_same_and_does_not_depend_on_its_length(thing):
-    again, other = regions.things([picture(), picture(1)])
+    again, other = regions.recoloured_regions([picture(), picture(1)])
     assert again is not None and other is not None
     np.testing.assert_array_equal(again.picture.lab, thing.picture.lab)
     assert not np.array_equal(other.mask, again.mask)
@@ -89,7 +89,7 @@ def test_a_picture_without_regions_is_left_out_and_counted():
     grey = np.full((256, 256, 3), 90, np.uint8)
     lab = srgb_to_lab(grey / 255).astype(np.float64)
     plain = Picture(grey, lab, lab[..., 0].astype(np.float32))
-    tally, left_out = regions.measure_regions(ConstantRunner(), regions.things([plain, picture()]))
+    tally, left_out = regions.measure_regions(ConstantRunner(), regions.recoloured_regions([plain, picture()]))
     table = regions.as_table(tally, left_out)
     assert (table["photos"], table["left_out"]) == (1, 1)
 

@@ -11,7 +11,7 @@ from livetint.bench.accuracy.protocols import Zhang17
 from livetint.bench.report import readme_figure
 from PIL import Image
 
-PHOTOS = Path(__file__).parents[2] / "photos"
+PHOTOS = Path(__file__).parents[3] / "photos"
 SIDE, GAP = 256, sheets.GAP_PX
 
 

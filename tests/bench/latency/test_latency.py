@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livetint.bench import percentiles
 from livetint.bench.latency import samples, schedule
-from livetint.bench.latency.run import Beside, Company, run
+from livetint.bench.latency.against import Against
+from livetint.bench.latency.beside import Beside, Side
 from livetint.bench.latency.stopwatch import Stopwatch
 from livetint.bench.latency.workloads import Workload, hint_sets, scene, stages, touches
 from livetint.engine.errors import HintRejected
 
-from ..stubs import ConstantRunner, hasten
+from ..stubs import ConstantRunner, hasten, measured
 
 
 class Clock:
@@ -188,7 +189,7 @@ def test_stages_of_a_touch_have_names_for_every_number_of_hints(monkeypatch):
 def table():
     with pytest.MonkeyPatch.context() as patch:
         hasten(patch)
-        return run(ConstantRunner(), (1, 16), 1, 8, Company(against=ConstantRunner((5.0, 5.0))))
+        return measured(ConstantRunner(), (1, 16), Against(ConstantRunner((5.0, 5.0))))
 
 
 def test_a_run_gives_the_agreed_table(table):
@@ -213,7 +214,7 @@ def test_the_two_sides_ran_in_as_many_rounds(table):
 def test_more_hints_than_the_model_takes_are_refused_before_anything_runs():
     runner = ConstantRunner(max_hints=8)
     with pytest.raises(HintRejected, match="at most 8"):
-        run(runner, (16,), 1, 8)
+        measured(runner, (16,))
     assert not runner.asked
 
 
@@ -232,8 +233,8 @@ def test_warnings_name_a_busy_machine_and_heat():
 
 def test_other_builds_and_numbers_of_threads_are_timed_in_the_same_rounds(monkeypatch):
     hasten(monkeypatch)
-    sides = (Beside("fp16", ConstantRunner(), 1), Beside("2 threads", ConstantRunner(), 2))
-    found, lines = run(ConstantRunner(), (16,), 1, 8, Company(beside=sides))
+    sides = (Side("fp16", ConstantRunner(), 1), Side("2 threads", ConstantRunner(), 2))
+    found, lines = measured(ConstantRunner(), (16,), Beside(sides))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert set(found["beside"]) == {"fp16", "2 threads"}
     side = found["beside"]["2 threads"]
@@ -253,4 +254,4 @@ def test_encode_is_set_against_a_touch_only_where_there_is_no_encoder():
 
 def test_more_hints_than_another_build_takes_are_refused_too():
     with pytest.raises(HintRejected, match="at most 8"):
-        run(ConstantRunner(), (16,), 1, 8, Company(beside=(Beside("b", ConstantRunner(max_hints=8), 1),)))
+        measured(ConstantRunner(), (16,), Beside([Side("b", ConstantRunner(max_hints=8), 1)]))

@@ -88,6 +88,6 @@ def test_the_table_gives_ratios_to_onnxruntime_and_the_lines_every_reason_once()
     })  # fmt: skip
     table = peers.as_table(samples, {"Q": {"encode": "no", "touch_16": "no"}, "R": {"encode": "x", "touch_16": "y"}})
     assert table["ratios"] == {"encode": {"P": {"ratio": 2.0, "low": 2.0, "high": 2.0}}}
-    lines = peers.as_lines({"peers": table})
+    lines = peers.Peers.lines(table).splitlines()
     assert "left out: Q, encode, touch_16: no" in lines and len(lines) == 4
-    assert peers.as_lines({}) == []
+    assert peers.Peers.part({}) is None

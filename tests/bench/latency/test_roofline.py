@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 import pytest
-from livetint.bench.latency.roofline import CARDS, Ceilings, Work, as_lines, count, modelled_ms, open_axes, row
+from livetint.bench.latency.roofline import GPUS, Ceilings, Work, as_lines, count, modelled_ms, open_axes, row
 from livetint.build_engine.networks import TOPOLOGIES
 from livetint.build_engine.topology_onnx import random_weights, topology_model
 from livetint.engine.errors import ModelFileError
@@ -46,7 +46,7 @@ def test_a_row_names_the_share_reached_and_marks_models_as_models():
     work = Work(macs=500_000_000, weight_bytes=0, io_bytes=1_000_000)
     found = row("touch", work, Ceilings(100, 1000), 40.0)
     assert found["reached"] == pytest.approx(0.25)
-    assert set(found["modelled_ms"]) == set(CARDS)
+    assert set(found["modelled_ms"]) == set(GPUS)
     assert modelled_ms(work, 1.0, 1000) == pytest.approx(2)
-    assert "25% of the roof" in as_lines([found], Ceilings(100, 1000))
+    assert "25% of the roof" in as_lines({"rows": [found], "gflops": 100, "gbytes": 1000})
     assert row("touch", work, Ceilings(100, 1000), None)["reached"] is None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from livetint.bench.latency import run, scenarios
-from livetint.bench.latency.scenarios import after_idle, as_lines, open_loop
+from livetint.bench.latency import scenarios
+from livetint.bench.latency.measures import MEASURES
+from livetint.bench.latency.run import Run, measure_all
+from livetint.bench.latency.scenarios import Scenario, after_idle, as_lines, open_loop
+from livetint.bench.measure import lines
 
 from ..stubs import ConstantRunner, hasten
 
@@ -71,8 +74,8 @@ def test_a_scenario_run_gives_a_latency_table(name, monkeypatch):
     hasten(monkeypatch)
     for constant, value in (("IDLE_TOUCHES", 3), ("IDLE_PAUSE_S", 0.001), ("SECONDS", 0.05)):
         monkeypatch.setattr(scenarios, constant, value)
-    table, lines = run.run_scenario(ConstantRunner(), (16,), 1, name)
+    table = measure_all(Run(ConstantRunner(), (16,), 1), [Scenario(name)])
     assert json.loads(json.dumps(table, allow_nan=False)) == table
     assert table["scenario"] == name and "touch_to_ab_16" in table[name]
     assert {"n", "p50", "p90", "p99"} <= set(table["stages"]["touch_to_ab_16"])
-    assert "touch_to_ab_16" in lines
+    assert "touch_to_ab_16" in lines(MEASURES, table)

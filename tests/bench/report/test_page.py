@@ -7,15 +7,17 @@ import re
 
 import pytest
 from livetint.bench.accuracy import curve
+from livetint.bench.accuracy.photo_set import PhotoSet
 from livetint.bench.accuracy.protocols import PROTOCOLS
 from livetint.bench.accuracy.published import OFFICIAL_DB, official_gain
-from livetint.bench.latency.run import Company, run
+from livetint.bench.accuracy.run import Plan
+from livetint.bench.latency.against import Against
 from livetint.bench.report import page
 from livetint.cli.__main__ import main
 from livetint.engine.errors import ConfigError
 
 from ...needs import needs
-from ..stubs import ConstantRunner, hasten, write_photos
+from ..stubs import ConstantRunner, hasten, measured, write_photos
 from .test_compare import result, slowed
 
 
@@ -23,13 +25,13 @@ from .test_compare import result, slowed
 def tables(tmp_path_factory):
     folder = write_photos(tmp_path_factory.mktemp("photos"), 3)
     runner = ConstantRunner((10.0, 20.0))
-    plan = curve.Plan(PROTOCOLS["zhang17"], (0, 1, 10), global_kinds=("hist",))
-    stream = curve.pictures(folder, plan.protocol, 256, None)
+    plan = Plan(PROTOCOLS["zhang17"], (0, 1, 10), global_kinds=("hist",))
+    stream = PhotoSet(folder).pictures(plan.protocol, 256)
     quality = curve.as_table(curve.measure(runner, stream, plan), 256)
     quality |= {"model": {"name": "con<stant"}, "command": "livetint bench accuracy"}
     with pytest.MonkeyPatch.context() as patch:
         hasten(patch)
-        speed, _ = run(runner, (16,), 1, 8, Company(against=ConstantRunner()))
+        speed, _ = measured(runner, (16,), Against(ConstantRunner()))
     return [quality, speed]
 
 

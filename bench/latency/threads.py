@@ -1,0 +1,33 @@
+"""Numbers of threads: read from the command line, and set for OpenCV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+
+from ...engine.errors import ConfigError
+from ...engine.runners.onnx import default_threads
+from ..options import words
+
+MAX_THREADS = 512
+
+
+def numbers_of_threads(text: str) -> list[int]:
+    """`all,1,2` → numbers of threads, each once, in the order given. Raises ConfigError."""
+    found = [str(default_threads()) if word == "all" else word for word in words(text)]
+    if not found or not all(word.isdecimal() and 1 <= int(word) <= MAX_THREADS for word in found):
+        raise ConfigError(f"--threads {text!r} is not possible; write numbers from 1 to {MAX_THREADS}, or all")
+    return list(dict.fromkeys(int(word) for word in found))
+
+
+@contextmanager
+def opencv_threads(number: int) -> Iterator[None]:
+    """OpenCV on `number` threads while the context is entered."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(number)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,59 @@
+"""Options of the bench commands, as data. The command line makes its own from them; benches read their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine.errors import ConfigError
+
+MAX_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a bench command.
+
+    name: with its dashes, as it is typed. kind: bool for a flag, else the type of the value. multiple: it may be
+    given many times, and its value is a tuple. choices: the only values allowed. low, high: bounds of a number.
+    parse: turns the value into what measures read; raises ConfigError for nonsense.
+    """
+
+    name: str
+    help: str
+    kind: type[bool] | type[int] | type[str] = bool
+    default: Any = None
+    multiple: bool = False
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    parse: Callable[[Any], Any] | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which its value stands in `Options`."""
+        return self.name.lstrip("-").replace("-", "_")
+
+
+# The parsed values of all options of a command, by `Option.key`.
+Options = Mapping[str, Any]
+
+
+def words(text: str) -> list[str]:
+    """`a, b` → a, b."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """`0,1,10` → the numbers, each once, in rising order. Raises ConfigError."""
+    try:
+        found = sorted({int(word) for word in words(text)})
+    except ValueError as error:
+        raise ConfigError(f"--hints {text!r} is no list of whole numbers; write for instance 0,1,10,100") from error
+    if not found:
+        raise ConfigError("--hints is empty; write for instance 0,1,10,100")
+    if not 0 <= found[0] <= found[-1] <= MAX_POINTS:
+        raise ConfigError(f"--hints {text!r} is out of range; numbers run from 0 to {MAX_POINTS}")
+    return tuple(found)

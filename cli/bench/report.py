@@ -1,0 +1,49 @@
+"""`livetint bench report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ...bench.report import page
+from ...bench.report.compare import SLOWER, compare, overall
+from ...engine.errors import ConfigError
+from ...engine.files import atomic_write, check_place
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The HTML page to write.")
+@click.option(
+    "--markdown",
+    "markdown_file",
+    type=click.Path(path_type=Path),
+    help="Markdown to write; an existing file is updated between <!-- bench --> and <!-- /bench -->.",
+)
+@click.option("--compare", "old", type=click.Path(path_type=Path),
+              help="An older latency result: is this build slower?")  # fmt: skip
+def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path | None, old: Path | None) -> None:
+    """A page and tables from RESULTS, the files of `bench latency|accuracy --json`.
+
+    With --compare the exit code is 1 when a stage has become slower beyond doubt.
+    """
+    for path in (output, markdown_file):
+        check_place(path)
+    tables = [page.read_result(path) for path in results]
+    changes = []
+    if old is not None:
+        new = next((table for table in tables if table["kind"] == "latency"), None)
+        if new is None:
+            raise ConfigError("--compare needs a latency result among RESULTS")
+        changes = compare(page.read_result(old), new)
+    if markdown_file is not None:
+        before = markdown_file.read_text("utf-8") if markdown_file.is_file() else None
+        shown = page.markdown(tables, changes, brief=before is not None)
+        atomic_write(markdown_file, page.into_markdown(before, shown).encode())
+    if output is not None:
+        atomic_write(output, page.page(tables, changes).encode())
+    click.echo(page.markdown(tables, changes), nl=False)
+    if overall(changes) == SLOWER:
+        sys.exit(1)
