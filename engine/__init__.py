@@ -6,6 +6,7 @@ from .errors import LivetintError
 from .hints import Hint
 from .image.photo import Photo
 from .models import find_model
+from .painter import Painter
 from .runners.base import Runner
 from .runners.onnx import OnnxRunner
 from .session import Session
@@ -16,6 +17,7 @@ __all__ = [
     "Hint",
     "LivetintError",
     "OnnxRunner",
+    "Painter",
     "Photo",
     "Runner",
     "Session",

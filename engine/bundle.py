@@ -1,6 +1,6 @@
-"""Model bundles: a folder with `model.toml` and ONNX files, every file pinned by its SHA-256.
+"""Model bundles: a folder with `model.toml` and ONNX files, and the SHA-256 of every file.
 
-Nothing in a bundle is ever unpickled; what is not listed in `model.toml` is not read.
+Nothing in a bundle is ever unpickled. Files that `model.toml` does not list are not read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class InputTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a photograph and hints become network input.
 
     working_size: [H, W]. kind: "hints" (hint tensors, staged) or "planes". light: network L = (L − first) / second.
-    ab_scale: network ab = ab / ab_scale. mask: the mask's value without and with a hint. max_hints: 0 = no limit.
+    ab_scale: network ab = ab / ab_scale. mask: the mask's value without and with a hint. max_hints: 0 for no limit.
+    takes_global: whether the network takes global hints. local: whether it takes hints at points.
     """
 
     working_size: tuple[int, int] = (256, 256)
@@ -83,7 +84,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. `files` holds the bytes that were hashed, so that what was checked is what is used."""
+    """A verified bundle. `files`: name → contents. They are the bytes that were verified, not read a second time."""
 
     folder: Path
     manifest: Manifest
@@ -94,17 +95,18 @@ class Bundle:
         return self.manifest.name
 
     def stage(self, name: str) -> bytes:
-        """The ONNX file of a stage. Raises ModelFileError if the bundle has none."""
+        """The ONNX file of a stage. Raises ModelFileError if the bundle does not have it."""
         if name not in self.manifest.stages:
             raise ModelFileError(f"model {self.name} has no {name} stage; it offers {', '.join(self.manifest.stages)}")
         return self.files[self.manifest.stages[name]]
 
     def has(self, stage: str) -> bool:
+        """Whether the bundle has this stage."""
         return stage in self.manifest.stages
 
     @classmethod
     def load(cls, folder: str | Path) -> Bundle:
-        """Read and verify a bundle folder. Raises ModelFileError with what is wrong and what to do."""
+        """Read and verify a bundle folder. Raises ModelFileError if it is missing, incomplete or damaged."""
         folder = Path(folder)
         manifest = load_manifest(folder)
         files = {name: _verified(folder, name, digest) for name, digest in manifest.files.items()}
@@ -112,10 +114,10 @@ class Bundle:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """model.toml alone, checked but for the files' digests."""
+    """Read and check model.toml alone; files and their digests are not read. Raises ModelFileError."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise ModelFileError(f"{folder} is no model bundle: it has no {MANIFEST}; see `livetint models list`")
+        raise ModelFileError(f"{folder} is not a model bundle: it has no {MANIFEST}; see `livetint models list`")
     try:
         manifest = msgspec.convert(read_toml(path), Manifest)
     except (ConfigError, msgspec.ValidationError) as error:
@@ -127,6 +129,7 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
+    """What makes a manifest unusable, one sentence each."""
     if manifest.schema != SCHEMA:
         yield f"its schema is {manifest.schema}, this version reads {SCHEMA}"
     if manifest.input.kind not in ("hints", "planes"):
@@ -152,6 +155,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
 
 
 def _verified(folder: Path, name: str, digest: str) -> bytes:
+    """The contents of a file of the bundle. Raises ModelFileError where its SHA-256 is not `digest`."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -172,20 +176,21 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle whole or not at all.
 
-    The digests in `manifest.files` are filled in from `files`. unlisted: further files for the folder that model.toml
-    does not name. An existing bundle at `folder` is replaced; any other non-empty folder is refused with OutputError.
+    The digests in `manifest.files` are computed from `files`. unlisted: further files for the folder, which model.toml
+    does not list. An existing bundle at `folder` is replaced. Raises OutputError for any other folder that is not
+    empty, and when the disk is full or read-only.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; choose a new folder")
     if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise OutputError(f"{folder} exists and is no model bundle; choose a new folder")
+        raise OutputError(f"{folder} exists and is not a model bundle; choose a new folder")
     pinned = msgspec.structs.replace(manifest, files={n: sha256_of(d) for n, d in sorted(files.items())})
     write_folder(folder, {**(unlisted or {}), **files, MANIFEST: manifest_text(pinned)})
     return Bundle(folder, pinned, dict(files))
 
 
 def manifest_text(manifest: Manifest) -> bytes:
-    """The contents of model.toml; what is None (TOML has no word for it) is left out."""
+    """The contents of model.toml. Keys whose value is None are left out: TOML has no null."""
     table = msgspec.to_builtins(manifest)
     return msgspec.toml.encode({key: value for key, value in table.items() if value is not None})

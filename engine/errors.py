@@ -1,4 +1,4 @@
-"""One tree of errors, each with an exit code for the command line and a sentence fit for a visitor.
+"""The tree of errors, each with an exit code for the command line and a sentence for a museum's visitors.
 
 The message of every error says what was found, what was expected and what to do.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 
 class LivetintError(Exception):
-    """Root of everything Livetint raises on purpose.
+    """Base class of all errors that Livetint raises.
 
-    `exit_code` is what the command line exits with; `visitor_sentence` is what a kiosk may show.
+    exit_code: the exit code of the command line. visitor_sentence: what a kiosk shows.
     """
 
     exit_code = 2
@@ -17,7 +17,7 @@ class LivetintError(Exception):
 
 
 class ConfigError(LivetintError):
-    """A setting, option or configuration file is unusable."""
+    """A setting, an option or a configuration file cannot be used."""
 
     visitor_sentence = "This exhibit is being set up."
 
@@ -29,13 +29,13 @@ class ImageRejected(LivetintError):
 
 
 class HintRejected(LivetintError):
-    """A hint lies outside the photograph, has a wrong size or colour, or is one too many."""
+    """A hint lies outside the photograph, has an impossible size or colour, or exceeds the model's number of hints."""
 
     visitor_sentence = "That colour cannot be placed there."
 
 
 class ModelFileError(LivetintError):
-    """A model bundle or checkpoint is missing, damaged or of another kind than expected."""
+    """A model bundle or checkpoint is missing, damaged or of an unexpected kind."""
 
     visitor_sentence = "The colours are not available right now."
 
@@ -48,11 +48,11 @@ class RunnerError(LivetintError):
 
 
 class DeviceError(RunnerError):
-    """The GPU or its driver cannot do what was asked."""
+    """The GPU or its driver reported an error."""
 
 
 class NoDevice(DeviceError):
-    """There is no GPU to use: no driver, no GPU, or no pycuda or TensorRT to reach it with."""
+    """There is no usable GPU: the driver, the GPU, pycuda or TensorRT is missing."""
 
     exit_code = 2
 
@@ -62,9 +62,9 @@ class DeviceFull(DeviceError):
 
 
 class DeviceLost(DeviceError):
-    """An error that stays until this process ends, or no answer at all: the owner must start another process.
+    """The GPU does not answer, or an error lasts until this process ends. The owner must start another process.
 
-    `exit_code` is what such a process ends with, so that its owner knows why.
+    exit_code: the exit code of such a process, which tells its owner the reason.
     """
 
     exit_code = 70

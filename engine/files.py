@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or a power cut leaves the old file or the new one, never half."""
+"""Atomic writes: a crash, a full disk or a power cut leaves the old file or folder, or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
-# renameat2(2): "the descriptor of the working directory", and "let both names change places".
+# renameat2(2): paths are relative to the working directory; the two names are exchanged.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -39,16 +39,16 @@ def atomic_write(path: str | Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """For writers that take a path: the block writes to the temporary file it is given, which then becomes `path`.
+    """Replace `path` by what the block writes to the temporary file that it is given (for writers that take a path).
 
-    The temporary file lies in the same folder and exists already, empty, with the permissions of a new file. It is
-    synced and renamed when the block ends well, and removed when it does not. An OSError in the block is raised as
-    OutputError.
+    The temporary file lies in the same folder. It exists already, empty, with the permissions of a new file. It is
+    synced and renamed to `path` at the end of the block, and removed if the block raises. An OSError in the block is
+    raised as OutputError.
     """
     path = Path(path)
-    temporary = _beside(path)
+    temporary = _hidden_name(path)
     try:
-        # The kernel applies the umask itself; reading it would mean to change it for every thread.
+        # The kernel applies the umask here. Reading it would change it for a moment, in all threads.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         sync(temporary)
@@ -62,14 +62,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make `files` (name → contents) the contents of `folder`, whole or not at all. What was in it before is removed.
+    """Make `files` (name → contents) the contents of `folder`, whole or not at all. Its old contents are removed.
 
-    The files are written and synced in a temporary folder beside; then the two folders change places in one step,
-    and the old one is removed. Where the system cannot exchange two folders there are two renames: a power cut between
-    them leaves the old folder under a hidden name beside. Raises OutputError.
+    The files are written and synced in a temporary folder beside it. Then the two folders are exchanged in one step,
+    and the old one is removed. Where the system cannot exchange folders, there are two renames: a power cut between
+    them leaves the old folder under a hidden name beside `folder`. Raises OutputError.
     """
     folder = folder.resolve()
-    temporary = _beside(folder)
+    temporary = _hidden_name(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
@@ -85,11 +85,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename `temporary` to `folder`. What was there before ends up as `temporary`."""
+    """Rename `temporary` to `folder`. An old `folder` becomes `temporary`."""
     if not folder.exists():
         temporary.rename(folder)
     elif not exchange(temporary, folder):
-        old = _beside(folder)
+        old = _hidden_name(folder)
         folder.rename(old)
         temporary.rename(folder)
         sync_folder(folder.parent)
@@ -98,7 +98,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two files or folders change places in one step. False where the system or the file system cannot do it."""
+    """Exchange the names of two files or folders in one step. False where the system or the file system cannot."""
     if sys.platform != "linux":
         return False
     try:
@@ -114,7 +114,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
-    """The error to raise when `path` could not be written: the reason, and what helps against that reason."""
+    """The OutputError for a `path` that could not be written, with the reason and advice that fits it."""
     if error.errno in _NO_SPACE:
         advice = "free some space and try again"
     elif error.errno in _NOT_ALLOWED:
@@ -127,7 +127,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def check_place(path: Path | None) -> None:
-    """Check early that `atomic_write` can write `path`, before long work. None, where nothing is to be written, passes.
+    """Check early that `atomic_write` can write `path`; None, for nothing to write, passes.
 
     Raises OutputError if the folder of `path` is missing or not writable, or if `path` is itself a folder.
     """
@@ -148,8 +148,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """fsync of a file (whoever wrote it) or of a folder."""
-    # Windows syncs only what is open for writing.
+    """fsync a file or a folder."""
+    # Windows syncs only files that are open for writing.
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -157,8 +157,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _beside(path: Path) -> Path:
-    """A new hidden name in the folder of `path`."""
+def _hidden_name(path: Path) -> Path:
+    """A new hidden path in the folder of `path`."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 

@@ -1,4 +1,4 @@
-"""Hints: the colours a person puts on a photograph, and how they become network input."""
+"""Hints: colours that a person places on a photograph, and their rasterisation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ AB_LIMIT = 128.0
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A patch of colour.
+    """A colour at a point of a photograph, shown to the network as a square patch.
 
     x, y: centre in the photograph, x to the right, y down, each in 0…1.
     a, b: CIELAB units, −128…128; (0, 0) asks for grey.
-    size: side of the patch in working pixels (of 256), 1…9; whole floats (5.0) become integers.
-    Raises HintRejected for anything else, NaN and infinity included.
+    size: side of the patch in working pixels (of 256), an integer 1…9; whole floats (5.0) are converted.
+    Raises HintRejected for all other values, NaN and infinity too.
     """
 
     x: float
@@ -46,7 +46,7 @@ class Hint:
                 f"the hint at ({self.x:.4g}, {self.y:.4g}) lies outside the photograph; both numbers run from 0 to 1"
             )
         if not (abs(self.a) <= AB_LIMIT and abs(self.b) <= AB_LIMIT):
-            raise HintRejected(f"ab = ({self.a:.4g}, {self.b:.4g}) is no colour; both lie within ±{AB_LIMIT:.0f}")
+            raise HintRejected(f"ab = ({self.a:.4g}, {self.b:.4g}) is not a colour; both lie within ±{AB_LIMIT:.0f}")
         size = self.size
         if not MIN_SIZE_PX <= size <= MAX_SIZE_PX or size != int(size) or isinstance(size, bool):
             raise HintRejected(
@@ -57,8 +57,8 @@ class Hint:
 def patch_bounds(x: float, y: float, size: int, height: int, width: int) -> tuple[int, int, int, int]:
     """Rows and columns (top, bottom, left, right; half open) of a hint's patch, clipped to the plane.
 
-    First row floor(y·H − size/2 + ½), columns alike. A patch never vanishes: a hint on the very edge keeps
-    its nearest row and column.
+    The first row is floor(y·H − size/2 + ½), the first column alike. A patch is never empty: a hint on the edge keeps
+    the nearest row and column.
     """
     top, bottom = _span(y, size, height)
     left, right = _span(x, size, width)
@@ -66,6 +66,7 @@ def patch_bounds(x: float, y: float, size: int, height: int, width: int) -> tupl
 
 
 def _span(centre: float, size: int, length: int) -> tuple[int, int]:
+    """Start and stop of a patch along one axis of `length` cells, never empty; centre in 0…1."""
     first = math.floor(centre * length - size / 2 + 0.5)
     start, stop = max(first, 0), min(first + size, length)
     if stop <= start:

@@ -1,9 +1,8 @@
-"""The input of a network: the one place where L, hints and global hints become tensors.
+"""The inputs of the networks: L, hints and global hints as tensors.
 
 Runners, calibration, training and the bench make their inputs here. The names are those of the ONNX files: `light`
 (the encoder of staged networks), `planes` and `global` (networks that take hints as planes), and the hint tensors of
-`touch`.
-The CUDA kernels of `kernels/hints.cu` are the same definition on the GPU, held equal by tests.
+`touch`. The kernels in `kernels/hints.cu` are the same definition on the GPU; tests hold the two equal.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ if TYPE_CHECKING:
     from .bundle import InputTable
     from .colour.global_hints import GlobalHints
 
-# Networks see ab divided by this (Zhang et al. 2017); a bundle may name another number in `input.ab_scale`.
+# Networks take ab divided by this (Zhang et al. 2017). A bundle may have another number as `input.ab_scale`.
 AB_SCALE = 110.0
 
 
 def normalise_lightness(L: NDArray[np.floating], settings: InputTable) -> NDArray[np.float32]:
-    """L in 0…100, of any shape → L as the network sees it, float32 of the same shape."""
+    """L in 0…100, of any shape → normalised L, the network's input, float32 of the same shape."""
     offset, scale = settings.light
     return ((np.asarray(L, np.float32) - np.float32(offset)) / np.float32(scale)).astype(np.float32, copy=False)
 
 
 def mask_plane(mask: NDArray[np.float32], settings: InputTable) -> NDArray[np.float32]:
-    """Mask in {0, 1}, any shape → the values that the network takes for "no hint" and "hint"."""
+    """Mask in {0, 1}, of any shape → the network's values for "no hint" and "hint", float32 of the same shape."""
     low, high = settings.mask
     return mask * np.float32(high - low) + np.float32(low)
 
@@ -67,13 +66,13 @@ def planes_input(
 
 
 def touch_input(hints: Sequence[Hint], global_hints: GlobalHints) -> dict[str, NDArray[np.float32]]:
-    """What `touch` takes beside the encoder's maps: the hint tensors and `global_hints` [1, 316]."""
+    """The inputs of `touch` besides the encoder's maps: the hint tensors and `global_hints` [1, 316]."""
     return {**hint_tensors(hints), "global_hints": global_hints.vector()[None]}
 
 
 def hint_tensors(hints: Sequence[Hint]) -> dict[str, NDArray[np.float32]]:
-    """Hints as `touch` takes them: positions [1, N, 2], colours [1, N, 2] in CIELAB units, sizes [1, N] px,
-    valid [1, N]. Without hints: one hint that is not valid."""
+    """The hint tensors of `touch`, float32: positions [1, N, 2] in 0…1, colours [1, N, 2] in CIELAB units, sizes [1, N]
+    in working pixels, valid [1, N] in {0, 1}. Without hints, one hint that is not valid."""
     if not hints:
         zero, one = np.zeros((1, 1, 2), np.float32), np.ones((1, 1), np.float32)
         return {"positions": zero, "colours": zero, "sizes": one, "valid": one * 0}

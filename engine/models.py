@@ -1,4 +1,4 @@
-"""Where bundles are found: beside the package, in the user's cache, or in a folder given by path."""
+"""Finding bundles: in the package, in the user's cache, or by the path of a folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 
 def known_models() -> dict[str, Path]:
-    """Name → folder of every bundle that `--model NAME` finds; bundled ones win over cached ones of one name."""
+    """Name → folder of every bundle that `--model NAME` finds. Bundled ones hide cached ones of their name."""
     return {folder.name: folder for root in (cache_folder(), bundled_folder()) for folder in _bundles(root)}
 
 
@@ -35,13 +35,13 @@ def _bundles(root: Path) -> Iterator[Path]:
 
 
 def find_model(name: str | Path) -> Bundle:
-    """Load a bundle by name or by folder. Raises ModelFileError, with the nearest known name."""
+    """Load a bundle by name or by folder. Raises ModelFileError, which suggests the most similar name."""
     models = known_models()
     if str(name) in models:
         return Bundle.load(models[str(name)])
     folder = Path(name)
     if folder.is_dir():
         return Bundle.load(folder)
-    close = get_close_matches(str(name), models, 1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(models)) or 'none'}"
-    raise ModelFileError(f"there is no model {str(name)!r}; {hint} (see `livetint models list`)")
+    similar = get_close_matches(str(name), models, 1)
+    advice = f"did you mean {similar[0]}?" if similar else f"known are {', '.join(sorted(models)) or 'none'}"
+    raise ModelFileError(f"there is no model {str(name)!r}; {advice} (see `livetint models list`)")

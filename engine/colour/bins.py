@@ -45,8 +45,8 @@ def soft_encode(ab: Floats, neighbours: int = NEIGHBOURS, sigma: float = SIGMA) 
     flat = np.asarray(ab, np.float32).reshape(-1, 2)
     squared = squared_distances(flat)
     nearest_bins = np.argpartition(squared, neighbours, axis=1)[:, :neighbours]
-    near = np.take_along_axis(squared, nearest_bins, 1)
-    weights = np.exp((near.min(1, keepdims=True) - near) / (2 * sigma**2))
+    distances = np.take_along_axis(squared, nearest_bins, 1)
+    weights = np.exp((distances.min(1, keepdims=True) - distances) / (2 * sigma**2))
     encoded = np.zeros(squared.shape, np.float32)
     np.put_along_axis(encoded, nearest_bins, weights / weights.sum(1, keepdims=True), 1)
     return encoded.reshape(*np.shape(ab)[:-1], len(CENTRES))
@@ -66,7 +66,7 @@ def nearest(ab: Floats) -> NDArray[np.intp]:
 def annealed_mean(
     probabilities: Floats, centres: NDArray[np.float32] = CENTRES, scale: float = ANNEALING_SCALE
 ) -> NDArray[np.float32]:
-    """Point estimate ab [..., 2] of a distribution [..., bins]: expectation after sharpening p → p^scale.
+    """Point estimate ab [..., 2] of a distribution [..., bins]: the mean after sharpening, p → p^scale.
 
     scale = 2.6 ≈ 1 / 0.38 is the released networks' annealing temperature.
     """

@@ -25,8 +25,8 @@ WHITE = np.array([0.95047, 1.0, 1.08883])
 # The sRGB transfer curve: linear below the threshold (in gamma-encoded values), a power with an offset above.
 GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD = 2.4, 0.055, 12.92, 0.04045
 
-# How far linear-light channels may leave 0..1 and still count as inside the gamut: half a step of 8-bit sRGB
-# at the dark end, so that every 8-bit colour is inside after a float32 round trip.
+# By how much linear-light channels may exceed 0..1 inside the gamut: half a step of 8-bit sRGB at its dark end. So
+# every 8-bit colour is inside after a round trip in float32.
 GAMUT_SLACK = 1.5e-4
 
 
@@ -73,27 +73,27 @@ def lab_to_srgb(lab: Floats) -> Floats:
 
 
 def in_gamut(lab: Floats) -> NDArray[np.bool_]:
-    """Whether each CIELAB colour [..., 3] can be shown in sRGB (within GAMUT_SLACK of linear light)."""
+    """Whether each CIELAB colour [..., 3] is in the sRGB gamut, within GAMUT_SLACK of linear light."""
     linear = lab_to_linear(lab)
     return np.all((linear >= -GAMUT_SLACK) & (linear <= 1 + GAMUT_SLACK), axis=-1)
 
 
 def project_into_gamut(lab: Floats, steps: int = 20) -> Floats:
-    """The nearest showable colour with the same L and hue: chroma is shrunk until sRGB can show it.
+    """Reduce the chroma of CIELAB colours [..., 3] until they are in the sRGB gamut; L and hue stay the same.
 
-    `lab` [..., 3]; L outside 0..100 is clipped. Bisection to 2^-steps of the chroma. L and hue stay fixed, so
-    a visitor who asks for an impossible red on a light coat gets the strongest pink of that hue.
+    L outside 0..100 is clipped. The chroma is found by bisection, to 2^-steps of it. A visitor who picks an impossible
+    red for a light coat gets the strongest pink of that hue.
     """
-    inside = lab.copy()
-    inside[..., 0] = np.clip(lab[..., 0], 0, 100)
+    clipped = lab.copy()
+    clipped[..., 0] = np.clip(lab[..., 0], 0, 100)
     low = np.zeros(lab.shape[:-1], lab.dtype)
     high = np.ones(lab.shape[:-1], lab.dtype)
-    keep = in_gamut(inside)
+    is_inside = in_gamut(clipped)
     for _ in range(steps):
         middle = (low + high) / 2
-        fits = in_gamut(_scale_chroma(inside, middle))
+        fits = in_gamut(_scale_chroma(clipped, middle))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return np.where(keep[..., None], inside, _scale_chroma(inside, low)).astype(lab.dtype, copy=False)
+    return np.where(is_inside[..., None], clipped, _scale_chroma(clipped, low)).astype(lab.dtype, copy=False)
 
 
 def _scale_chroma(lab: Floats, factor: Floats) -> Floats:
@@ -101,7 +101,7 @@ def _scale_chroma(lab: Floats, factor: Floats) -> Floats:
 
 
 def parse_colour(text: str) -> NDArray[np.float64]:
-    """`#RRGGBB` → sRGB float64 [3] in 0..1. Raises HintRejected for anything else."""
+    """`#RRGGBB` → sRGB float64 [3] in 0..1. Raises HintRejected for any other text."""
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         raise HintRejected(f"{text!r} is not a colour; write it as #RRGGBB, for instance #B03020")
     return np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)]) / 255

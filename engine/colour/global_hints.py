@@ -1,7 +1,7 @@
 """Global hints: the colour histogram and the mean saturation of a picture, as 316 numbers.
 
-Definitions of the Global Hints Network (Zhang et al. 2017): the histogram counts the nearest of the 313 bins
-over ab pooled 4 × 4 at the working size; the saturation is the mean S of HSV over all working pixels.
+The definitions are those of the Global Hints Network (Zhang et al. 2017). The histogram counts the nearest of the 313
+bins of ab averaged over 4 × 4 working pixels. The saturation is the mean S of HSV over all working pixels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ POOL_PX = 4
 
 @dataclass(frozen=True, eq=False)
 class GlobalHints:
-    """What is asked of the picture as a whole; None means not given.
+    """Hints for the picture as a whole; None for not given.
 
-    histogram: float32 [313], shares that sum to 1; kept as a copy that cannot be written to.
-    saturation: mean HSV saturation in 0…1. Equality and hash are by value. Raises HintRejected for anything else.
+    histogram: float32 [313], shares that sum to 1; kept as a read-only copy. saturation: mean HSV saturation in 0…1.
+    Equality and hash are by value. Raises HintRejected for all other values.
     """
 
     histogram: NDArray[np.float32] | None = None
@@ -48,7 +48,7 @@ class GlobalHints:
         return self.histogram is not None or self.saturation is not None
 
     def vector(self) -> NDArray[np.float32]:
-        """float32 [316]: histogram, its flag, saturation, its flag; zeros for what is not given."""
+        """The network's input, float32 [316]: histogram, its flag, saturation, its flag. What is not given is zero."""
         vector = np.zeros(VECTOR_LENGTH, np.float32)
         if self.histogram is not None:
             vector[: len(bins.CENTRES)] = self.histogram
@@ -74,7 +74,7 @@ def _checked(histogram: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def histogram_of(ab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Histogram float32 [313] of ab [2, H, W] in CIELAB units; H and W multiples of 4."""
+    """Histogram float32 [313] of ab [2, H, W] in CIELAB units. H and W are multiples of 4."""
     channels, height, width = ab.shape
     pooled = ab.reshape(channels, height // POOL_PX, POOL_PX, width // POOL_PX, POOL_PX).mean((2, 4))
     counts = np.bincount(bins.nearest(pooled.reshape(2, -1).T), minlength=len(bins.CENTRES))

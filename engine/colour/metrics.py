@@ -9,7 +9,7 @@ from .cielab import Floats
 
 
 def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB of two uint8 pictures of one shape: 20 log10(255 / √MSE); ∞ if equal."""
+    """Peak signal-to-noise ratio in dB of two uint8 pictures of the same shape: 20 log10(255 / √MSE); ∞ if equal."""
     error = np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(20 * np.log10(255 / np.sqrt(error)))
 

@@ -1,7 +1,7 @@
-"""Colours of working size onto light of full size: the last step before screen and file.
+"""ab at the working size and L at full size → an sRGB picture: the last step before screen and file.
 
-Colour stays in floating point until the final rounding; an 8-bit Lab picture in between (as in the paper's
-released code) would lose about a level. Rows are done in stripes, so a 64-megapixel photograph needs little
+Colours stay in floating point until the final rounding. An 8-bit Lab picture in between, as in the paper's released
+code, would lose about one level. The picture is composed in stripes of rows, so that one of 64 megapixels needs little
 memory beyond its L and the result.
 """
 
@@ -18,13 +18,13 @@ from ..errors import ConfigError
 from .guided import Guided, Plane
 from .rows import stripes, two_cells
 
-# About what stays in the second-level cache of a core through all steps of a stripe.
+# A stripe of about this many pixels stays in the second-level cache of a core through all steps.
 STRIPE_PIXELS = 1 << 17
 
-# Beyond this a photograph wider than high is composed lying on its side: a row is the smallest stripe.
-WIDEST_ROW = 1 << 15
+# A wide photograph with longer rows is composed transposed, since a stripe has at least one row.
+MAX_ROW_PX = 1 << 15
 
-# Some rows of the full picture → a and b [rows, W] there.
+# Rows of the full picture → a and b of these rows, [rows, W].
 Rows = Callable[[slice], tuple[Plane, Plane]]
 
 
@@ -36,12 +36,11 @@ def compose(
 ) -> NDArray[np.uint8]:
     """sRGB uint8 [H, W, 3] from lightness `L` float32 [H, W] in 0..100 and colours `ab` float32 [2, h, w].
 
-    `ab` (CIELAB units, any h and w) is brought to the size of L by `method`, clipped into the sRGB gamut
-    (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size
-    instead; a caller that composes often does better to keep `resize_lightness(L, size)`. Methods: "bilinear",
-    with pixel centres aligned; "guided", whose colours keep to their side of the edges of L (guided.py), three to
-    four times slower. The GPU and the kiosk's shader have both. An unknown one raises ConfigError, wrong shapes
-    ValueError.
+    `ab` (CIELAB units, any h and w) is enlarged to the size of L by `method`; the picture is clipped into the sRGB
+    gamut (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size instead; a
+    caller that composes often should keep `resize_lightness(L, size)`. Methods: "bilinear", with pixel centres aligned;
+    "guided", edge-aware (guided.py), three to four times slower. The GPU and the kiosk's shader have both. Raises
+    ConfigError for an unknown method, ValueError for other shapes.
     """
     check_method(method)
     if L.ndim != 2 or ab.ndim != 3 or ab.shape[0] != 2 or 0 in L.shape or 0 in ab.shape:
@@ -51,7 +50,7 @@ def compose(
     if size is not None:
         L = resize_lightness(L, size)
     height, width = L.shape
-    if width > WIDEST_ROW and width > height:
+    if width > MAX_ROW_PX and width > height:
         return np.ascontiguousarray(compose(L.T, ab.transpose(0, 2, 1), None, method).transpose(1, 0, 2))
     rgb = np.empty((height, width, 3), np.uint8)
     rows_of = METHODS[method](L, ab)
@@ -67,25 +66,25 @@ def check_method(method: str) -> None:
 
 
 def resize_lightness(L: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """L float32 [H, W] at another `size` (width, height): averaged when shrinking, bilinear when growing."""
+    """L float32 [H, W] resized to `size` (width, height): averaged when it shrinks, bilinear when it grows."""
     width, height = size
     if width < 1 or height < 1:
         raise ValueError(f"expected a size of at least 1 × 1, found {width} × {height}")
     if (height, width) == L.shape:
         return L
     shrinks = width <= L.shape[1] and height <= L.shape[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(np.ascontiguousarray(L, np.float32), (width, height), interpolation=how)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(np.ascontiguousarray(L, np.float32), (width, height), interpolation=interpolation)
     return np.asarray(resized, np.float32)
 
 
 def _bilinear(
     ab: NDArray[np.float32], height: int, width: int, rows: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows of ab, bilinear with pixel centres aligned: first across rows, then along them by OpenCV.
+    """Rows of ab, bilinear with pixel centres aligned: first between rows by NumPy, then along them by OpenCV.
 
-    Across them while rows are still short, and in plain NumPy: a matrix product would wake BLAS threads that
-    get in the way of OpenCV's (measured: 1080p in 500 ms instead of 20).
+    Rows are still short in the first step. It is not a matrix product, because the threads of BLAS slow down those of
+    OpenCV (measured: 1080p in 500 ms instead of 20).
     """
     working_height, working_width = ab.shape[1:]
     if width < working_width:
@@ -98,7 +97,7 @@ def _bilinear(
 
 
 def _along_rows(plane: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """A plane [h, w] brought to `width` columns, its rows untouched by one another."""
+    """A plane [h, w] resized to `width` columns; every row is interpolated by itself."""
     if plane.shape[1] == width:
         return plane
     stretched = cv2.resize(plane, (width, plane.shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -112,8 +111,8 @@ METHODS: dict[str, Callable[[Plane, NDArray[np.float32]], Rows]] = {
 
 
 def _to_rgb(L: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
-    """`lab_to_srgb` of colour.py, rounded, into `out`: OpenCV's float path, 20 times faster, as exact."""
-    # The one difference: colour.py never lets Z of XYZ fall below the value of black.
+    """`cielab.lab_to_srgb`, rounded, into `out`: OpenCV's float path is 20 times faster and as exact."""
+    # `lab_to_srgb` limits f(Z) to at least 0; OpenCV does not, so b is limited instead.
     np.minimum(b, (L + 16) * np.float32(200 / 116), out=b)
     srgb = cv2.cvtColor(cv2.merge((L, a, b)), cv2.COLOR_Lab2RGB)
     cv2.convertScaleAbs(srgb, out, alpha=255)

@@ -1,4 +1,4 @@
-"""Writing pictures: the extension chooses the format, and what cannot work is refused before the work."""
+"""Encoding pictures and writing them to files. The extension chooses the format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from ..errors import OutputError
 from ..files import atomic_write, check_place
 
-# Full-resolution chroma in JPEG: colour is what this picture is about.
+# JPEG without chroma subsampling, which would blur the colours.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 _TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
 _ENCODERS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ EXTENSIONS = tuple(_ENCODERS)
 
 
 def check_output(path: str | Path) -> Path:
-    """`path` if a picture can be written there, to be asked before any work starts.
+    """Check early that a picture can be written to `path`, and return it.
 
     Raises OutputError for an extension without an encoder, a folder that is missing or not writable, or a
     `path` that is itself a folder.
@@ -43,9 +43,9 @@ def check_output(path: str | Path) -> Path:
 
 
 def encode_rgb(rgb: NDArray[np.uint8], extension: str) -> bytes:
-    """The file that holds sRGB pixels uint8 [H, W, 3] in the format of `extension` (".png", ...).
+    """sRGB pixels uint8 [H, W, 3] → the contents of a file in the format of `extension` (".png", ...).
 
-    Tagged with an sRGB profile; the same pixels give the same bytes. Raises OutputError for an unknown
+    The file has an sRGB profile. The same pixels always give the same bytes. Raises OutputError for an unknown
     extension and for a picture larger than the format allows (WebP 16,383 pixels a side, JPEG 65,535).
     """
     options = _ENCODERS.get(extension.lower())
@@ -65,7 +65,7 @@ def encode_rgb(rgb: NDArray[np.uint8], extension: str) -> bytes:
 def save_rgb(path: str | Path, rgb: NDArray[np.uint8]) -> None:
     """Write sRGB pixels uint8 [H, W, 3] to `path`, whole or not at all.
 
-    Raises OutputError as `check_output` and `encode_rgb` do and when the disk is full; nothing is left then.
+    Raises OutputError as `check_output` and `encode_rgb` do, and when the disk is full.
     """
     path = check_output(path)
     atomic_write(path, encode_rgb(rgb, path.suffix))
@@ -74,5 +74,5 @@ def save_rgb(path: str | Path, rgb: NDArray[np.uint8]) -> None:
 @functools.cache
 def _srgb_profile() -> bytes:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = bytes(12)  # the date of its making, which would make every file differ
+    profile[24:36] = bytes(12)  # its date, which would make the files differ
     return bytes(profile)

@@ -1,6 +1,6 @@
-"""ICC profiles of photographs: what has to be done to their numbers so that they mean sRGB.
+"""ICC profiles of photographs: tables and transforms that convert their pixels to sRGB.
 
-Little CMS (in Pillow) reads the profiles; broken ones, and those for another kind of picture, are ignored, as
+Little CMS (in Pillow) reads the profiles. Broken profiles and those for another kind of picture are ignored, as
 browsers do.
 """
 
@@ -19,9 +19,9 @@ PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
 def grey_curve(profile: bytes | None) -> NDArray[np.uint16] | None:
-    """A table uint16 [65536]: grey under an ICC grey profile → sRGB-encoded grey; None: leave as it is.
+    """A table uint16 [65536] from grey under an ICC grey profile to sRGB-encoded grey; None if nothing changes.
 
-    Grey of 8 bits is looked up at every 257th entry.
+    For 8-bit grey, every 257th entry is used.
     """
     source = _open_profile(profile, "GRAY")
     if source is None:
@@ -29,7 +29,7 @@ def grey_curve(profile: bytes | None) -> NDArray[np.uint16] | None:
     ramp = np.arange(65536, dtype=np.uint16)
     target = ImageCms.ImageCmsProfile(io.BytesIO(_grey_srgb_profile()))
     try:
-        # Unoptimised: Little CMS otherwise interpolates in a coarse table and is off by 0.5 % in the shadows.
+        # Without optimisation: Little CMS would interpolate in a coarse table, with an error of 0.5 % in the shadows.
         exact = ImageCms.Flags.NOOPTIMIZE
         transform = ImageCms.buildTransform(source, target, "I;16", "I;16", flags=exact)
         mapped = ImageCms.applyTransform(Image.fromarray(ramp.reshape(256, 256)), transform)
@@ -62,7 +62,7 @@ def _grey_srgb_profile() -> bytes:
 
 
 def _open_profile(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
-    """The embedded profile if it is sound and describes colours of `space` ("GRAY", "RGB", "CMYK")."""
+    """The embedded profile if it is valid and describes colours of `space` ("GRAY", "RGB", "CMYK")."""
     if not isinstance(profile, bytes) or not profile:
         return None
     try:
@@ -74,7 +74,7 @@ def _open_profile(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile
 
 
 def colour_transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
-    """The transform of pixels of `mode` (RGB, CMYK or LAB) to sRGB; None where there is nothing to do."""
+    """The transform of pixels of `mode` (RGB, CMYK or LAB) to sRGB; None if nothing changes."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     try:
         if mode == "LAB":
@@ -90,7 +90,7 @@ def colour_transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTrans
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether an RGB transform only rounds the colours of a 9 × 9 × 9 lattice: it is sRGB by any name."""
+    """Whether an RGB transform changes the colours of a 9 × 9 × 9 lattice by rounding alone: its source is sRGB."""
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(27, 27, 3)
     moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform)).astype(np.int16)

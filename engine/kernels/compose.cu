@@ -11,7 +11,7 @@
 constexpr int COMPOSE_THREADS = 256, COMPOSE_COLUMNS = 128, COMPOSE_ROWS = 8;
 
 // As in engine/image/guided.py.
-constexpr float ALIKE_L = 20.0f, MIN_WEIGHT = 1e-3f;
+constexpr float SIGMA_L = 20.0f, MIN_WEIGHT = 1e-3f;
 
 // One channel of bilinear ab in one row of the full picture.
 DEVICE float bilinear_in_row(const float* above, const float* below, float fraction, const Neighbours& column) {
@@ -58,7 +58,7 @@ struct GuidedRow {
     // Adds one cell with its bilinear weight.
     DEVICE void add(float* sums, float lightness, int cell, float bilinear) const {
         const float difference = lightness - cell_lightness[cell];
-        const float similarity = exp2f(difference * difference * (-0.5f * LOG2_E / (ALIKE_L * ALIKE_L))) + MIN_WEIGHT;
+        const float similarity = exp2f(difference * difference * (-0.5f * LOG2_E / (SIGMA_L * SIGMA_L))) + MIN_WEIGHT;
         const float weight = bilinear * similarity;
         sums[0] += weight;
         sums[1] += weight * ab[cell];

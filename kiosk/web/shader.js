@@ -5,7 +5,7 @@
 /** Side of the ab planes in pixels. */
 export const PLANE = 256;
 // As in engine/image/guided.py.
-const ALIKE_L = 20;
+const SIGMA_L = 20;
 const MIN_WEIGHT = 1e-3;
 
 /** How ab is found at a place of the photograph, where L is given. @typedef {'bilinear' | 'guided'} Upsampling */
@@ -20,7 +20,7 @@ const ENLARGE = {
   guided: `uniform sampler2D cells;
 vec3 weighted(ivec2 cell, float share, float L) {
   float difference = L - texelFetch(cells, cell, 0).r;
-  return share * (exp(difference * difference * ${-0.5 / ALIKE_L ** 2}) + ${MIN_WEIGHT}) * vec3(texelFetch(planes, cell, 0).rg, 1.0);
+  return share * (exp(difference * difference * ${-0.5 / SIGMA_L ** 2}) + ${MIN_WEIGHT}) * vec3(texelFetch(planes, cell, 0).rg, 1.0);
 }
 vec2 enlarge(float L) {
   vec2 centre = clamp(at * ${PLANE}.0 - 0.5, 0.0, ${PLANE - 1}.0), before = floor(centre), s = centre - before;

@@ -46,7 +46,7 @@ def test_a_bundle_is_replaced_as_a_whole(tmp_path, manifest):
 
 def test_other_folders_are_not_overwritten(tmp_path, manifest):
     (tmp_path / "thesis.txt").write_text("three years of work")
-    with pytest.raises(OutputError, match="no model bundle"):
+    with pytest.raises(OutputError, match="not a model bundle"):
         write_bundle(tmp_path, manifest, {"colour.onnx": b"graph"})
     assert (tmp_path / "thesis.txt").exists()
 

@@ -11,7 +11,7 @@ from livetint.engine.colour.cielab import lab_to_srgb, project_into_gamut, srgb_
 from livetint.engine.errors import ConfigError
 from livetint.engine.image import compose as compose_module
 from livetint.engine.image.compose import METHODS, compose, resize_lightness
-from livetint.engine.image.guided import ALIKE_L, MIN_WEIGHT
+from livetint.engine.image.guided import MIN_WEIGHT, SIGMA_L
 
 
 def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def guided_reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
             np.maximum(0, 1 - np.abs(np.clip((at + 0.5) * cells / count - 0.5, 0, cells - 1) - np.arange(cells)))
             for at, cells, count in zip((y, x), cell_L.shape, L.shape, strict=True)
         )
-        alike = np.exp(-((L[y, x] - cell_L) ** 2) / (2 * ALIKE_L**2)) + MIN_WEIGHT
+        alike = np.exp(-((L[y, x] - cell_L) ** 2) / (2 * SIGMA_L**2)) + MIN_WEIGHT
         weight = row[:, None] * column * alike
         full[y, x] = (weight * ab).sum((1, 2)) / weight.sum()
     return lab_to_srgb(np.concatenate([L.astype(np.float64)[..., None], full], -1)) * 255
@@ -118,7 +118,7 @@ def test_stripes_leave_no_seam(monkeypatch):
 def test_very_wide_photographs_are_composed_lying_down(monkeypatch, method):
     L, ab = random_case(4, 3, 900, 256, 256, 50)
     upright = compose(L, ab, method=method)
-    monkeypatch.setattr(compose_module, "WIDEST_ROW", 100)
+    monkeypatch.setattr(compose_module, "MAX_ROW_PX", 100)
     lying = compose(L, ab, method=method)
     assert lying.shape == (3, 900, 3) and lying.flags.c_contiguous
     assert np.abs(lying.astype(int) - upright).max() <= 1
