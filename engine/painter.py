@@ -47,12 +47,15 @@ class Painter:
 
     def ab(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> NDArray[np.float32]:
         """Colours at the working size: float32 [2, H, W] in CIELAB units, read-only."""
-        asked = tuple(hints), global_hints
-        if self._ab is None or asked != self._last:
+        if self._ab is None or not self.knows(hints, global_hints):
             ab = self.runner.colorize(self._features, hints, global_hints)
             ab.setflags(write=False)
-            self._ab, self._last = ab, asked
+            self._ab, self._last = ab, (tuple(hints), global_hints)
         return self._ab
+
+    def knows(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
+        """Whether these are the last hints that `ab` was asked for, so that it costs no touch now."""
+        return self._last == (tuple(hints), global_hints)
 
     def render(
         self,
@@ -65,7 +68,7 @@ class Painter:
 
         method: one of `compose`.
         """
-        known = self._ab if self._last == (tuple(hints), global_hints) else None
+        known = self._ab if self.knows(hints, global_hints) else None
         L = self.photo.L if L is None else L
         return self.runner.render(self._features, hints, global_hints, L, method, known)
 

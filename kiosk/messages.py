@@ -3,11 +3,13 @@
 Browser → server: JSON text, always the whole hint set. Server → browser: a binary reply, little-endian uint32
 length of the JSON header, header padded with spaces to a multiple of 4, then the pixels: half floats
 [256, 256, 2] (a, b interleaved, as an RG16F texture takes them) or a JPEG.
-Server ↔ worker: one JSON object a line; pixels lie in shared memory.
+Server ↔ engine process: JSON messages over a pair of Unix sockets, with the open descriptors of the pictures that the
+engine does not hold; pixels lie in shared memory.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Annotated, Literal
 
@@ -22,6 +24,8 @@ MoodName = Literal["none", "sunlit", "cool", "rich", "faded"]
 # Largest message of a browser. 128 hints are about 12 KiB.
 MAX_BYTES = 64 * 1024
 SHARED_BYTES = 8 * 1024 * 1024
+# The longer side of the largest JPEG that a browser may ask for.
+MAX_WIDTH_PX = 2048
 
 
 class HintMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -45,7 +49,7 @@ class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
     saturation: Unit | None = None
     point: tuple[Unit, Unit] | None = None
     want: Literal["planes", "jpeg"] = "planes"
-    width: Annotated[int, Meta(ge=64, le=2048)] = 1024
+    width: Annotated[int, Meta(ge=64, le=MAX_WIDTH_PX)] = 1024
     t_event: float = 0.0
 
 
@@ -62,24 +66,37 @@ decode_upward = msgspec.json.Decoder(Upward).decode
 
 
 class PictureRef(msgspec.Struct, frozen=True):
-    """A picture as server and engine know it, never by its path. `version` changes with the content: a gallery
-    picture's is the SHA-256 of its file, an upload's its random id."""
+    """A picture by its id and version, never by its path. A picture with other pixels is another version.
+
+    version: for a picture of the gallery the SHA-256 of its file (64 hexadecimal digits), which the engine checks
+    before it shows the picture. For a visitor's upload its random id: nobody can change an upload.
+    """
 
     id: str
     version: str
 
+    @property
+    def sha256(self) -> str:
+        """What the content has to hash to; "" where nothing is checked."""
+        return self.version if re.fullmatch("[0-9a-f]{64}", self.version) else ""
+
 
 class Task(msgspec.Struct, frozen=True):
-    """Server → worker. `op`: edit, picture (grey JPEG at most `width` wide), ab (an edit's colours for a file, float32
-    [2, H, W] as .npy), pulse, forget (let go of all that was made of a picture). `upsampling`: one of
-    `engine.compose`, for the JPEGs of edits."""
+    """Server → engine process.
+
+    op: edit; picture (grey JPEG at most `width` wide); ab (an edit's colours for a file, float32 [2, H, W] as .npy);
+    pulse; forget (let go of all that was made of `picture`). reference: a picture whose colours are asked for.
+    upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors: the pictures whose open descriptors
+    travel with this task, in their order.
+    """
 
     op: Literal["edit", "picture", "ab", "pulse", "forget"]
-    path: str = ""
-    reference_path: str = ""
+    picture: PictureRef | None = None
+    reference: PictureRef | None = None
     edit: Edit | None = None
-    width: int = 0
     upsampling: str = "bilinear"
+    width: int = 0
+    descriptors: tuple[PictureRef, ...] = ()
 
 
 class Colours(msgspec.Struct, frozen=True):
@@ -91,7 +108,12 @@ class Colours(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Worker → server. `length` bytes of pixels lie at the start of shared memory."""
+    """Engine process → server. `length` bytes of pixels lie at the start of shared memory.
+
+    held: the photographs that the engine holds from now on, encoded. histograms: the pictures whose colour histogram
+    it knows. A task about other pictures needs their descriptors, and more time. inferred: whether the network ran for
+    this answer. error, sentence: where `ok` is False, the reason for the log and for the visitor.
+    """
 
     ok: bool = True
     length: int = 0
@@ -99,6 +121,9 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     colours: Colours | None = None
     error: str = ""
     sentence: str = ""
+    held: list[PictureRef] = []
+    histograms: list[PictureRef] = []
+    inferred: bool = False
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -78,6 +78,12 @@ def resize_lightness(L: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return np.asarray(resized, np.float32)
 
 
+def fitted(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
+    """`size` (width, height) shrunk so that its longer side is at most `longest_px` pixels, at least 1 × 1."""
+    scale = min(1.0, longest_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def _bilinear(
     ab: NDArray[np.float32], height: int, width: int, rows: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

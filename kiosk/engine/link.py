@@ -1,6 +1,6 @@
-"""The server's end of the engine: ask a worker, end it when it hangs, go on with the spare one.
+"""The server's end of the engine: ask an engine process, end it when it hangs, go on with the spare one.
 
-One task runs at a time. A worker that misses its deadline or dies is replaced at once by a second one that stands
+One task runs at a time. A process that misses its deadline or dies is replaced at once by a second one that stands
 ready, so that a visitor waits for a deadline at most, never for a start; without a spare, pauses grow.
 """
 
@@ -12,39 +12,47 @@ import logging
 import mmap
 import os
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 
-from ...engine.errors import LivetintError, RunnerError
+from msgspec.structs import replace
+
+from ...engine.errors import ImageRejected, LivetintError, RunnerError
 from ..memory import NamelessFile
-from ..messages import SHARED_BYTES, Answer, Task
+from ..messages import SHARED_BYTES, Answer, PictureRef, Task
 from ..settings import EngineTable
-from .process import WORKER_ERRORS, WorkerProcess
+from .process import PROCESS_ERRORS, EngineProcess
 
 log = logging.getLogger("livetint.kiosk")
 
-# A photograph's first touch decodes and encodes it, which a 64-megapixel scan makes long.
+# What a task may take longer for a picture that has to be decoded and encoded first, which a 64-megapixel scan makes
+# long: this, or where such a picture was opened before, what it took then, and more for a busy machine.
 FIRST_DEADLINE_S = 30.0
-# For a worker that meets a picture another one knew: what that one took, and room for a busy machine.
 AGAIN_FACTOR = 3.0
+KNOWN_PICTURES = 256
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 60.0
-# The spare one starts when the first seconds, or those after a fault, are over: a visitor may be drawing.
+# The spare process starts when the first seconds, or those after a fault, are over: a visitor may be drawing.
 SPARE_AFTER_S = 1.0
+
+# Opens a picture and returns a descriptor, which the link closes. Raises KeyError where the picture is gone.
+OpenPicture = Callable[[PictureRef], int]
 
 
 class EngineLost(RunnerError):
-    """The worker died or hung in a task; another one takes over."""
+    """The engine process died or hung in a task; another one takes over."""
 
 
 class TaskRefused(LivetintError):
-    """The worker answered that a task cannot be done; `visitor_sentence` says so to a visitor."""
+    """A task cannot be done; `visitor_sentence` says so to a visitor."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.error)
-        self.visitor_sentence = answer.sentence
+    def __init__(self, error: str, sentence: str) -> None:
+        super().__init__(error)
+        self.visitor_sentence = sentence
 
 
 class EngineLink:
-    """Owns the worker at work, the spare one, and the memory shared with them."""
+    """Owns the engine process at work, the spare one, and the memory shared with them."""
 
     def __init__(self, settings: EngineTable, max_megapixels: float) -> None:
         self._settings = settings
@@ -54,22 +62,24 @@ class EngineLink:
         self._shared = mmap.mmap(self._memory.descriptor, SHARED_BYTES)
         self._lock = asyncio.Lock()
         self._ready = asyncio.Event()
-        self._worker: WorkerProcess | None = None
-        self._spare: asyncio.Task[WorkerProcess] | None = None
+        self._process: EngineProcess | None = None
+        self._exchange: asyncio.Task[tuple[Answer, bytes]] | None = None
+        self._spare: asyncio.Task[EngineProcess] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._first_s: dict[str, float] = {}
+        # Seconds that a task took which had to open the picture first; the longest unused first.
+        self._opening_s: OrderedDict[PictureRef, float] = OrderedDict()
         self.faults = 0
         self.last_error = ""
         self.last_success_s = -1e9
 
     @property
     def ready(self) -> bool:
-        """Whether a worker stands and has answered."""
+        """Whether an engine process stands and has answered."""
         return self._ready.is_set()
 
     @property
     def spare_ready(self) -> bool:
-        """Whether a second worker stands by."""
+        """Whether a second process stands by."""
         return self._spare is not None and self._spare.done() and self._spare.exception() is None
 
     @property
@@ -79,15 +89,15 @@ class EngineLink:
 
     @property
     def worker_pid(self) -> int | None:
-        """Process id of the worker at work."""
-        return self._worker.pid if self._worker else None
+        """Process id of the engine process at work."""
+        return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the worker and keep one alive from now on."""
+        """Start an engine process and keep one alive from now on."""
         self._keeper = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """End the workers and give the memory back."""
+        """End the processes and give the memory back."""
         if self._keeper:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -95,114 +105,174 @@ class EngineLink:
         await self._end()
         if self._spare:
             self._spare.cancel()
-            with contextlib.suppress(asyncio.CancelledError, LivetintError, *WORKER_ERRORS):
+            with contextlib.suppress(asyncio.CancelledError, LivetintError, *PROCESS_ERRORS):
                 await (await self._spare).end()
         self._shared.close()
         self._memory.close()
 
     async def wait_ready(self) -> None:
-        """Return once a worker stands."""
+        """Return once an engine process stands."""
         await self._ready.wait()
 
-    async def ask(self, task: Task) -> tuple[Answer, bytes]:
+    # Tasks
+
+    async def ask(self, task: Task, open_picture: OpenPicture | None = None) -> tuple[Answer, bytes]:
         """One task → answer and a copy of its pixels.
 
-        Raises EngineLost when the worker died or overran its deadline, TaskRefused when it said no.
+        open_picture: called for pictures of the task that the engine does not hold. A caller that is cancelled leaves
+        at once; the engine ends the task meanwhile, its answer is dropped, and the next task waits for that.
+        Raises EngineLost when the process died or overran its deadline, TaskRefused when it said no, and KeyError where
+        a picture is gone.
         """
         await self._ready.wait()
-        async with self._lock:
-            worker = self._worker
-            if worker is None or not self._ready.is_set():
-                raise EngineLost("the engine is starting again; send the hints again")
-            started = time.monotonic()
-            try:
-                answer = await asyncio.wait_for(worker.exchange(task), self._deadline(worker, task))
-            except WORKER_ERRORS as error:
-                self._lose(f"{task.op}: {type(error).__name__} {error}".strip())
-                raise EngineLost("the engine stopped answering and is being replaced; send the hints again") from error
-            except asyncio.CancelledError:
-                # Its answer would be taken for the next task's.
-                self._lose(f"{task.op}: abandoned")
-                raise
-            if not answer.ok:
-                raise TaskRefused(answer)
-            self._note(worker, task, time.monotonic() - started)
-            return answer, bytes(self._shared[: answer.length])
+        await self._lock.acquire()
+        exchange = self._exchange = asyncio.create_task(self._ask(task, open_picture))
+        exchange.add_done_callback(self._exchange_done)
+        await asyncio.wait({exchange})
+        return exchange.result()
 
-    async def forget(self, path: str) -> None:
-        """Make the worker let go of a picture, and forget that it was ever seen."""
-        self._first_s.pop(path, None)
-        with contextlib.suppress(EngineLost):  # a worker that is gone has forgotten
-            await self.ask(Task("forget", path))
+    async def forget(self, picture: PictureRef) -> None:
+        """Make the engine let go of all that was made of a picture, and forget that it was ever seen."""
+        self._opening_s.pop(picture, None)
+        with contextlib.suppress(EngineLost):  # a process that is gone has forgotten
+            await self.ask(Task("forget", picture))
 
-    def _note(self, worker: WorkerProcess, task: Task, took_s: float) -> None:
-        if task.op in ("edit", "pulse", "ab"):
+    def _exchange_done(self, exchange: asyncio.Task[tuple[Answer, bytes]]) -> None:
+        self._exchange = None
+        self._lock.release()
+        if not exchange.cancelled():
+            exchange.exception()  # nobody may be waiting for it any more
+
+    async def _ask(self, task: Task, open_picture: OpenPicture | None) -> tuple[Answer, bytes]:
+        process = self._process
+        if process is None or not self.ready:
+            raise EngineLost("the engine is starting again; send the hints again")
+        missing = _missing(process, task)
+        deadline_s = self._deadline_s(missing)
+        descriptors = _open_all(missing, open_picture)
+        started = time.monotonic()
+        try:
+            exchange = process.exchange(replace(task, descriptors=missing), descriptors)
+            answer = await asyncio.wait_for(exchange, deadline_s)
+        except PROCESS_ERRORS as error:
+            self._lose(process, f"{task.op}: {type(error).__name__} {error}".strip())
+            raise EngineLost("the engine stopped answering and is being replaced; send the hints again") from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if not answer.ok:
+            raise TaskRefused(answer.error, answer.sentence)
+        self._note(answer, missing, time.monotonic() - started)
+        return answer, bytes(self._shared[: answer.length])
+
+    def _note(self, answer: Answer, opened: tuple[PictureRef, ...], took_s: float) -> None:
+        if answer.inferred:
             self.last_success_s = time.monotonic()
-        if task.op == "forget":
-            worker.seen.discard(task.path)
+        for picture in opened:
+            self._opening_s[picture] = took_s
+            self._opening_s.move_to_end(picture)
+        while len(self._opening_s) > KNOWN_PICTURES:
+            self._opening_s.popitem(last=False)
+
+    def _deadline_s(self, missing: tuple[PictureRef, ...]) -> float:
+        """Seconds that a task may take which has to open the `missing` pictures."""
+        known = self._opening_s
+        more_s = sum(AGAIN_FACTOR * known[ref] if ref in known else FIRST_DEADLINE_S for ref in missing)
+        return self._settings.deadline_s + more_s
+
+    # Processes
+
+    def _lose(self, process: EngineProcess, reason: str) -> None:
+        """Count a fault and end the process, once, whoever notices first that it is of no more use."""
+        if process is not self._process or not self.ready:
             return
-        for path in {task.path, task.reference_path} - {""} - worker.seen:
-            worker.seen.add(path)
-            self._first_s[path] = took_s
-
-    def _deadline(self, worker: WorkerProcess, task: Task) -> float:
-        new = {task.path, task.reference_path} - {""} - worker.seen if task.op in ("edit", "ab") else set()
-        if task.op != "picture" and new <= self._first_s.keys():
-            return self._settings.deadline_s + AGAIN_FACTOR * sum(self._first_s[path] for path in new)
-        return max(FIRST_DEADLINE_S, self._settings.deadline_s)
-
-    def _lose(self, reason: str) -> None:
         self._ready.clear()
         self.faults += 1
         self.last_error = reason
         log.error("engine lost", extra={"facts": {"reason": reason, "faults": self.faults}})
-        if self._worker:
-            self._worker.kill()
+        process.kill()
 
     async def _keep(self) -> None:
         failures = 0
         while True:
             started = time.monotonic()
             try:
-                self._worker = await self._next_worker()
+                process = self._process = await self._next_process()
                 self.last_success_s = time.monotonic()
                 self._ready.set()
                 log.info("engine ready", extra={"facts": {"start_s": round(time.monotonic() - started, 2)}})
                 if self._settings.spare:
                     self._spare = asyncio.create_task(self._stand_by())
-                await self._worker.ended()
-            except (LivetintError, *WORKER_ERRORS) as error:
-                self.last_error = f"start: {type(error).__name__} {error}"
+                await process.ended()
+                self._lose(process, f"worker exited with {process.exit_code}")
+            except (LivetintError, *PROCESS_ERRORS) as error:
+                self.last_error = f"start: {_in_words(error)}"
                 log.error("engine not started", extra={"facts": {"reason": self.last_error}})
-            if self._ready.is_set():
-                self._lose(f"worker exited with {self._worker.exit_code if self._worker else None}")
             await self._end()
             failures = 0 if time.monotonic() - started > STEADY_S else failures + 1
             if not self.spare_ready:
                 await asyncio.sleep(BACK_OFF_S[min(max(failures - 1, 0), len(BACK_OFF_S) - 1)])
 
-    async def _next_worker(self) -> WorkerProcess:
+    async def _next_process(self) -> EngineProcess:
         """The spare one where it stands or is about to, else a new one."""
         spare, self._spare = self._spare, None
         if spare is not None:
-            worker = await spare
-            if worker.exit_code is None:
-                return worker
-        return await self._start_worker()
+            process = await spare
+            if process.exit_code is None:
+                return process
+            await process.end()
+        return await self._start_process()
 
-    async def _stand_by(self) -> WorkerProcess:
+    async def _stand_by(self) -> EngineProcess:
         await asyncio.sleep(SPARE_AFTER_S)
         try:
-            return await self._start_worker()
-        except (LivetintError, *WORKER_ERRORS) as error:
-            log.warning("no spare engine", extra={"facts": {"reason": f"{type(error).__name__} {error}"}})
+            return await self._start_process()
+        except (LivetintError, *PROCESS_ERRORS) as error:
+            log.warning("no spare engine", extra={"facts": {"reason": _in_words(error)}})
             raise
 
-    async def _start_worker(self) -> WorkerProcess:
-        return await WorkerProcess.start(self._settings, self._memory.descriptor, self._max_megapixels)
+    async def _start_process(self) -> EngineProcess:
+        return await EngineProcess.start(self._settings, self._memory.descriptor, self._max_megapixels)
 
     async def _end(self) -> None:
         self._ready.clear()
-        worker, self._worker = self._worker, None
-        if worker:
-            await worker.end()
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            if self._exchange:  # it reads that the process is gone
+                await asyncio.wait({self._exchange})
+            await process.end()
+
+
+def _missing(process: EngineProcess, task: Task) -> tuple[PictureRef, ...]:
+    """The pictures whose descriptors the engine needs for a task, each once."""
+    if task.op == "forget":
+        return ()
+    missing = []
+    if task.picture is not None and task.picture not in process.held:
+        missing.append(task.picture)
+    if task.reference is not None and task.reference not in process.held | process.histograms:
+        missing.append(task.reference)
+    return tuple(dict.fromkeys(missing))
+
+
+def _open_all(pictures: tuple[PictureRef, ...], open_picture: OpenPicture | None) -> list[int]:
+    """Their descriptors. Raises KeyError where one is gone, TaskRefused where one cannot be opened."""
+    descriptors: list[int] = []
+    try:
+        for picture in pictures:
+            if open_picture is None:
+                raise KeyError(picture.id)
+            descriptors.append(open_picture(picture))
+    except BaseException as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if isinstance(error, OSError):
+            reason = f"a picture cannot be opened: {error.strerror or error}"
+            raise TaskRefused(reason, ImageRejected.visitor_sentence) from error
+        raise
+    return descriptors
+
+
+def _in_words(error: BaseException) -> str:
+    return str(error) if isinstance(error, LivetintError) else f"{type(error).__name__} {error}".strip()

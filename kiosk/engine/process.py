@@ -1,46 +1,60 @@
-"""One engine worker process as the server sees it: started, asked one task at a time, ended."""
+"""One engine process as the server sees it: started, asked one task at a time, ended with all that it started."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 
 import msgspec
 
 from ...engine.errors import ModelFileError
-from ..messages import Answer, Task
+from ..messages import Answer, PictureRef, Task
 from ..settings import EngineTable
+from .channel import ServerEnd
 
+SERVICE = f"{__package__}.service"
 START_DEADLINE_S = 60.0
-ANSWER_LIMIT_BYTES = 1 << 20
-# What an exchange with a worker raises when that worker is of no more use.
-WORKER_ERRORS = (asyncio.TimeoutError, OSError, EOFError, ValueError, msgspec.DecodeError)
+# What an exchange with a process raises when that process is of no more use.
+PROCESS_ERRORS = (asyncio.TimeoutError, OSError, EOFError, ValueError, msgspec.DecodeError)
 
 
-class WorkerProcess:
-    """A worker that stands, with its model loaded. `seen` names the pictures it holds."""
+class EngineProcess:
+    """A process that stands, with its model loaded.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    held, histograms: the pictures that it holds and those whose histogram it knows, as its last answer said.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: ServerEnd) -> None:
         self._process = process
-        self.seen: set[str] = set()
+        self._channel = channel
+        self._killed = False
+        self.held: frozenset[PictureRef] = frozenset()
+        self.histograms: frozenset[PictureRef] = frozenset()
 
     @classmethod
-    async def start(cls, settings: EngineTable, descriptor: int, max_megapixels: float) -> WorkerProcess:
-        """A worker once it has answered a first time; its pixels go into the memory behind `descriptor`.
+    async def start(cls, settings: EngineTable, memory: int, max_megapixels: float) -> EngineProcess:
+        """A process once it has answered a first time; its pixels go into the memory behind the descriptor `memory`.
 
-        Raises ModelFileError when the model cannot be used, and WORKER_ERRORS.
+        Raises ModelFileError with the process's own sentence when the model cannot be used, and PROCESS_ERRORS.
         """
         engine = [settings.model, settings.threads, settings.device, settings.spin]
-        worker = cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable, "-m", f"{__package__}.service", *map(str, [*engine, descriptor, max_megapixels]),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                pass_fds=(descriptor,), limit=ANSWER_LIMIT_BYTES, start_new_session=True,
-            )
-        )  # fmt: skip
+        channel = ServerEnd()
+        descriptors = memory, channel.theirs.fileno()
         try:
-            answer = await asyncio.wait_for(worker._answer(), START_DEADLINE_S)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", SERVICE, *map(str, [*engine, *descriptors, max_megapixels]),
+                stdin=asyncio.subprocess.DEVNULL, pass_fds=descriptors, start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            channel.close()
+            raise
+        channel.theirs.close()
+        worker = cls(process, channel)
+        try:
+            answer = await asyncio.wait_for(channel.receive(), START_DEADLINE_S)
             if not answer.ok:
                 raise ModelFileError(answer.error)
         except BaseException:
@@ -57,30 +71,26 @@ class WorkerProcess:
         """None while it runs."""
         return self._process.returncode
 
-    async def exchange(self, task: Task) -> Answer:
-        """One task → its answer. Raises WORKER_ERRORS."""
-        if self._process.stdin is None:
-            raise EOFError("no pipes")
-        self._process.stdin.write(msgspec.json.encode(task) + b"\n")
-        await self._process.stdin.drain()
-        return await self._answer()
-
-    async def _answer(self) -> Answer:
-        line = await self._process.stdout.readline() if self._process.stdout else b""
-        if not line.endswith(b"\n"):
-            raise EOFError("the worker ended")
-        return msgspec.json.decode(line, type=Answer)
+    async def exchange(self, task: Task, descriptors: list[int]) -> Answer:
+        """One task, with copies of `descriptors` → its answer. Raises PROCESS_ERRORS."""
+        await self._channel.send(task, descriptors)
+        answer = await self._channel.receive()
+        self.held, self.histograms = frozenset(answer.held), frozenset(answer.histograms)
+        return answer
 
     async def ended(self) -> None:
         """Return once it has ended."""
         await self._process.wait()
 
     def kill(self) -> None:
-        """End it at once, whatever it is doing."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        """End it and all that it started at once, whatever they are doing. The process leads its group."""
+        if not self._killed:
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """Kill it and wait until it is gone."""
         self.kill()
         await self._process.wait()
+        self._channel.close()

@@ -1,4 +1,4 @@
-"""The runner of a worker: the GPU's, or the CPU's until the GPU's plans are built."""
+"""The runner of an engine process: the GPU's, or the CPU's until the GPU's plans are built."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from ...engine.errors import LivetintError
 from ...engine.runners.base import Runner
 from ...engine.runners.open import open_runner
 from ...engine.runners.tensorrt.plan_folder import StalePlan
+from ..messages import MAX_WIDTH_PX
 
+# The largest picture that the GPU composes: that of the largest JPEG.
+DISPLAY = (MAX_WIDTH_PX, MAX_WIDTH_PX)
 _BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "build")
 
 
 class RunnerOwner:
-    """Holds `runner`. Where nothing but plans is missing, `livetint build` makes them in a process of its own.
+    """Holds `runner`. Where only the plans are missing, `livetint build` makes them in a child process.
 
-    Meanwhile the CPU serves; `improved` takes the GPU's runner when it stands.
+    The CPU serves meanwhile; `improved` takes the GPU's runner when it is ready.
     """
 
     def __init__(
         self, bundle: Bundle, device: str, threads: int | None, say: Callable[[str], None], spin: bool = False
     ) -> None:
-        """device, threads, spin: of `open_runner`; the CPU cores are the browser's as well, so that threads do not
-        spin. say: gets a line about every change. Raises as `open_runner` does."""
+        """device, threads, spin: as for `open_runner`; threads do not spin, because the browser uses the same CPU
+        cores. say: gets a line about every change. Raises as `open_runner` does."""
         self._bundle, self._threads, self._say = bundle, threads, say
         self._better: Runner | None = None
         self._builder: threading.Thread | None = None
-        self.runner = open_runner(bundle, device, threads, say=say, without_plans=self._build, spin=spin)
+        self.runner = open_runner(bundle, device, threads, DISPLAY, say, self._build, spin)
 
     @property
     def building(self) -> bool:
@@ -39,7 +42,7 @@ class RunnerOwner:
         return self._builder is not None and self._builder.is_alive()
 
     def improved(self) -> bool:
-        """Call it between tasks: True when `runner` is another one now. What the old one encoded is gone."""
+        """Whether `runner` is another one now; the old one is closed then. Call it between tasks."""
         better, self._better = self._better, None
         if better is None:
             return False
@@ -64,6 +67,6 @@ class RunnerOwner:
             self._say(f"the plans could not be built, so the CPU goes on: {last}")
             return
         try:
-            self._better = open_runner(self._bundle, "cuda", self._threads)
+            self._better = open_runner(self._bundle, "cuda", self._threads, DISPLAY)
         except LivetintError as error:
             self._say(f"the plans are built but the GPU does not take them, so the CPU goes on: {error}")

@@ -1,223 +1,227 @@
-"""The engine worker: a process of its own that owns the runner, so that its faults reach nobody.
+"""The engine process: it owns the runner, so that its faults reach nobody.
 
-`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE DESCRIPTOR MEGAPIXELS` reads one task a
-line from standard input and answers one line each on standard output; pixels go into the shared memory behind
-DESCRIPTOR.
+`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE SPIN MEMORY CHANNEL MEGAPIXELS` answers the tasks that
+come through the socket whose descriptor is CHANNEL; pixels go into the shared memory behind the descriptor MEMORY.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import mmap
 import os
+import select
+import signal
 import sys
+import threading
 import time
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import NoReturn, TypeVar
 
 import msgspec
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ...engine.colour.cielab import lab_to_srgb, project_into_gamut
-from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
-from ...engine.errors import DeviceLost, LivetintError, ModelFileError
+from ...engine.colour.cielab import lab_to_srgb
+from ...engine.colour.global_hints import GlobalHints
+from ...engine.errors import DeviceLost, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
-from ...engine.image.compose import compose, resize_lightness
+from ...engine.image.compose import fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
-from ...engine.runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints
-from ...engine.suggest import suggest
-from ..messages import SHARED_BYTES, Answer, Colours, Edit, Task
+from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
+from ..messages import SHARED_BYTES, Answer, Colours, Edit, PictureRef, Task
+from .channel import EngineEnd
+from .photo_state import PhotoState, reference_histogram
 from .runner_owner import RunnerOwner
 
 SWATCHES = 5
-KEPT_PHOTOS = 3
-# mood: (gain of chroma, shift of a, shift of b) applied to the automatic colours, whose histogram then asks.
-MOODS = {"sunlit": (1.1, 5.0, 14.0), "cool": (1.0, -4.0, -14.0), "rich": (1.7, 0.0, 0.0), "faded": (0.45, 1.0, 4.0)}
+MAX_PHOTOS = 3
+MAX_HISTOGRAMS = 32
+JPEG_QUALITY, PREVIEW_QUALITY = 90, 95
 _PULSE = np.tile(np.linspace(5, 95, 256, dtype=np.float32), (256, 1))
 
-
-class Easel:
-    """One photograph with what the encoder made of it; `shown` keeps L at the size JPEGs are sent in."""
-
-    def __init__(self, path: str, runner: Runner, max_megapixels: float) -> None:
-        self.photo = Photo.open(path, max_megapixels)
-        self.features: Features = runner.encode(self.photo.working_L)
-        self.automatic = runner.colorize(self.features, ())
-        self.shown: tuple[int, NDArray[np.float32]] | None = None
-
-    def lightness_at(self, x: float, y: float) -> float:
-        """L of the pixel at (x, y in 0…1)."""
-        height, width = self.photo.L.shape
-        return float(self.photo.L[min(int(y * height), height - 1), min(int(x * width), width - 1)])
-
-    def at_width(self, width: int) -> NDArray[np.float32]:
-        """L brought to at most `width` pixels across."""
-        if self.shown is None or self.shown[0] != width:
-            self.shown = width, resize_lightness(self.photo.L, fitted(self.photo.size, width))
-        return self.shown[1]
+T = TypeVar("T")
+# Open descriptors of pictures; whoever calls the service closes them.
+Descriptors = Mapping[PictureRef, int]
 
 
-class Studio:
-    """Answers tasks. Photographs are encoded once; the last few are kept."""
+class PictureChanged(ImageRejected):
+    """The file of a picture is not the version that was asked for."""
+
+    visitor_sentence = "This picture is no longer on show."
+
+
+class EngineService:
+    """Answers tasks. Photographs are encoded once; the last MAX_PHOTOS are kept.
+
+    runner: the Runner that answers. max_megapixels: larger photographs are refused.
+    """
 
     def __init__(self, runner: Runner, max_megapixels: float) -> None:
         self.runner = runner
         self.max_megapixels = max_megapixels
-        self._easels: OrderedDict[str, Easel] = OrderedDict()
-        self._moods: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        # The longest unused first.
+        self._photos: OrderedDict[PictureRef, PhotoState] = OrderedDict()
+        self._histograms: OrderedDict[PictureRef, NDArray[np.float32]] = OrderedDict()
         self._pulse = runner.encode(_PULSE)
+
+    @property
+    def held(self) -> list[PictureRef]:
+        """The photographs that are open."""
+        return list(self._photos)
+
+    @property
+    def histograms(self) -> list[PictureRef]:
+        """The references whose histogram is known."""
+        return list(self._histograms)
 
     def use(self, runner: Runner) -> None:
-        """Go on with another runner of the same model; the photographs that are kept are encoded again."""
-        self.runner = runner
-        self._pulse = runner.encode(_PULSE)
-        for easel in self._easels.values():
-            easel.features = runner.encode(easel.photo.working_L)
+        """Go on with another runner of the same model; the photographs that are held are encoded again."""
+        self.runner, self._pulse = runner, runner.encode(_PULSE)
+        for photo in self._photos.values():
+            photo.use(runner)
 
-    def do(self, task: Task) -> tuple[Answer, bytes]:
-        """One task → answer and pixels. Raises LivetintError for what cannot be."""
-        return getattr(self, f"_do_{task.op}")(task)
+    def do(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        """One task → answer and pixels. descriptors: of the pictures that are needed and not held.
 
-    def _do_pulse(self, task: Task) -> tuple[Answer, bytes]:
+        Raises LivetintError for what cannot be done.
+        """
+        return getattr(self, f"_do_{task.op}")(task, descriptors)
+
+    def _do_pulse(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         self.runner.colorize(self._pulse, (Hint(0.5, 0.5, 40, 30),))
-        return Answer(), b""
+        return Answer(inferred=True), b""
 
-    def _do_picture(self, task: Task) -> tuple[Answer, bytes]:
+    def _do_picture(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         # A thumbnail needs no encoding, and must not push out the pictures that visitors paint on.
-        known = self._easels.get(_key_of(task.path))
-        L = (known.photo if known else Photo.open(task.path, self.max_megapixels)).L
+        L = self._photo_of(_needed(task.picture), descriptors).L
         L = resize_lightness(L, fitted((L.shape[1], L.shape[0]), task.width))
         grey = np.zeros((*L.shape, 3), np.float32)
         grey[..., 0] = L
         pixels = np.rint(lab_to_srgb(grey)[..., 1:2] * 255).astype(np.uint8)
-        return Answer(), simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=95, colorspace="GRAY")
+        return Answer(), simplejpeg.encode_jpeg(pixels, quality=PREVIEW_QUALITY, colorspace="GRAY")
 
-    def _do_edit(self, task: Task) -> tuple[Answer, bytes]:
-        edit = _edit_of(task)
-        timings = {}
+    def _do_edit(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        edit, timings = _needed(task.edit), {}
         started = time.perf_counter()
-        easel = self._easel(task.path)
-        timings["encode_ms"] = _since(started)
-        started = time.perf_counter()
-        hints, asked = self._hints(easel, edit), self._global_hints(easel, edit, task.reference_path)
-        ab = self.runner.colorize(easel.features, hints, asked)
-        timings["touch_ms"] = _since(started)
+        photo = self._open(_needed(task.picture), descriptors)
+        started = _note(timings, "encode_ms", started)
+        hints = photo.projected(_hints_of(edit))
+        asked = self._global_hints(photo, edit, task.reference, descriptors)
+        known = photo.knows(hints, asked)
+        if edit.point:
+            photo.ab(hints, asked)  # kept for the picture and for the suggestions
+        if edit.want == "planes":
+            pack = partial(_planes, photo.ab(hints, asked))
+        else:
+            L = photo.lightness_of_width(edit.width)
+            pack = partial(_jpeg, photo.render(hints, asked, L, task.upsampling))
+        started = _note(timings, "touch_ms", started)
         colours = None
-        if edit.point is not None:
-            started = time.perf_counter()
-            colours = self._colours(easel, hints, asked, ab, edit.point)
-            timings["suggest_ms"] = _since(started)
-        started = time.perf_counter()
-        pixels = _planes(ab) if edit.want == "planes" else _jpeg(easel.at_width(edit.width), ab, task.upsampling)
-        timings["pack_ms"] = _since(started)
-        return Answer(timings=timings, colours=colours), pixels
+        if edit.point:
+            colours = self._colours(photo, hints, asked, edit.point)
+            started = _note(timings, "suggest_ms", started)
+        pixels = pack()
+        _note(timings, "pack_ms", started)
+        return Answer(timings=timings, colours=colours, inferred=not known), pixels
 
-    def _do_ab(self, task: Task) -> tuple[Answer, bytes]:
-        edit = _edit_of(task)
-        easel = self._easel(task.path)
-        asked = self._global_hints(easel, edit, task.reference_path)
+    def _do_ab(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        edit = _needed(task.edit)
+        photo = self._open(_needed(task.picture), descriptors)
+        asked = self._global_hints(photo, edit, task.reference, descriptors)
         file = io.BytesIO()
-        np.save(file, self.runner.colorize(easel.features, self._hints(easel, edit), asked), allow_pickle=False)
+        np.save(file, photo.ab(photo.projected(_hints_of(edit)), asked), allow_pickle=False)
         return Answer(), file.getvalue()
 
-    def _do_forget(self, task: Task) -> tuple[Answer, bytes]:
-        for key in [key for key in self._easels if key.partition("|")[0] == task.path]:
-            del self._easels[key]
-        self._moods.pop(task.path, None)
+    def _do_forget(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        picture = _needed(task.picture)
+        self._photos.pop(picture, None)
+        self._histograms.pop(picture, None)
         return Answer(), b""
 
-    def _easel(self, path: str) -> Easel:
-        key = _key_of(path)
-        if key not in self._easels:
-            self._easels[key] = Easel(path, self.runner, self.max_megapixels)
-            while len(self._easels) > KEPT_PHOTOS:
-                self._easels.popitem(last=False)
-        self._easels.move_to_end(key)
-        return self._easels[key]
+    def _open(self, picture: PictureRef, descriptors: Descriptors) -> PhotoState:
+        if picture not in self._photos:
+            self._photos[picture] = PhotoState(self._photo_of(picture, descriptors), self.runner)
+            while len(self._photos) > MAX_PHOTOS:
+                self._photos.popitem(last=False)
+        self._photos.move_to_end(picture)
+        return self._photos[picture]
 
-    def _hints(self, easel: Easel, edit: Edit) -> tuple[Hint, ...]:
-        """The visitor's hints, each colour projected into the gamut at the L under it."""
-        if not edit.hints:
-            return ()
-        lab = np.array([(easel.lightness_at(h.x, h.y), h.a, h.b) for h in edit.hints])
-        showable = project_into_gamut(lab)
-        hints = tuple(
-            Hint(h.x, h.y, float(a), float(b), h.size) for h, (_, a, b) in zip(edit.hints, showable, strict=True)
-        )
-        check_hints(self.runner.bundle, hints, NO_GLOBAL_HINTS)
-        return hints
+    def _photo_of(self, picture: PictureRef, descriptors: Descriptors) -> Photo:
+        """A picture's Photo: that of the open one, else read from its descriptor and not kept."""
+        if picture in self._photos:
+            return self._photos[picture].photo
+        if picture not in descriptors:
+            raise RunnerError("a picture came without its descriptor; send the task again")
+        data = _read(descriptors[picture])
+        if picture.sha256 and hashlib.sha256(data).hexdigest() != picture.sha256:
+            raise PictureChanged("the picture's file was replaced meanwhile; load the gallery again")
+        return Photo.from_bytes(data, self.max_megapixels)
 
-    def _global_hints(self, easel: Easel, edit: Edit, reference_path: str) -> GlobalHints:
+    def _global_hints(
+        self, photo: PhotoState, edit: Edit, reference: PictureRef | None, descriptors: Descriptors
+    ) -> GlobalHints:
         if not self.runner.bundle.manifest.input.takes_global:
             return NO_GLOBAL_HINTS
-        histogram = None
-        saturation = edit.saturation
-        if reference_path:
-            histogram = self._reference_histogram(reference_path)
+        asked = NO_GLOBAL_HINTS
+        if reference is not None:
+            asked = GlobalHints(self._histogram(reference, descriptors))
         elif edit.mood != "none":
-            gain, shift_a, shift_b = MOODS[edit.mood]
-            shift = np.array([shift_a, shift_b], np.float32)[:, None, None]
-            wanted = easel.automatic * np.float32(gain) + shift
-            histogram = histogram_of(wanted)
-            if saturation is None and gain != 1.0:
-                lab = np.concatenate([easel.photo.working_L[None], wanted]).transpose(1, 2, 0)
-                saturation = saturation_of(lab_to_srgb(lab))
-        return GlobalHints(histogram, saturation)
+            asked = photo.mood(edit.mood)
+        return asked if edit.saturation is None else replace(asked, saturation=edit.saturation)
 
-    def _reference_histogram(self, path: str) -> NDArray[np.float32]:
-        """The histogram of another picture: its own colours, or those thought likely for it where it is grey."""
-        if path not in self._moods:
-            easel = self._easel(path)
-            own = easel.photo.working_ab()
-            is_grey = float(np.abs(own - own.mean((1, 2), keepdims=True)).mean()) < 4
-            self._moods[path] = histogram_of(easel.automatic if is_grey else own)
-            while len(self._moods) > 64:
-                self._moods.popitem(last=False)
-        return self._moods[path]
+    def _histogram(self, reference: PictureRef, descriptors: Descriptors) -> NDArray[np.float32]:
+        # A reference is not held as a photograph: it must not push out the pictures that visitors paint on.
+        if reference not in self._histograms:
+            self._histograms[reference] = reference_histogram(self._photo_of(reference, descriptors), self.runner)
+            while len(self._histograms) > MAX_HISTOGRAMS:
+                self._histograms.popitem(last=False)
+        self._histograms.move_to_end(reference)
+        return self._histograms[reference]
 
     def _colours(
-        self,
-        easel: Easel,
-        hints: tuple[Hint, ...],
-        asked: GlobalHints,
-        ab: NDArray[np.float32],
-        point: tuple[float, float],
-    ) -> Colours | None:
-        table = self.runner.bundle.manifest.distribution
-        x, y = point
-        L = easel.lightness_at(x, y)
-        rows, columns = ab.shape[1:]
-        current = ab[:, min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)]
-        shown = project_into_gamut(np.array([L, *current], np.float64))
-        if table is None:
-            return Colours(L, [], (float(shown[1]), float(shown[2])))
-        probabilities = self.runner.distribution(easel.features, hints, asked, np.array([point], np.float32))[0]
-        found = suggest(probabilities, table.centres, L, (float(shown[1]), float(shown[2])), SWATCHES)
-        return Colours(L, [(s.a, s.b, s.confidence) for s in found.swatches], found.current)
+        self, photo: PhotoState, hints: tuple[Hint, ...], asked: GlobalHints, point: tuple[float, float]
+    ) -> Colours:
+        if self.runner.bundle.manifest.distribution is None:
+            return Colours(photo.lightness_at(*point), [], photo.colour_at(*point, hints, asked))
+        found = photo.suggest(*point, hints, asked, SWATCHES)
+        return Colours(found.L, [(s.a, s.b, s.confidence) for s in found.swatches], found.current)
 
 
-def _key_of(path: str) -> str:
-    """A picture's path and age: staff may replace a picture while the kiosk runs."""
-    return f"{path}|{Path(path).stat().st_mtime_ns}" if Path(path).exists() else path
+def _needed(value: T | None) -> T:
+    """A part that a task must have."""
+    if value is None:
+        raise RunnerError("a task came without its picture or its edit; send it whole")
+    return value
 
 
-def fitted(size: tuple[int, int], width: int) -> tuple[int, int]:
-    """`size` (width, height) shrunk so that its longer side is at most `width` pixels."""
-    scale = min(1.0, width / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _hints_of(edit: Edit) -> tuple[Hint, ...]:
+    return tuple(Hint(h.x, h.y, h.a, h.b, h.size) for h in edit.hints)
 
 
-def _edit_of(task: Task) -> Edit:
-    if task.edit is None:
-        raise ModelFileError("an edit came without its hints; send the whole edit")
-    return task.edit
+def _read(descriptor: int) -> bytes:
+    """All bytes of a file, by position: a descriptor shares its offset with its copies. Raises ImageRejected."""
+    pieces, at = [], 0
+    try:
+        size = os.fstat(descriptor).st_size
+        while at < size and (piece := os.pread(descriptor, size - at, at)):
+            pieces.append(piece)
+            at += len(piece)
+    except OSError as error:
+        raise ImageRejected(f"the picture cannot be read: {error.strerror}; look at its disk") from error
+    return b"".join(pieces)
 
 
-def _since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 2)
+def _note(timings: dict[str, float], stage: str, started: float) -> float:
+    """Write down the milliseconds since `started`; returns the time now."""
+    now = time.perf_counter()
+    timings[stage] = round((now - started) * 1000, 2)
+    return now
 
 
 def _planes(ab: NDArray[np.float32]) -> bytes:
@@ -225,52 +229,94 @@ def _planes(ab: NDArray[np.float32]) -> bytes:
     return ab.transpose(1, 2, 0).astype(np.float16).tobytes()
 
 
-def _jpeg(L: NDArray[np.float32], ab: NDArray[np.float32], upsampling: str) -> bytes:
-    return simplejpeg.encode_jpeg(compose(L, ab, method=upsampling), quality=90, colorsubsampling="444")
+def _jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """sRGB [H, W, 3] as JPEG, its colours as fine as its lightness."""
+    return simplejpeg.encode_jpeg(rgb, quality=JPEG_QUALITY, colorsubsampling="444")
 
 
-def serve(model: str, threads: int, device: str, spin: bool, descriptor: int, max_megapixels: float) -> None:
-    """Answer tasks until standard input ends. A lost GPU ends the process at once, with exit code 70."""
-    # Whatever a library prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    decoder, encoder = msgspec.json.Decoder(Task), msgspec.json.Encoder()
-    shared = mmap.mmap(descriptor, SHARED_BYTES)
-    owner = RunnerOwner(find_model(model), device, threads or None, _say, spin)
-    studio = Studio(owner.runner, max_megapixels)
-    studio.do(Task("pulse"))
-    answers.write(encoder.encode(Answer()) + b"\n")
-    for line in sys.stdin.buffer:
+# The process
+
+
+def serve(channel: EngineEnd, service: EngineService, owner: RunnerOwner, shared: mmap.mmap) -> None:
+    """Answer tasks until the server is gone. Raises DeviceLost, and what a new runner raises that cannot take over."""
+    while (received := channel.receive()) is not None:
+        task, descriptors = received
         try:
             if owner.improved():
-                studio.use(owner.runner)
-            answer, pixels = studio.do(decoder.decode(line))
-            if len(pixels) > SHARED_BYTES:
-                raise ModelFileError(f"a reply of {len(pixels)} bytes exceeds {SHARED_BYTES}; use smaller pictures")
-            shared[: len(pixels)] = pixels
-            answer = msgspec.structs.replace(answer, length=len(pixels))
-        except DeviceLost as error:
-            _say(str(error))
-            os._exit(error.exit_code)  # nothing of a lost GPU can be tidied up, and trying may hang
-        except LivetintError as error:
-            answer = Answer(ok=False, error=str(error), sentence=error.visitor_sentence)
-        answers.write(encoder.encode(answer) + b"\n")
+                service.use(owner.runner)
+            answer = _answer(service, task, dict(zip(task.descriptors, descriptors, strict=True)), shared)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        channel.send(msgspec.structs.replace(answer, held=service.held, histograms=service.histograms))
 
 
-def _say(line: str) -> None:
+def _answer(service: EngineService, task: Task, descriptors: Descriptors, shared: mmap.mmap) -> Answer:
+    try:
+        answer, pixels = service.do(task, descriptors)
+        if len(pixels) > SHARED_BYTES:
+            raise RunnerError(f"a reply of {len(pixels)} bytes exceeds {SHARED_BYTES}; use smaller pictures")
+    except DeviceLost:
+        raise
+    except LivetintError as error:
+        return _refusal(error)
+    shared[: len(pixels)] = pixels
+    return msgspec.structs.replace(answer, length=len(pixels))
+
+
+def _refusal(error: LivetintError) -> Answer:
+    return Answer(ok=False, error=str(error), sentence=error.visitor_sentence)
+
+
+def _log(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
+def _end_with(channel: EngineEnd) -> None:
+    """End this process, and all that it started, when the server closes the channel or dies; also in a long task."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(channel.socket, 0)  # hang-ups are always told
+        poll.poll()
+        _end_group()
+
+    threading.Thread(target=watch, name="livetint-watch", daemon=True).start()
+
+
+def _end_group() -> NoReturn:
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
+
+
 def main(arguments: list[str]) -> int:
-    """Exit code 2 with one line on standard error when the model cannot be used; 0 at the end of input."""
-    model, threads, device, spin, descriptor, max_megapixels = arguments
+    """The error's exit code, and one line on standard error, when the model cannot be used or a runner fails for good.
+
+    The server is told why a start failed. A lost GPU ends the process at once, with exit code 70.
+    """
+    model, threads, device, spin, memory, descriptor, max_megapixels = arguments
+    os.dup2(2, 1)  # standard output is the server's own
+    channel = EngineEnd(int(descriptor))
+    _end_with(channel)
+    started = False
     try:
-        serve(model, int(threads), device, spin == "True", int(descriptor), float(max_megapixels))
+        shared = mmap.mmap(int(memory), SHARED_BYTES)
+        owner = RunnerOwner(find_model(model), device, int(threads) or None, _log, spin == "True")
+        service = EngineService(owner.runner, float(max_megapixels))
+        service.do(Task("pulse"), {})
+        channel.send(Answer())
+        started = True
+        serve(channel, service, owner, shared)
     except LivetintError as error:
-        sys.stderr.write(f"{error}\n")
+        _log(str(error))
+        if not started:
+            channel.send(_refusal(error))
+        if isinstance(error, DeviceLost):
+            os._exit(error.exit_code)  # nothing of a lost GPU can be tidied up, and trying may hang
         return error.exit_code
-    return 0
+    _end_group()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from ...engine.errors import ConfigError, ImageRejected, LivetintError
 from ...engine.files import read_toml
 from ...engine.hints import Hint
 from ...engine.image.photo import Photo
+from ..messages import PictureRef
 from ..settings import LANGUAGES, nearest
 
 LIST = "photographs.toml"
@@ -53,12 +54,20 @@ class CaptionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on show: `id` is safe in an address, `path` stays in the house. `own`: a visitor brought it."""
+    """A picture on show: `id` is safe in an address, `path` stays in the house. `own`: a visitor brought it.
+
+    version: see PictureRef."""
 
     id: str
     path: Path
     record: PictureRecord
     own: bool = False
+    version: str = ""
+
+    @property
+    def ref(self) -> PictureRef:
+        """The picture as the engine knows it."""
+        return PictureRef(self.id, self.version)
 
     def for_visitors(self) -> dict[str, Any]:
         """What the browser is told."""
@@ -86,10 +95,10 @@ def load_gallery(folder: Path) -> dict[str, Picture]:
         if not path.is_relative_to(root):
             raise ConfigError(f"{folder / LIST}: {record.file} leads out of the folder; copy the picture into it")
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            version = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise ConfigError(f"{folder / LIST}: {record.file} cannot be read: {error.strerror}") from error
-        pictures[digest] = Picture(digest, path, record)
+        pictures[version[:16]] = Picture(version[:16], path, record, version=version)
     if not pictures:
         raise ConfigError(f"{folder} holds no photographs; add some ({', '.join(EXTENSIONS)})")
     return pictures

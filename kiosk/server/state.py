@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import time
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from ...engine.errors import ConfigError, LivetintError
 from ...engine.files import atomic_write
 from ..engine.link import EngineLink, EngineLost, TaskRefused
 from ..memory import NamelessFile
-from ..messages import Answer, Edit, Task
+from ..messages import Answer, Edit, PictureRef, Task
 from ..settings import Settings
 from .exports import Exporter
 from .gallery import Picture, bundled_photos, load_gallery
@@ -159,15 +160,22 @@ class Kiosk:
         """A picture on show or brought by the visitor. KeyError where there is none (any more)."""
         return self.uploads.pictures[id] if id in self.uploads.pictures else self.gallery[id]
 
+    def open_picture(self, ref: PictureRef) -> int:
+        """A descriptor of a picture's file, for the caller to close. KeyError where that version is gone."""
+        picture = self.picture(ref.id)
+        if picture.ref != ref:
+            raise KeyError(ref.id)
+        return os.open(picture.path, os.O_RDONLY | os.O_CLOEXEC)
+
     def _task(self, op: Literal["edit", "ab"], edit: Edit) -> Task:
-        """An edit of a browser as a task; ids become paths here and nowhere else. KeyError for unknown ids."""
-        reference = str(self.picture(edit.reference).path) if edit.reference else ""
-        return Task(op, str(self.picture(edit.photo).path), reference, edit, upsampling=self.settings.screen.upsampling)
+        """An edit of a browser as a task. KeyError for unknown ids."""
+        reference = self.picture(edit.reference).ref if edit.reference else None
+        return Task(op, self.picture(edit.photo).ref, reference, edit, self.settings.screen.upsampling)
 
     async def colour(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit. Raises KeyError, EngineLost or TaskRefused."""
         started = time.perf_counter()
-        answer, pixels = await self.engine.ask(self._task("edit", edit))
+        answer, pixels = await self.engine.ask(self._task("edit", edit), self.open_picture)
         self.metrics.edits.inc()
         for stage, spent in answer.timings.items():
             self.metrics.latency.labels(stage.removesuffix("_ms")).observe(spent)
@@ -180,7 +188,7 @@ class Kiosk:
         """A picture's light as JPEG, at most `width` (one of PREVIEW_PX) pixels along its longer side."""
         key = picture.id, width
         if key not in self._previews:
-            _, pixels = await self._patiently(Task("picture", str(picture.path), width=width))
+            _, pixels = await self._patiently(Task("picture", picture.ref, width=width))
             self._previews[key] = pixels
             while len(self._previews) > KEPT_PREVIEWS:
                 self._previews.popitem(last=False)
@@ -188,17 +196,17 @@ class Kiosk:
 
     async def render(self, edit: Edit, extension: str = ".png") -> NamelessFile:
         """The coloured photograph at its full size, as a file that the caller closes. Painting goes on meanwhile."""
-        task = self._task("ab", edit)
+        task, path = self._task("ab", edit), str(self.picture(edit.photo).path)
         _, ab = await self._patiently(task)
         most = max(self.settings.gallery.max_megapixels, self.settings.uploads.max_megapixels)
-        return await self.exporter.make(task.path, ab, extension, most, task.upsampling)
+        return await self.exporter.make(path, ab, extension, most, task.upsampling)
 
     async def _patiently(self, task: Task) -> tuple[Answer, bytes]:
         """Ask once more where the engine was lost meanwhile."""
         try:
-            return await self.engine.ask(task)
+            return await self.engine.ask(task, self.open_picture)
         except EngineLost:
-            return await self.engine.ask(task)
+            return await self.engine.ask(task, self.open_picture)
 
     async def keep(self, edit: Edit) -> str:
         """Write the coloured photograph to the house's folder; returns its name. Raises OutputError."""
@@ -226,7 +234,7 @@ class Kiosk:
         for picture in pictures:
             for width in PREVIEW_PX:
                 self._previews.pop((picture.id, width), None)
-            self._do_beside(self.engine.forget(str(picture.path)))
+            self._do_beside(self.engine.forget(picture.ref))
 
     # Take-away
 

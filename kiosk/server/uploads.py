@@ -109,7 +109,8 @@ class Uploads:
             raise UploadRefused(503, "This picture needs too much memory or time. Please choose another one.", reason)
 
     def _admit(self, file: NamelessFile) -> tuple[Picture, list[Picture]]:
-        picture = Picture(secrets.token_hex(8), file.path, PictureRecord("", ""), own=True)
+        id = secrets.token_hex(8)
+        picture = Picture(id, file.path, PictureRecord("", ""), own=True, version=id)
         pushed_out = []
         while len(self._files) >= MAX_PICTURES:
             oldest, its = self._files.popitem(last=False)

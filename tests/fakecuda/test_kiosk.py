@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
+from livetint.kiosk.engine.process import EngineProcess
 from livetint.kiosk.memory import NamelessFile
-from livetint.kiosk.messages import SHARED_BYTES
+from livetint.kiosk.messages import SHARED_BYTES, Answer, Task
+from livetint.kiosk.settings import EngineTable
 
 from ..kiosk.running import RunningKiosk, until
 from ..kiosk.stub_bundle import write_stub_bundle
@@ -32,20 +33,28 @@ def stub(gpu: Standin, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_lost_gpu_ends_the_worker_with_its_code(stub: Path):
-    memory = NamelessFile("pixels")
-    os.ftruncate(memory.descriptor, SHARED_BYTES)
-    done = subprocess.run(
-        [sys.executable, "-m", "livetint.kiosk.engine.service",
-         str(stub), "1", "cuda", "False", str(memory.descriptor), "64"],
-        input='{"op": "pulse"}\n' * 5, env={**os.environ, "FAKECUDA_FAULT": "cuGraphLaunch:3:719"},
-        pass_fds=(memory.descriptor,), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    memory.close()
-    assert done.returncode == 70, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == 3 and all(answer.get("ok", True) for answer in answers), "no answer for what was not done"
-    assert "the GPU is lost to this process" in done.stderr
+def test_a_lost_gpu_ends_the_worker_with_its_code(
+    stub: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    async def pulses(memory: NamelessFile) -> tuple[list[Answer], int | None]:
+        settings = EngineTable(model=str(stub), threads=1, device="cuda")
+        worker = await EngineProcess.start(settings, memory.descriptor, 64)
+        answers = [Answer()]  # the one that `start` waits for
+        with pytest.raises(EOFError):
+            while len(answers) < 6:
+                answers.append(await worker.exchange(Task("pulse"), []))
+        await worker.ended()
+        await worker.end()
+        return answers, worker.exit_code
+
+    monkeypatch.setenv("FAKECUDA_FAULT", "cuGraphLaunch:3:719")
+    with NamelessFile("pixels") as memory:
+        os.ftruncate(memory.descriptor, SHARED_BYTES)
+        answers, code = asyncio.run(pulses(memory))
+    errors = capfd.readouterr().err
+    assert code == 70, errors
+    assert len(answers) == 3 and all(answer.ok for answer in answers), "no answer for what was not done"
+    assert "the GPU is lost to this process" in errors
 
 
 def test_the_page_goes_on_after_a_lost_gpu(stub: Path, tmp_path: Path):
@@ -55,18 +64,21 @@ def test_the_page_goes_on_after_a_lost_gpu(stub: Path, tmp_path: Path):
     )  # fmt: skip
     try:
         with controls(kiosk) as socket:
-            photo = first_picture(kiosk)
-            hints = [[0.5, 0.5, 20, 30, 5]]
-            shown: list[np.ndarray] = []
+            photo, seqs = first_picture(kiosk), itertools.count(1)
+
+            def shown(x: float) -> np.ndarray:
+                socket.send(edit(photo, next(seqs), hints=[[x, 0.5, 20, 30, 5]]))
+                return np.frombuffer(reply(socket)[1], np.float16)
+
+            before = shown(0.5)
 
             def painted() -> bool:
-                socket.send(edit(photo, len(shown) + 1, hints=hints))
-                shown.append(np.frombuffer(reply(socket)[1], np.float16))
+                shown(0.25)
+                shown(0.75)
                 return kiosk.status()["engine_faults"] >= 1 and kiosk.status()["ready"]
 
             until(painted, "a lost GPU and an edit after it")
-            painted()
-        np.testing.assert_allclose(shown[-1], shown[0], atol=0.05)
+            np.testing.assert_allclose(shown(0.5), before, atol=0.05)
         assert "the GPU is lost to this process" in kiosk.log.read_text()
     finally:
         kiosk.close()

@@ -14,12 +14,12 @@ import pytest
 from livetint.cli.__main__ import main
 from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.colour.metrics import delta_e
-from livetint.engine.image.compose import compose, resize_lightness
+from livetint.engine.image.compose import compose, fitted, resize_lightness
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk.engine.service import _jpeg, fitted
+from livetint.kiosk.engine.service import _jpeg
 from livetint.kiosk.server.gallery import bundled_photos
 from numpy.typing import NDArray
 from PIL import Image
@@ -113,7 +113,7 @@ def test_jpegs_are_enlarged_alike(guided: RunningKiosk, session: Session) -> Non
         socket.send(edit(first_picture(guided), want="jpeg", width=640, hints=HINTS))
         pixels = reply(socket)[1]
     L = resize_lightness(session.photo.L, fitted(session.photo.size, 640))
-    jpegs = [_jpeg(L, session.ab, method) for method in ("guided", "bilinear")]
+    jpegs = [_jpeg(compose(L, session.ab, method=method)) for method in ("guided", "bilinear")]
     sent, guided_pixels, bilinear_pixels = (
         np.asarray(Image.open(io.BytesIO(jpeg))).astype(int) for jpeg in (pixels, *jpegs)
     )

@@ -1,0 +1,59 @@
+"""A photograph that is open in the engine process, with what is worth keeping between its touches."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.colour.cielab import lab_to_srgb
+from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
+from ...engine.image.compose import fitted, resize_lightness
+from ...engine.image.photo import Photo
+from ...engine.painter import Painter
+from ...engine.runners.base import Runner
+
+# mood: (gain of chroma, shift of a, shift of b) of the automatic colours, whose histogram is asked for then.
+MOODS = {"sunlit": (1.1, 5.0, 14.0), "cool": (1.0, -4.0, -14.0), "rich": (1.7, 0.0, 0.0), "faded": (0.45, 1.0, 4.0)}
+# Mean distance of ab from its mean, in CIELAB units, below which a picture counts as grey.
+MIN_COLOUR_AB = 4.0
+
+
+class PhotoState(Painter):
+    """A Painter that also keeps L at the width JPEGs are sent in, and what moods ask for."""
+
+    def __init__(self, photo: Photo, runner: Runner) -> None:
+        super().__init__(photo, runner)
+        self._shown: tuple[int, NDArray[np.float32]] | None = None
+        self._moods: dict[str, GlobalHints] = {}
+
+    def use(self, runner: Runner) -> None:
+        """Go on with another runner, as `Painter.use`."""
+        super().use(runner)
+        self._moods.clear()
+
+    def lightness_of_width(self, width: int) -> NDArray[np.float32]:
+        """L float32 [H, W] in 0…100, shrunk to at most `width` pixels along its longer side; the same array as long
+        as the width stays the same."""
+        if self._shown is None or self._shown[0] != width:
+            self._shown = width, resize_lightness(self.photo.L, fitted(self.photo.size, width))
+        return self._shown[1]
+
+    def mood(self, name: str) -> GlobalHints:
+        """What a mood of MOODS asks for: the automatic colours of this photograph, more or less of them, shifted."""
+        if name not in self._moods:
+            gain, *shift = MOODS[name]
+            ab = self.ab() * np.float32(gain) + np.array(shift, np.float32)[:, None, None]
+            saturation = None
+            if gain != 1.0:
+                lab = np.concatenate([self.photo.working_L[None], ab]).transpose(1, 2, 0)
+                saturation = saturation_of(lab_to_srgb(lab))
+            self._moods[name] = GlobalHints(histogram_of(ab), saturation)
+        return self._moods[name]
+
+
+def reference_histogram(photo: Photo, runner: Runner) -> NDArray[np.float32]:
+    """The histogram float32 [313] of a picture's own colours, or where it is grey of those thought likely for it."""
+    ab = photo.working_ab()
+    if float(np.abs(ab - ab.mean((1, 2), keepdims=True)).mean()) < MIN_COLOUR_AB:
+        ab = Painter(photo, runner).ab()
+    return histogram_of(ab)

@@ -1,0 +1,253 @@
+"""The engine service by itself: pictures by id and version, what it holds, one way from hints to colours."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from livetint.engine.bundle import Bundle
+from livetint.engine.errors import ImageRejected, LivetintError, RunnerError
+from livetint.engine.image.photo import Photo
+from livetint.engine.models import find_model
+from livetint.engine.runners.base import Runner
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.session import Session
+from livetint.kiosk.engine.service import MAX_PHOTOS, EngineService
+from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
+from PIL import Image
+
+HINT = HintMessage(0.3, 0.4, 20, 30)
+
+
+@pytest.fixture(scope="module")
+def touch() -> Bundle:
+    return find_model("touch")
+
+
+@pytest.fixture
+def runner(stub: Path) -> Iterator[Runner]:
+    with OnnxRunner(find_model(stub), 1) as runner:
+        yield runner
+
+
+class Album:
+    """Pictures in memory, with their descriptors."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[PictureRef, int] = {}
+
+    def add(self, id: str, colour: tuple[int, int, int] = (120, 90, 60), version: str = "") -> PictureRef:
+        """A picture of one colour over black; without a `version`, as one of the gallery."""
+        pixels = np.zeros((60, 80, 3), np.uint8)
+        pixels[:30] = colour
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        ref = PictureRef(id, version or hashlib.sha256(file.getvalue()).hexdigest())
+        self.descriptors[ref] = os.memfd_create(id)
+        os.write(self.descriptors[ref], file.getvalue())
+        return ref
+
+    def photo(self, ref: PictureRef) -> Photo:
+        return Photo.from_bytes(os.pread(self.descriptors[ref], 1 << 20, 0))
+
+
+@pytest.fixture
+def album() -> Iterator[Album]:
+    album = Album()
+    yield album
+    for descriptor in album.descriptors.values():
+        os.close(descriptor)
+
+
+def task(picture: PictureRef, *hints: HintMessage, reference: PictureRef | None = None, **more: Any) -> Task:
+    return Task("edit", picture, reference, Edit(1, "0" * 16, hints, **more))
+
+
+def planes(service: EngineService, asked: Task, album: Album | None = None) -> np.ndarray:
+    pixels = service.do(asked, album.descriptors if album else {})[1]
+    return np.frombuffer(pixels, np.float16).reshape(256, 256, 2).transpose(2, 0, 1).astype(np.float32)
+
+
+# One way
+
+
+class Calls:
+    """The functions of Livetint that run until a runner is asked for colours, each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[CodeType, str] = {}
+        self._counting = True
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._found.values())
+
+    def __enter__(self) -> Calls:
+        sys.setprofile(self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _look(self, frame: FrameType, event: str, _: object) -> None:
+        module, code = frame.f_globals.get("__name__", ""), frame.f_code
+        if event != "call" or not self._counting or not module.startswith("livetint."):
+            return
+        if code is Runner.colorize.__code__:
+            self._counting = False
+        else:
+            self._found[code] = f"{module}: {getattr(code, 'co_qualname', code.co_name)}"
+
+
+def test_an_edit_reaches_the_runner_by_the_session_s_way_and_four_functions_more_at_most(
+    touch: Bundle, album: Album
+) -> None:
+    ref = album.add("one")
+    with OnnxRunner(touch, 1) as runner:
+        service, session = EngineService(runner, 64), Session(album.photo(ref), runner)
+        service.do(task(ref), album.descriptors)  # the photograph is open
+        asked = task(ref, HINT)
+        with Calls() as direct:
+            session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
+            _ = session.ab
+        with Calls() as served:
+            service.do(asked, {})
+    for title, calls in (("Session.add and .ab", direct), ("EngineService.do", served)):
+        sys.stdout.write("\n  ".join([f"{title}: {len(calls.names)} functions", *calls.names, "\n"]))
+    assert len(direct.names) > 10
+    assert len(served.names) <= len(direct.names) + 4
+
+
+def test_colours_suggestions_and_jpegs_are_the_painter_s(touch: Bundle, album: Album) -> None:
+    ref = album.add("one", (200, 150, 90))
+    with OnnxRunner(touch, 1) as runner:
+        service, session = EngineService(runner, 64), Session(album.photo(ref), runner)
+        session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
+        answer, pixels = service.do(task(ref, HINT, point=(0.3, 0.2)), album.descriptors)
+        np.testing.assert_array_equal(
+            np.frombuffer(pixels, np.float16), session.ab.transpose(1, 2, 0).astype(np.float16).ravel()
+        )
+        found = session.suggest(0.3, 0.2, 5)
+        assert answer.colours is not None
+        assert answer.colours.L == found.L
+        assert answer.colours.current == found.current
+        assert answer.colours.swatches == [(s.a, s.b, s.confidence) for s in found.swatches]
+        jpeg = service.do(task(ref, HINT, want="jpeg", width=64), {})[1]
+        shown = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+        assert np.abs(shown - session.render((64, 48))).mean() < 3
+
+
+def test_the_runner_composes_jpegs_from_the_same_lightness(runner: Runner, album: Album, monkeypatch) -> None:
+    service, ref, given = EngineService(runner, 64), album.add("one"), []
+    render = runner.render
+    monkeypatch.setattr(runner, "render", lambda *a: (given.append(a[3]), render(*a))[1])
+    for x in (0.2, 0.4):
+        service.do(task(ref, HintMessage(x, 0.5, 1, 1), want="jpeg", width=64), album.descriptors)
+    assert given[0].shape == (48, 64)
+    assert given[0] is given[1], "a GPU takes another array to be another picture"
+
+
+# Pictures
+
+
+def test_every_answer_can_say_what_is_held(runner: Runner, album: Album) -> None:
+    service = EngineService(runner, 64)
+    refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(MAX_PHOTOS + 1)]
+    for ref in refs:
+        service.do(task(ref), album.descriptors)
+    assert service.held == refs[1:]
+    service.do(task(refs[1]), {})
+    service.do(task(refs[0]), album.descriptors)
+    assert service.held == [refs[3], refs[1], refs[0]]
+    service.do(Task("forget", refs[1]), {})
+    assert service.held == [refs[3], refs[0]]
+
+
+def test_a_reference_is_known_by_its_histogram_and_pushes_no_picture_out(album: Album, touch: Bundle) -> None:
+    with OnnxRunner(touch, 1) as runner:
+        service = EngineService(runner, 64)
+        refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(MAX_PHOTOS)]
+        for ref in refs:
+            service.do(task(ref), album.descriptors)
+        reference = album.add("reference", (220, 30, 30))
+        service.do(task(refs[0], reference=reference), album.descriptors)
+        assert set(service.held) == set(refs)
+        assert service.histograms == [reference]
+        service.do(task(refs[0], HINT, reference=reference), {})
+        service.do(Task("forget", reference), {})
+        assert service.histograms == []
+
+
+def test_another_version_is_another_picture_and_another_reference(touch: Bundle, album: Album) -> None:
+    with OnnxRunner(touch, 1) as runner:
+        service = EngineService(runner, 64)
+        picture = album.add("one", (120, 120, 120))
+        red, blue = (album.add("lent", colour) for colour in ((220, 40, 40), (40, 60, 220)))
+        warm = planes(service, task(picture, reference=red), album)
+        cold = planes(service, task(picture, reference=blue), album)
+        assert np.abs(warm - cold).max() > 5
+        np.testing.assert_array_equal(planes(service, task(picture, reference=red)), warm)
+
+
+def test_a_file_that_was_replaced_is_refused(runner: Runner, album: Album) -> None:
+    service, ref = EngineService(runner, 64), album.add("one")
+    other = album.add("two", (9, 9, 200))
+    with pytest.raises(ImageRejected, match="replaced meanwhile") as refusal:
+        service.do(task(ref), {ref: album.descriptors[other]})
+    assert refusal.value.visitor_sentence == "This picture is no longer on show."
+    assert service.held == []
+
+
+def test_descriptors_are_read_by_position(runner: Runner, album: Album) -> None:
+    ref = album.add("one", version="an upload's own")
+    os.lseek(album.descriptors[ref], 7, os.SEEK_SET)
+    EngineService(runner, 64).do(task(ref), album.descriptors)
+    assert os.lseek(album.descriptors[ref], 0, os.SEEK_CUR) == 7
+
+
+@pytest.mark.parametrize("op", ["edit", "ab"])
+def test_a_task_without_what_it_needs_is_refused(runner: Runner, album: Album, tmp_path: Path, op: Any) -> None:
+    service, ref, folder = EngineService(runner, 64), album.add("one", version="x"), os.open(tmp_path, os.O_RDONLY)
+    edit = Edit(1, "0" * 16)
+    album.descriptors[PictureRef("folder", "x")] = folder
+    for bad in (Task(op), Task(op, ref), Task(op, None, None, edit), Task("forget")):
+        with pytest.raises(RunnerError, match="came without"):
+            service.do(bad, album.descriptors)
+    with pytest.raises(RunnerError, match="without its descriptor"):
+        service.do(Task(op, ref, None, edit), {})
+    with pytest.raises(LivetintError):
+        service.do(Task(op, PictureRef("folder", "x"), None, edit), album.descriptors)
+    assert service.held == []
+
+
+# Runners
+
+
+def test_photographs_move_to_another_runner(stub: Path, album: Album) -> None:
+    refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(2)]
+    with OnnxRunner(find_model(stub), 1) as old:
+        service = EngineService(old, 64)
+        before = [planes(service, task(ref, HINT, mood="rich"), album) for ref in refs]
+    with OnnxRunner(find_model(stub), 1) as new:
+        service.use(new)
+        assert service.held == refs
+        for ref, expected in zip(refs, before, strict=True):
+            np.testing.assert_array_equal(planes(service, task(ref, HINT, mood="rich")), expected)
+        assert service.do(Task("pulse"), {})[0].inferred
+
+
+def test_an_answer_that_was_known_already_is_no_sign_of_life(runner: Runner, album: Album) -> None:
+    service, ref = EngineService(runner, 64), album.add("one")
+    for x, want in ((0.1, "planes"), (0.2, "planes"), (0.3, "jpeg")):
+        asked = task(ref, HintMessage(x, 0.5, 9, 9), want=want)
+        assert service.do(asked, album.descriptors)[0].inferred
+    service.do(task(ref, HINT), {})
+    assert not service.do(task(ref, HINT), {})[0].inferred
