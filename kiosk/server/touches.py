@@ -89,7 +89,6 @@ class Connection:
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._allowance = Allowance()
-        self._leaving = False
 
     async def run(self) -> None:
         """Until the browser leaves, misbehaves or reads too slowly."""
@@ -103,14 +102,8 @@ class Connection:
         except (WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, OSError) as error:
             log.info("page left", extra={"facts": {"how": type(error).__name__}})
         finally:
-            # An edit under way is awaited, not abandoned: giving it up would cost the engine.
-            self._pending = None
-            jobs[0].cancel()
-            jobs[2].cancel()
-            self._news.set()
-            self._leaving = True
-            _, late = await asyncio.wait(jobs, timeout=SEND_DEADLINE_S)
-            for job in late:
+            # The engine ends an edit that is under way by itself, and drops its answer.
+            for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
@@ -168,7 +161,7 @@ class Connection:
 
     async def _work(self) -> None:
         tries = 0
-        while not self._leaving:
+        while True:
             await self._news.wait()
             self._news.clear()
             edit, self._pending = self._pending, None
