@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from livetint.engine.bundle import Bundle
+from livetint.engine.runners import base
+from livetint.engine.runners.tensorrt.plan_folder import cached_folder
+from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 from livetint.kiosk.engine.process import EngineProcess
+from livetint.kiosk.engine.runner_owner import RunnerOwner
+from livetint.kiosk.engine.service import EngineService
 from livetint.kiosk.memory import NamelessFile
-from livetint.kiosk.messages import SHARED_BYTES, Answer, Task
+from livetint.kiosk.messages import MAX_WIDTH_PX, SHARED_BYTES, Answer, Edit, HintMessage, PictureRef, Task
 from livetint.kiosk.settings import EngineTable
+from PIL import Image
 
+from ..kiosk.processes import alive, children
 from ..kiosk.running import RunningKiosk, until
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..kiosk.test_server import controls, edit, first_picture, reply
@@ -82,3 +92,42 @@ def test_the_page_goes_on_after_a_lost_gpu(stub: Path, tmp_path: Path):
         assert "the GPU is lost to this process" in kiosk.log.read_text()
     finally:
         kiosk.close()
+
+
+def test_a_build_ends_with_the_worker_that_started_it(gpu: Standin, tmp_path: Path):
+    model = write_stub_bundle(tmp_path / "stub")
+    plans = cached_folder(Bundle.load(model), "tensorrt")
+    plans.parent.mkdir(parents=True)
+    with FileLock(plans.parent / f".{plans.name}.lock"):  # the build waits for it
+        kiosk = RunningKiosk(tmp_path / "kiosk", model, engine={"device": "cuda", "spare": False})
+        try:
+            worker = kiosk.worker
+            builds = until(lambda: children(worker, "livetint.cli"), "the build")
+            os.kill(worker, signal.SIGKILL)
+            until(lambda: not any(alive(build) for build in builds), "the end of the build")
+        finally:
+            kiosk.close()
+
+
+def test_the_gpu_composes_jpegs_up_to_the_largest_that_a_page_asks_for(stub: Path, monkeypatch: pytest.MonkeyPatch):
+    pixels = np.zeros((90, 120, 3), np.uint8)
+    pixels[:, 40:] = np.linspace(0, 255, 80, dtype=np.uint8)[:, None]
+    file, ref = io.BytesIO(), PictureRef("one", "1")
+    Image.fromarray(pixels).save(file, "PNG")
+    hints = (HintMessage(0.3, 0.3, 20, 30), HintMessage(0.7, 0.6, -30, 10))
+    task = Task("edit", ref, edit=Edit(1, "0" * 16, hints, want="jpeg", width=100), upsampling="guided")
+    shown = []
+    for device in ("cpu", "cuda"):
+        owner = RunnerOwner(Bundle.load(stub), device, 1, [].append)
+        if device == "cuda":
+            assert isinstance(owner.runner, TensorRTRunner)
+            assert owner.runner.stages.display_pixels == MAX_WIDTH_PX**2
+            monkeypatch.setattr(base, "compose", None)
+        descriptor = os.memfd_create("one")
+        os.write(descriptor, file.getvalue())
+        jpeg = EngineService(owner.runner, 64).do(task, {ref: descriptor})[1]
+        os.close(descriptor)
+        owner.runner.close()
+        shown.append(np.asarray(Image.open(io.BytesIO(jpeg))).astype(int))
+    assert shown[0].shape == (75, 100, 3)
+    assert np.abs(shown[1] - shown[0]).mean() < 1
