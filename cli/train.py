@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..engine.errors import ConfigError
+from .progress import Bars
 
 
 @click.command()
@@ -20,5 +21,9 @@ def train(config: Path, resume: bool, init: str | None, minutes: float | None) -
         from ..training.run import run
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'livetint[train]'") from error
-    bundle = run(config, resume, init, minutes * 60 if minutes else None)
+    with Bars() as bars:
+        bundle = run(
+            config, resume, init, minutes * 60 if minutes else None,
+            progress=lambda done, total, checkpoint: bars.set(config.stem, done, total, checkpoint),
+        )  # fmt: skip
     click.echo(f"wrote {bundle.folder}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -28,6 +27,12 @@ from .data import Batch, batches
 from .tasks import Task
 
 AVERAGED, STATE, LOG = "averaged.safetensors", "state.pt", "log.jsonl"
+
+Progress = Callable[[int, int, str], object]  # steps done, steps in all, losses and curve of the last checkpoint
+
+
+def no_progress(done: int, total: int, checkpoint: str) -> None:
+    """Show nothing."""
 
 
 @dataclass
@@ -59,10 +64,13 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def train(task: Task, config: Config, resume: bool = False, seconds: float | None = None) -> Progressed:
+def train(
+    task: Task, config: Config, resume: bool = False, seconds: float | None = None, progress: Progress = no_progress
+) -> Progressed:
     """Train for the configured steps, or until `seconds` have passed (a checkpoint is written either way).
 
-    Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl.
+    Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl. Calls
+    `progress` after every step.
     """
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -78,16 +86,15 @@ def train(task: Task, config: Config, resume: bool = False, seconds: float | Non
         run.load(output / STATE)
     source = batches(squares, config.optimiser.batch, config.augmentation, config.seed, run.progressed.step)
     started, spent = time.monotonic(), run.progressed.seconds
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, denormals_flushed():
-        shown = bar.add_task(config.network, total=config.optimiser.steps, completed=run.progressed.step)
+    checkpoint = ""
+    with denormals_flushed():
         while run.progressed.step < config.optimiser.steps:
             run.one_step(next(source))
-            bar.advance(shown)
             run.progressed.seconds = spent + time.monotonic() - started
             late = seconds is not None and time.monotonic() - started >= seconds
             if late or run.progressed.step % config.every == 0 or run.progressed.step == config.optimiser.steps:
-                bar.update(shown, description=run.checkpoint(output, held_out))
+                checkpoint = run.checkpoint(output, held_out)
+            progress(run.progressed.step, config.optimiser.steps, checkpoint)
             if late:
                 break
     source.close()
@@ -177,7 +184,7 @@ class _Run:
         before = (output / LOG).read_bytes() if (output / LOG).exists() else b""
         atomic_write(output / LOG, before + json.dumps(line).encode() + b"\n")
         curve = " ".join(f"{k}:{v:.2f}" for k, v in self.progressed.curve.items())
-        return f"{self.config.network} loss {sum(means.values()):.3f} gain dB {curve}"
+        return f"loss {sum(means.values()):.3f} gain dB {curve}"
 
     def load(self, path: Path) -> None:
         """Carry on from state.pt. Raises ModelFileError if there is none or it is of another run."""

@@ -16,7 +16,7 @@ from ..engine.bundle import Bundle, Manifest, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
 from .config import Card, Config, load_config
-from .loop import AVERAGED, LOG, Progressed, freeze_all_but, initialise, train
+from .loop import AVERAGED, LOG, Progress, Progressed, freeze_all_but, initialise, no_progress, train
 from .planes_task import PlanesTask
 from .tasks import Task, TouchTask
 
@@ -25,7 +25,13 @@ CARD = "MODEL_CARD.md"
 TASKS: dict[str, Callable[[Config], Task]] = {"touch": TouchTask, **dict.fromkeys(TOPOLOGIES, PlanesTask)}
 
 
-def run(path: Path, resume: bool = False, init: str | None = None, seconds: float | None = None) -> Bundle:
+def run(
+    path: Path,
+    resume: bool = False,
+    init: str | None = None,
+    seconds: float | None = None,
+    progress: Progress = no_progress,
+) -> Bundle:
     """Train as the TOML file at `path` says and write `<output>/bundle`.
 
     `init`: name or folder of a bundle whose weights to start from, wherever names and shapes agree.
@@ -35,7 +41,7 @@ def run(path: Path, resume: bool = False, init: str | None = None, seconds: floa
     task = task_of(config)
     if init and not resume:
         initialise(task.network, weights_of(find_model(init)))
-    progressed = train(task, config, resume, seconds)
+    progressed = train(task, config, resume, seconds, progress)
     return export_run(task, config, progressed, init)
 
 

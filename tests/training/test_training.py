@@ -83,7 +83,10 @@ def test_a_run_resumes_starts_from_a_bundle_and_becomes_a_bundle(folder):
     first = run(write_settings(folder, steps=2), init="touch")
     log = (folder / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [2]
-    run(write_settings(folder, steps=4), resume=True)
+    steps: list[tuple[int, int, str]] = []
+    run(write_settings(folder, steps=4), resume=True, progress=lambda *step: steps.append(step))
+    assert [step[:2] for step in steps] == [(3, 4), (4, 4)]
+    assert "gain dB 0:" in steps[-1][2], "the last checkpoint is shown"
     log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 4]
     assert set(log[-1]["gain_db"]) == {"0", "1", "10", "100"}
