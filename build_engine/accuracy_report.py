@@ -11,12 +11,13 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from ..calibration.photographs import lab_of
 from ..calibration.samples import squares
 from ..calibration.visitor import gaussian_patches, reveal
 from ..engine.bundle import Bundle
-from ..engine.colour.cielab import lab_to_srgb, srgb_to_lab
 from ..engine.colour.metrics import delta_e, psnr
 from ..engine.hints import Hint
+from ..engine.image.compose import compose
 from ..engine.runners.base import Runner
 from ..engine.runners.onnx import OnnxRunner, session_options
 
@@ -84,7 +85,7 @@ def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = DEFAULT_HIN
     rng = np.random.default_rng(seed)
     cases = []
     for rgb in photographs:
-        lab = srgb_to_lab(rgb.astype(np.float32) / 255)
+        lab = lab_of(rgb)
         ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
         hints = reveal(ab, gaussian_patches(rng, number))
         if np.hypot(*ab).mean() >= GREY_CHROMA:
@@ -113,8 +114,8 @@ def compare(
     away = [np.abs(a - b) for a, b in zip(reference, found, strict=True)]
     labs = [[_lab(case, ab) for case, ab in zip(cases, some, strict=True)] for some in (reference, found)]
     scores = [
-        float(np.mean([min(psnr(_rgb(lab), case.rgb), 100.0) for case, lab in zip(cases, some, strict=True)]))
-        for some in labs
+        float(np.mean([min(psnr(compose(case.L, ab), case.rgb), 100.0) for case, ab in zip(cases, some, strict=True)]))
+        for some in (reference, found)
     ]
     difference = float(np.mean([delta_e(a, b).mean() for a, b in zip(*labs, strict=True)]))
     return Accuracy(
@@ -148,7 +149,3 @@ def measure_accuracy(
 
 def _lab(case: Case, ab: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([case.L[..., None], ab.transpose(1, 2, 0)], 2)
-
-
-def _rgb(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(lab_to_srgb(lab), 0, 1) * 255).astype(np.uint8)

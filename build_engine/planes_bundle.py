@@ -35,6 +35,18 @@ def topology_of(network: str) -> Topology:
     return TOPOLOGIES[network]()
 
 
+def planes_input_table(
+    topology: Topology, mask: str = DEFAULT_MASK, size: tuple[int, int] = (WORKING_PX, WORKING_PX)
+) -> InputTable:
+    """How hints become the input of one of the paper's networks; `mask` is a key of MASKS."""
+    return InputTable(
+        working_size=size,
+        mask=MASKS[mask],
+        takes_global="global" in topology.inputs,
+        local=topology.inputs["planes"] == 4,
+    )
+
+
 def planes_manifest(
     network: str,
     version: str,
@@ -54,12 +66,7 @@ def planes_manifest(
         licence=licence,
         data=data,
         trained=trained,
-        input=InputTable(
-            working_size=size,
-            mask=MASKS[mask],
-            takes_global="global" in topology.inputs,
-            local=topology.inputs["planes"] == 4,
-        ),
+        input=planes_input_table(topology, mask, size),
         stages={"colour": FILE, "distribution": FILE} if bins else {"colour": FILE},
         distribution=DistributionTable(BINS[bins], "logits", SUGGESTION_SCALE) if bins else None,
     )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from ..engine.errors import ModelFileError
-from .networks.topology import AB_SCALE, EPSILON, LEAK, Layer, Topology
+from ..engine.inputs import AB_SCALE
+from .networks.topology import EPSILON, LEAK, Layer, Topology
 
 OPSET = 17
 IR_VERSION = 8

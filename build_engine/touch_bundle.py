@@ -15,7 +15,7 @@ from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
 from .export import to_onnx
-from .networks.hint_attention import MAP_NAMES, Hints, Maps
+from .networks.hint_attention import MAP_NAMES, Hints, Maps, hints_from_inputs
 from .networks.touch import TouchNetwork
 
 FORM = "hint-attention-3"
@@ -68,8 +68,8 @@ def unpack(names: tuple[str, ...], inputs: tuple[Tensor, ...]) -> tuple[Maps, Hi
     """Positional graph inputs → maps (those not among `names` empty), hints, global hints, what is left."""
     given = dict(zip(names, inputs, strict=False))
     maps = Maps(*(given.get(name, inputs[0].new_zeros(0)) for name in MAP_NAMES))
-    positions, colours, sizes, valid, global_hints = inputs[len(names) : len(names) + len(HINT_INPUTS)]
-    return maps, Hints(positions, colours / 110.0, sizes, valid), global_hints, inputs[len(names) + 5 :]
+    *hints, global_hints = inputs[len(names) : len(names) + len(HINT_INPUTS)]
+    return maps, hints_from_inputs(*hints), global_hints, inputs[len(names) + len(HINT_INPUTS) :]
 
 
 def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> dict[str, bytes]:

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..engine.colour.cielab import srgb_to_lab
 from ..engine.errors import ConfigError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
@@ -71,6 +71,6 @@ def _named(item: tuple[str, bytes], side: int) -> NDArray[np.uint8]:
         raise ConfigError(f"{name} cannot be decoded ({error}); take it out of the set") from error
 
 
-def fast_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3] by OpenCV: for training, where 0.3 ab do not matter."""
-    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)
+def lab_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """sRGB uint8 [..., 3] → CIELAB float32 [..., 3]."""
+    return srgb_to_lab(rgb.astype(np.float32) / np.float32(255)).astype(np.float32, copy=False)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from ..engine.bundle import Bundle
 from ..engine.colour.global_hints import histogram_of, saturation_of
-from ..engine.hints import WORKING_PX, Hint, rasterise
-from .photographs import fast_lab, photograph_files, squashed
+from ..engine.hints import WORKING_PX, Hint
+from ..engine.inputs import normalise_lightness, planes_input
+from ..engine.runners.base import NO_GLOBAL_HINTS
+from .photographs import lab_of, photograph_files, squashed
 from .visitor import gaussian_patches, global_hints, reveal
 
 FEW, MANY = (1, 8), (9, 128)
@@ -38,22 +40,16 @@ def first_inputs(
 ) -> dict[str, NDArray[np.float32]]:
     """One photograph uint8 [256, 256, 3] → named inputs of the stage that sees it (`light`, or `planes`)."""
     settings = bundle.manifest.input
-    lab = fast_lab(rgb)
-    offset, scale = settings.light
-    L = ((lab[None, None, ..., 0] - offset) / scale).astype(np.float32)
+    lab = lab_of(rgb)
+    L_plane = normalise_lightness(lab[None, None, ..., 0], settings)
     if settings.kind == "hints":
-        return {"light": L}
+        return {"light": L_plane}
     ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
-    planes = [L]
-    if settings.local:
-        hints, mask = rasterise(visitor_hints(rng, ab, index), (ab.shape[1], ab.shape[2]))
-        low, high = settings.mask
-        planes += [hints[None] / settings.ab_scale, (mask * (high - low) + low)[None]]
-    inputs = {"planes": np.concatenate(planes, 1).astype(np.float32)}
+    hints = visitor_hints(rng, ab, index) if settings.local else []
+    revealed = NO_GLOBAL_HINTS
     if settings.takes_global:
         revealed = global_hints(rng, histogram_of(ab), saturation_of(rgb.astype(np.float32) / 255))
-        inputs["global"] = revealed.vector()[None]
-    return inputs
+    return planes_input(L_plane, hints, revealed, settings)
 
 
 def feeds(

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import copy
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..calibration import visitor
-from ..calibration.photographs import fast_lab
+from ..calibration.photographs import lab_of
 from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.colour.metrics import psnr
+from ..engine.image.compose import compose
 from .data import Batch, with_hints
 from .tasks import Task
 
@@ -35,20 +35,15 @@ def held_out_curve(
     gains: dict[str, list[float]] = {str(count): [] for count in COUNTS}
     with torch.no_grad():
         for index, square in enumerate(squares):
-            lab = fast_lab(square).transpose(2, 0, 1)
-            grey = psnr(square, _rgb(lab[:1], np.zeros_like(lab[1:])))
+            lab = lab_of(square).transpose(2, 0, 1)
+            grey = psnr(square, compose(lab[0], np.zeros_like(lab[1:])))
             for count in COUNTS:
                 rng = np.random.default_rng([POINTS_SEED, index, count])
                 batch = _one(lab, visitor.gaussian_patches(rng, count, (PATCH_PX, PATCH_PX)))
                 ab = task.predict(network, batch, device)[0]
-                gains[str(count)].append(psnr(square, _rgb(lab[:1], ab)) - grey)
+                gains[str(count)].append(psnr(square, compose(lab[0], ab)) - grey)
     return {count: round(float(np.mean(values)), 3) for count, values in gains.items()}
 
 
 def _one(lab: NDArray[np.float32], patches: visitor.Patches) -> Batch:
     return with_hints(np.ascontiguousarray(lab[None]), [patches], np.zeros((1, VECTOR_LENGTH), np.float32))
-
-
-def _rgb(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
-    lab = np.concatenate([L, ab]).transpose(1, 2, 0).astype(np.float32)
-    return (np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255).astype(np.uint8)

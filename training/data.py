@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import visitor
-from ..calibration.photographs import fast_lab
+from ..calibration.photographs import lab_of
 from ..engine.colour.cielab import lab_to_srgb
 from ..engine.colour.global_hints import VECTOR_LENGTH, histogram_of, saturation_of
 from .aging import age
@@ -28,7 +28,7 @@ SURELY_INSIDE = 0.95
 class Batch:
     """B crops of side S with at most N hints each; all float32.
 
-    light [B, 1, S, S] in 0…100; ab [B, 2, S, S] in CIELAB units; positions [B, N, 2] as x, y in 0…1;
+    L [B, 1, S, S] in 0…100; ab [B, 2, S, S] in CIELAB units; positions [B, N, 2] as x, y in 0…1;
     colours [B, N, 2] in CIELAB units; sizes [B, N] in working pixels of 256; valid [B, N] in {0, 1};
     global_hints [B, 316]; natural [B]: False where regions wear colours that nothing in L predicts;
     touched [B, 1, S, S] in 0…1: where ab is what is wanted; elsewhere the automatic colours are, because the hints
@@ -93,7 +93,7 @@ def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.ra
         patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MAX_IN_REGION + 1)))
         return _Drawn(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
     natural = kind >= settings.lone_region + settings.recoloured
-    lab = fast_lab(rgb) if natural else recolour(rgb, rng)
+    lab = lab_of(rgb) if natural else recolour(rgb, rng)
     count = visitor.mixed_count(rng, float(many), settings.max_hints, settings.geometric_p)
     patches = visitor.gaussian_patches(rng, count, whole=False)
     return _Drawn(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
@@ -101,8 +101,7 @@ def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.ra
 
 def _global_vector(lab: NDArray[np.float32], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
     ab = lab[..., 1:].transpose(2, 0, 1)
-    small = cv2.resize(lab, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
-    hints = visitor.global_hints(rng, histogram_of(ab), saturation_of(lab_to_srgb(small)), share)
+    hints = visitor.global_hints(rng, histogram_of(ab), saturation_of(lab_to_srgb(lab)), share)
     return hints.vector()
 
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..engine.colour import bins
+from ..engine.inputs import AB_SCALE
+
 HUBER_DELTA = 1.0
-AB_SCALE = 110.0
 L1_WEIGHT = 10.0
 
 
@@ -47,5 +49,7 @@ def grid_cross_entropy(logits: Tensor, ab: Tensor) -> Tensor:
 
     Classes run over the 23 × 23 grid of step 10, a slow and b fast.
     """
-    cell = ((ab + AB_SCALE) / 10).round().clamp(0, 22).long()
-    return F.cross_entropy(logits.float(), cell[:, 0] * 23 + cell[:, 1])
+    first, last = float(bins.GRID_CENTRES.min()), float(bins.GRID_CENTRES.max())
+    side = int((last - first) / bins.STEP) + 1
+    cell = ((ab - first) / bins.STEP).round().clamp(0, side - 1).long()
+    return F.cross_entropy(logits.float(), cell[:, 0] * side + cell[:, 1])

@@ -12,17 +12,16 @@ from torch.nn import functional as F
 
 from ..build_engine.checkpoint import read_weights
 from ..build_engine.networks.planes import DECODER, HEAD, PlanesNetwork
-from ..build_engine.planes_bundle import MASKS, topology_of
+from ..build_engine.planes_bundle import planes_input_table, topology_of
 from ..calibration import visitor
+from ..engine.bundle import InputTable
 from ..engine.colour import bins
 from ..engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint
+from ..engine.inputs import colour_planes, normalise_lightness
 from .config import Config, Stage
 from .data import Batch
 from .eccv16 import start_from_eccv16
 from .losses import absolute, cross_entropy, grid_cross_entropy, huber
-
-LIGHT = (50.0, 100.0)
-AB_SCALE = 110.0
 
 
 class PlanesTask:
@@ -37,6 +36,7 @@ class PlanesTask:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.planes = PlanesNetwork(topology_of(config.network))
+        self.settings = planes_input_table(self.planes.topology, self.mask)
         self.stage: Stage | None = None
         initialise(self.planes)
         if config.eccv16:
@@ -78,14 +78,14 @@ class PlanesTask:
     def _forward(
         self, network: nn.Module, batch: Batch, device: torch.device, hinted: bool = True, full_share: float = 0.0
     ) -> dict[str, Tensor]:
-        if "global" in self.planes.topology.inputs:
-            vector = torch.from_numpy(batch.global_hints).to(device)
-            return network(torch.from_numpy((batch.L - LIGHT[0]) / LIGHT[1]).to(device), vector)
-        return network(torch.from_numpy(input_planes(batch, MASKS[self.mask], hinted, full_share)).to(device))
+        if self.settings.takes_global:
+            L = normalise_lightness(batch.L, self.settings)
+            return network(torch.from_numpy(L).to(device), torch.from_numpy(batch.global_hints).to(device))
+        return network(torch.from_numpy(input_planes(batch, self.settings, hinted, full_share)).to(device))
 
 
 def input_planes(
-    batch: Batch, mask: tuple[float, float] = MASKS["zero-one"], hinted: bool = True, full_share: float = 0.0
+    batch: Batch, settings: InputTable, hinted: bool = True, full_share: float = 0.0
 ) -> NDArray[np.float32]:
     """A batch as the networks take it: L, a, b and mask, float32 [B, 4, S, S], normalised.
 
@@ -93,15 +93,12 @@ def input_planes(
     """
     rng = np.random.default_rng(int(torch.randint(1 << 31, (1,))))
     side = batch.L.shape[-1]
-    low, high = mask
-    result = np.empty((len(batch.L), 4, side, side), np.float32)
-    result[:, :1] = (batch.L - LIGHT[0]) / LIGHT[1]
-    for index in range(len(batch.L)):
-        hints = hints_of(batch, index, side) if hinted else []
-        ab, shown = visitor.planes(rng, batch.ab[index], hints, full_share)
-        result[index, 1:3] = ab / AB_SCALE
-        result[index, 3:] = shown * (high - low) + low
-    return result
+    shown = [
+        visitor.planes(rng, true, hints_of(batch, index, side) if hinted else [], full_share)
+        for index, true in enumerate(batch.ab)
+    ]
+    ab, mask = (np.stack(planes) for planes in zip(*shown, strict=True))
+    return colour_planes(normalise_lightness(batch.L, settings), ab, mask, settings)
 
 
 def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration.photographs import fast_lab
+from ..calibration.photographs import lab_of
+from ..engine.colour.cielab import lab_to_srgb, srgb_to_lab
 
 CLUSTER_SIDE_PX = 40
 # What one flood of a photograph smoothed by mean shift may spread over: smoothing in space (px at a side of 192) and in
@@ -26,7 +27,7 @@ MIN_CHANGE, TRIES = 25.0, 6
 
 def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
     """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3], some of 3 to 7 regions turned and shifted in ab, in gamut."""
-    lab = fast_lab(rgb)
+    lab = lab_of(rgb)
     labels, number = _clusters(lab, rng)
     ab = lab[..., 1:].copy()
     for label in rng.permutation(number)[: int(rng.integers(1, number))]:
@@ -43,7 +44,7 @@ def recolour_one(
     Half of the regions are parts of clusters, which a network cannot always foresee; the others are floods that stop at
     the edges of things. None where no region of a fit size moved far enough.
     """
-    lab = fast_lab(rgb)
+    lab = lab_of(rgb)
     smooth = _smoothed(rgb) if rng.random() < FLOODED else None
     for _ in range(TRIES):
         region = _cluster_part(lab, rng) if smooth is None else _flood(smooth, rng)
@@ -117,6 +118,4 @@ def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
 def _in_gamut(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
     """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] of the nearest sRGB, channel by channel."""
-    coloured = np.concatenate([L, ab], -1).astype(np.float32)
-    shown = np.clip(cv2.cvtColor(coloured, cv2.COLOR_LAB2RGB), 0, 1)
-    return cv2.cvtColor(shown, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)
+    return srgb_to_lab(lab_to_srgb(np.concatenate([L, ab], -1, dtype=np.float32)))

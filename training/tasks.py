@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..build_engine.networks.hint_attention import AB_SCALE, Hints, Maps
+from ..build_engine.networks.hint_attention import Hints, Maps, hints_from_inputs
 from ..build_engine.networks.touch import TouchNetwork
 from ..engine.colour import bins
+from ..engine.inputs import AB_SCALE
 from .config import Config, Stage
 from .data import Batch
 from .losses import cross_entropy, huber, picture_error
@@ -156,10 +157,6 @@ def evened(touched: NDArray[np.float32], lone: float, within: float) -> Tensor:
 
 def hint_tensors(batch: Batch, device: torch.device) -> tuple[Hints, Tensor]:
     """The hints of a batch as `touch` takes them, and the global hints [B, 316]."""
-    hints = Hints(
-        torch.from_numpy(batch.positions).to(device),
-        torch.from_numpy(batch.colours / AB_SCALE).to(device),
-        torch.from_numpy(batch.sizes).to(device),
-        torch.from_numpy(batch.valid).to(device),
-    )
+    fields = (batch.positions, batch.colours, batch.sizes, batch.valid)
+    hints = hints_from_inputs(*(torch.from_numpy(field).to(device) for field in fields))
     return hints, torch.from_numpy(batch.global_hints).to(device)

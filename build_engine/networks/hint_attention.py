@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from ...engine.colour import bins
 from ...engine.colour.global_hints import VECTOR_LENGTH
 from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX
+from ...engine.inputs import AB_SCALE
 from .sampling import Taps, patch_taps, sample, sizes, taps, upsample_convex
 
-AB_SCALE = 110.0
 WIDTH = 96
 HEADS = 4
 KEY = 32
@@ -86,6 +86,11 @@ class Hints(NamedTuple):
     ab: Tensor
     size: Tensor
     valid: Tensor
+
+
+def hints_from_inputs(positions: Tensor, colours: Tensor, sizes: Tensor, valid: Tensor) -> Hints:
+    """The hint inputs of the graphs, whose colours [B, N, 2] are in CIELAB units, as Hints."""
+    return Hints(positions, colours / AB_SCALE, sizes, valid)
 
 
 class Tokens(NamedTuple):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...engine.inputs import AB_SCALE
 from . import TOPOLOGIES
-from .topology import AB_SCALE, EPSILON, LEAK, Layer, Topology
+from .topology import EPSILON, LEAK, Layer, Topology
 
 # Where gradients may be stopped: the head (always, as in the paper) and, in one stage of the retrained release,
 # the colour decoder instead.

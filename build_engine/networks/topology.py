@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 EPSILON = 1e-5
 LEAK = 0.2
-AB_SCALE = 110.0
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import tarfile
 import numpy as np
 import pytest
 from livetint.calibration import samples
-from livetint.calibration.photographs import fast_lab, load_squares, photograph_files
+from livetint.calibration.photographs import lab_of, load_squares, photograph_files
 from livetint.engine.bundle import Bundle, InputTable, Manifest
 from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.colour.global_hints import histogram_of, saturation_of
 from livetint.engine.errors import ConfigError
+from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
 from PIL import Image
 
@@ -55,9 +56,14 @@ def test_what_is_no_set_is_refused(tmp_path):
         load_squares(tmp_path, 8)
 
 
-def test_the_fast_lab_of_training_is_close_to_the_definition():
-    rgb = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
-    np.testing.assert_allclose(fast_lab(rgb), srgb_to_lab(rgb.astype(np.float64) / 255), atol=0.35)
+def test_lab_is_that_of_the_definition_and_of_photographs():
+    rgb = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    found = lab_of(rgb)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, srgb_to_lab(rgb.astype(np.float64) / 255), atol=0.002)
+    photo = Photo.from_rgb(rgb)
+    np.testing.assert_allclose(found[..., 0], photo.working_L, atol=0.002)
+    np.testing.assert_allclose(found[..., 1:].transpose(2, 0, 1), photo.working_ab(), atol=0.002)
 
 
 def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(folder, monkeypatch):
@@ -92,7 +98,7 @@ def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_p
     vectors = [samples.first_inputs(bundle, stripes, rng, index)["global"][0] for index in range(16)]
     shown = [vector for vector in vectors if vector[313] and vector[315]]
     assert shown, "no visitor revealed both"
-    expected = histogram_of(np.ascontiguousarray(fast_lab(stripes)[..., 1:].transpose(2, 0, 1)))
+    expected = histogram_of(np.ascontiguousarray(lab_of(stripes)[..., 1:].transpose(2, 0, 1)))
     np.testing.assert_array_equal(shown[0][:313], expected)
     assert np.count_nonzero(expected) == 2
     assert shown[0][314] == pytest.approx(saturation_of(stripes / 255))

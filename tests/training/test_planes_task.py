@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from livetint.build_engine.networks import TOPOLOGIES
+from livetint.engine.bundle import InputTable
 from livetint.engine.colour import bins
 from livetint.engine.colour.global_hints import GlobalHints, histogram_of
 from livetint.engine.errors import ConfigError, ModelFileError
@@ -122,14 +123,14 @@ def test_losses_are_those_of_the_papers() -> None:
 
 def test_planes_show_the_hints_nothing_or_everything() -> None:
     batch = a_batch(uniform_counts=1.0, max_hints=9)
-    shown = input_planes(batch)
+    shown = input_planes(batch, InputTable())
     assert shown.shape == (2, 4, 16, 16) and set(np.unique(shown[:, 3])) == {0, 1}
     last = int(batch.valid[0].sum()) - 1
     if last >= 0:
         x, y = (np.clip(batch.positions[0, last], 0, 0.999) * 16).astype(int)
         np.testing.assert_allclose(shown[0, 1:3, y, x] * 110, batch.colours[0, last], atol=1e-3)
-    assert not input_planes(batch, hinted=False)[:, 1:].any()
-    whole = input_planes(batch, mask=(-0.5, 0.5), full_share=1.0)
+    assert not input_planes(batch, InputTable(), hinted=False)[:, 1:].any()
+    whole = input_planes(batch, InputTable(mask=(-0.5, 0.5)), full_share=1.0)
     np.testing.assert_allclose(whole[:, 1:3] * 110, batch.ab, atol=1e-4)
     assert (whole[:, 3] == 0.5).all()
 

@@ -9,6 +9,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from livetint.engine.colour.global_hints import saturation_of
 from livetint.engine.errors import ConfigError, ModelFileError
 from livetint.engine.models import bundled_folder, find_model
 from PIL import Image
@@ -19,7 +20,7 @@ from ..needs import import_or_skip
 torch = import_or_skip("torch")
 
 from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
-from livetint.calibration.photographs import fast_lab  # noqa: E402
+from livetint.calibration.photographs import lab_of  # noqa: E402
 from livetint.engine import GlobalHints, Hint, OnnxRunner  # noqa: E402
 from livetint.training.aging import age  # noqa: E402
 from livetint.training.config import Augmentation, Stage, load_config  # noqa: E402
@@ -152,6 +153,16 @@ def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
     }
     assert learned["key.weight"]
     assert not learned["base.weight"] and not learned["bins.weight"]
+
+
+def test_the_saturation_shown_in_training_is_that_of_every_pixel():
+    """As at run time: pixels are not averaged before their saturation is taken."""
+    dots = np.zeros((1, 64, 64, 3), np.uint8)
+    dots[0, (np.indices((64, 64)).sum(0) % 2) == 0] = 220, 40, 40
+    dots[0, (np.indices((64, 64)).sum(0) % 2) == 1] = 40, 200, 220
+    settings = Augmentation(crop_px=64, min_crop=1.0, recoloured=0.0, global_share=1.0)
+    batch = draw_batch(dots, 1, settings, np.random.default_rng(0))
+    assert batch.global_hints[0, 314] == pytest.approx(saturation_of(dots[0] / 255), abs=1e-4)
 
 
 def test_nothing_to_resume_is_said(folder):
@@ -291,7 +302,7 @@ def test_cross_entropy_is_least_at_the_truth():
 
 def test_recolouring_keeps_lightness_and_changes_some_regions():
     rgb = np.asarray(Image.open(bundled_folder().parent / "photos" / "coffee.jpg").resize((96, 96)))
-    lab = fast_lab(rgb)
+    lab = lab_of(rgb)
     changed = recolour(rgb, np.random.default_rng(4))
     moved = np.linalg.norm(changed[..., 1:] - lab[..., 1:], axis=-1)
     assert (moved > 10).mean() > 0.02
@@ -303,7 +314,7 @@ def coffee(side: int = 96) -> np.ndarray:
 
 
 def test_a_lone_region_is_in_one_piece_and_nothing_else_changes():
-    lab = fast_lab(coffee())
+    lab = lab_of(coffee())
     found = [recolour_one(coffee(), np.random.default_rng(seed)) for seed in range(12)]
     regions = [one for one in found if one is not None]
     assert len(regions) >= 6
@@ -336,7 +347,7 @@ def test_a_picture_whose_regions_will_not_move_far_enough_is_left(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_an_old_print_is_light_and_still_the_picture(seed):
-    L = fast_lab(coffee())[..., 0]
+    L = lab_of(coffee())[..., 0]
     aged = age(L, np.random.default_rng(seed))
     assert aged.dtype == np.float32 and aged.shape == L.shape and 0 <= aged.min() <= aged.max() <= 100
     assert np.corrcoef(aged.ravel(), L.ravel())[0, 1] > 0.7
