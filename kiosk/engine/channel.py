@@ -1,12 +1,13 @@
 """The channel between server and engine process: a pair of Unix sockets, for messages and open descriptors.
 
-A message is its length (uint32, little-endian) and its JSON. Descriptors travel with the length, so that a picture
-reaches the engine without a path.
+A message is its length (uint32, little-endian) and its JSON. Descriptors travel with it, so that a picture reaches the
+engine without a path. Each side waits for the other's message before it sends one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 
@@ -16,10 +17,9 @@ from ..messages import Answer, Task
 
 _LENGTH = struct.Struct("<I")
 MAX_MESSAGE_BYTES = 1 << 20
+RECEIVE_BYTES = 1 << 16
 # The photograph and the reference.
 MAX_DESCRIPTORS = 2
-# Linux closes received descriptors in programs that this process starts.
-_RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 _encode = msgspec.json.Encoder().encode
 _decode_task = msgspec.json.Decoder(Task).decode
@@ -36,31 +36,22 @@ class ServerEnd:
     async def send(self, task: Task, descriptors: list[int]) -> None:
         """Send a task with copies of `descriptors`, which stay the caller's. Raises OSError.
 
-        The engine has read what was sent before, so that the length always fits.
+        The engine has read everything sent before, so that the start of a message always fits.
         """
-        message = _encode(task)
-        length = _LENGTH.pack(len(message))
-        if descriptors:
-            socket.send_fds(self._socket, [length], descriptors)
-        else:
-            self._socket.send(length)
-        await asyncio.get_running_loop().sock_sendall(self._socket, message)
+        message = _framed(task)
+        sent = socket.send_fds(self._socket, [message], descriptors) if descriptors else self._socket.send(message)
+        if sent < len(message):
+            await asyncio.get_running_loop().sock_sendall(self._socket, message[sent:])
 
     async def receive(self) -> Answer:
-        """The next answer. Raises EOFError when the engine process has ended, OSError, msgspec.DecodeError."""
-        (length,) = _LENGTH.unpack(await self._read(_LENGTH.size))
-        if length > MAX_MESSAGE_BYTES:
-            raise ValueError(f"an answer of {length} bytes; at most {MAX_MESSAGE_BYTES} are expected")
-        return _decode_answer(await self._read(length))
-
-    async def _read(self, size: int) -> bytes:
+        """The next answer. Raises EOFError when the engine process has ended, OSError, ValueError for no message."""
         loop, data = asyncio.get_running_loop(), bytearray()
-        while len(data) < size:
-            piece = await loop.sock_recv(self._socket, size - len(data))
+        while _is_incomplete(data):
+            piece = await loop.sock_recv(self._socket, RECEIVE_BYTES)
             if not piece:
                 raise EOFError("the engine process ended")
             data += piece
-        return bytes(data)
+        return _decode_answer(data[_LENGTH.size :])
 
     def close(self) -> None:
         """Close both ends, as far as they are open."""
@@ -76,20 +67,32 @@ class EngineEnd:
 
     def receive(self) -> tuple[Task, list[int]] | None:
         """The next task and its descriptors, which the caller closes; None once the server is gone."""
-        head, descriptors = bytearray(), list[int]()
-        while len(head) < _LENGTH.size:
-            piece, found, _, _ = socket.recv_fds(
-                self.socket, _LENGTH.size - len(head), MAX_DESCRIPTORS, _RECEIVE_FLAGS
-            )  # fmt: skip
+        data, descriptors = bytearray(), list[int]()
+        while _is_incomplete(data):
+            piece, found, _, _ = socket.recv_fds(self.socket, RECEIVE_BYTES, MAX_DESCRIPTORS)
+            for descriptor in found:
+                os.set_inheritable(descriptor, False)
             descriptors += found
             if not piece:
                 return None
-            head += piece
-        (length,) = _LENGTH.unpack(head)
-        message = self.socket.recv(length, socket.MSG_WAITALL)
-        return (_decode_task(message), descriptors) if len(message) == length else None
+            data += piece
+        return _decode_task(data[_LENGTH.size :]), descriptors
 
     def send(self, answer: Answer) -> None:
         """Send an answer. Raises OSError once the server is gone."""
-        message = _encode(answer)
-        self.socket.sendall(_LENGTH.pack(len(message)) + message)
+        self.socket.sendall(_framed(answer))
+
+
+def _framed(message: Task | Answer) -> bytes:
+    text = _encode(message)
+    return _LENGTH.pack(len(text)) + text
+
+
+def _is_incomplete(data: bytearray) -> bool:
+    """Whether more of a message is to come. Raises ValueError for a length that is none."""
+    if len(data) < _LENGTH.size:
+        return True
+    (length,) = _LENGTH.unpack_from(data)
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length} bytes; at most {MAX_MESSAGE_BYTES} are expected")
+    return len(data) < _LENGTH.size + length
