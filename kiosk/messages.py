@@ -110,9 +110,9 @@ class Colours(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Engine process → server. `length` bytes of pixels lie at the start of shared memory.
 
-    held: the photographs that the engine holds from now on, encoded. histograms: the pictures whose colour histogram
-    it knows. A task about other pictures needs their descriptors, and more time. inferred: whether the network ran for
-    this answer. error, sentence: where `ok` is False, the reason for the log and for the visitor.
+    held: the photographs that the engine holds encoded after this task. histograms: the pictures whose colour
+    histogram it knows. A task about other pictures needs their descriptors, and more time. inferred: whether the
+    network ran for this answer. error, sentence: where `ok` is False, the reason for the log and for the visitor.
     """
 
     ok: bool = True

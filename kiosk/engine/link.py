@@ -1,7 +1,8 @@
 """The server's end of the engine: ask an engine process, end it when it hangs, go on with the spare one.
 
-One task runs at a time. A process that misses its deadline or dies is replaced at once by a second one that stands
-ready, so that a visitor waits for a deadline at most, never for a start; without a spare, pauses grow.
+One task runs at a time. A process that misses its deadline or dies is replaced at once by a spare one that is ready, so
+that a visitor waits for a deadline at most, never for a start. Without a spare, failed starts are tried again after
+longer and longer pauses.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from .process import PROCESS_ERRORS, EngineProcess
 
 log = logging.getLogger("livetint.kiosk")
 
-# What a task may take longer for a picture that has to be decoded and encoded first, which a 64-megapixel scan makes
-# long: this, or where such a picture was opened before, what it took then, and more for a busy machine.
+# A task gets more time for each picture that it has to decode and encode first: FIRST_DEADLINE_S, enough for a
+# 64-megapixel scan, or AGAIN_FACTOR times what a task took that opened the same picture before.
 FIRST_DEADLINE_S = 30.0
 AGAIN_FACTOR = 3.0
 KNOWN_PICTURES = 256
@@ -66,7 +67,7 @@ class EngineLink:
         self._exchange: asyncio.Task[tuple[Answer, bytes]] | None = None
         self._spare: asyncio.Task[EngineProcess] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        # Seconds that a task took which had to open the picture first; the longest unused first.
+        # Seconds that a task took that opened the picture; the least recently opened first.
         self._opening_s: OrderedDict[PictureRef, float] = OrderedDict()
         self.faults = 0
         self.last_error = ""
@@ -74,7 +75,7 @@ class EngineLink:
 
     @property
     def ready(self) -> bool:
-        """Whether an engine process stands and has answered."""
+        """Whether an engine process runs and has answered."""
         return self._ready.is_set()
 
     @property
@@ -111,7 +112,7 @@ class EngineLink:
         self._memory.close()
 
     async def wait_ready(self) -> None:
-        """Return once an engine process stands."""
+        """Return once an engine process is ready."""
         await self._ready.wait()
 
     # Tasks
@@ -214,7 +215,7 @@ class EngineLink:
                 await asyncio.sleep(BACK_OFF_S[min(max(failures - 1, 0), len(BACK_OFF_S) - 1)])
 
     async def _next_process(self) -> EngineProcess:
-        """The spare one where it stands or is about to, else a new one."""
+        """The spare process if there is one, else a new one."""
         spare, self._spare = self._spare, None
         if spare is not None:
             process = await spare

@@ -17,12 +17,12 @@ from .channel import ServerEnd
 
 SERVICE = f"{__package__}.service"
 START_DEADLINE_S = 60.0
-# What an exchange with a process raises when that process is of no more use.
+# What an exchange with a process raises when the process has to be replaced.
 PROCESS_ERRORS = (asyncio.TimeoutError, OSError, EOFError, ValueError, msgspec.DecodeError)
 
 
 class EngineProcess:
-    """A process that stands, with its model loaded.
+    """A running engine process, with its model loaded.
 
     held, histograms: the pictures that it holds and those whose histogram it knows, as its last answer said.
     """
@@ -36,7 +36,7 @@ class EngineProcess:
 
     @classmethod
     async def start(cls, settings: EngineTable, memory: int, max_megapixels: float) -> EngineProcess:
-        """A process once it has answered a first time; its pixels go into the memory behind the descriptor `memory`.
+        """Start a process and wait for its first answer. memory: the descriptor of the memory that it writes pixels to.
 
         Raises ModelFileError with the process's own sentence when the model cannot be used, and PROCESS_ERRORS.
         """

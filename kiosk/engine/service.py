@@ -65,7 +65,7 @@ class EngineService:
     def __init__(self, runner: Runner, max_megapixels: float) -> None:
         self.runner = runner
         self.max_megapixels = max_megapixels
-        # The longest unused first.
+        # The least recently used first.
         self._photos: OrderedDict[PictureRef, PhotoState] = OrderedDict()
         self._histograms: OrderedDict[PictureRef, NDArray[np.float32]] = OrderedDict()
         self._pulse = runner.encode(_PULSE)

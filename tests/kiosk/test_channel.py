@@ -1,4 +1,4 @@
-"""The channel between server and engine process: whole messages, descriptors, and an end that is noticed."""
+"""The channel between server and engine process: whole messages, descriptors, and the end of either side."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_engine_notices_that_the_server_is_gone(ends: tuple[ServerEnd, Engin
     assert engine.receive() is None
 
 
-def test_what_is_no_message_is_refused(ends: tuple[ServerEnd, EngineEnd]) -> None:
+def test_malformed_messages_are_refused(ends: tuple[ServerEnd, EngineEnd]) -> None:
     server, engine = ends
     engine.socket.sendall(struct.pack("<I", MAX_MESSAGE_BYTES + 1))
     with pytest.raises(ValueError, match="at most"):

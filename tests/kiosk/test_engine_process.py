@@ -1,4 +1,4 @@
-"""The engine process as visitors and staff notice it: what it holds, how long it may take, how it ends."""
+"""The engine process in a running kiosk: which deadlines it gets, which pictures it knows, how it ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .processes import alive, children
 from .running import RunningKiosk, until
 from .test_server import controls, edit, reply
 
-# The engine process takes longer than its deadline for an edit to open pictures of this size (rows, columns), and
-# waits while there is a file "shut". A Python process finds this as its sitecustomize.
+# With this as its sitecustomize, the engine process takes SLOW_S to open pictures of SLOW_SIZE (rows, columns): longer
+# than the deadline of an edit. It also waits while there is a file "shut".
 SLOW_SIZE, DEADLINE_S, SLOW_S = (41, 43), 2.0, 2.5
 SLOW = """
 import os, sys, time
@@ -40,7 +40,7 @@ if "livetint.kiosk.engine.service" in sys.orig_argv:
 
     Photo.__init__ = slowly
 """
-# Every engine process starts a child, as one does that has plans built.
+# With this as its sitecustomize, every engine process starts a child, as it does to build plans.
 _CHILD = """
 import subprocess, sys
 
@@ -90,7 +90,7 @@ def pictures(kiosk: RunningKiosk) -> dict[str, str]:
 # Deadlines
 
 
-def test_a_picture_that_was_pushed_out_may_take_its_time_again(stub: Path, tmp_path: Path, show: Path) -> None:
+def test_an_evicted_picture_gets_the_time_to_open_again(stub: Path, tmp_path: Path, show: Path) -> None:
     with running(tmp_path, stub, SLOW) as kiosk, controls(kiosk) as socket:
         ids = pictures(kiosk)
         for seq, name in enumerate(["slow", "a", "b", "c", "d", "slow"]):
@@ -99,7 +99,7 @@ def test_a_picture_that_was_pushed_out_may_take_its_time_again(stub: Path, tmp_p
         assert kiosk.status()["engine_faults"] == 0
 
 
-def test_a_picture_that_replaces_one_of_its_name_may_take_its_time(stub: Path, tmp_path: Path, show: Path) -> None:
+def test_a_replaced_picture_of_the_same_name_gets_the_time_to_open(stub: Path, tmp_path: Path, show: Path) -> None:
     with running(tmp_path, stub, SLOW) as kiosk, controls(kiosk) as socket:
         before = pictures(kiosk)
         socket.send(edit(before["a"], 1))
@@ -111,7 +111,7 @@ def test_a_picture_that_replaces_one_of_its_name_may_take_its_time(stub: Path, t
         assert kiosk.status()["engine_faults"] == 0
 
 
-def test_a_page_that_leaves_while_a_picture_is_opened_costs_no_engine_and_frees_the_controls(
+def test_a_page_that_leaves_during_a_slow_open_frees_the_controls_and_keeps_the_engine(
     stub: Path, tmp_path: Path, show: Path
 ) -> None:
     shut = tmp_path / "shut"
@@ -136,7 +136,7 @@ def test_a_page_that_leaves_while_a_picture_is_opened_costs_no_engine_and_frees_
 def test_a_replaced_reference_gives_its_own_colours(tmp_path: Path, show: Path) -> None:
     with running(tmp_path, Path("touch")) as kiosk, controls(kiosk) as socket:
 
-        def lent(seq: int) -> np.ndarray:
+        def with_reference(seq: int) -> np.ndarray:
             ids = pictures(kiosk)
             socket.send(edit(ids["a"], seq, reference=ids["b"]))
             return np.frombuffer(reply(socket)[1], np.float16).astype(float)
@@ -144,17 +144,17 @@ def test_a_replaced_reference_gives_its_own_colours(tmp_path: Path, show: Path) 
         paint(show / "b.png", (220, 40, 40))
         first = pictures(kiosk)["b"]
         until(lambda: pictures(kiosk)["b"] != first, "the red picture")
-        red, before = lent(1), pictures(kiosk)["b"]
+        red, before = with_reference(1), pictures(kiosk)["b"]
         paint(show / "b.png", (40, 60, 220))
         until(lambda: pictures(kiosk)["b"] != before, "the blue picture")
-        assert np.abs(lent(2) - red).max() > 5
+        assert np.abs(with_reference(2) - red).max() > 5
 
 
 # The end
 
 
 @pytest.mark.parametrize("victim", ["engine", "server"])
-def test_what_an_engine_process_has_started_ends_with_it(stub: Path, tmp_path: Path, show: Path, victim: str) -> None:
+def test_child_processes_of_an_engine_end_with_it(stub: Path, tmp_path: Path, show: Path, victim: str) -> None:
     with running(tmp_path, stub, _CHILD, engine={"spare": True}) as kiosk:
         until(lambda: kiosk.status()["engine_spare"], "the spare engine")
         worker = kiosk.worker

@@ -1,4 +1,4 @@
-"""The server's link to the engine: descriptors where they are needed, tasks that are abandoned, faults counted once."""
+"""The server's link to the engine: descriptors where they are needed, abandoned tasks, faults counted once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def with_link(stub: Path, test: Callable[[EngineLink], Coroutine[Any, Any, None]]) -> None:
-    """Run `test` with a link whose engine stands."""
+    """Run `test` with a link whose engine is ready."""
 
     @asynccontextmanager
     async def link() -> AsyncIterator[EngineLink]:
@@ -68,7 +68,7 @@ def with_link(stub: Path, test: Callable[[EngineLink], Coroutine[Any, Any, None]
     asyncio.run(run())
 
 
-async def until_there(path: Path) -> None:
+async def until_exists(path: Path) -> None:
     async def look() -> None:
         while not path.exists():
             await asyncio.sleep(0.02)
@@ -106,7 +106,7 @@ def test_descriptors_are_closed_on_both_sides(stub: Path, folder: Folder) -> Non
     with_link(stub, test)
 
 
-def test_a_picture_that_is_gone_or_cannot_be_opened_costs_no_engine(stub: Path, folder: Folder) -> None:
+def test_a_picture_that_is_gone_or_cannot_be_opened_keeps_the_engine(stub: Path, folder: Folder) -> None:
     ref = folder.add("a")
 
     def denied(_: PictureRef) -> int:
@@ -128,7 +128,7 @@ def test_a_picture_that_is_gone_or_cannot_be_opened_costs_no_engine(stub: Path, 
     with_link(stub, test)
 
 
-def test_who_leaves_leaves_at_once_and_the_next_one_gets_its_own_answer(
+def test_a_cancelled_caller_returns_at_once_and_the_next_one_gets_its_own_answer(
     stub: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder.path / "sitecustomize.py").write_text(SLOW)
@@ -139,7 +139,7 @@ def test_who_leaves_leaves_at_once_and_the_next_one_gets_its_own_answer(
 
     async def test(link: EngineLink) -> None:
         leaving = asyncio.create_task(link.ask(task(slow), folder.open))
-        await until_there(folder.path / "opening")
+        await until_exists(folder.path / "opening")
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
@@ -166,7 +166,7 @@ def test_a_process_that_dies_in_a_task_is_one_fault(
 
     async def test(link: EngineLink) -> None:
         asking = asyncio.create_task(link.ask(task(slow), folder.open))
-        await until_there(folder.path / "opening")
+        await until_exists(folder.path / "opening")
         first = link.worker_pid
         assert first is not None
         os.kill(first, signal.SIGKILL)

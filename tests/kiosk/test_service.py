@@ -1,4 +1,4 @@
-"""The engine service by itself: pictures by id and version, what it holds, one way from hints to colours."""
+"""The engine service by itself: pictures by id and version, what it holds, the way from hints to colours."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def planes(service: EngineService, asked: Task, album: Album | None = None) -> n
     return np.frombuffer(pixels, np.float16).reshape(256, 256, 2).transpose(2, 0, 1).astype(np.float32)
 
 
-# One way
+# From hints to colours
 
 
 class Calls:
@@ -190,7 +190,7 @@ def test_another_version_is_another_picture_and_another_reference(touch: Bundle,
     with OnnxRunner(touch, 1) as runner:
         service = EngineService(runner, 64)
         picture = album.add("one", (120, 120, 120))
-        red, blue = (album.add("lent", colour) for colour in ((220, 40, 40), (40, 60, 220)))
+        red, blue = (album.add("reference", colour) for colour in ((220, 40, 40), (40, 60, 220)))
         warm = planes(service, task(picture, reference=red), album)
         cold = planes(service, task(picture, reference=blue), album)
         assert np.abs(warm - cold).max() > 5
@@ -244,7 +244,7 @@ def test_photographs_move_to_another_runner(stub: Path, album: Album) -> None:
         assert service.do(Task("pulse"), {})[0].inferred
 
 
-def test_an_answer_that_was_known_already_is_no_sign_of_life(runner: Runner, album: Album) -> None:
+def test_an_answer_without_inference_does_not_count_as_one(runner: Runner, album: Album) -> None:
     service, ref = EngineService(runner, 64), album.add("one")
     for x, want in ((0.1, "planes"), (0.2, "planes"), (0.3, "jpeg")):
         asked = task(ref, HintMessage(x, 0.5, 9, 9), want=want)
