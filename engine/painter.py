@@ -1,4 +1,4 @@
-"""A photograph with its features: the one way from hints to colours, for sessions and the kiosk alike."""
+"""A photograph with its features: from hints to ab, pictures and suggestions, for sessions and the kiosk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Rgb = NDArray[np.uint8]
 
 
 class Painter:
-    """One photograph, encoded once by a runner. It keeps the colours of the last hints it was asked for, so that a
-    question about them costs no second touch.
+    """One photograph, encoded once by a runner. It keeps ab of the last hints, so that further questions about the same
+    hints cost no touch.
 
-    photo: the Photo; its full-resolution L decides what colours can be shown. runner: the Runner that answers.
+    photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers.
     """
 
     def __init__(self, photo: Photo, runner: Runner) -> None:
@@ -35,7 +35,7 @@ class Painter:
         self._ab: NDArray[np.float32] | None = None
 
     def use(self, runner: Runner) -> None:
-        """Go on with another runner: the photograph is encoded by it, and nothing of the old one is kept."""
+        """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""
         self._features = runner.encode(self.photo.working_L)
         self.runner, self._last, self._ab = runner, None, None
 
@@ -54,7 +54,7 @@ class Painter:
         return self._ab
 
     def knows(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
-        """Whether these are the last hints that `ab` was asked for, so that it costs no touch now."""
+        """Whether `ab` was computed for these hints last, so that it costs no touch now."""
         return self._last == (tuple(hints), global_hints)
 
     def render(
@@ -68,9 +68,9 @@ class Painter:
 
         method: one of `compose`.
         """
-        known = self._ab if self.knows(hints, global_hints) else None
+        ab = self._ab if self.knows(hints, global_hints) else None
         L = self.photo.L if L is None else L
-        return self.runner.render(self._features, hints, global_hints, L, method, known)
+        return self.runner.render(self._features, hints, global_hints, L, method, ab)
 
     def suggest(
         self,
@@ -82,8 +82,8 @@ class Painter:
     ) -> Suggestions:
         """Likely colours at a point (x, y in 0…1), given the photograph and the hints.
 
-        `count` swatches, showable at the point's L, beside the current colour and grey. Raises ModelFileError for a
-        model without a distribution.
+        At most `count` swatches in the gamut at the point's L; besides them the current colour and grey. Raises
+        HintRejected for a point outside the photograph, ModelFileError for a model without a distribution.
         """
         if count < 1:
             raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
@@ -102,7 +102,7 @@ class Painter:
     def influence(
         self, index: int, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> NDArray[np.float32]:
-        """How much of the colour at each place comes from hint `index`, float32 [64, 64] in 0…1; see `Runner`."""
+        """How much of the colour at each place comes from hint `index`: `Runner.influence`, float32 [64, 64] in 0…1."""
         return self.runner.influence(self._features, hints, index, global_hints)
 
     # Colours at points
@@ -115,7 +115,7 @@ class Painter:
     def colour_at(
         self, x: float, y: float, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> tuple[float, float]:
-        """The ab shown at (x, y in 0…1), within the gamut at the L there. Raises HintRejected outside the picture."""
+        """The ab shown at (x, y in 0…1), in the gamut at the L there. Raises HintRejected outside the photograph."""
         _check_point(x, y)
         ab = self.ab(hints, global_hints)
         row, column = pixel_at(x, y, *ab.shape[1:])
@@ -128,7 +128,7 @@ class Painter:
         return a, b
 
     def projected(self, hints: Sequence[Hint]) -> tuple[Hint, ...]:
-        """A person's picks: each hint's colour projected into the gamut at the L under it."""
+        """Hints that a person picked, with each colour projected into the gamut at the L under the hint."""
         if not hints:
             return ()
         colours = self._projected([(hint.x, hint.y, hint.a, hint.b) for hint in hints])
@@ -140,7 +140,7 @@ class Painter:
 
 
 def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
-    """Row and column of the pixel at (x, y in 0…1). Raises HintRejected outside, and for what is no number."""
+    """Row and column of the pixel at (x, y in 0…1). Raises HintRejected for points outside, and for NaN."""
     _check_point(x, y)
     return min(int(y * height), height - 1), min(int(x * width), width - 1)
 

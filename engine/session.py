@@ -1,4 +1,4 @@
-"""A session: one photograph being coloured. Undo, redo and JSON over a Painter."""
+"""A session colours one photograph: undo, redo and JSON over a Painter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Edits:
-    """Everything a person has said about a photograph."""
+    """All hints that a person gave for a photograph."""
 
     hints: tuple[Hint, ...] = ()
     global_hints: GlobalHints = NO_GLOBAL_HINTS
@@ -48,7 +48,7 @@ class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _EditsRecord(msgspec.Struct, forbid_unknown_fields=True):
-    """The JSON form. The words `global` and `hints` are the file's, positions are x, y in 0…1."""
+    """The JSON form. Positions are x, y in 0…1."""
 
     schema: int
     hints: list[_HintRecord]
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def global_hints(self) -> GlobalHints:
-        """What is asked of the picture as a whole."""
+        """The hints for the picture as a whole."""
         return self._edits.global_hints
 
     @property
@@ -96,12 +96,14 @@ class Session:
 
     @property
     def ab(self) -> NDArray[np.float32]:
-        """The colours now: float32 [2, 256, 256], CIELAB units, read-only; computed once per edit."""
+        """The current ab, float32 [2, 256, 256] in CIELAB units, read-only; computed once per edit."""
         return self.painter.ab(self.hints, self.global_hints)
 
     def render(self, size: tuple[int, int] | None = None, method: str = "bilinear") -> NDArray[np.uint8]:
-        """The coloured photograph, uint8 sRGB [H, W, 3], at its own size or at `size` = (width, height); `method` is
-        one of `compose`."""
+        """The coloured photograph, uint8 sRGB [H, W, 3], at its own size or at `size` = (width, height).
+
+        method: of `compose`.
+        """
         L = self.photo.L if size is None else resize_lightness(self.photo.L, size)
         return self.painter.render(self.hints, self.global_hints, L, method)
 
@@ -114,7 +116,7 @@ class Session:
         return self.painter.lightness_at(x, y)
 
     def colour_at(self, x: float, y: float) -> tuple[float, float]:
-        """The ab shown now at (x, y in 0…1), within the gamut at the L there."""
+        """The current ab at (x, y in 0…1), in the gamut at the L there."""
         return self.painter.colour_at(x, y, self.hints, self.global_hints)
 
     def next_touches(self, count: int = 1) -> tuple[Place, ...]:
@@ -153,36 +155,36 @@ class Session:
         self._replace(index, lambda hint: replace(hint, size=size))
 
     def delete(self, index: int) -> None:
-        """Take a hint away; later ones move up by one."""
+        """Remove a hint. The indices of later hints decrease by one."""
         self._hint(index)
         kept = tuple(hint for i, hint in enumerate(self.hints) if i != index)
         self._commit(replace(self._edits, hints=kept))
 
     def clear(self) -> None:
-        """Take away every hint and global hint; one undo brings all back."""
+        """Remove all hints and global hints; one undo restores them."""
         self._commit(Edits())
 
     def set_global(self, global_hints: GlobalHints) -> None:
-        """Ask for a histogram or a saturation of the whole picture."""
+        """Set the hints for the picture as a whole: a histogram, a saturation, both or none."""
         self._commit(replace(self._edits, global_hints=global_hints))
 
     def set_hints(self, hints: Sequence[Hint], global_hints: GlobalHints | None = None) -> None:
-        """Replace all hints at once, as one edit; they pass unchanged, without projection."""
+        """Replace all hints in one edit, without projection. global_hints: None keeps the current ones."""
         kept = self.global_hints if global_hints is None else global_hints
         self._commit(Edits(tuple(hints), kept))
 
     def undo(self) -> bool:
-        """Take back the last edit; False if there is none."""
+        """Undo the last edit; False if there is none."""
         return self._step(self._past, self._future)
 
     def redo(self) -> bool:
-        """Bring back what was undone last; False if there is none."""
+        """Redo the edit that was undone last; False if there is none."""
         return self._step(self._future, self._past)
 
     # JSON
 
     def to_json(self) -> str:
-        """Hints and global hints as JSON; positions are relative, so that it fits any size of the photograph."""
+        """Hints and global hints as JSON. Positions are relative, so it applies to any size of the photograph."""
         histogram = self.global_hints.histogram
         table: dict[str, Any] = {
             "schema": SCHEMA,
@@ -195,9 +197,9 @@ class Session:
         return json.dumps(table, indent=1)
 
     def load_json(self, text: str) -> None:
-        """Replace all edits by those of `to_json`'s text, as one undoable edit.
+        """Replace all hints by those in the text of `to_json`, in one edit.
 
-        Raises ConfigError for malformed text and HintRejected for hints that cannot be; nothing changes then.
+        Raises ConfigError for malformed text and HintRejected for impossible hints; nothing changes then.
         """
         edits = parse_edits(text)
         self.set_hints(edits.hints, edits.global_hints)
@@ -206,7 +208,7 @@ class Session:
         """Write `to_json` to a file, whole or not at all."""
         atomic_write(path, self.to_json().encode())
 
-    # Inside
+    # Helpers
 
     def _hint(self, index: int) -> Hint:
         if not 0 <= index < len(self.hints):

@@ -13,7 +13,7 @@ from ...engine.hints import Hint
 from ...engine.runners.base import NO_GLOBAL_HINTS
 from ...engine.runners.tensorrt.device import Graph, Stream, Timer
 from ...engine.runners.tensorrt.runner import TensorRTRunner
-from ...engine.runners.tensorrt.stages import KERNELS, all_of
+from ...engine.runners.tensorrt.stages import KERNELS, run_steps
 from ..percentiles import summary
 
 ROUNDS, WARM_UP = 4, 5
@@ -27,7 +27,7 @@ def time_touch(
 ) -> dict[str, Any]:
     """Milliseconds as summaries. working: L of working size, light: L of display size, count: hints.
 
-    events: stage → {"direct", "graph"} for every piece of a touch, for what has to be paid besides the network
+    events: stage → {"direct", "graph"} for every step of a touch, for what has to be paid besides the network
     ("outside the network", without the final copy), and for the whole. host: what a caller waits for, by the
     CPU's clock, with `match_hints`, which the CPU does between ab and picture.
     """
@@ -37,15 +37,15 @@ def time_touch(
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
         capacity = 0 if runner.served_by == KERNELS else runner.stages.hint_capacity("touch", count)
-        colours = runner.stages.touch_pieces(runner.served_by, capacity)
-        pieces = colours | runner.stages.picture_pieces(L.shape, "bilinear")
-        outside = {name: piece for name, piece in pieces.items() if name not in NOT_OUTSIDE}
+        colours = runner.stages.touch_steps(runner.served_by, capacity)
+        steps = colours | runner.stages.picture_steps(L.shape, "bilinear")
+        outside = {name: step for name, step in steps.items() if name not in NOT_OUTSIDE}
         timer, stream = runner.device.timer(), runner.stages.touch.stream
-        for name, piece in pieces.items():
-            events[name] = _both(timer, stream, piece, touches)
-        events["outside the network"] = _both(timer, stream, lambda: all_of(outside), touches)
-        events["touch → picture"] = _both(timer, stream, lambda: all_of(pieces), touches)
-        events["touch → ab"] = _both(timer, stream, lambda: all_of(colours), touches)
+        for name, step in steps.items():
+            events[name] = _both(timer, stream, step, touches)
+        events["outside the network"] = _both(timer, stream, lambda: run_steps(outside), touches)
+        events["touch → picture"] = _both(timer, stream, lambda: run_steps(steps), touches)
+        events["touch → ab"] = _both(timer, stream, lambda: run_steps(colours), touches)
         events["encoder"] = {"direct": _time(timer, stream, lambda: runner.stages.encode(working), touches)}
     host = {
         "touch → ab": _host(lambda: runner.colorize(features, hints), touches),

@@ -19,8 +19,8 @@ import onnxruntime as ort
 
 from ...engine.errors import ModelFileError
 from ...engine.runners.base import Runner
-from ...engine.runners.onnx import LATE, default_threads, session_options
-from ...engine.runners.subgraph import split_ahead
+from ...engine.runners.onnx import TOUCH_INPUTS, default_threads, session_options
+from ...engine.runners.subgraph import split_precomputed
 from ..cells import short
 from ..measure import Result, Rows
 from ..options import Option
@@ -197,7 +197,7 @@ def measure_roofline(runner: Runner, numbers: Sequence[int], stages_ms: Mapping[
     for stage, timed in STAGES_OF_FILES.items():
         if not runner.bundle.has(stage):
             continue
-        _, data = split_ahead(runner.bundle.stage(stage), LATE)
+        _, data = split_precomputed(runner.bundle.stage(stage), TOUCH_INPUTS)
         axes = open_axes(data)
         for number in numbers if axes or stage == "colour" else (0,):
             work = count(data, {axis: 1 if axis == "points" else max(number, 1) for axis in axes})

@@ -1,7 +1,7 @@
-"""What every runner can do, whatever it runs on.
+"""The base class of runners.
 
-The public methods of `Runner` check what they are given: an open runner, features of its own, sizes, counts. The
-methods with an underscore do the work and may rely on that; a new runner implements those alone.
+The public methods of `Runner` check their arguments: an open runner, features of its own, sizes, counts. The methods
+with an underscore do the work and rely on these checks. A new runner implements only those.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ..image.compose import check_method, compose
 NO_GLOBAL_HINTS = GlobalHints()
 # Cells a side of `influence`: those of hint attention at the working size.
 INFLUENCE_CELLS = 64
-# A hint that changes ab by less than this everywhere (in CIELAB units) influences nothing.
+# A hint that changes ab by less than this everywhere (in CIELAB units) has no influence.
 MIN_CHANGE_AB = 1e-3
 
 
 class Features:
-    """What a runner made of one photograph; valid for that runner alone, as long as it is open.
+    """One photograph encoded by a runner. Only that runner can use it, as long as it is open.
 
     L: float32 [H, W] in 0…100, the working L, read-only.
     """
@@ -50,34 +50,34 @@ R = TypeVar("R", bound="Runner")
 
 
 class Runner(ABC, Generic[F]):
-    """Encode a photograph once, then ask for colours and distributions as often as touches come.
+    """Runs a model: encodes a photograph once, then answers any number of touches with colours and distributions.
 
-    A runner is a context manager; `close` gives back what it holds, and every later call raises RunnerError.
+    A runner is a context manager. `close` releases its resources; every later call raises RunnerError.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._closed = False
 
-    # What callers use
+    # Public methods: they check
 
     def encode(self, L: NDArray[np.float32]) -> F:
         """Working L float32 [H, W] in 0…100, of the bundle's working size → features.
 
-        Raises RunnerError for another size or for values that are no numbers.
+        Raises RunnerError for another size, for NaN and for infinity.
         """
         self._check_open()
         size = tuple(self.bundle.manifest.input.working_size)
         if L.shape != size:
             raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {size}")
         if not np.isfinite(L).all():
-            raise RunnerError("L holds values that are no numbers; give CIELAB lightness in 0…100")
+            raise RunnerError("L contains NaN or infinity; give CIELAB lightness in 0…100")
         return self._encode(np.asarray(L, np.float32))
 
     def colorize(
         self, features: F, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> NDArray[np.float32]:
-        """ab float32 [2, H, W] in CIELAB units, of the working size; the caller owns it.
+        """ab float32 [2, H, W] in CIELAB units, at the working size; the caller owns the array.
 
         Raises HintRejected for hints that the model does not take, RunnerError for features of another runner.
         """
@@ -87,7 +87,7 @@ class Runner(ABC, Generic[F]):
     def distribution(
         self, features: F, hints: Sequence[Hint], global_hints: GlobalHints, points: NDArray[np.floating]
     ) -> NDArray[np.float32]:
-        """Probabilities float32 [P, bins] at points [P, 2] (x, y in 0…1), tempered as the bundle says.
+        """Probabilities float32 [P, bins] at points [P, 2] (x, y in 0…1), with the temperature of the bundle.
 
         Raises as `colorize` does, HintRejected for points outside the photograph, and ModelFileError for a model
         without a distribution.
@@ -106,8 +106,8 @@ class Runner(ABC, Generic[F]):
     ) -> NDArray[np.float32]:
         """How much of the colour at each place comes from hint `index`: float32 [64, 64] in 0…1, rows from the top.
 
-        In `touch` it is the hint's share in the attention; in other networks the change of ab that the hint makes,
-        relative to its largest change. Raises as `colorize` does, and HintRejected where there is no such hint.
+        In `touch` it is the hint's share of the attention. In other networks it is the change of ab by the hint,
+        divided by the largest change. Raises as `colorize` does, and HintRejected where there is no such hint.
         """
         self._check(features, hints, global_hints)
         if not 0 <= index < len(hints):
@@ -123,18 +123,18 @@ class Runner(ABC, Generic[F]):
         method: str = "bilinear",
         ab: NDArray[np.float32] | None = None,
     ) -> NDArray[np.uint8]:
-        """The coloured picture at the size of `L` (float32 [H, W] in 0…100, not changed between calls): sRGB uint8
-        [H, W, 3], the caller's.
+        """The coloured picture, sRGB uint8 [H, W, 3], at the size of `L`; the caller owns the array.
 
-        method: one of `compose`. ab: what `colorize` gave for the same hints, if the caller has it; it saves a touch
-        where the CPU composes. Raises as `colorize` does, and ConfigError for an unknown method.
+        L: float32 [H, W] in 0…100; the same array must not be changed between calls. method: of `compose`. ab: the
+        result of `colorize` for the same hints, if the caller has it; it saves a touch where the CPU composes. Raises
+        as `colorize` does, and ConfigError for an unknown method.
         """
         self._check(features, hints, global_hints)
         check_method(method)
         return self._render(features, hints, global_hints, L, method, ab)
 
     def close(self) -> None:
-        """Give back what is held. Calling it again does no harm."""
+        """Release all resources. Further calls do nothing."""
         if not self._closed:
             self._closed = True
             self._close()
@@ -152,7 +152,7 @@ class Runner(ABC, Generic[F]):
     ) -> None:
         self.close()
 
-    # What a runner implements
+    # Methods of each runner: they work
 
     @abstractmethod
     def _encode(self, L: NDArray[np.float32]) -> F: ...
@@ -174,9 +174,9 @@ class Runner(ABC, Generic[F]):
         others = [hint for i, hint in enumerate(hints) if i != index]
         change = self._colorize(features, hints, global_hints) - self._colorize(features, others, global_hints)
         cells = (INFLUENCE_CELLS, INFLUENCE_CELLS)
-        moved = cv2.resize(np.hypot(change[0], change[1]), cells, interpolation=cv2.INTER_AREA)
-        largest = float(moved.max())
-        return np.zeros(cells, np.float32) if largest < MIN_CHANGE_AB else (moved / largest).astype(np.float32)
+        change_by_cell = cv2.resize(np.hypot(change[0], change[1]), cells, interpolation=cv2.INTER_AREA)
+        largest = float(change_by_cell.max())
+        return np.zeros(cells, np.float32) if largest < MIN_CHANGE_AB else (change_by_cell / largest).astype(np.float32)
 
     def _render(
         self,
@@ -203,7 +203,7 @@ class Runner(ABC, Generic[F]):
 
 
 def distribution_table(bundle: Bundle) -> DistributionTable:
-    """What a bundle says of its distribution. Raises ModelFileError for models that suggest no colours."""
+    """The distribution table of a bundle. Raises ModelFileError for models without a distribution."""
     table = bundle.manifest.distribution
     if table is None:
         raise ModelFileError(f"model {bundle.name} suggests no colours; use touch")
@@ -211,11 +211,11 @@ def distribution_table(bundle: Bundle) -> DistributionTable:
 
 
 def check_hints(bundle: Bundle, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
-    """Raise HintRejected for what a bundle cannot take: too many hints, or a kind of hint it does not know."""
+    """Raise HintRejected for hints that a bundle does not take: too many, or of an unknown kind."""
     manifest = bundle.manifest
-    most = manifest.input.max_hints
-    if most and len(hints) > most:
-        raise HintRejected(f"model {bundle.name} takes at most {most} hints and got {len(hints)}; remove some")
+    max_hints = manifest.input.max_hints
+    if max_hints and len(hints) > max_hints:
+        raise HintRejected(f"model {bundle.name} takes at most {max_hints} hints and got {len(hints)}; remove some")
     if hints and not manifest.input.local:
         raise HintRejected(f"model {bundle.name} takes no hints at points; use touch or siggraph17")
     if global_hints and not manifest.input.takes_global:

@@ -1,4 +1,4 @@
-"""The runner that needs no GPU: ONNX Runtime on the CPU."""
+"""The runner for the CPU, by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,38 +22,42 @@ from ..inputs import normalise_lightness, planes_input, touch_input
 from ..match_hints import match_hints
 from .base import INFLUENCE_CELLS, Features, Runner, distribution_table
 from .share import share_graph, share_inputs, share_map
-from .subgraph import split_ahead, stage_graph
+from .subgraph import split_precomputed, stage_graph
 
 MAX_THREADS = 8
-# Inputs that change from touch to touch; all others of a stage come from the photograph.
-LATE = ("positions", "colours", "sizes", "valid", "global_hints", "points")
-# This optimiser narrows the weights of layers that an INT8 graph leaves wide, by a cruder scale (ONNX Runtime 1.32).
+# Inputs that change from touch to touch. All other inputs of a stage come from the photograph.
+TOUCH_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "points")
+# This optimiser quantises the weights of layers that an INT8 graph keeps wide, with one coarse scale (ONNX Runtime
+# 1.32).
 DISABLED_OPTIMISERS = ["WeightBiasQuantization"]
 
 
 class OnnxFeatures(Features):
     """One photograph encoded on the CPU.
 
-    maps: the encoder's outputs by name, or for networks of planes the normalised plane of L, float32 [1, 1, H, W],
-    under `light`. ahead: what stages compute once per photograph, by the SHA-256 of the graph that does.
+    maps: the encoder's outputs by name; for networks of planes the normalised plane of L, float32 [1, 1, H, W], under
+    `light`. precomputed: the tensors that stages compute once per photograph, by the SHA-256 of their graph.
     """
 
     def __init__(self, runner: OnnxRunner, L: NDArray[np.float32], maps: dict[str, NDArray[np.float32]]) -> None:
         super().__init__(runner, L)
         self.maps = maps
-        self.ahead: dict[str, dict[str, NDArray[np.float32]]] = {}
+        self.precomputed: dict[str, dict[str, NDArray[np.float32]]] = {}
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage's graph in two: what runs once per photograph, with its SHA-256, and the rest."""
+    """A stage's graph in two parts.
 
-    ahead: tuple[str, ort.InferenceSession] | None
+    once: runs once per photograph, with its SHA-256. rest: runs at every touch.
+    """
+
+    once: tuple[str, ort.InferenceSession] | None
     rest: ort.InferenceSession
 
 
 def default_threads() -> int:
-    """The CPU cores this process may use, at most 8: a touch is too small to gain from more."""
+    """The number of CPU cores that this process may use, at most 8: a touch does not gain from more."""
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -62,11 +66,11 @@ def default_threads() -> int:
 
 
 class OnnxRunner(Runner[OnnxFeatures]):
-    """Runs a bundle with ONNX Runtime. threads None: every CPU core this process may use, at most 8.
+    """Runs a bundle with ONNX Runtime.
 
-    spin: whether threads keep polling for work, also a while after a touch. They answer sooner where nothing else
-    runs; without it, other programs have the cores meanwhile and the machine stays cooler.
-    A stage is loaded when it is first needed: the distribution costs nothing to those who never ask for it.
+    threads: None for `default_threads`. spin: whether threads poll for work, also for a while after a touch. Polling
+    threads answer sooner on an idle machine. Without it, other programs get the cores and the machine stays cooler. A
+    stage is loaded when it is first needed, so a distribution that nobody asks for costs nothing.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, spin: bool = True) -> None:
@@ -85,8 +89,8 @@ class OnnxRunner(Runner[OnnxFeatures]):
         plane = {"light": normalise_lightness(L, self.bundle.manifest.input)[None, None]}
         if not self._staged:
             return OnnxFeatures(self, L, plane)
-        features = OnnxFeatures(self, L, answers(self._stage("encoder").rest, plane))
-        self._ahead("touch", features)
+        features = OnnxFeatures(self, L, run_graph(self._stage("encoder").rest, plane))
+        self._precomputed("touch", features)
         return features
 
     def _colorize(
@@ -123,7 +127,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
                 return super()._influence(features, hints, index, global_hints)
             self._shares = self._session(graph, self.threads)
         inputs = share_inputs(features.maps, hints, global_hints, INFLUENCE_CELLS)
-        shares = next(iter(answers(self._shares, inputs).values()))
+        shares = next(iter(run_graph(self._shares, inputs).values()))
         return share_map(shares, index, INFLUENCE_CELLS)
 
     def _close(self) -> None:
@@ -138,42 +142,43 @@ class OnnxRunner(Runner[OnnxFeatures]):
         return planes_input(features.maps["light"], hints, global_hints, self.bundle.manifest.input)
 
     def _run(self, stage: str, features: OnnxFeatures, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        given = {**inputs, **self._ahead(stage, features)}
-        return next(iter(answers(self._stage(stage).rest, given).values()))
+        inputs = {**inputs, **self._precomputed(stage, features)}
+        return next(iter(run_graph(self._stage(stage).rest, inputs).values()))
 
-    def _ahead(self, stage: str, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
-        """What a stage computes from the photograph's maps alone: once per photograph."""
-        ahead = self._stage(stage).ahead
-        if ahead is None:
+    def _precomputed(self, stage: str, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
+        """The tensors that a stage computes from the photograph's maps alone, computed once per photograph."""
+        once = self._stage(stage).once
+        if once is None:
             return {}
-        digest, graph = ahead
-        if digest not in features.ahead:
-            features.ahead[digest] = answers(graph, features.maps)
-        return features.ahead[digest]
+        digest, graph = once
+        if digest not in features.precomputed:
+            features.precomputed[digest] = run_graph(graph, features.maps)
+        return features.precomputed[digest]
 
     def _stage(self, stage: str) -> _Stage:
         if stage not in self._stages:
-            self._stages[stage] = self._start(stage)
+            self._stages[stage] = self._load(stage)
         return self._stages[stage]
 
-    def _start(self, stage: str) -> _Stage:
+    def _load(self, stage: str) -> _Stage:
         data = stage_graph(self.bundle, stage)
         try:
-            first, rest = split_ahead(data, LATE) if self._staged and stage != "encoder" else (None, data)
-            ahead = (sha256_of(first), self._session(first, 1)) if first else None
-            return _Stage(ahead, self._session(rest, self.threads))
-        except Exception as error:  # onnxruntime's own errors share no base class
+            is_split = self._staged and stage != "encoder"
+            once, rest = split_precomputed(data, TOUCH_INPUTS) if is_split else (None, data)
+            first = (sha256_of(once), self._session(once, 1)) if once else None
+            return _Stage(first, self._session(rest, self.threads))
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
 
     def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
-        """A graph, ready to run; subclasses may run it in another way."""
-        return session(data, threads, self.spin)
+        """A graph, ready to run. A subclass may run it with other options."""
+        return make_session(data, threads, self.spin)
 
 
-def session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSession:
-    """A graph, ready to run. threads, spin: of `OnnxRunner`. Raises ONNX Runtime's own errors where it is none."""
+def make_session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSession:
+    """An ONNX graph, ready to run. threads, spin: of `OnnxRunner`. Raises ONNX Runtime's errors for invalid graphs."""
     return ort.InferenceSession(
         data,
         session_options(threads, spin),
@@ -182,16 +187,20 @@ def session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSessio
     )
 
 
-def answers(session: ort.InferenceSession, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The outputs of a graph by name, from those of `inputs` that it takes."""
+def run_graph(
+    session: ort.InferenceSession, inputs: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """The outputs of a graph by name. It takes those of `inputs` that it needs."""
     names = [value.name for value in session.get_outputs()]
-    given = session.run(names, {value.name: inputs[value.name] for value in session.get_inputs()})
-    return {name: np.asarray(values) for name, values in zip(names, given, strict=True)}
+    outputs = session.run(names, {value.name: inputs[value.name] for value in session.get_inputs()})
+    return {name: np.asarray(output) for name, output in zip(names, outputs, strict=True)}
 
 
 def session_options(threads: int, spin: bool = True) -> ort.SessionOptions:
-    """Options of every session here: `threads` within an operator, one operator at a time, quiet. spin: see
-    `OnnxRunner`."""
+    """Options of every session: `threads` within an operator, one operator at a time, errors alone in the log.
+
+    spin: of `OnnxRunner`.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -201,5 +210,5 @@ def session_options(threads: int, spin: bool = True) -> ort.SessionOptions:
 
 
 def first_line(error: Any) -> str:
-    """The first line of an error's text: what fits in one line on a terminal."""
+    """The first line of an error's text."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

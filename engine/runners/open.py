@@ -1,4 +1,4 @@
-"""Which runner a machine gets: the GPU's where there is one with plans, else the CPU's."""
+"""Choosing the runner: the GPU's where there is a GPU with plans, else the CPU's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tensorrt.plan_folder import StalePlan
 from .tensorrt.runner import TensorRTRunner
 
 DEVICES = ("auto", "cpu", "cuda")
-_said: set[str] = set()
+_reported: set[str] = set()
 
 
 def _warn(line: str) -> None:
@@ -30,13 +30,12 @@ def open_runner(
     without_plans: Callable[[StalePlan], None] | None = None,
     spin: bool = True,
 ) -> Runner:
-    """A runner for `device`. threads, spin: of the CPU, see OnnxRunner; display: see TensorRTRunner.
+    """A runner for `device`. threads, spin: of OnnxRunner, on the CPU. display: of TensorRTRunner, on the GPU.
 
-    without_plans: told when nothing but the plans is missing; then the CPU serves, for "cuda" as well.
-
-    "auto" falls back to the CPU and says why, once a process; it says nothing on a machine without an NVIDIA
-    driver, where nobody expects otherwise. "cuda" raises instead: NoDevice, StalePlan (which names the command that
-    builds the plans), DeviceFull, DeviceError or DeviceLost.
+    "auto" falls back to the CPU and reports the reason to `say`, once per process; without an NVIDIA driver it reports
+    nothing. "cuda" raises instead: NoDevice, StalePlan (which names the command that builds plans), DeviceFull,
+    DeviceError or DeviceLost. without_plans: called when only the plans are missing; then the CPU serves, for "cuda"
+    too. Raises ConfigError for an unknown device.
     """
     if device not in DEVICES:
         raise ConfigError(f"there is no device {device!r}; choose one of {', '.join(DEVICES)}")
@@ -49,16 +48,16 @@ def open_runner(
             elif device == "cuda":
                 raise
             else:
-                _say_once(say, f"running on the CPU: {error}")
+                _report_once(say, f"running on the CPU: {error}")
         except RunnerError as error:
             if device == "cuda":
                 raise
             if driver_present():
-                _say_once(say, f"running on the CPU: {error}")
+                _report_once(say, f"running on the CPU: {error}")
     return OnnxRunner(bundle, threads, spin)
 
 
-def _say_once(say: Callable[[str], None], line: str) -> None:
-    if line not in _said:
-        _said.add(line)
+def _report_once(say: Callable[[str], None], line: str) -> None:
+    if line not in _reported:
+        _reported.add(line)
         say(line)

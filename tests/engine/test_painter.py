@@ -1,4 +1,4 @@
-"""A painter on the bundled model: colours kept between questions, points, picks, another runner, influence."""
+"""A painter on the bundled model: ab kept between calls, points, projection, another runner, influence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def painter(runner: OnnxRunner) -> Painter:
 
 
 @pytest.mark.parametrize(("x", "y"), [(-2, 0.5), (0.5, 1.001), (float("nan"), 0.5), (0.5, float("inf"))])
-def test_points_outside_the_photograph_are_refused_by_every_question(painter: Painter, x: float, y: float) -> None:
+def test_points_outside_the_photograph_are_refused_everywhere(painter: Painter, x: float, y: float) -> None:
     session = Session(painter.photo, painter.runner)
     questions = (
         lambda: painter.lightness_at(x, y), lambda: painter.colour_at(x, y), lambda: painter.suggest(x, y),
@@ -47,7 +47,7 @@ def test_points_outside_the_photograph_are_refused_by_every_question(painter: Pa
 
 
 @given(UNIT, UNIT, st.integers(1, 5000), st.integers(1, 5000))
-def test_a_point_falls_into_the_pixel_around_it(x: float, y: float, height: int, width: int) -> None:
+def test_pixel_at_is_the_pixel_that_contains_the_point(x: float, y: float, height: int, width: int) -> None:
     row, column = pixel_at(x, y, height, width)
     assert 0 <= row < height and 0 <= column < width
     assert row <= y * height <= row + 1 and column <= x * width <= column + 1
@@ -55,7 +55,9 @@ def test_a_point_falls_into_the_pixel_around_it(x: float, y: float, height: int,
 
 @settings(deadline=None, max_examples=50)
 @given(UNIT, UNIT, st.floats(-128, 128), st.floats(-128, 128))
-def test_picks_are_showable_and_keep_their_hue(painter: Painter, x: float, y: float, a: float, b: float) -> None:
+def test_projected_hints_are_in_gamut_and_keep_their_hue(
+    painter: Painter, x: float, y: float, a: float, b: float
+) -> None:
     (hint,) = painter.projected([Hint(x, y, a, b)])
     assert (hint.a, hint.b) == painter.showable(x, y, a, b)
     assert in_gamut(np.array([painter.lightness_at(x, y), hint.a, hint.b]))
@@ -63,18 +65,18 @@ def test_picks_are_showable_and_keep_their_hue(painter: Painter, x: float, y: fl
     assert np.hypot(hint.a, hint.b) <= np.hypot(a, b) + 1e-9
 
 
-def test_colours_are_computed_once_until_hints_or_global_hints_change(painter: Painter) -> None:
+def test_ab_is_computed_once_until_hints_or_global_hints_change(painter: Painter) -> None:
     hints = [Hint(0.3, 0.4, 40, 20)]
     first = painter.ab(hints)
     assert painter.ab(list(hints)) is first and not first.flags.writeable
     assert painter.ab(hints, GlobalHints(saturation=0.9)) is not first
     histograms = [histogram_of(np.full((2, 8, 8), value, np.float32)) for value in (-40, 40)]
     blue, red = (painter.ab(hints, GlobalHints(histogram=histogram)) for histogram in histograms)
-    assert np.abs(blue - red).max() > 1, "another histogram is another question"
+    assert np.abs(blue - red).max() > 1, "ab must be computed anew for another histogram"
     np.testing.assert_array_equal(painter.ab(hints), first)
 
 
-def test_a_render_shows_the_colours_at_any_size(painter: Painter) -> None:
+def test_render_composes_ab_at_any_size(painter: Painter) -> None:
     hints = [Hint(0.3, 0.4, 40, 20)]
     small = resize_lightness(painter.photo.L, (120, 80))
     expected = compose(small, painter.ab(hints))
@@ -82,7 +84,7 @@ def test_a_render_shows_the_colours_at_any_size(painter: Painter) -> None:
     np.testing.assert_array_equal(painter.render([], L=small), compose(small, painter.ab([])))
 
 
-def test_it_moves_to_another_runner_with_its_photograph(painter: Painter, tmp_path: Path) -> None:
+def test_a_painter_continues_with_another_runner(painter: Painter, tmp_path: Path) -> None:
     bundle = Bundle.load(write_stub_bundle(tmp_path / "stub"))
     hints = [Hint(0.3, 0.4, 40, 20)]
     with OnnxRunner(find_model("touch"), threads=1) as first, OnnxRunner(bundle, threads=1) as second:
@@ -97,8 +99,8 @@ def test_it_moves_to_another_runner_with_its_photograph(painter: Painter, tmp_pa
             moved.use(second)
 
 
-def test_influence_of_touch_is_the_share_that_the_distribution_mixes_hints_by(painter: Painter) -> None:
-    """A hint of a colour that the network never thinks likely: the mass near it is its share."""
+def test_influence_in_touch_is_the_share_of_the_hint_in_the_distribution(painter: Painter) -> None:
+    """The network gives the colours of these hints no probability, so the mass near them is the share of the hint."""
     hints = [Hint(0.2, 0.3, -60, 60), Hint(0.8, 0.7, 60, -60)]
     share = painter.influence(0, hints)
     cells = np.array([[0.2, 0.3], [0.8, 0.7], [0.5, 0.5]], np.float32)

@@ -47,14 +47,14 @@ PLACES = [(0.2, 0.25), (0.7, 0.3), (0.45, 0.6), (0.15, 0.8), (0.85, 0.75)]
 
 
 @pytest.mark.parametrize("name", ["coffee", "abandoned-dust-bowl-home", "chelsea-the-cat"])
-def test_the_colour_at_every_hint_is_the_asked_one(runner, name):
+def test_the_colour_at_every_hint_is_that_of_the_hint(runner, name):
     session = Session(Photo.open(PHOTOS / f"{name}.jpg"), runner)
     colours = [(60, 40), (-40, 30), (10, -50), (0, 0), (30, 60)]
     for (x, y), (a, b) in zip(PLACES, colours, strict=True):
         session.add(x, y, a, b)
     for (x, y), (a, b) in zip(PLACES, colours, strict=True):
-        asked = project_into_gamut(np.array([session.lightness_at(x, y), a, b]))
-        assert delta_e(shown_at(session, x, y), asked) <= 3
+        target = project_into_gamut(np.array([session.lightness_at(x, y), a, b]))
+        assert delta_e(shown_at(session, x, y), target) <= 3
 
 
 def test_colour_spreads_and_is_not_a_pasted_patch(session):
@@ -85,14 +85,14 @@ def test_a_grey_hint_makes_a_coloured_region_grey_and_survives_json(session, cof
     np.testing.assert_array_equal(again.ab, session.ab)
 
 
-def test_sizes_matter(session):
+def test_a_hint_of_another_size_changes_ab(session):
     index = session.add(0.45, 0.6, 40, 40, size=1)
     small = session.ab
     session.resize(index, 9)
     assert np.abs(session.ab - small).max() > 0.2
 
 
-def test_global_hints_matter_and_can_be_undone(session):
+def test_global_hints_change_ab_and_can_be_undone(session):
     plain = session.ab
     session.set_global(GlobalHints(saturation=0.9))
     assert np.abs(session.ab - plain).max() > 0.2
@@ -115,7 +115,7 @@ def test_suggestions_follow_every_edit(session):
         session.suggest(0.5, 0.5, count=0)
 
 
-def test_a_pick_is_projected_at_the_lightness_under_it_and_simulated_hints_are_not(session):
+def test_added_hints_are_projected_at_the_lightness_under_them_and_set_hints_are_not(session):
     session.add(0.2, 0.25, 120, -120)
     hint = session.hints[0]
     assert in_gamut(np.array([session.lightness_at(0.2, 0.25), hint.a, hint.b]))
@@ -132,8 +132,8 @@ def test_the_129th_hint_is_refused_in_a_plain_sentence(session):
     assert len(session.hints) == 128
 
 
-def test_padding_does_not_change_the_answer(runner, coffee):
-    """One hint or the same hint among more calls: the hint axis is dynamic and order of calls is irrelevant."""
+def test_calls_with_other_numbers_of_hints_do_not_change_the_answer(runner, coffee):
+    """The number of hints is dynamic: a call with more hints in between does not change the answer."""
     features = runner.encode(coffee.working_L)
     hint = [Hint(0.3, 0.4, 30, 20)]
     first = runner.colorize(features, hint)
@@ -149,7 +149,7 @@ def test_distributions_sum_to_one_anywhere(runner, coffee):
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-4)
 
 
-def test_a_closed_runner_and_a_wrong_size_say_so(coffee):
+def test_a_closed_runner_and_a_wrong_size_are_refused(coffee):
     runner = OnnxRunner(Bundle.load(bundled_folder() / "touch"), threads=1)
     with pytest.raises(RunnerError, match="works at"):
         runner.encode(coffee.L)
@@ -180,7 +180,7 @@ def test_impossible_hints_in_json_are_refused():
 
 
 class StubRunner:
-    """Answers at once: the edits are under test here, not the colours."""
+    """Answers at once, since these tests are about edits, not colours."""
 
     def __init__(self) -> None:
         self.bundle = find_model("touch")

@@ -1,6 +1,6 @@
-"""Where everything of a runner lies on the GPU: tensors that plans share, and the block that a touch is asked in.
+"""Memory of a runner on the GPU: the tensors that plans share, and the buffer for hints and points.
 
-All of it is taken once; addresses never change, so graphs recorded over them hold.
+All memory is allocated once. Addresses never change, so recorded graphs stay valid.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ ALIGNED_BYTES = 256
 
 
 def aligned(size_bytes: int) -> int:
-    """The next multiple of what every address here keeps to."""
+    """A size rounded up to a multiple of ALIGNED_BYTES, to which all addresses here are aligned."""
     return -(-size_bytes // ALIGNED_BYTES) * ALIGNED_BYTES
 
 
 class TensorArena:
-    """Tensors by name, shared by all plans that name them: an encoder's output is a touch's input, in place.
+    """Tensors by name, shared by all plans that name them: an encoder's output is a touch's input, without a copy.
 
-    addresses: name → address. The tensors named `features` lie in one piece, features_at, features_bytes long,
-    so that a photograph's are put away and brought back with one copy.
+    addresses: name → address. The tensors named `features` lie in one block at features_address, of features_bytes, so
+    one copy saves or restores those of a photograph.
     """
 
     def __init__(
-        self, device: Device, plans: Iterable[LoadedPlan], features: Sequence[str], elsewhere: Iterable[str]
+        self, device: Device, plans: Iterable[LoadedPlan], features: Sequence[str], external: Iterable[str]
     ) -> None:
-        """elsewhere: names that others provide. Raises StalePlan when two plans disagree on a tensor's type."""
-        tensors = _tensors(plans, frozenset(elsewhere))
+        """external: names of tensors with memory elsewhere. Raises StalePlan if plans disagree on a tensor's type."""
+        tensors = _tensors(plans, frozenset(external))
         sizes = {name: aligned(tensors[name].size_bytes) for name in features}
         self.features_bytes = sum(sizes.values())
-        self.features_at = device.memory(self.features_bytes)
+        self.features_address = device.memory(self.features_bytes)
         self.addresses: dict[str, int] = {}
-        offset = self.features_at
+        offset = self.features_address
         for name, size in sizes.items():
             self.addresses[name] = offset
             offset += size
@@ -51,25 +51,25 @@ class TensorArena:
                 self.addresses[name] = device.memory(tensor.size_bytes)
 
 
-def _tensors(plans: Iterable[LoadedPlan], elsewhere: frozenset[str]) -> dict[str, Tensor]:
+def _tensors(plans: Iterable[LoadedPlan], external: frozenset[str]) -> dict[str, Tensor]:
     """Name → the largest tensor of that name in any plan."""
     tensors: dict[str, Tensor] = {}
     for plan in plans:
         for name, tensor in (*plan.inputs.items(), *plan.outputs.items()):
-            if name in elsewhere:
+            if name in external:
                 continue
-            known = tensors.get(name, tensor)
-            if known.dtype != tensor.dtype:
-                raise StalePlan(f"the plan of {plan.title} wants {name!r} as {tensor.dtype}, others as {known.dtype}")
-            tensors[name] = max(known, tensor, key=lambda t: t.size_bytes)
+            other = tensors.get(name, tensor)
+            if other.dtype != tensor.dtype:
+                raise StalePlan(f"the plan of {plan.title} wants {name!r} as {tensor.dtype}, others as {other.dtype}")
+            tensors[name] = max(other, tensor, key=lambda t: t.size_bytes)
     return tensors
 
 
 class HintBuffer:
-    """What is asked of one path through the network: hints, global hints, points. One block, one copy.
+    """Hints, global hints and points for one run, in one pinned block that is copied at once.
 
-    addresses: name → the GPU's address, under the names that plans give their inputs, and `records` and `count`
-    for the kernels.
+    addresses: name → address on the GPU. The names are those of the plans' inputs; `records` and `count` are for the
+    kernels.
     """
 
     def __init__(self, device: Device, max_hints: int, max_points: int) -> None:
@@ -97,7 +97,7 @@ class HintBuffer:
         self.addresses["global"] = self.addresses["global_hints"]
 
     def write(self, hints: Sequence[Hint], global_hints: GlobalHints, capacity: int) -> None:
-        """Hints for a plan with room for so many (0: for kernels, which read `count`). Raises HintRejected."""
+        """Write hints for a plan of `capacity` hints, or 0 for the kernels, which read `count`. Raises HintRejected."""
         count, host = len(hints), self._host
         if count > self.max_hints:
             raise HintRejected(f"the GPU holds at most {self.max_hints} hints and got {count}; remove some")
@@ -109,7 +109,7 @@ class HintBuffer:
             self._write_tensors(host["records"][:count], capacity)
 
     def _write_tensors(self, records: NDArray[np.void], capacity: int) -> None:
-        """The same hints as a plan of the touch stage takes them, padded with hints that are not valid."""
+        """Write the same hints as tensors for a plan, padded to `capacity` with hints that are not valid."""
         host, count = self._host, len(records)
         for name, first, second in (("positions", "x", "y"), ("colours", "a", "b")):
             host[name][:count, 0], host[name][:count, 1] = records[first], records[second]
@@ -118,11 +118,11 @@ class HintBuffer:
         host["valid"][:count], host["valid"][count:capacity] = 1, 0
 
     def write_points(self, points: NDArray[np.float32], capacity: int) -> None:
-        """Points float32 [P, 2] (x, y in 0…1), the rest up to `capacity` zero."""
+        """Write points float32 [P, 2] (x, y in 0…1), padded to `capacity` with zeros."""
         self._host["points"][: len(points)] = points
         self._host["points"][len(points) : capacity] = 0
 
 
 def all_addresses(*sources: Mapping[str, int]) -> dict[str, int]:
-    """Several name → address tables in one."""
+    """Several tables name → address, merged."""
     return {name: address for source in sources for name, address in source.items()}

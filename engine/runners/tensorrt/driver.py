@@ -1,6 +1,6 @@
-"""The few calls of the CUDA driver that pycuda lacks, through ctypes: graphs, and streams asked without exceptions.
+"""Calls of the CUDA driver that pycuda lacks, by ctypes: graphs, and stream queries without exceptions.
 
-Every call answers the driver's own code; 0 is success.
+Calls return the driver's code; 0 is success.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from ...errors import NoDevice
 
 LIBRARY = "libcuda.so.1"
 UNNAMED, OUT_OF_MEMORY, NOT_READY = -1, 2, 600
-# Once one of these was answered, every later call in the process answers it too (CUDA driver API, CUresult).
+# After one of these, every later call in the process returns it too (CUDA driver API, CUresult).
 _STICKY = frozenset({214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999})
 _CAPTURE_OF_THIS_THREAD = 1
 
 
-def sticks(code: int) -> bool:
-    """Whether an error of this code ends the use of the GPU in this process."""
+def is_sticky(code: int) -> bool:
+    """Whether this code makes the GPU unusable until the process ends."""
     return code in _STICKY
 
 
 def driver_present() -> bool:
-    """Whether an NVIDIA driver is installed; it may still find no GPU."""
+    """Whether an NVIDIA driver is installed. It may still find no GPU."""
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
@@ -49,13 +49,13 @@ class Driver:
         return self._query(stream)
 
     def launch_graph(self, graph: int, stream: int) -> int:
-        """Put a graph into a stream."""
+        """Enqueue a graph in a stream."""
         return self._launch(graph, stream)
 
     def capture(self, stream: int, work: Callable[[], None], check: Callable[[int], None]) -> int:
-        """Record what `work` puts into a stream as a graph that is ready to launch; its handle.
+        """Record what `work` enqueues in a stream. Returns the handle of a graph that is ready to launch.
 
-        check(code) raises for codes other than 0. The capture is ended whatever `work` raises.
+        check(code) raises for codes other than 0. If `work` raises, the capture is ended first.
         """
         handle, recorded, ready = ctypes.c_void_p(stream), ctypes.c_void_p(), ctypes.c_void_p()
         check(self._library.cuStreamBeginCapture_v2(handle, _CAPTURE_OF_THIS_THREAD))
@@ -71,11 +71,11 @@ class Driver:
         return ready.value or 0
 
     def free_graph(self, graph: int) -> None:
-        """Give a ready graph back."""
+        """Free a graph."""
         self._library.cuGraphExecDestroy(ctypes.c_void_p(graph))
 
-    def words(self, code: int) -> str:
-        """The driver's own sentence for a code, with the code."""
+    def message(self, code: int) -> str:
+        """The driver's message for a code, with the code."""
         text = ctypes.c_char_p()
         self._library.cuGetErrorString(code, ctypes.byref(text))
         return f"{(text.value or b'unknown error').decode()} ({code})"

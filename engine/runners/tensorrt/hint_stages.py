@@ -1,4 +1,4 @@
-"""Bundles that take hints as tensors (`touch`) on the GPU: an encoder, then a touch by plan or by fused kernels."""
+"""Stages on the GPU of bundles that take hints as tensors (`touch`): the encoder, and touches by plan or kernels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...bundle import Bundle
 from ...errors import ModelFileError
 from ...kernels.touch import WORK_BYTES, pack_weights
 from .device import Device, Stream
-from .stages import KERNELS, PLAN, Piece, Stages
+from .stages import KERNELS, PLAN, Stages, Step
 
-# Points of one question, where no plan says.
+# Points per run, for bundles without a plan of the distribution.
 DEFAULT_POINTS = 16
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up")
 
@@ -42,13 +42,13 @@ class HintStages(Stages):
         self._plans["encoder", 0].enqueue(self._device, self.touch.stream)
 
     def maps(self) -> dict[str, NDArray[np.float32]]:
-        """The features that plans and kernels read now, by name, copied to the host as float32."""
-        found = {}
+        """The features that are loaded now, by name, copied to the host as float32."""
+        maps = {}
         for name, tensor in self._plans["encoder", 0].outputs.items():
             values = np.empty(tensor.shape, tensor.dtype)
             self._device.download(self.arena.addresses[name], values)
-            found[name] = values.astype(np.float32)
-        return found
+            maps[name] = values.astype(np.float32)
+        return maps
 
     @property
     def _max_hints(self) -> int:
@@ -66,7 +66,7 @@ class HintStages(Stages):
     def _feature_names(self) -> list[str]:
         return list(self._plans["encoder", 0].outputs)
 
-    def _colour_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
+    def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
         stream = self.touch.stream
         if by == KERNELS:
             return {"touch kernels": functools.partial(self._fused_touch, stream)}
@@ -101,7 +101,7 @@ class HintStages(Stages):
         launch("touch_upsample", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
 
     def _touch_weights(self, required: bool) -> int | None:
-        """The address of the fused kernels' weights; None where the kernels do not know the bundle's form.
+        """The address of the fused kernels' weights; None if the kernels do not implement the bundle's form.
 
         Raises ModelFileError instead where they are `required`.
         """

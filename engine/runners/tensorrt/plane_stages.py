@@ -1,4 +1,4 @@
-"""Bundles that take hints as planes (the paper's networks) on the GPU: the whole network runs at every touch."""
+"""Stages on the GPU of bundles that take hints as planes (the paper's): the whole network runs at every touch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .device import Stream
-from .stages import Lane, Piece, Stages
+from .stages import Lane, Stages, Step
 
-# These bundles name no limit of hints; this is the GPU buffer's.
+# These bundles have no limit of hints. This is the limit of the buffer on the GPU.
 MAX_HINTS_ON_PLANES = 1024
-# Points of one question: one touch asks for one, the next best touch for 256.
+# Points per run: a suggestion needs one, the next touch 256.
 POINT_CAPACITIES = (16, 256)
 
 
 class PlaneStages(Stages):
-    """The stages of a network of planes. A photograph's features are the planes, of which L is written once."""
+    """The stages of a network of planes. A photograph's features are its input planes, of which L is written once."""
 
     @property
     def has_kernels(self) -> bool:
@@ -39,14 +39,14 @@ class PlaneStages(Stages):
     def _feature_names(self) -> list[str]:
         return ["planes"]
 
-    def _colour_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
-        stream, pieces = self.touch.stream, {}
+    def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
+        stream, steps = self.touch.stream, {}
         if self._bundle.manifest.input.local:
-            pieces["raster"] = functools.partial(self._rasterise, self.touch)
-        pieces["network"] = functools.partial(self._plans["colour", 0].enqueue, self._device, stream)
+            steps["raster"] = functools.partial(self._rasterise, self.touch)
+        steps["network"] = functools.partial(self._plans["colour", 0].enqueue, self._device, stream)
         if self._bundle.manifest.output.ab_scale != 1:
-            pieces["scale"] = functools.partial(self._rescale, stream)
-        return pieces
+            steps["scale"] = functools.partial(self._rescale, stream)
+        return steps
 
     def _distribution_work(self, capacity: int, points: int) -> None:
         stream, buffer, plan = self.distribution.stream, self.distribution.buffer, self._plans["distribution", 0]
@@ -64,7 +64,7 @@ class PlaneStages(Stages):
         self._probabilities.to_host(stream, points * bins * 4)
 
     def _rasterise(self, lane: Lane) -> None:
-        """Hints → the planes of ab and mask, behind the plane of L (`inputs.planes_input`)."""
+        """Enqueue: hints → the planes of ab and mask, after the plane of L (`inputs.planes_input`)."""
         settings = self._bundle.manifest.input
         height, width = settings.working_size
         kind, buffer = self._kind("colour", "planes"), lane.buffer.addresses
@@ -75,7 +75,7 @@ class PlaneStages(Stages):
         )  # fmt: skip
 
     def _rescale(self, stream: Stream) -> None:
-        """The network's ab → CIELAB units, by the kernel that normalises L: (x − 0) / (1 / scale)."""
+        """Enqueue: the network's ab → CIELAB units, by the kernel that normalises L, as (x − 0) / (1 / scale)."""
         scale = self._bundle.manifest.output.ab_scale
         self._kernels.launch(
             stream, "L_plane_f32", self.ab.size, 1, self.arena.addresses["ab"], self._ab.address,

@@ -1,7 +1,7 @@
-"""The runner for NVIDIA GPUs: TensorRT plans and CUDA kernels, recorded as one graph a touch.
+"""The runner for NVIDIA GPUs: TensorRT plans and CUDA kernels, recorded as one graph per touch.
 
-A touch writes a few hundred bytes into pinned memory, launches one graph and waits; nothing is allocated. The features
-of the last few photographs stay on the GPU; others are encoded again when they come back.
+A touch writes a few hundred bytes into pinned memory, launches one graph and waits. Nothing is allocated. The features
+of the last few photographs stay on the GPU. Older ones are encoded again when they are used.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ...errors import DeviceLost
 from ...hints import Hint
 from ...match_hints import match_hints
 from ..base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Features, Runner, distribution_table
-from ..onnx import answers, default_threads, session
+from ..onnx import default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
 from .device import DEFAULT_DEADLINE_S, Device, Graph, Stream
 from .hint_stages import HintStages
 from .plane_stages import PlaneStages
 from .stages import KERNELS, PLAN
 
-# Photographs whose features stay on the GPU; a kiosk keeps as many open.
+# The number of photographs whose features stay on the GPU; a kiosk keeps as many open.
 KEPT_PHOTOGRAPHS = 4
 WARM_UP, TIMED = 2, 20
 
 
 class DeviceFeatures(Features):
-    """One photograph on the GPU. slot: where its features lie; None once another photograph has taken the place."""
+    """One photograph on the GPU. slot: the slot that has its features; None after it was evicted."""
 
     def __init__(self, runner: TensorRTRunner, L: NDArray[np.float32]) -> None:
         super().__init__(runner, L)
@@ -45,9 +45,9 @@ class DeviceFeatures(Features):
 class TensorRTRunner(Runner[DeviceFeatures]):
     """Runs a bundle's plans on the GPU. Calls from several threads are served one at a time.
 
-    served_by: "plan" or "kernels", which of them answers touches (the faster one; the kernels know one form of
-    touch stage). lost: the reason, once an error is permanent: then every call raises DeviceLost, and the owner must
-    end the process (exit code 70) and start another. device, stages: for measuring.
+    served_by: "plan" or "kernels", what answers touches: the faster one, if the kernels implement the touch stage.
+    lost: the reason for a permanent error, else "". After one, every call raises DeviceLost; the owner must end the
+    process (exit code 70) and start another. device, stages: for benches.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> None:
         """display: (width, height) of the largest picture that `render` composes on the GPU; (0, 0) for none.
 
-        touch_by: "auto", "plan" or "kernels". deadline_s: the longest a wait may take before the GPU counts as
-        lost. Raises NoDevice, StalePlan (no plans for this GPU yet), DeviceFull, DeviceError, DeviceLost.
+        touch_by: "auto", "plan" or "kernels". deadline_s: the longest wait before the GPU counts as lost.
+        Raises NoDevice, StalePlan (no plans for this GPU yet), DeviceFull, DeviceError, DeviceLost.
         """
         super().__init__(bundle)
         self._lock = threading.RLock()
         self.device = Device(deadline_s)
         with contextlib.ExitStack() as undo:
             undo.callback(self.device.close)
-            with self.device.at_work("making the GPU ready"):
+            with self.device.at_work("preparing the GPU"):
                 self._start(display, touch_by)
             undo.pop_all()
-        # TensorRT's objects must be freed before the driver is, also where nobody closes the runner.
+        # TensorRT's objects must be freed before the driver is, also if the runner is never closed.
         weakref.finalize(self, self.device.close)
 
     @property
@@ -79,7 +79,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
 
     @property
     def tensorrt(self) -> str:
-        """The TensorRT that runs the plans, with its version."""
+        """Name and version of the TensorRT that runs the plans."""
         return self.stages.tensorrt
 
     def _check_open(self) -> None:
@@ -110,12 +110,12 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         method: str,
         ab: NDArray[np.float32] | None,
     ) -> NDArray[np.uint8]:
-        """`L` goes to the GPU when it is another array than the last time. Pictures larger than `display` are composed
-        on the CPU."""
+        """`L` is uploaded if it is another array than in the last call. Pictures larger than `display` are composed on
+        the CPU."""
         if L.size > self.stages.display_pixels:
             return super()._render(features, hints, global_hints, L, method, ab)
         with self._lock, self.device.at_work("rendering a touch"):
-            self._show(L)
+            self._upload_lightness(L)
             self._touch(features, hints, global_hints)
             self._matched(self.stages.ab, hints)
             self._compose(L.shape, method)
@@ -128,27 +128,27 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         global_hints: GlobalHints,
         points: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        doing = "asking for colours"
-        answer = np.empty((len(points), len(distribution_table(self.bundle).centres)), np.float32)
-        lane, most = self.stages.distribution, self.stages.max_points
+        doing = "computing a distribution"
+        probabilities = np.empty((len(points), len(distribution_table(self.bundle).centres)), np.float32)
+        lane, max_points = self.stages.distribution, self.stages.max_points
         with self._lock, self.device.at_work(doing):
             self._load_features(features)
             capacity = self.stages.hint_capacity("distribution", len(hints))
             lane.buffer.write(hints, global_hints, capacity)
-            for start in range(0, len(points), most):
-                part = points[start : start + most]
-                many = self.stages.point_capacity(len(part))
-                lane.buffer.write_points(part, many)
-                make = functools.partial(self.stages.distribution_work, capacity, many)
-                self._replay(lane.stream, ("distribution", capacity, many), doing, make)
-                answer[start : start + len(part)] = self.stages.probabilities[: len(part)]
-        return answer
+            for start in range(0, len(points), max_points):
+                part = points[start : start + max_points]
+                size = self.stages.point_capacity(len(part))
+                lane.buffer.write_points(part, size)
+                make = functools.partial(self.stages.distribution_work, capacity, size)
+                self._replay(lane.stream, ("distribution", capacity, size), doing, make)
+                probabilities[start : start + len(part)] = self.stages.probabilities[: len(part)]
+        return probabilities
 
     def _influence(
         self, features: DeviceFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
     ) -> NDArray[np.float32]:
-        """The shares are computed on the CPU, from the maps that the encoder left on the GPU: once a release of the
-        finger, not once a move."""
+        """The shares are computed on the CPU, from the encoder's maps on the GPU: they are needed when the finger is
+        lifted, not at every move."""
         graph = share_graph(self.bundle) if isinstance(self.stages, HintStages) else None
         if graph is None or not isinstance(self.stages, HintStages):
             return super()._influence(features, hints, index, global_hints)
@@ -156,35 +156,35 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             self._load_features(features)
             maps = self.stages.maps()
         if self._shares is None:
-            self._shares = session(graph, default_threads(), spin=False)
-        shares = answers(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
+            self._shares = make_session(graph, default_threads(), spin=False)
+        shares = run_graph(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
         return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
 
     def _close(self) -> None:
         with self._lock:
             try:
                 if not self.device.lost and not self.device.closed:
-                    with self.device.at_work("giving the GPU back"):
+                    with self.device.at_work("closing the GPU"):
                         self.stages.keep_jit_caches()
             finally:
                 self.device.close()
 
-    # Inside `at_work`, with the lock
+    # Helpers, called inside `at_work` with the lock
 
     def _start(self, display: tuple[int, int], touch_by: str) -> None:
         kind = HintStages if self.bundle.manifest.input.kind == "hints" else PlaneStages
         self.stages = kind(self.device, self.bundle, display, touch_by)
         self._graphs: dict[tuple, Graph] = {}
         self._slots = [self.device.memory(self.stages.arena.features_bytes) for _ in range(KEPT_PHOTOGRAPHS)]
-        self._held: dict[int, weakref.ref[DeviceFeatures]] = {}  # slot → whose, the longest unused first
+        self._owners: dict[int, weakref.ref[DeviceFeatures]] = {}  # slot → its features, least recently used first
         self._current: weakref.ref[DeviceFeatures] | None = None
-        self._shown: NDArray[np.float32] | None = None
+        self._uploaded: NDArray[np.float32] | None = None
         self._frame_size: tuple[int, ...] | None = None
         self._shares = None
         self.served_by = self._choose(touch_by)
 
     def _choose(self, touch_by: str) -> str:
-        """Which answers touches. "auto" measures both, on a grey photograph with hints for the smallest plan."""
+        """What answers touches. "auto" times both, on a grey photograph with hints for the smallest plan."""
         if touch_by != "auto" or not self.stages.has_kernels:
             return KERNELS if touch_by == KERNELS and self.stages.has_kernels else PLAN
         grey = DeviceFeatures(self, np.full(self.bundle.manifest.input.working_size, 50, np.float32))
@@ -192,12 +192,12 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         hints = [Hint(0.1 + 0.08 * i, 0.5, 30, 10) for i in range(10)]
         times = {}
         for self.served_by in (PLAN, KERNELS):
-            taken = []
+            seconds = []
             for _ in range(WARM_UP + TIMED):
                 started = time.perf_counter()
                 self._touch(grey, hints, NO_GLOBAL_HINTS)
-                taken.append(time.perf_counter() - started)
-            times[self.served_by] = sorted(taken[WARM_UP:])[TIMED // 2]
+                seconds.append(time.perf_counter() - started)
+            times[self.served_by] = sorted(seconds[WARM_UP:])[TIMED // 2]
         return min(times, key=lambda name: times[name])
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
@@ -216,8 +216,8 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._replay(self.stages.touch.stream, ("picture", frame, method), "rendering a touch", make)
 
     def _replay(self, stream: Stream, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
-        """Run recorded work and wait. The first time, `make` gives the work; it runs unrecorded, as TensorRT wants
-        before a capture, and is recorded then."""
+        """Launch the graph of `key` and wait. The first time, `make` gives the work. It runs once without a graph, as
+        TensorRT requires before a capture, and is then recorded."""
         graph = self._graphs.get(key)
         if graph is not None:
             graph.launch(doing)
@@ -231,20 +231,20 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     # Photographs and their slots
 
     def _encode_into_slot(self, features: DeviceFeatures) -> None:
-        """Encode a photograph and keep its features. The slot is the photograph's only once the copy has ended: after
-        an error it is nobody's, and the photograph is encoded again when it is needed."""
+        """Encode a photograph and copy its features into a slot. It owns the slot once the copy has ended. After an
+        error the slot has no owner, and the photograph is encoded again when it is used."""
         self._current = None
         slot = self._free_slot()
         arena, stream = self.stages.arena, self.stages.touch.stream
         self.stages.encode(features.L)
-        stream.copy(self._slots[slot], arena.features_at, arena.features_bytes)
+        stream.copy(self._slots[slot], arena.features_address, arena.features_bytes)
         stream.wait("encoding a photograph")
-        self._held[slot] = weakref.ref(features)
+        self._owners[slot] = weakref.ref(features)
         features.slot = slot
         self._current = weakref.ref(features)
 
     def _load_features(self, features: DeviceFeatures) -> None:
-        """Make a photograph's features the ones that plans and kernels read."""
+        """Load a photograph's features to where plans and kernels read them."""
         if self._current is not None and self._current() is features:
             return
         if features.slot is None:
@@ -252,32 +252,32 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             return
         self._current = None
         arena, stream = self.stages.arena, self.stages.touch.stream
-        stream.copy(arena.features_at, self._slots[features.slot], arena.features_bytes)
-        stream.wait("changing photographs")
-        self._held[features.slot] = self._held.pop(features.slot)
+        stream.copy(arena.features_address, self._slots[features.slot], arena.features_bytes)
+        stream.wait("switching photographs")
+        self._owners[features.slot] = self._owners.pop(features.slot)
         self._current = weakref.ref(features)
 
     def _free_slot(self) -> int:
-        """A slot that is nobody's, or that of the photograph unused for the longest, which loses it."""
+        """A slot without an owner, or else that of the least recently used photograph, which is evicted."""
         for slot in range(KEPT_PHOTOGRAPHS):
-            holder = self._held.get(slot)
-            if holder is None or holder() is None:
-                self._held.pop(slot, None)
+            owner = self._owners.get(slot)
+            if owner is None or owner() is None:
+                self._owners.pop(slot, None)
                 return slot
-        slot = next(iter(self._held))
-        evicted = self._held.pop(slot)()
+        slot = next(iter(self._owners))
+        evicted = self._owners.pop(slot)()
         if evicted is not None:
             evicted.slot = None
         return slot
 
-    def _show(self, L: NDArray[np.float32]) -> None:
-        """Bring a photograph's L of display size to the GPU; forget graphs of another size."""
-        if L is self._shown:
+    def _upload_lightness(self, L: NDArray[np.float32]) -> None:
+        """Upload L of display size, unless it is there. Graphs for another size are freed."""
+        if L is self._uploaded:
             return
         if L.shape != self._frame_size:
             for key in [key for key in self._graphs if key[0] == "picture"]:
                 self._graphs.pop(key).free()
             self._frame_size = L.shape
-        self._shown = None
-        self.stages.show(L)
-        self._shown = L
+        self._uploaded = None
+        self.stages.upload_lightness(L)
+        self._uploaded = L

@@ -1,6 +1,7 @@
-"""What both kinds of bundle share on the GPU: plans, memory, lanes, the display; pieces of work for a stream.
+"""A bundle's stages on the GPU: plans, memory and kernels, as steps that a stream enqueues.
 
-`hint_stages.py` has bundles that take hints as tensors (`touch`), `plane_stages.py` those that take them as planes.
+This is the base class. `hint_stages.py` is for bundles that take hints as tensors (`touch`), `plane_stages.py` for
+those that take them as planes.
 """
 
 from __future__ import annotations
@@ -24,26 +25,27 @@ from .plan_folder import PlanManifest, StalePlan, find_plans, verified_plan
 from .plans import LoadedPlan, TensorRT, keep_jit_cache, read_jit_cache
 from .versions import installed_targets
 
-# Which of the two answers touches.
+# What can answer touches.
 PLAN, KERNELS = "plan", "kernels"
-# Inputs of plans that a HintBuffer holds.
+# Inputs of plans with memory in a HintBuffer.
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "global", "points")
-Piece = Callable[[], None]
+# Enqueues work in a stream.
+Step = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """One independent way through the network: its stream, and the buffer of what is asked of it."""
+    """A stream and its hint buffer. Lanes work independently of one another."""
 
     stream: Stream
     buffer: HintBuffer
 
 
 class Stages(ABC):
-    """Everything of a bundle on the GPU. All memory is taken here, once.
+    """A bundle on the GPU. All memory is allocated here, once.
 
-    touch, distribution: the lanes of touches and of questions for distributions. ab float32 [2, H, W] and
-    probabilities float32 [points, bins] are host views, valid after a wait, until the next run.
+    touch, distribution: the lanes of touches and of distributions. ab float32 [2, H, W] and probabilities float32
+    [points, bins] are host views, valid after a wait and until the next run.
     """
 
     def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
@@ -55,44 +57,44 @@ class Stages(ABC):
         self._plans = self._load(trt, manifest)
         self._point_capacities = self._capacities_of_points()
         self.touch, self.distribution = self._lane(), self._lane()
-        self._take_memory()
-        self._take_display(*display)
+        self._allocate()
+        self._allocate_display(*display)
 
-    # What a kind of bundle says
+    # For each kind of bundle
 
     @property
     @abstractmethod
     def has_kernels(self) -> bool:
-        """Whether the fused kernels know this bundle's touch stage."""
+        """Whether the fused kernels implement this bundle's touch stage."""
 
     @property
     @abstractmethod
     def _max_hints(self) -> int:
-        """Hints that a buffer holds."""
+        """The number of hints that a buffer holds."""
 
     @abstractmethod
     def hint_capacity(self, stage: str, count: int) -> int:
-        """Hints of the smallest plan of a stage that takes `count`; 0 where hints go in as planes."""
+        """The capacity of the smallest plan of a stage for `count` hints; 0 where hints are planes."""
 
     @abstractmethod
     def _capacities_of_points(self) -> tuple[int, ...]:
-        """Numbers of points that one run of the distribution answers, rising."""
+        """The numbers of points for which the distribution can run, ascending."""
 
     @abstractmethod
     def _feature_names(self) -> list[str]:
-        """The tensors that belong to a photograph."""
+        """The names of the tensors that are a photograph's features."""
 
     @abstractmethod
     def encode(self, L: NDArray[np.float32]) -> None:
-        """Start to make the arena's features of working L float32 [H, W]."""
+        """Enqueue: working L float32 [H, W] → the features in the arena."""
 
     @abstractmethod
-    def _colour_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
-        """Hints on the GPU → ab on the GPU, piece by piece."""
+    def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
+        """The steps from hints on the GPU to ab on the GPU, by name, in order."""
 
     @abstractmethod
     def _distribution_work(self, capacity: int, points: int) -> None:
-        """Hints and points on the host → probabilities on the host."""
+        """Enqueue: hints and points on the host → probabilities on the host."""
 
     # Capacities
 
@@ -101,36 +103,36 @@ class Stages(ABC):
         return self._point_capacities[-1]
 
     def point_capacity(self, count: int) -> int:
-        """The smallest number of points, at least `count`, that one run answers."""
+        """The smallest number of points ≥ `count` for which the distribution can run."""
         return next(capacity for capacity in self._point_capacities if capacity >= count)
 
-    # Pieces of work
+    # Work to enqueue
 
-    def show(self, L: NDArray[np.float32]) -> None:
-        """Start to bring L of display size to the GPU, and with it the L of its cells."""
-        put(self._display_L, L, self.touch.stream)
+    def upload_lightness(self, L: NDArray[np.float32]) -> None:
+        """Enqueue uploads of L at display size, and of the L of its cells."""
+        _upload(self._display_L, L, self.touch.stream)
         height, width = self.ab.shape[1:]
-        put(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
+        _upload(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
 
-    def touch_work(self, by: str, capacity: int) -> Piece:
-        """Hints → ab. by: PLAN or KERNELS; capacity: of the plan."""
-        return functools.partial(all_of, self.touch_pieces(by, capacity))
+    def touch_work(self, by: str, capacity: int) -> Step:
+        """Hints on the host → ab on the host. by: PLAN or KERNELS. capacity: of the plan."""
+        return functools.partial(run_steps, self.touch_steps(by, capacity))
 
-    def touch_pieces(self, by: str, capacity: int) -> dict[str, Piece]:
-        """The same piece by piece, in order, for timing."""
+    def touch_steps(self, by: str, capacity: int) -> dict[str, Step]:
+        """The steps of `touch_work`, by name, in order."""
         stream = self.touch.stream
         return {
             "upload": functools.partial(self.touch.buffer.block.to_device, stream),
-            **self._colour_pieces(by, capacity),
+            **self._colour_steps(by, capacity),
             "download": functools.partial(self._ab.to_host, stream),
         }
 
-    def picture_work(self, frame: tuple[int, ...], method: str) -> Piece:
-        """What `ab` holds on the host → the picture of `frame` = (height, width), by a method of `compose`."""
-        return functools.partial(all_of, self.picture_pieces(frame, method))
+    def picture_work(self, frame: tuple[int, ...], method: str) -> Step:
+        """`ab` on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`."""
+        return functools.partial(run_steps, self.picture_steps(frame, method))
 
-    def picture_pieces(self, frame: tuple[int, ...], method: str) -> dict[str, Piece]:
-        """The same piece by piece."""
+    def picture_steps(self, frame: tuple[int, ...], method: str) -> dict[str, Step]:
+        """The steps of `picture_work`, by name, in order."""
         stream = self.touch.stream
         return {
             "upload ab": functools.partial(self._ab.to_device, stream),
@@ -138,17 +140,17 @@ class Stages(ABC):
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
         }
 
-    def distribution_work(self, capacity: int, points: int) -> Piece:
-        """Hints and points → probabilities."""
+    def distribution_work(self, capacity: int, points: int) -> Step:
+        """Hints and points on the host → probabilities on the host."""
         return functools.partial(self._distribution_work, capacity, points)
 
     def pixels(self, frame: tuple[int, ...]) -> NDArray[np.uint8]:
-        """The picture of the last run, uint8 [H, W, 3], a host view."""
+        """The picture of the last run, uint8 [H, W, 3]: a host view, valid until the next run."""
         height, width = frame
         return self._pixels.host[: height * width * 3].reshape(height, width, 3)
 
     def keep_jit_caches(self) -> None:
-        """Write what TensorRT-RTX compiled for this GPU next to the plans."""
+        """Write what TensorRT-RTX compiled for this GPU beside the plans."""
         for plan in self._plans.values():
             keep_jit_cache(self._folder, plan, self._jit[plan.title])
 
@@ -161,9 +163,9 @@ class Stages(ABC):
         )  # fmt: skip
 
     def _normalise_lightness(self, L: NDArray[np.float32], stage: str, name: str) -> None:
-        """Start to write working L into the tensor `name`, normalised as in `inputs.normalise_lightness`."""
+        """Enqueue: working L → the tensor `name`, normalised as in `inputs.normalise_lightness`."""
         stream = self.touch.stream
-        put(self._L, L, stream)
+        _upload(self._L, L, stream)
         self._kernels.launch(
             stream, f"L_plane_{self._kind(stage, name)}", L.size, 1, self._L.address, self.arena.addresses[name],
             L.size, *map(float, self._bundle.manifest.input.light),
@@ -188,13 +190,13 @@ class Stages(ABC):
     def _lane(self) -> Lane:
         return Lane(self._device.stream(), HintBuffer(self._device, self._max_hints, self.max_points))
 
-    def _take_memory(self) -> None:
+    def _allocate(self) -> None:
         device, manifest = self._device, self._bundle.manifest
         height, width = manifest.input.working_size
         self._ab = device.pinned(2 * height * width * 4)
         self.ab = self._ab.host.view(np.float32).reshape(2, height, width)
-        elsewhere = HINT_INPUTS if manifest.output.ab_scale != 1 else (*HINT_INPUTS, "ab")
-        self.arena = TensorArena(device, self._plans.values(), self._feature_names(), elsewhere)
+        external = HINT_INPUTS if manifest.output.ab_scale != 1 else (*HINT_INPUTS, "ab")
+        self.arena = TensorArena(device, self._plans.values(), self._feature_names(), external)
         self._L = device.pinned(height * width * 4)
         table = manifest.distribution
         self._temperature = table.temperature_scale if table else 1.0
@@ -211,7 +213,7 @@ class Stages(ABC):
             addresses = all_addresses({"ab": self._ab.address}, lane.buffer.addresses, self.arena.addresses)
             plan.bind(addresses, scratch[lane], size)
 
-    def _take_display(self, width: int, height: int) -> None:
+    def _allocate_display(self, width: int, height: int) -> None:
         self.display_pixels = width * height
         if self.display_pixels:
             self._display_L = self._device.pinned(self.display_pixels * 4)
@@ -219,7 +221,7 @@ class Stages(ABC):
             self._pixels = self._device.pinned(self.display_pixels * 3)
 
     def _kind(self, stage: str, name: str) -> str:
-        """Which kernel suits a tensor's type: "f16" or "f32"."""
+        """The suffix of kernels for a tensor's type: "f16" or "f32". Raises StalePlan for other types."""
         plan = next(plan for (plan_stage, _), plan in self._plans.items() if plan_stage == stage)
         dtype = {**plan.inputs, **plan.outputs}[name].dtype
         if dtype not in (np.float16, np.float32):
@@ -227,22 +229,22 @@ class Stages(ABC):
         return "f16" if dtype == np.float16 else "f32"
 
 
-def put(block: PinnedBuffer, L: NDArray[np.float32], stream: Stream) -> None:
-    """Write L into a block and start to bring it to the GPU; the block must not be on its way already."""
+def _upload(block: PinnedBuffer, L: NDArray[np.float32], stream: Stream) -> None:
+    """Write L into a block and enqueue its upload. An earlier upload of the block must have ended."""
     block.host[: L.size * 4].view(np.float32)[:] = L.ravel()
     block.to_device(stream, L.size * 4)
 
 
-def all_of(pieces: Mapping[str, Callable[[], None]]) -> None:
-    """Do one piece of work after the other."""
-    for piece in pieces.values():
-        piece()
+def run_steps(steps: Mapping[str, Callable[[], None]]) -> None:
+    """Run the steps in order."""
+    for step in steps.values():
+        step()
 
 
 def find_tensorrt(bundle: Bundle, capability: str) -> tuple[Path, PlanManifest, TensorRT]:
-    """The folder with plans of this bundle for a GPU, and the TensorRT they are for.
+    """The folder with plans of this bundle for a GPU, its manifest, and the TensorRT that the plans are for.
 
-    Raises NoDevice without any TensorRT, StalePlan (of the first target) where none has plans that fit.
+    Raises NoDevice without TensorRT, and StalePlan (of the first target) where no target has plans.
     """
     reason: StalePlan | None = None
     for target in installed_targets():

@@ -1,6 +1,6 @@
-"""What every runner promises, whatever it runs on: one set of tests, for each runner and each kind of bundle.
+"""The contract of all runners: one set of tests for each runner and each kind of bundle.
 
-A test module makes a subclass of `RunnerContract` with a fixture `runner`; error sentences are the same everywhere.
+A test module makes a subclass of `RunnerContract` with a fixture `opened`. Error messages are the same everywhere.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Opened:
 
 
 class RunnerContract:
-    """Subclasses give `opened`."""
+    """Subclasses define the fixture `opened`."""
 
     def test_colours_have_their_shape_and_belong_to_the_caller(self, opened: Opened) -> None:
         features = opened.runner.encode(opened.lightness)
@@ -61,7 +61,7 @@ class RunnerContract:
         np.testing.assert_array_equal(features.L, opened.lightness)
         assert not features.L.flags.writeable and features.made_by(opened.runner)
 
-    def test_distributions_are_shares(self, opened: Opened) -> None:
+    def test_distributions_sum_to_one(self, opened: Opened) -> None:
         runner = opened.runner
         if runner.bundle.manifest.distribution is None:
             with pytest.raises(ModelFileError, match="suggests no colours"):
@@ -69,9 +69,9 @@ class RunnerContract:
             return
         table = runner.bundle.manifest.distribution
         features = runner.encode(opened.lightness)
-        shares = runner.distribution(features, [RED], NO_GLOBAL_HINTS, POINTS)
-        assert shares.dtype == np.float32 and shares.shape == (3, len(table.centres))
-        assert (shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=1e-3)
+        probabilities = runner.distribution(features, [RED], NO_GLOBAL_HINTS, POINTS)
+        assert probabilities.dtype == np.float32 and probabilities.shape == (3, len(table.centres))
+        assert (probabilities >= 0).all() and np.allclose(probabilities.sum(1), 1, atol=1e-3)
         assert runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS[:0]).shape == (0, len(table.centres))
 
     @pytest.mark.parametrize("points", [[[0.5, 1.5]], [[-0.1, 0.5]], [[np.nan, 0.5]]])
@@ -89,9 +89,10 @@ class RunnerContract:
             share = runner.influence(features, hints, index)
             assert share.dtype == np.float32 and share.shape == (INFLUENCE_CELLS, INFLUENCE_CELLS)
             assert share.min() >= 0 and share.max() <= 1
-            here, there = hint, hints[1 - index]
-            at = [share[int(h.y * INFLUENCE_CELLS), int(h.x * INFLUENCE_CELLS)] for h in (here, there)]
-            assert at[0] > 0.5 > at[1]
+            at_hint, at_other = (
+                share[int(h.y * INFLUENCE_CELLS), int(h.x * INFLUENCE_CELLS)] for h in (hint, hints[1 - index])
+            )
+            assert at_hint > 0.5 > at_other
         for index in (-1, 2):
             with pytest.raises(HintRejected, match=f"there is no hint {index}"):
                 runner.influence(features, hints, index)
@@ -132,15 +133,15 @@ class RunnerContract:
             with pytest.raises(HintRejected, match="takes no histogram or saturation"):
                 runner.colorize(features, (), GlobalHints(saturation=0.5))
 
-    def test_other_sizes_and_no_numbers_are_refused(self, opened: Opened) -> None:
+    def test_other_sizes_nan_and_infinity_are_refused(self, opened: Opened) -> None:
         with pytest.raises(RunnerError, match=r"L has shape \(3, 5\); model .* works at"):
             opened.runner.encode(np.zeros((3, 5), np.float32))
         broken = opened.lightness
         broken[1, 1] = np.nan
-        with pytest.raises(RunnerError, match="no numbers"):
+        with pytest.raises(RunnerError, match="NaN or infinity"):
             opened.runner.encode(broken)
 
-    def test_a_closed_runner_says_so(self, opened: Opened) -> None:
+    def test_a_closed_runner_answers_with_an_error(self, opened: Opened) -> None:
         with opened.other as runner:
             features = runner.encode(opened.lightness)
         assert runner.closed

@@ -1,4 +1,4 @@
-"""Graphs in parts: what is computed ahead and what at every touch answer together as the whole does."""
+"""Cut graphs: the part computed once per photograph and the rest together answer as the whole graph."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from livetint.engine.hints import Hint
 from livetint.engine.inputs import hint_tensors
 from livetint.engine.models import find_model
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
-from livetint.engine.runners.onnx import LATE, OnnxRunner
-from livetint.engine.runners.subgraph import extract_outputs, extract_tensor, split_ahead
+from livetint.engine.runners.onnx import TOUCH_INPUTS, OnnxRunner
+from livetint.engine.runners.subgraph import extract_outputs, extract_tensor, split_precomputed
 from onnx import TensorProto, helper
 
 from ...build_engine.networks_common import answer, session
@@ -35,18 +35,18 @@ def operators(data: bytes) -> list[str]:
     return [node.op_type for node in onnx.load_model_from_string(data).graph.node]
 
 
-def test_what_comes_from_the_map_alone_is_computed_ahead():
+def test_what_depends_on_the_map_alone_is_precomputed():
     data = model([
         ("Transpose", ["map"], "turned"), ("Exp", ["turned"], "grown"), ("Neg", ["one"], "minus"),
-        ("Mul", ["grown", "minus"], "ahead"), ("Add", ["touch", "minus"], "late"), ("Add", ["late", "ahead"], "out"),
+        ("Mul", ["grown", "minus"], "once"), ("Add", ["touch", "minus"], "late"), ("Add", ["late", "once"], "out"),
     ])  # fmt: skip
-    first, rest = split_ahead(data, ["touch"])
+    first, rest = split_precomputed(data, ["touch"])
     assert first is not None
     assert operators(first) == ["Transpose", "Exp", "Neg", "Mul"] and operators(rest) == ["Neg", "Add", "Add"]
     given = {name: np.random.default_rng(0).random((2, 2), np.float32) for name in ("map", "touch")}
     whole = answer(session(data), ["out"], given)[0]
-    kept = answer(session(first), ["ahead"], {"map": given["map"]})[0]
-    parts = answer(session(rest), ["out"], {"touch": given["touch"], "ahead": kept})[0]
+    once = answer(session(first), ["once"], {"map": given["map"]})[0]
+    parts = answer(session(rest), ["out"], {"touch": given["touch"], "once": once})[0]
     np.testing.assert_allclose(parts, whole)
 
 
@@ -58,14 +58,14 @@ def test_what_comes_from_the_map_alone_is_computed_ahead():
         [("Neg", ["one"], "minus"), ("Add", ["minus", "touch"], "out")],
     ],
 )
-def test_where_there_is_nothing_to_compute_ahead_the_graph_stays_whole(nodes):
+def test_a_graph_with_nothing_to_precompute_stays_whole(nodes):
     data = model(nodes)
-    assert split_ahead(data, ["touch"]) == (None, data)
+    assert split_precomputed(data, ["touch"]) == (None, data)
 
 
-def test_types_that_nobody_knows_leave_the_graph_whole():
+def test_a_graph_with_unknown_types_stays_whole():
     data = model([("Own", ["map"], "strange"), ("Add", ["strange", "touch"], "out")])
-    assert split_ahead(data, ["touch"]) == (None, data)
+    assert split_precomputed(data, ["touch"]) == (None, data)
 
 
 @pytest.mark.parametrize("stage", ["touch", "distribution"])
@@ -80,37 +80,37 @@ def test_the_parts_of_a_stage_answer_as_the_whole(stage: str):
     name = "ab" if stage == "touch" else "probabilities"
     whole = session(bundle.stage(stage))
     expected = answer(whole, [name], {value.name: given[value.name] for value in whole.get_inputs()})[0]
-    first, rest = split_ahead(bundle.stage(stage), LATE)
+    first, rest = split_precomputed(bundle.stage(stage), TOUCH_INPUTS)
     assert first is not None
-    ahead, late = session(first), session(rest)
-    names = [value.name for value in ahead.get_outputs()]
-    kept = answer(ahead, names, {value.name: given[value.name] for value in ahead.get_inputs()})
-    given.update(zip(names, kept, strict=True))
-    parts = answer(late, [name], {value.name: given[value.name] for value in late.get_inputs()})[0]
+    once, touch = session(first), session(rest)
+    names = [value.name for value in once.get_outputs()]
+    precomputed = answer(once, names, {value.name: given[value.name] for value in once.get_inputs()})
+    given.update(zip(names, precomputed, strict=True))
+    parts = answer(touch, [name], {value.name: given[value.name] for value in touch.get_inputs()})[0]
     np.testing.assert_allclose(parts, expected, atol=1e-4)
 
 
-def test_a_photograph_keeps_what_is_computed_ahead():
+def test_features_keep_what_is_precomputed():
     L = np.full((256, 256), 50, np.float32)
     hints = [Hint(0.5, 0.5, 40, 0)]
     with OnnxRunner(find_model("touch")) as runner:
         features = runner.encode(L)
-        (kept,) = features.ahead.values()
+        (kept,) = features.precomputed.values()
         first = runner.colorize(features, hints)
-        assert kept and list(features.ahead.values()) == [kept]
+        assert kept and list(features.precomputed.values()) == [kept]
         others = runner.colorize(runner.encode(np.tile(L[0] - np.arange(256.0) / 9, (256, 1))), hints)
         assert np.abs(others - first).max() > 1
         np.testing.assert_array_equal(runner.colorize(features, hints), first)
 
 
-def test_a_graph_that_cannot_be_taken_apart_is_refused_in_one_sentence():
+def test_a_graph_that_cannot_be_cut_is_refused_in_one_sentence():
     graph = onnx.load_model_from_string(model([("Add", ["map", "touch"], "out")]))
     graph.graph.sparse_initializer.append(onnx.SparseTensorProto())
-    with pytest.raises(ModelFileError, match=r"cannot be taken apart: .*; export the model again"):
+    with pytest.raises(ModelFileError, match=r"cannot be cut: .*; export the model again"):
         extract_outputs(graph.SerializeToString(), ["out"])
 
 
-def test_an_output_that_is_not_there_is_named():
+def test_a_missing_output_is_named():
     with pytest.raises(ModelFileError, match="no output colour; it offers out"):
         extract_outputs(model([("Add", ["map", "touch"], "out")]), ["colour"])
 
