@@ -6,6 +6,7 @@ import { colourWords, makeDistinct } from './language.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
 /** @typedef {import('./stage.js').Place} Place */
+/** @typedef {{x: number, y: number, w: number, h: number}} Box */
 
 /** From the point to the middle of a swatch. */
 const RADIUS_MM = 25;
@@ -15,6 +16,8 @@ const HALF_MM = 11;
 const STEP = 0.98;
 /** Middles of the arc to try, in degrees, the best one first. */
 const MIDDLES = [-90, -60, -120, -30, -150, 0, 180, 45, 135, 90];
+/** Weight of overlapping against being moved from where an arrangement has a swatch. */
+const OVERLAP_COST = 100;
 /** A swatch whose ab is this near to the point's is the one that was picked. */
 const SAME_AB = 1;
 
@@ -26,6 +29,9 @@ export class Swatches {
     this.box = byId('swatches');
     /** @type {Colours | null} */
     this.colours = null;
+    /** @type {Box} */
+    this.zoom = { x: 0, y: 0, w: 0, h: 0 };
+    this.zoomKey = '';
   }
 
   /** @param {import('./edit_history.js').Hint | undefined} hint the chosen point @param {Colours | null} colours suggested for it */
@@ -70,37 +76,67 @@ export class Swatches {
     return swatch;
   }
 
-  /** Middles of the swatches: on an arc round the point, on the side with the most space. @param {Place} point @param {number} count @returns {Place[]} */
+  /** Middles of the swatches: the arrangement round the point with the most space. @param {Place} point @param {number} count @returns {Place[]} */
   arrange(point, count) {
     const { w, h } = this.stage.size;
     const half = HALF_MM * this.stage.pxPerMm();
-    /** How far a swatch would lie outside the stage. @param {Place} p */
-    const outside = (p) => Math.max(0, half - p.x, p.x + half - w) + Math.max(0, half - p.y, p.y + half - h);
-    const arcs = MIDDLES.map((degrees) => this.arc(point, count, (degrees * Math.PI) / 180));
-    const costs = arcs.map((places) => places.reduce((sum, p) => sum + outside(p), 0));
-    const cost = Math.min(...costs);
-    // In a corner no arc fits.
-    if (cost > half) return this.row(point, count);
-    return arcs[costs.indexOf(cost)].map((p) => ({ x: clamp(p.x, half, w - half), y: clamp(p.y, half, h - half) }));
-  }
-
-  /** @param {Place} point @param {number} count @param {number} middle angle in radians @returns {Place[]} */
-  arc(point, count, middle) {
-    const radius = RADIUS_MM * this.stage.pxPerMm();
-    return Array.from({ length: count }, (_, i) => {
-      const angle = middle + (i - (count - 1) / 2) * STEP;
-      return { x: point.x + radius * Math.cos(angle), y: point.y + radius * Math.sin(angle) };
+    const zoom = this.zoomBox();
+    /** @param {Place} p */
+    const inside = (p) => ({ x: clamp(p.x, half, w - half), y: clamp(p.y, half, h - half) });
+    const arrangements = [...this.arcs(point, count), ...this.lines(point, count, zoom)].map((wanted) => {
+      const places = wanted.map(inside);
+      const moved = wanted.reduce((sum, p, i) => sum + Math.hypot(p.x - places[i].x, p.y - places[i].y), 0);
+      return { places, cost: moved + OVERLAP_COST * overlap(places, half, point, zoom) };
     });
+    return arrangements.reduce((best, other) => (other.cost < best.cost ? other : best)).places;
   }
 
-  /** A row above or below the point, clear of it. @param {Place} point @param {number} count @returns {Place[]} */
-  row(point, count) {
+  /** The rectangle of the zoom buttons on the stage, measured again when the layout has changed. @returns {Box} */
+  zoomBox() {
+    const key = [this.stage.size.w, this.stage.size.h, this.stage.pxPerMm(), document.documentElement.dir].join();
+    if (key !== this.zoomKey) {
+      const { offsetLeft: x, offsetTop: y, offsetWidth: w, offsetHeight: h } = byId('zoom');
+      [this.zoomKey, this.zoom] = [key, { x, y, w, h }];
+    }
+    return this.zoom;
+  }
+
+  /** Arcs round the point, the best side first. @param {Place} point @param {number} count @returns {Place[][]} */
+  arcs(point, count) {
+    const radius = RADIUS_MM * this.stage.pxPerMm();
+    return MIDDLES.map((degrees) => Array.from({ length: count }, (_, i) => {
+      const angle = (degrees * Math.PI) / 180 + (i - (count - 1) / 2) * STEP;
+      return { x: point.x + radius * Math.cos(angle), y: point.y + radius * Math.sin(angle) };
+    }));
+  }
+
+  /** Rows above and below the point and columns beside it, for corners where no arc fits. @param {Place} point @param {number} count @param {Box} zoom @returns {Place[][]} */
+  lines(point, count, zoom) {
     const { w, h } = this.stage.size;
     const half = HALF_MM * this.stage.pxPerMm();
-    const step = Math.min(2.1 * half, (w - 2 * half) / (count - 1));
-    const width = step * (count - 1);
-    const left = clamp(point.x - width / 2, half, Math.max(half, w - half - width));
-    const y = clamp(point.y > h / 2 ? point.y - 2.4 * half : point.y + 2.4 * half, half, h - half);
-    return Array.from({ length: count }, (_, i) => ({ x: left + i * step, y }));
+    /** Middles along one side of the stage, as near to `at` as they can be. @param {number} at @param {number} from @param {number} to */
+    const along = (at, from, to) => {
+      const step = Math.min(2.1 * half, (to - from - 2 * half) / (count - 1));
+      const start = clamp(at - (step * (count - 1)) / 2, from + half, to - half - step * (count - 1));
+      return Array.from({ length: count }, (_, i) => start + i * step);
+    };
+    const rows = [[0, w], [0, zoom.x], [zoom.x + zoom.w, w]].map(([from, to]) => along(point.x, from, to));
+    const columns = [[0, h], [0, zoom.y]].map(([from, to]) => along(point.y, from, to));
+    return [-2.4 * half, 2.4 * half].flatMap((distance) => [
+      ...rows.map((xs) => xs.map((x) => ({ x, y: point.y + distance }))),
+      ...columns.map((ys) => ys.map((y) => ({ x: point.x + distance, y }))),
+    ]);
   }
+}
+
+/** How far swatches lie on one another, on the point's marker and on the zoom buttons: the sum, in pixels. @param {Place[]} places @param {number} half @param {Place} point @param {Box} zoom */
+function overlap(places, half, point, zoom) {
+  let sum = 0;
+  places.forEach((p, i) => {
+    for (const other of places.slice(0, i)) sum += Math.max(0, 2 * half - Math.hypot(p.x - other.x, p.y - other.y));
+    sum += Math.max(0, 1.5 * half - Math.hypot(p.x - point.x, p.y - point.y));
+    const [dx, dy] = [Math.max(zoom.x - p.x, 0, p.x - zoom.x - zoom.w), Math.max(zoom.y - p.y, 0, p.y - zoom.y - zoom.h)];
+    sum += Math.max(0, half - Math.hypot(dx, dy));
+  });
+  return sum;
 }

@@ -57,6 +57,53 @@ def test_targets_are_on_screen_and_large_enough(
     visitor.close()
 
 
+# Names the swatches that lie on one another, on the point, on the zoom buttons or outside the stage, for points all
+# over the stage.
+_CROWDED = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
+  const box = (e) => e.getBoundingClientRect(), zoom = box(document.getElementById('zoom')), room = box(stage.box);
+  for (let i = 0; i <= 400; i += 1) {
+    const p = stage.toPhoto((i % 21) / 20 * stage.size.w, Math.floor(i / 21) / 20 * stage.size.h);
+    if (p.x < 0 || p.x > 1 || p.y < 0 || p.y > 1) continue;
+    swatches.show({ ...p, a: 0, b: 0, size: 5 }, colours);
+    const point = stage.toStage(p), circles = [...document.querySelectorAll('.swatch')].map((e) => { const b = box(e);
+      return { x: b.x + b.width / 2, y: b.y + b.height / 2, r: b.width / 2 }; });
+    circles.forEach((c, j) => {
+      const far = (x, y) => Math.hypot(c.x - x, c.y - y);
+      if (circles.slice(0, j).some((o) => far(o.x, o.y) < 2 * c.r)) found.push([i, 'one another']);
+      if (far(point.x + room.x, point.y + room.y) < c.r + 8) found.push([i, 'the point']);
+      const nearest = [Math.min(Math.max(c.x, zoom.left), zoom.right), Math.min(Math.max(c.y, zoom.top), zoom.bottom)];
+      if (far(...nearest) < c.r) found.push([i, 'the zoom buttons']);
+      if (c.x - c.r < room.left - 1 || c.x + c.r > room.right + 1 || c.y - c.r < room.top - 1
+        || c.y + c.r > room.bottom + 1) found.push([i, 'outside']); }); }
+  return found; })()"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "width_mm", "language"),
+    [(1280, 800, 0, "en"), (1024, 600, 223, "ar"), (1080, 1920, 300, "en"), (800, 1280, 136, "en")],
+)
+def test_swatches_have_space_wherever_the_point_is(
+    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float, language: str
+) -> None:
+    settings = page_settings(panel_width_mm=width_mm, language=language)
+    visitor = Visitor(browser, kiosk.address, width, height, before=settings, reduced_motion="reduce")
+    visitor.open(3)
+    visitor.place(0.5, 0.5)
+    visitor.until("document.querySelectorAll('.swatch').length === 5 && !swatches.hidden", "five swatches")
+    assert visitor.evaluate(_CROWDED) == []
+    visitor.close()
+
+
+def test_the_slider_of_the_comparison_is_clear_of_the_zoom_buttons(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300))
+    visitor.open(3)
+    visitor.page.click("#split")
+    slider, zoom = (visitor.page.locator(name).bounding_box() for name in ("#compare", "#zoom"))
+    assert slider and zoom
+    assert zoom["y"] + zoom["height"] <= slider["y"]
+    visitor.close()
+
+
 def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300, reach="low"))
     visitor.open(2)
