@@ -43,6 +43,7 @@ function enter(state) {
   document.body.dataset.state = state;
   attract.stop();
   byId('picture').classList.remove('loading');
+  byId('status').textContent = '';
   painting.compare.show(false);
   if (state === 'attract') attract.start();
   if (state !== 'painting') painting.choose(-1);
@@ -59,14 +60,22 @@ async function begin(picture) {
     if (!(await painting.open(picture.id))) return;
     byId('picture').classList.remove('loading');
     const [x, y] = startPoint(picture);
-    const spot = painting.stage.toStage({ x, y });
-    byId('spot').style.transform = `translate(${spot.x}px, ${spot.y}px)`;
+    spot = { x, y };
+    showSpot();
   } catch {
     if (painting.photo !== picture.id) return;
-    byId('status').textContent = translate('own_refused');
     enter('gallery');
+    byId('status').textContent = translate('own_refused');
   }
 }
+
+/** The place of the photograph that pulses to show where to begin. */
+let spot = { x: 0.5, y: 0.5 };
+function showSpot() {
+  const { x, y } = painting.stage.toStage(spot);
+  byId('spot').style.transform = `translate(${x}px, ${y}px)`;
+}
+painting.stage.addEventListener('moved', showSpot);
 
 /** The visitor's own pictures and those of the exhibition. */
 const allPictures = () => [...uploads.own, ...pictures];
@@ -148,6 +157,8 @@ function setVeil(key) {
   byId('veil-text').textContent = key === null ? '' : translate(key);
 }
 let downTimer = 0;
+/** What the server said when it refused an edit. */
+let refusal = '';
 link.addEventListener('up', () => {
   clearTimeout(downTimer);
   setVeil(null);
@@ -164,7 +175,10 @@ link.addEventListener('busy', () => {
 link.addEventListener('message', async (event) => {
   const message = /** @type {CustomEvent} */ (event).detail;
   if (message.type === 'reload') location.reload();
-  if (message.type === 'refused') byId('status').textContent = message.sentence;
+  if (message.type === 'refused') {
+    refusal = message.sentence;
+    byId('status').textContent = refusal;
+  }
   if (message.type === 'pause') byId('status').textContent = translate('moment');
   if (message.type === 'gallery') {
     pictures = (await (await fetch('/settings.json')).json()).pictures;
@@ -176,7 +190,7 @@ link.addEventListener('message', async (event) => {
   }
 });
 link.addEventListener('reply', () => {
-  if (byId('status').textContent === translate('moment')) byId('status').textContent = '';
+  if ([translate('moment'), refusal].includes(byId('status').textContent ?? '')) byId('status').textContent = '';
 });
 setInterval(() => {
   const newest = painting.requests.frames.at(-1);

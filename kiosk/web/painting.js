@@ -214,6 +214,8 @@ export class Painting {
     this.stage.setMoving(true);
     this.swatches.setMoving(true);
     this.showPoints();
+    // The field of colours is too slow to follow each move; it follows at the end.
+    if (this.point) this.palette.showColour(this.point);
     // Where drawing is slow the lens is drawn with each answer alone: drawing it more often would delay the answers.
     if (!this.stage.view.slow) this.stage.draw();
     this.changed(time_ms);
@@ -312,6 +314,7 @@ export class Painting {
   /** Show other points than before. @param {number} chosen the point to choose, or the last one if there are fewer */
   afterStep(chosen) {
     this.pending = null;
+    if (byId('status').textContent === translate('too_many')) byId('status').textContent = '';
     this.choose(Math.min(chosen, this.edits.present.hints.length - 1));
     this.changed();
   }

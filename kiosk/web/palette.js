@@ -51,16 +51,22 @@ export class Palette {
     for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;
     byId('move').setAttribute('aria-pressed', String(moving));
     const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : FIELD_L;
-    const [a, b] = hint ? project(L, hint.a, hint.b) : [0, 0];
-    byId('chip').style.setProperty('--colour', css(L, a, b));
-    byId('chosen-name').textContent = hint ? colourWords(nameOf(L, a, b)) : translate('no_point');
-    this.field.show(L, hint ? [a, b] : null);
+    if (hint) this.showColour(hint, L);
+    else byId('chosen-name').textContent = translate('no_point');
+    this.field.show(L, hint ? project(L, hint.a, hint.b) : null);
     this.showRecent(L, Boolean(hint));
     if (hint) this.size = hint.size;
     byId('size').style.setProperty('--dot', `${this.size / 9}`);
     byId('size').setAttribute('aria-label', `${translate('size')}: ${this.size}`);
     button('smaller').disabled = this.size === SIZES[0];
     button('bigger').disabled = this.size === SIZES.at(-1);
+  }
+
+  /** Show the colour of a point and its name. @param {Hint} hint @param {number} L there */
+  showColour(hint, L = this.stage.lightnessAt(hint)) {
+    const [a, b] = project(L, hint.a, hint.b);
+    byId('chip').style.setProperty('--colour', css(L, a, b));
+    byId('chosen-name').textContent = colourWords(nameOf(L, a, b));
   }
 
   /** @param {number} L @param {boolean} usable */

@@ -8,12 +8,11 @@ import { colourWords, makeDistinct } from './language.js';
 /** @typedef {import('./stage.js').Place} Place */
 /** @typedef {{x: number, y: number, w: number, h: number}} Box */
 
-/** From the point to the middle of a swatch. */
-const RADIUS_MM = 25;
+/** Arcs round the point: their radius, and the angle in radians between neighbours, whose rims do not touch. The wide one
+ * is a half circle, for points near an edge. */
+const ARCS = [{ radius_mm: 25, step: 0.98 }, { radius_mm: 36, step: 0.66 }];
 /** Half the width of a swatch, its rim included. */
 const HALF_MM = 11;
-/** Angle between neighbours in radians: their rims do not touch. */
-const STEP = 0.98;
 /** Middles of the arc to try, in degrees, the best one first. */
 const MIDDLES = [-90, -60, -120, -30, -150, 0, 180, 45, 135, 90];
 /** Weight of overlapping against being moved from where an arrangement has a swatch. */
@@ -101,13 +100,13 @@ export class Swatches {
     return this.zoom;
   }
 
-  /** Arcs round the point, the best side first. @param {Place} point @param {number} count @returns {Place[][]} */
+  /** Arcs round the point, the best one first. @param {Place} point @param {number} count @returns {Place[][]} */
   arcs(point, count) {
-    const radius = RADIUS_MM * this.stage.pxPerMm();
-    return MIDDLES.map((degrees) => Array.from({ length: count }, (_, i) => {
-      const angle = (degrees * Math.PI) / 180 + (i - (count - 1) / 2) * STEP;
+    return ARCS.flatMap(({ radius_mm, step }) => MIDDLES.map((degrees) => Array.from({ length: count }, (_, i) => {
+      const angle = (degrees * Math.PI) / 180 + (i - (count - 1) / 2) * step;
+      const radius = radius_mm * this.stage.pxPerMm();
       return { x: point.x + radius * Math.cos(angle), y: point.y + radius * Math.sin(angle) };
-    }));
+    })));
   }
 
   /** Rows above and below the point and columns beside it, for corners where no arc fits. @param {Place} point @param {number} count @param {Box} zoom @returns {Place[][]} */

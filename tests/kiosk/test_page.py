@@ -83,6 +83,47 @@ def test_a_drag_moves_the_colour_live(visitor: Visitor) -> None:
     assert abs(visitor.hints[0]["x"] - 0.3) < 0.01, "the whole drag is one step"
 
 
+def test_the_palette_shows_the_colour_of_a_point_while_it_is_dragged(visitor: Visitor) -> None:
+    visitor.place(0.3, 0.15)
+    visitor.until("livetint.painting.colours", "suggestions, which tell L there")
+    start, end = visitor.at(0.3, 0.15), visitor.at(0.62, 0.62)
+    visitor.fingers("Start", start)
+    visitor.fingers("Move", ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2))
+    visitor.fingers("Move", end)
+    until(lambda: abs(visitor.hints[0]["x"] - 0.62) < 0.01, "the point under the finger")
+    chip, marker = (
+        visitor.evaluate(f"document.querySelector('{name}').style.getPropertyValue('--colour')")
+        for name in ("#chip", ".mark.chosen")
+    )
+    assert chip == marker
+    visitor.fingers("End")
+    visitor.settled()
+
+
+def test_one_point_too_many_is_told_until_there_is_space_again(visitor: Visitor) -> None:
+    hints = "Array.from({ length: 128 }, (_, i) => ({ x: i / 128, y: 0.9, a: 20, b: 20, size: 1 }))"
+    visitor.evaluate(f"livetint.painting.edits.apply({{ hints: {hints} }})")
+    visitor.evaluate("livetint.painting.changed()")
+    visitor.settled()
+    visitor.tap(0.5, 0.2)
+    status = visitor.page.locator("#status")
+    until(lambda: "as many points" in status.inner_text(), "the sentence")
+    assert len(visitor.hints) == 128
+    visitor.page.click("#undo")
+    assert status.inner_text() == ""
+    visitor.settled()
+
+
+def test_the_spot_that_shows_where_to_begin_follows_the_zoom(visitor: Visitor) -> None:
+    for button in ("#zoom-in", "#zoom-in", "#zoom-out"):
+        visitor.page.click(button)
+        hint = visitor.evaluate("livetint.settings.pictures[0].hints[0]")
+        place = visitor.evaluate(f"livetint.painting.stage.toStage({{ x: {hint[0]}, y: {hint[1]} }})")
+        spot = visitor.evaluate("document.getElementById('spot').style.transform")
+        assert spot == f"translate({place['x']:g}px, {place['y']:g}px)"
+    visitor.settled()
+
+
 def test_undo_redo_delete_and_start_over(visitor: Visitor) -> None:
     visitor.place(0.3, 0.3)
     visitor.place(0.7, 0.7)

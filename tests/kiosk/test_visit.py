@@ -55,6 +55,25 @@ def test_a_picture_on_its_way_takes_no_touch(browser: Any, kiosk: RunningKiosk) 
     visitor.close()
 
 
+def test_a_sentence_about_another_picture_goes_when_the_next_one_is_opened(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address)
+    status = visitor.page.locator("#status")
+    visitor.page.route("**/2048.jpg", lambda route: route.fulfill(body=b"no JPEG", content_type="image/jpeg"))
+    visitor.page.click("#begin")
+    visitor.page.click("#pictures li:nth-child(2) button")
+    until(lambda: "could not be opened" in status.inner_text(), "a sentence")
+    assert visitor.evaluate("document.body.dataset.state") == "gallery"
+    visitor.page.unroute("**/2048.jpg")
+    visitor.page.click("#pictures li:nth-child(3) button")
+    visitor.settled()
+    assert status.inner_text() == ""
+    visitor.evaluate('livetint.link.onMessage(\'{"type": "refused", "seq": 0, "sentence": "Not now."}\')')
+    assert status.inner_text() == "Not now."
+    visitor.place(0.5, 0.5)
+    assert status.inner_text() == ""
+    visitor.close()
+
+
 def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     before = visitor.shown_ab(0.2, 0.2)
     visitor.page.click("#moods-open")
