@@ -28,7 +28,7 @@ def touch(tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundled_folder() / "touch", tmp_path / "touch"))
 
 
-def test_what_is_written_is_read_back(tmp_path, manifest):
+def test_a_written_bundle_can_be_loaded(tmp_path, manifest):
     written = write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"graph"})
     read = Bundle.load(tmp_path / "tiny")
     assert read.manifest == written.manifest
@@ -52,7 +52,7 @@ def test_other_folders_are_not_overwritten(tmp_path, manifest):
 
 
 @pytest.mark.parametrize("file", ["encoder.onnx", "touch.onnx", "distribution.onnx"])
-def test_a_changed_byte_is_noticed(touch, file):
+def test_a_changed_byte_is_detected(touch, file):
     data = bytearray((touch / file).read_bytes())
     data[len(data) // 2] ^= 1
     (touch / file).write_bytes(data)
@@ -70,7 +70,7 @@ def test_a_missing_file_and_a_missing_manifest_are_named(touch):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("schema = 1", "schema = 9", "schema is 9"),
         ('kind = "hints"', 'kind = "wishes"', "wishes"),
@@ -81,11 +81,11 @@ def test_a_missing_file_and_a_missing_manifest_are_named(touch):
         ("trained = true", 'trained = "yes"', "bool"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(touch, old, new, said):
+def test_an_invalid_manifest_is_refused(touch, old, new, message):
     text = (touch / MANIFEST).read_text()
     assert old in text
     (touch / MANIFEST).write_text(text.replace(old, new))
-    with pytest.raises(ModelFileError, match=said):
+    with pytest.raises(ModelFileError, match=message):
         Bundle.load(touch)
 
 
@@ -107,14 +107,14 @@ def test_models_are_found_by_name_and_by_folder(touch):
         find_model("zzzz")
 
 
-def test_the_bundled_model_is_small_enough_and_says_what_it_is():
+def test_the_bundled_model_is_at_most_16_mb_and_has_a_model_card():
     bundle = find_model("touch")
     assert sum(map(len, bundle.files.values())) <= 16 * 2**20
     assert bundle.manifest.trained and bundle.manifest.input.max_hints == 128
     assert "MODEL_CARD.md" in bundle.files
 
 
-def test_a_bundle_is_synced_before_it_takes_its_name_and_the_old_one_goes_last(tmp_path, manifest, monkeypatch):
+def test_a_bundle_is_synced_before_its_rename_and_the_old_one_is_removed_last(tmp_path, manifest, monkeypatch):
     write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"old"})
     log = watch_disk(monkeypatch, tmp_path)
     write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"new"})
@@ -123,7 +123,7 @@ def test_a_bundle_is_synced_before_it_takes_its_name_and_the_old_one_goes_last(t
     assert log.events[renamed][1] == "tiny" and log.events[-1] == ("sync", ".")
 
 
-def test_a_file_where_a_bundle_should_go_is_refused(tmp_path, manifest):
+def test_a_file_in_the_place_of_a_bundle_is_refused(tmp_path, manifest):
     (tmp_path / "tiny").write_bytes(b"something else")
     with pytest.raises(OutputError, match="is a file"):
         write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"graph"})

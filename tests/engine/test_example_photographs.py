@@ -1,4 +1,4 @@
-"""The photographs shipped for the examples."""
+"""The example photographs and their list."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ def test_every_photograph_opens_and_is_what_the_list_says(entry):
     assert (spread > 6) == entry["colour"]
     assert np.ptp(np.percentile(photo.working_L, (1, 99))) > 50
     for edge in (photo.L[0], photo.L[-1], photo.L[:, 0], photo.L[:, -1]):
-        assert entry["colour"] or np.median(edge) > 12  # no rebate of the negative left
+        assert entry["colour"] or np.median(edge) > 12  # the border of the negative is cut off

@@ -1,4 +1,4 @@
-"""Writing files and folders: whole or not at all, durable before the old goes, with the permissions of the umask."""
+"""Writing files and folders: whole or not at all, synced before the old one is removed, permissions by the umask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, mo
     assert contents(tmp_path) == {"a.txt": b"new"}
 
 
-def test_every_file_of_a_folder_is_synced_before_the_folder_takes_its_name(tmp_path, monkeypatch):
+def test_every_file_of_a_folder_is_synced_before_the_folder_is_renamed(tmp_path, monkeypatch):
     log = watch_disk(monkeypatch, tmp_path)
     write_folder(tmp_path / "model", {"a": b"1", "b": b"2"})
     assert log.events == [
@@ -52,12 +52,12 @@ def test_a_power_cut_while_a_folder_is_replaced_leaves_the_old_one_or_the_new_on
         states.append(contents(root / "model") if (root / "model").exists() else contents_beside(root))
     write_folder(tmp_path / "0" / "model", new)
     assert contents(tmp_path / "0" / "model") == new and [path.name for path in (tmp_path / "0").iterdir()] == ["model"]
-    assert states[:4] == [old] * 4, "nothing moves before the files and their folder are synced"
+    assert states[:4] == [old] * 4, "nothing is renamed before the files and their folder are synced"
     assert all(state in (old, new) for state in states)
 
 
 def contents_beside(root: Path) -> dict[str, bytes]:
-    """What lies beside under a hidden name between two renames."""
+    """The contents of the folder that has a hidden name between two renames."""
     (hidden,) = (path for path in root.iterdir() if path.name.startswith("."))
     return contents(hidden)
 

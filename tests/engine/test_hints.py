@@ -1,4 +1,4 @@
-"""Hints: what is possible, where their patches lie, and how they become planes."""
+"""Hints: their checks, their patches and their rasterisation into planes."""
 
 from __future__ import annotations
 

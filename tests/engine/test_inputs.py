@@ -1,4 +1,4 @@
-"""One module makes a network's input: nobody else scales ab, and sRGB becomes Lab in one place."""
+"""Scaling of ab and conversion from sRGB to Lab are each defined in one module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sources() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "homes"),
+    ("pattern", "modules"),
     [
         (r"\b110\.0|\bAB_SCALE\s*(?::[^=\n]*)?=(?!=)|/ 110\b|\* 110\b", {"engine/inputs.py"}),
         # The compositor converts Lab to sRGB by OpenCV, equal to colour/cielab.py by its tests; the bench times it.
@@ -34,9 +34,9 @@ def sources() -> dict[str, str]:
         (r"\b0\.04045\b|\b0\.008856\b", {"engine/colour/cielab.py"}),
     ],
 )  # fmt: skip
-def test_formulas_have_one_home(pattern, homes):
+def test_formulas_are_in_one_module(pattern, modules):
     found = {name for name, text in sources().items() if any(re.search(pattern, code) for code in lines(text))}
-    assert found == homes
+    assert found == modules
 
 
 def lines(text: str) -> list[str]:

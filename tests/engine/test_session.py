@@ -57,7 +57,7 @@ def test_the_colour_at_every_hint_is_that_of_the_hint(runner, name):
         assert delta_e(shown_at(session, x, y), target) <= 3
 
 
-def test_colour_spreads_and_is_not_a_pasted_patch(session):
+def test_colour_spreads_smoothly_beyond_the_patch(session):
     """Around a hint ab changes by at most 3 from one working pixel to the next wherever L is smooth."""
     before = session.ab
     session.add(0.2, 0.25, 50, 40)

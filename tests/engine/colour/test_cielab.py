@@ -45,7 +45,7 @@ def test_every_8_bit_colour_on_a_lattice_is_in_gamut():
 
 
 @given(st.floats(0, 100), st.floats(-128, 128), st.floats(-128, 128))
-def test_projection_keeps_lightness_and_hue_and_can_be_shown(L, a, b):
+def test_projection_keeps_lightness_and_hue_and_is_in_gamut(L, a, b):
     lab = np.array([L, a, b])
     shown = project_into_gamut(lab)
     assert shown[0] == L
@@ -57,7 +57,7 @@ def test_projection_keeps_lightness_and_hue_and_can_be_shown(L, a, b):
 
 
 @given(pictures)
-def test_projection_leaves_what_can_be_shown(srgb):
+def test_projection_does_not_change_colours_in_gamut(srgb):
     lab = srgb_to_lab(srgb)
     np.testing.assert_array_equal(project_into_gamut(lab), lab)
 

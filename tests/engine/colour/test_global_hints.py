@@ -17,7 +17,7 @@ def test_histogram_counts_the_nearest_bin_of_pooled_ab():
     assert histogram.sum() == pytest.approx(1)
     assert histogram[bins.nearest(np.array([0.0, 0.0]))] == pytest.approx(0.5)
     assert histogram[bins.nearest(np.array([40.0, 0.0]))] == pytest.approx(0.5)
-    # pooled before counting: a fine checkerboard of ±30 is grey
+    # ab is averaged before counting, so a fine checkerboard of ±30 is grey.
     checker = np.where(np.indices((64, 64)).sum(0) % 2, 30, -30).astype(np.float32)
     assert histogram_of(np.stack([checker, checker]))[bins.nearest(np.array([0.0, 0.0]))] == 1
 

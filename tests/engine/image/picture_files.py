@@ -1,4 +1,4 @@
-"""Picture files made in memory for the tests of intake, among them broken and lying ones."""
+"""Picture files made in memory for tests of decoding. Some are broken or have false headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_of_zeros(width: int, height: int) -> bytes:
-    """A valid 8-bit grey PNG of any size, about a thousandth of a byte a pixel."""
+    """A valid 8-bit grey PNG of any size, of about a thousandth of a byte per pixel."""
     packer = zlib.compressobj(9)
     row = bytes(width + 1)
     body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -88,7 +88,7 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def swapped_rgb_profile() -> bytes:
-    """sRGB's primaries with red and green exchanged and gamma 2.2: impossible to overlook."""
+    """A profile with sRGB's primaries, red and green exchanged, and gamma 2.2: its effect is large."""
     red, green, blue = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)
     tags = {b"wtpt": xyz_tag(0.9642, 1, 0.8249)}
     for name, xyz in ((b"r", green), (b"g", red), (b"b", blue)):

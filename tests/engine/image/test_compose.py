@@ -1,4 +1,4 @@
-"""Colours of working size onto light of full size."""
+"""Composing ab at the working size and L at full size into an sRGB picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from livetint.engine.image.guided import MIN_WEIGHT, SIGMA_L
 
 
 def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """The definition in float64: bilinear, pixel centres aligned, the plain formula; 0..255, unrounded."""
+    """The definition of the bilinear method in float64, with pixel centres aligned; 0..255, not rounded."""
 
     def weights(count: int, source: int) -> np.ndarray:
         centres = np.clip((np.arange(count) + 0.5) * source / count - 0.5, 0, source - 1)
@@ -27,7 +27,7 @@ def reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
 
 
 def guided_reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """The definition in engine/image/guided.py, pixel by pixel and cell by cell, in float64; 0..255, unrounded."""
+    """The definition in engine/image/guided.py, pixel by pixel and cell by cell, in float64; 0..255, not rounded."""
     cell_L = resize_lightness(L, ab.shape[:0:-1]).astype(np.float64)
     full = np.empty((*L.shape, 2))
     for y, x in np.ndindex(L.shape):
@@ -35,8 +35,8 @@ def guided_reference(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
             np.maximum(0, 1 - np.abs(np.clip((at + 0.5) * cells / count - 0.5, 0, cells - 1) - np.arange(cells)))
             for at, cells, count in zip((y, x), cell_L.shape, L.shape, strict=True)
         )
-        alike = np.exp(-((L[y, x] - cell_L) ** 2) / (2 * SIGMA_L**2)) + MIN_WEIGHT
-        weight = row[:, None] * column * alike
+        similarity = np.exp(-((L[y, x] - cell_L) ** 2) / (2 * SIGMA_L**2)) + MIN_WEIGHT
+        weight = row[:, None] * column * similarity
         full[y, x] = (weight * ab).sum((1, 2)) / weight.sum()
     return lab_to_srgb(np.concatenate([L.astype(np.float64)[..., None], full], -1)) * 255
 
@@ -56,7 +56,7 @@ def random_case(seed: int, height: int, width: int, h: int, w: int, reach: float
     st.integers(1, 70),
     st.sampled_from([10.0, 60.0, 110.0, 128.0]),
 )
-def test_any_size_agrees_with_the_plain_formula(seed, height, width, h, w, reach):
+def test_any_size_agrees_with_the_definition(seed, height, width, h, w, reach):
     L, ab = random_case(seed, height, width, h, w, reach)
     rgb = compose(L, ab)
     assert rgb.shape == (height, width, 3) and rgb.dtype == np.uint8
@@ -64,19 +64,19 @@ def test_any_size_agrees_with_the_plain_formula(seed, height, width, h, w, reach
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5000), (5000, 1), (700, 901), (256, 256), (37, 4001)])
-def test_sizes_of_every_shape_from_the_working_size(height, width):
+def test_ab_of_the_working_size_is_enlarged_to_sizes_of_every_shape(height, width):
     L, ab = random_case(7, height, width, 256, 256, 90)
     assert np.abs(compose(L, ab) - reference(L, ab)).max() <= 1
 
 
-def test_rounding_is_to_the_nearest_level_nearly_everywhere():
+def test_nearly_all_values_are_rounded_to_the_nearest_level():
     L, ab = random_case(1, 300, 400, 256, 256, 60)
     truth = reference(L, ab)
     assert np.abs(compose(L, ab) - truth).max() < 0.9
     assert np.mean(compose(L, ab) != np.rint(truth)) < 0.005
 
 
-def test_every_8_bit_colour_survives():
+def test_8_bit_colours_do_not_change():
     steps = np.arange(0, 256, 5)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(52, -1, 3).astype(np.uint8)
     lab = srgb_to_lab(rgb.astype(np.float32) / np.float32(255))
@@ -84,7 +84,7 @@ def test_every_8_bit_colour_survives():
     assert np.array_equal(again, rgb)
 
 
-def test_grey_stays_exactly_grey_and_levels_stay_put():
+def test_grey_stays_grey_at_the_same_level():
     levels = np.arange(256, dtype=np.uint8)[None].repeat(3, 0)
     L = srgb_to_lab(np.repeat(levels[..., None], 3, -1) / np.float32(255))[..., 0]
     rgb = compose(L, np.zeros((2, 256, 256), np.float32))
@@ -115,18 +115,18 @@ def test_stripes_leave_no_seam(monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_very_wide_photographs_are_composed_lying_down(monkeypatch, method):
+def test_very_wide_photographs_are_composed_transposed(monkeypatch, method):
     L, ab = random_case(4, 3, 900, 256, 256, 50)
     upright = compose(L, ab, method=method)
     monkeypatch.setattr(compose_module, "MAX_ROW_PX", 100)
-    lying = compose(L, ab, method=method)
-    assert lying.shape == (3, 900, 3) and lying.flags.c_contiguous
-    assert np.abs(lying.astype(int) - upright).max() <= 1
+    transposed = compose(L, ab, method=method)
+    assert transposed.shape == (3, 900, 3) and transposed.flags.c_contiguous
+    assert np.abs(transposed.astype(int) - upright).max() <= 1
 
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 60), st.integers(1, 60))
-def test_to_a_display_size(height, width, out_height, out_width):
+def test_composing_at_a_size_equals_composing_a_resized_lightness(height, width, out_height, out_width):
     L, ab = random_case(5, height, width, 16, 16, 40)
     rgb = compose(L, ab, size=(out_width, out_height))
     assert rgb.shape == (out_height, out_width, 3)
@@ -142,14 +142,14 @@ def test_shrinking_averages_lightness_and_growing_interpolates_it():
     assert resize_lightness(L, (4, 1)) is L
 
 
-def test_colour_agrees_with_opencv_bilinear():
+def test_colours_agree_with_bilinear_resizing_by_opencv():
     L, ab = random_case(6, 300, 500, 256, 256, 30)
     full = np.stack([cv2.resize(plane, (500, 300), interpolation=cv2.INTER_LINEAR) for plane in ab], -1)
     truth = lab_to_srgb(np.concatenate([L[..., None], full], -1)) * 255
     assert np.abs(compose(L, ab) - truth).max() <= 1
 
 
-def test_guided_colours_keep_to_their_side_of_an_edge():
+def test_guided_colours_do_not_cross_an_edge():
     L = np.full((90, 120), 30, np.float32)
     L[:, 53:] = 80
     truth = np.where(L > 50, 35, -35).astype(np.float32)
@@ -165,7 +165,7 @@ def test_guided_colours_keep_to_their_side_of_an_edge():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 30), st.integers(1, 20), st.integers(1, 20))
-def test_guided_agrees_with_its_plain_formula(seed, height, width, h, w):
+def test_guided_agrees_with_its_definition(seed, height, width, h, w):
     L, ab = random_case(seed, height, width, h, w, 90)
     assert np.abs(compose(L, ab, method="guided") - guided_reference(L, ab)).max() <= 1
 
@@ -184,7 +184,7 @@ def test_guided_is_bilinear_on_even_lightness_and_never_leaves_the_range_of_ab(s
         assert np.abs(compose(L, ab, method="guided").astype(int) - whole).max() <= 1
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_not_changed():
     L, ab = random_case(8, 20, 30, 16, 16, 128)
     for array in (L, ab):
         array.setflags(write=False)
@@ -194,7 +194,7 @@ def test_inputs_are_left_alone():
     assert np.array_equal(L, before[0]) and np.array_equal(ab, before[1])
 
 
-def test_unusable_arguments():
+def test_invalid_arguments_are_refused():
     L, ab = random_case(9, 4, 4, 4, 4, 1)
     with pytest.raises(ConfigError, match="bilinear"):
         compose(L, ab, method="edge-aware")

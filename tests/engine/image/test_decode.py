@@ -1,4 +1,4 @@
-"""Opening photographs: what must be refused, in one sentence, whatever the file holds."""
+"""Opening photographs: every file that is not a valid picture within the limits is refused in one line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GREY16 = Image.fromarray((np.arange(1200, dtype=np.uint16) * 50).reshape(30, 40)
 
 
 def samples() -> dict[str, bytes]:
-    """A sound small file of many kinds."""
+    """A small valid file of each of many kinds."""
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = {"save_all": True, "append_images": [PICTURE.rotate(90)]}
@@ -64,7 +64,7 @@ SAMPLES = samples()
 
 
 def opens_or_is_refused(data: bytes) -> bool:
-    """Whether `data` opens; no outcome but a Photo and a one-line ImageRejected is let pass."""
+    """Whether `data` opens. Fails on any result but a valid Photo or a one-line ImageRejected."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -82,7 +82,7 @@ def test_every_sample_opens(kind):
     assert opens_or_is_refused(SAMPLES[kind])
 
 
-# Files that are none --------------------------------------------------------------------------------------
+# Files that are not pictures -------------------------------------------------------------------------------
 
 
 def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path):
@@ -146,7 +146,7 @@ def test_half_a_file_is_refused(kind):
         Photo.from_bytes(SAMPLES[kind][: len(SAMPLES[kind]) // 2])
 
 
-def test_no_pixels_at_all():
+def test_pictures_without_pixels_are_refused():
     with pytest.raises(ImageRejected):
         Photo.from_bytes(tiff(0, 0, b""))
 
@@ -180,11 +180,11 @@ def test_the_limit_is_exact_and_may_exceed_pillows_own():
     broken = png_header(11_000, 13_000) + chunk(b"IDAT", b"x")
     with pytest.raises(ImageRejected, match=r"143\.0 megapixels"):
         Photo.from_bytes(broken, max_megapixels=142.9)
-    with pytest.raises(ImageRejected, match="damaged"):  # past the limit's check, and only then broken
+    with pytest.raises(ImageRejected, match="damaged"):  # within the limit, but broken
         Photo.from_bytes(broken, max_megapixels=200)
 
 
-def test_a_gif_frame_larger_than_its_canvas_counts():
+def test_a_gif_frame_larger_than_its_canvas_counts_against_the_limit():
     gif = bytearray(encode(Image.new("P", (8, 8)), "GIF"))
     frame = gif.index(b"\x2c\0\0\0\0\x08\0\x08\0")
     gif[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
@@ -221,7 +221,7 @@ def test_several_threads_may_open_photographs():
 
 
 def test_damaged_files_write_nothing_to_the_terminal(tmp_path):
-    # libtiff and others print from C, which only another process can show.
+    # libtiff and other libraries print from C, which can be observed only in another process.
     for kind, data in SAMPLES.items():
         (tmp_path / f"{kind}-short").write_bytes(data[: len(data) * 2 // 3])
         middle = len(data) // 2
@@ -238,7 +238,7 @@ def test_damaged_files_write_nothing_to_the_terminal(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-# Anything at all ------------------------------------------------------------------------------------------
+# Random and damaged files ---------------------------------------------------------------------------------
 
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MAGIC = [
@@ -288,6 +288,6 @@ def test_files_with_a_part_replaced_open_or_are_refused(kind, first, second, fil
     st.integers(0, 65535),
     st.sampled_from(["photometric", "sample_format", "bits"]),
 )
-def test_lying_tiff_headers_open_or_are_refused(width, height, value, tag):
+def test_tiff_files_with_false_headers_open_or_are_refused(width, height, value, tag):
     opens_or_is_refused(tiff(width, height, bytes(800), **{tag: value}))
     opens_or_is_refused(tiff(20, 20, bytes(800), **{tag: value}))

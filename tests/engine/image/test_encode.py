@@ -1,4 +1,4 @@
-"""Writing pictures, and refusing to before the work."""
+"""Writing pictures, and checking early that they can be written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RGB = colour_picture(60, 40)
 
 
 @pytest.mark.parametrize("extension", [*EXTENSIONS, ".PNG", ".Jpg"])
-def test_what_is_written_opens_again(extension, tmp_path):
+def test_written_pictures_can_be_opened(extension, tmp_path):
     path = tmp_path / f"out{extension}"
     save_rgb(check_output(path), RGB)
     again = Photo.open(path)
@@ -36,11 +36,11 @@ def test_jpeg_keeps_its_colour_at_full_resolution(tmp_path):
     assert np.abs(again - stripes).mean() < 8
 
 
-def test_pictures_say_that_they_are_srgb_and_are_the_same_every_time():
+def test_files_have_an_srgb_profile_and_are_the_same_every_time():
     for extension in EXTENSIONS:
         data = encode_rgb(RGB, extension)
         assert data == encode_rgb(RGB, extension)
-        assert b"acsp" in data or extension == ".png"  # PNG packs it
+        assert b"acsp" in data or extension == ".png"  # PNG compresses it
 
 
 @pytest.mark.parametrize("name", ["out", "out.xyz", "out.svg", "out.png.exe", ".png"])
@@ -63,14 +63,14 @@ def test_a_missing_folder_and_a_folder_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+def test_a_folder_that_is_not_writable_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="written"):
         check_output(tmp_path / "out.png")
     tmp_path.chmod(0o700)
 
 
-def test_a_name_in_the_working_folder_is_fine(tmp_path, monkeypatch):
+def test_a_name_without_a_folder_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_rgb("out.png", RGB)
     assert (tmp_path / "out.png").exists()
@@ -99,7 +99,7 @@ def test_a_failure_leaves_the_old_picture(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_encoder_that_is_not_there_is_a_refusal(monkeypatch):
+def test_a_missing_encoder_is_an_output_error(monkeypatch):
     monkeypatch.delitem(Image.SAVE, "WEBP")
     with pytest.raises(OutputError):
         encode_rgb(RGB, ".webp")

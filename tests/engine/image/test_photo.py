@@ -1,4 +1,4 @@
-"""Opening photographs: what must come out right."""
+"""Opening photographs: L and rgb of every format, mode and profile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def grey_ramp16() -> np.ndarray:
 
 
 def lightness_of(encoded: np.ndarray) -> np.ndarray:
-    """Truth in float64: L of sRGB-encoded grey 0..1."""
+    """The expected L of sRGB-encoded grey in 0..1, in float64."""
     return srgb_to_lab(np.repeat(np.asarray(encoded, np.float64)[..., None], 3, -1))[..., 0]
 
 
@@ -35,7 +35,7 @@ def open_image(image: Image.Image, fmt: str, **options) -> Photo:
     return Photo.from_bytes(encode(image, fmt, **options))
 
 
-# What a Photo is ------------------------------------------------------------------------------------------
+# Attributes of a Photo --------------------------------------------------------------------------------------
 
 
 def test_a_photo_keeps_lightness_at_full_size_and_at_working_size():
@@ -47,7 +47,7 @@ def test_a_photo_keeps_lightness_at_full_size_and_at_working_size():
     assert np.array_equal(photo.rgb, RGB)
 
 
-def test_own_colours_are_the_truth_for_benches():
+def test_working_ab_is_that_of_the_original_colours():
     flat = np.full((30, 50, 3), (180, 60, 90), np.uint8)
     ab = Photo.from_rgb(flat).working_ab()
     assert ab.shape == (2, 256, 256) and ab.dtype == np.float32
@@ -56,16 +56,16 @@ def test_own_colours_are_the_truth_for_benches():
 
 
 def test_working_lightness_is_squashed_bilinearly_without_smoothing():
-    # 512 columns of alternating black and white: every working pixel lies midway between one of each.
+    # 512 columns, black and white in turn: every working pixel lies midway between a black and a white one.
     stripes = np.zeros((4, 512, 3), np.uint8)
     stripes[:, 1::2] = 255
     assert np.abs(Photo.from_rgb(stripes).working_L - lightness_of(np.array(128 / 255))).max() < 0.5
-    # 1024 columns, pairs black then pairs white: the two samples that count are one of each again.
+    # 1024 columns, two black and two white in turn: again the two neighbours are a black and a white one.
     wide = np.repeat(stripes, 2, axis=1)
     assert np.abs(Photo.from_rgb(wide).working_L - lightness_of(np.array(128 / 255))).max() < 0.5
 
 
-def test_arrays_cannot_be_changed_under_a_session():
+def test_arrays_are_read_only_and_do_not_follow_their_source():
     source = RGB.copy()
     photo = Photo.from_rgb(source)
     source[:] = 0
@@ -134,7 +134,7 @@ def test_16_bit_grey_png_keeps_every_level_and_is_scaled_not_clipped():
 
 def test_16_bit_grey_with_a_grey_profile_follows_the_profile():
     ramp = grey_ramp16()
-    linear = (ramp / 65535) ** 1.80078125  # 1.8 in the profile's own eight-bit fraction
+    linear = (ramp / 65535) ** 1.80078125  # 1.8 as the profile stores it, with eight bits after the point
     encoded = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     for fmt in ("PNG", "TIFF"):
         photo = open_image(Image.fromarray(ramp), fmt, icc_profile=grey_profile(1.8))
@@ -151,19 +151,19 @@ def test_8_bit_grey_with_a_grey_profile_follows_the_profile():
 
 
 @pytest.mark.parametrize("profile", [b"nonsense", grey_profile(2.2)[:140], swapped_rgb_profile()])
-def test_broken_or_unfitting_profiles_are_ignored(profile):
+def test_broken_and_unsuitable_profiles_are_ignored(profile):
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     photo = open_image(Image.fromarray(levels), "PNG", icc_profile=profile)
     assert np.array_equal(photo.rgb[..., 0], levels)
 
 
-def test_white_is_zero_in_16_bits_is_turned_round():
+def test_16_bit_grey_with_white_as_zero_is_inverted():
     ramp = grey_ramp16()
     photo = Photo.from_bytes(tiff(256, 16, ramp.tobytes(), photometric=0))
     assert np.abs(photo.L - lightness_of(1 - ramp / 65535)).max() < 1e-3
 
 
-def test_12_bit_grey_reaches_white():
+def test_12_bit_grey_is_scaled_to_white():
     # Two pixels of 12 bits in three bytes: 0xFFF and 0x800.
     photo = Photo.from_bytes(tiff(2, 1, b"\xff\xf8\x00", bits=12))
     assert np.abs(photo.L - lightness_of(np.array([[1.0, 0x800 / 0xFFF]]))).max() < 0.01
@@ -191,7 +191,7 @@ def test_16_bit_colour_opens_with_its_full_range():
         np.linspace(-70000, 2**31 - 1, 64).astype(np.int32),
     ],
 )
-def test_numbers_without_a_scale_span_black_to_white(values):
+def test_numbers_of_unknown_range_span_black_to_white(values):
     photo = open_image(Image.fromarray(values.reshape(8, 8)), "TIFF")
     truth = (values.astype(float) - min(0, values.min())) / (values.max() - min(0, float(values.min())))
     assert np.abs(photo.L - lightness_of(truth.reshape(8, 8))).max() < 0.01
@@ -203,7 +203,7 @@ def test_unsigned_32_bit_grey_is_not_read_as_negative():
     assert np.all(np.diff(photo.L[0]) > 0) and photo.L[0, -1] > 99.9
 
 
-def test_floats_that_are_not_numbers_are_black_and_leave_the_rest_alone():
+def test_nan_is_black_and_does_not_change_other_pixels():
     values = np.array([[np.nan, 0.0], [0.5, 1.0]], np.float32)
     photo = open_image(Image.fromarray(values), "TIFF")
     assert np.abs(photo.L - lightness_of(np.array([[0, 0], [0.5, 1]]))).max() < 0.01
@@ -241,7 +241,7 @@ def test_lab_tiff_is_converted():
     assert np.abs(open_image(image, "TIFF").rgb.astype(int) - RGB).mean() < 2
 
 
-def test_transparency_lies_on_mid_grey():
+def test_transparent_parts_are_laid_over_mid_grey():
     rgba = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
     rgba[:, :8, 3] = 0
     rgba[:, 8:16, 3] = 128
@@ -253,7 +253,7 @@ def test_transparency_lies_on_mid_grey():
 
 
 @pytest.mark.parametrize("profile", [None, grey_profile(1.8)])
-def test_grey_with_alpha_lies_on_mid_grey(profile):
+def test_grey_with_alpha_is_laid_over_mid_grey(profile):
     la = np.zeros((4, 6, 2), np.uint8)
     la[..., 0] = 255
     la[:, 3:, 1] = 255
@@ -293,7 +293,7 @@ def test_one_bit_pictures(fmt):
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation_is_honoured(fmt, orientation):
+def test_exif_rotation_is_applied(fmt, orientation):
     upright = np.zeros((16, 32, 3), np.uint8)
     upright[:8, :16], upright[:8, 16:], upright[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     undo = {

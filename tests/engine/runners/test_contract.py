@@ -1,4 +1,4 @@
-"""OnnxRunner keeps the contract of all runners, with hint tensors and with planes."""
+"""OnnxRunner fulfils the contract of all runners, with hint tensors and with planes."""
 
 from __future__ import annotations
 

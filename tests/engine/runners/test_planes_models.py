@@ -28,7 +28,7 @@ SIDE = 64
 
 
 class GreyPhoto:
-    """A photograph of one grey, for sessions that look at nothing else."""
+    """A stand-in for a photograph of one grey level."""
 
     def __init__(self, L: float) -> None:
         self.L = self.working_L = np.full((256, 256), L, np.float32)
@@ -39,7 +39,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return write_untrained(tmp_path_factory.mktemp("models") / request.param, request.param, size=(SIDE, SIDE))
 
 
-def test_an_untrained_bundle_colours_at_any_number_of_hints(bundle: Bundle) -> None:
+def test_an_untrained_bundle_takes_any_number_of_hints(bundle: Bundle) -> None:
     L = np.linspace(0, 100, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
     with OnnxRunner(bundle, threads=2) as runner:
         features = runner.encode(L)
@@ -53,7 +53,7 @@ def test_an_untrained_bundle_colours_at_any_number_of_hints(bundle: Bundle) -> N
             assert ab.shape == (2, SIDE, SIDE) and np.abs(ab).max() <= 110
 
 
-def test_a_head_gives_probabilities_and_a_network_without_one_says_so(bundle: Bundle) -> None:
+def test_a_head_gives_probabilities_and_a_network_without_one_raises(bundle: Bundle) -> None:
     L, points = np.full((SIDE, SIDE), 50, np.float32), np.array([[0.5, 0.5], [0.0, 1.0]], np.float32)
     with OnnxRunner(bundle, threads=2) as runner:
         features = runner.encode(L)
@@ -91,7 +91,7 @@ def test_parts_of_the_file_answer_as_the_whole(bundle: Bundle) -> None:
 
 
 def suggesting(a: int, b: int, tmp_path: Path) -> Bundle:
-    """A bundle whose head of 529 is sure of the class of (a, b), by the classes of the released training."""
+    """A bundle whose head of 529 classes is certain of the class of (a, b), in the order of the released training."""
     table = Builder()
     planes = table.input("planes", 4)
     quarter = table.decimate(table.decimate(planes))
@@ -106,19 +106,19 @@ def suggesting(a: int, b: int, tmp_path: Path) -> Bundle:
 
 @pytest.mark.parametrize(("a", "b"), [(50, -20), (-20, 50), (0, 40), (60, 30)])
 def test_suggested_colours_are_not_transposed(a: int, b: int, tmp_path: Path) -> None:
-    """The released interface reads the 529 classes with a and b exchanged; here red is red."""
+    """The released interface reads the 529 classes with a and b exchanged; Livetint does not."""
     session = Session(GreyPhoto(55), OnnxRunner(suggesting(a, b, tmp_path), threads=1))  # type: ignore[arg-type]
     first = session.suggest(0.3, 0.7).swatches[0]
     assert first.confidence > 0.9
     assert np.hypot(first.a - a, first.b - b) < 6
 
 
-def test_classes_run_a_slow_and_b_fast() -> None:
+def test_a_varies_slowly_and_b_fast_over_the_classes() -> None:
     classes = 23 * np.rint((GRID_CENTRES[:, 0] + 110) / 10) + np.rint((GRID_CENTRES[:, 1] + 110) / 10)
     assert np.array_equal(classes, np.arange(529))
 
 
-def test_global_hints_reach_the_global_network(tmp_path: Path) -> None:
+def test_global_hints_change_the_answer_of_the_global_network(tmp_path: Path) -> None:
     bundle = write_untrained(tmp_path / "global", "siggraph17-global", size=(SIDE, SIDE))
     histogram = np.zeros(313, np.float32)
     histogram[7] = 1
@@ -146,21 +146,21 @@ def test_the_commands_run_with_every_network(
 ) -> None:
     folder, out = tmp_path / network, tmp_path / "out.png"
     write_untrained(folder, network)
-    asked = ["--hint", "30,20,#C04040,7"]
+    options = ["--hint", "30,20,#C04040,7"]
     if network == "siggraph17-global":
-        asked = ["--reference", str(picture), "--saturation", "0.4"]
-    run(["colorize", str(picture), "-o", str(out), "--model", str(folder), *asked], 0)
+        options = ["--reference", str(picture), "--saturation", "0.4"]
+    run(["colorize", str(picture), "-o", str(out), "--model", str(folder), *options], 0)
     with Image.open(out) as image:
         assert image.size == (60, 40)
     code = 2 if network == "siggraph17-global" else 0
     capsys.readouterr()
-    run(["suggest", str(picture), "30,20", "--model", str(folder), *asked], code)
-    said = capsys.readouterr()
-    assert ("suggests no colours" in said.err) if code else (said.out.count("#") >= 3)
+    run(["suggest", str(picture), "30,20", "--model", str(folder), *options], code)
+    printed = capsys.readouterr()
+    assert ("suggests no colours" in printed.err) if code else (printed.out.count("#") >= 3)
 
 
 def run(arguments: list[str], code: int) -> None:
-    """Run the command line; it must end with `code`."""
+    """Run the command line and check its exit code."""
     try:
         main(arguments)
     except SystemExit as ended:
