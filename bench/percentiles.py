@@ -1,6 +1,7 @@
-"""Percentiles that know how many samples they need, and intervals that know samples come in rounds.
+"""Percentiles with the number of samples that they need, and intervals for samples that come in rounds.
 
-MLPerf's floors for 99 % confidence: 64 samples for a p90, 662 for a p99. Below its floor a percentile is None.
+The floors are MLPerf's, for 99 % confidence: the fewest samples of which at least two lie beyond the true percentile
+with a probability of 99 %. A percentile of fewer samples is None.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FLOORS = {50: 1, 90: 64, 99: 662}
+# Rank → floor. A median has no tail to miss: it is given for any sample, and n says how much it is worth.
+FLOORS = {50: 1, 90: 64, 95: 130, 99: 662}
+SUMMARY_RANKS = (50, 90, 99)
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 SEED = 7
@@ -20,26 +23,31 @@ SEED = 7
 Rounds = Sequence[NDArray[np.float64]]
 
 
+def min_samples(rank: int) -> int:
+    """The fewest samples that carry a percentile of this rank."""
+    return FLOORS[rank]
+
+
 def pooled(rounds: Rounds) -> NDArray[np.float64]:
     """All samples of a stage [n]."""
     return np.concatenate([np.asarray(samples, np.float64) for samples in rounds])
 
 
 def percentile(samples: NDArray[np.float64], rank: int) -> float | None:
-    """The rank-th percentile by the nearest-rank rule (a value that was measured), or None under its floor."""
-    if len(samples) < FLOORS[rank]:
+    """The percentile by the nearest-rank rule (a value that was measured), or None for too few samples [n]."""
+    if len(samples) < min_samples(rank):
         return None
     return float(np.percentile(samples, rank, method="inverted_cdf"))
 
 
 def summary(rounds: Rounds) -> dict[str, Any]:
-    """n, p50, p90, p99 (None under the floor), worst, mean, coefficient of variation, interval of the median."""
+    """n, p50, p90, p99 (None for too few samples), worst, mean, coefficient of variation, interval of the median."""
     samples = pooled(rounds)
     average = float(samples.mean())
     low, high = interval(rounds, lambda values: float(np.median(values)))
     return {
         "n": len(samples),
-        **{f"p{rank}": _rounded(percentile(samples, rank)) for rank in FLOORS},
+        **{f"p{rank}": _rounded(percentile(samples, rank)) for rank in SUMMARY_RANKS},
         "worst": _rounded(float(samples.max())),
         "mean": _rounded(average),
         "variation": _rounded(float(samples.std() / average) if average else 0.0),
@@ -48,7 +56,7 @@ def summary(rounds: Rounds) -> dict[str, Any]:
 
 
 def interval(rounds: Rounds, statistic: Callable[[NDArray[np.float64]], float]) -> tuple[float | None, float | None]:
-    """Bootstrap interval (95 %) of a statistic; whole rounds are drawn, since samples of a round hang together.
+    """Bootstrap interval (95 %) of a statistic. Whole rounds are drawn, because samples of one round are correlated.
 
     (None, None) with fewer than two rounds.
     """
@@ -61,8 +69,8 @@ def interval(rounds: Rounds, statistic: Callable[[NDArray[np.float64]], float]) 
 
 
 def ratio(slow: Rounds, fast: Rounds) -> dict[str, float | None]:
-    """How many times `fast` goes into `slow`: the median, over rounds that ran side by side, of the ratio of their
-    medians, with a bootstrap interval over rounds (None with fewer than two)."""
+    """How many times as long `slow` takes: the median over rounds of the ratio of their medians. Rounds of both ran
+    side by side. low, high: bootstrap interval (95 %) over rounds, None with fewer than two."""
     number = min(len(slow), len(fast))
     found = np.array([np.median(slow[i]) / np.median(fast[i]) for i in range(number)])
     low = high = None

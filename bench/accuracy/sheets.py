@@ -1,7 +1,7 @@
-"""Contact sheets: a photograph in grey, automatic, after one touch, after five, and as it was.
+"""Contact sheets: photographs in grey, automatic, after one touch, after five, and as they were.
 
-`python -m livetint.bench.accuracy.sheets PHOTOS -o SHEET.jpg` is for looking, which no figure replaces.
-The touches are those that the engine itself would ask for next, each revealed from the truth.
+They are for looking, which no figure replaces. The touches are those that the engine itself would ask for next, each
+revealed from the truth.
 """
 
 from __future__ import annotations
@@ -9,25 +9,39 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...calibration.photographs import photograph_files
-from ...cli.terminal import run
+from ...engine.errors import ConfigError
 from ...engine.hints import WORKING_PX, Hint
-from ...engine.image.encode import check_output, save_rgb
-from ...engine.models import DEFAULT_MODEL, find_model
 from ...engine.next_touch import next_touches
 from ...engine.runners.base import Features, Runner
-from ...engine.runners.onnx import OnnxRunner
+from ..progress import Progress, Steps, no_progress
 from .next_touch import touches
 from .protocols import Picture, Zhang17
 
 TOUCHES = (0, 1, 5)
 GAP_PX = 6
 RING_PX = 7
+
+
+def sheet(
+    runner: Runner, photos: Path, limit: int, every: int = 1, progress: Progress = no_progress
+) -> NDArray[np.uint8]:
+    """A sheet uint8 [H, W, 3] of every `every`-th photograph of a folder or tar file, `limit` at most.
+
+    Raises ConfigError for a set without photographs.
+    """
+    tick = Steps(progress, "colouring", limit)
+    rows = []
+    for _, data in islice(photograph_files(photos), 0, limit * every, every):
+        rows.append(row(runner, Zhang17().picture(data, WORKING_PX)))
+        tick()
+    if not rows:
+        raise ConfigError(f"{photos} holds no photographs; give a folder or a tar file that does")
+    return with_gaps(rows, 0)
 
 
 def row(runner: Runner, picture: Picture) -> NDArray[np.uint8]:
@@ -71,22 +85,3 @@ def _with_rings(tile: NDArray[np.uint8], hints: list[Hint]) -> NDArray[np.uint8]
         cv2.circle(tile, centre, RING_PX, (255, 255, 255), 2, cv2.LINE_AA)
         cv2.circle(tile, centre, RING_PX, (0, 0, 0), 1, cv2.LINE_AA)
     return tile
-
-
-@click.command()
-@click.argument("photos", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The sheet to write.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Photographs at most.")
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th photograph.")
-def main(photos: Path, output: Path, model: str, limit: int, every: int) -> None:
-    """Write a contact sheet of PHOTOS, a folder or tar file of colour photographs."""
-    check_output(output)
-    with OnnxRunner(find_model(model)) as runner:
-        files = islice(photograph_files(photos), 0, limit * every, every)
-        rows = [row(runner, Zhang17().picture(data, WORKING_PX)) for _, data in files]
-    save_rgb(output, with_gaps(rows, 0))
-
-
-if __name__ == "__main__":
-    run(main, "python -m livetint.bench.accuracy.sheets")

@@ -1,12 +1,13 @@
-"""Touch event → drawn frame in a real browser: `python -m livetint.bench.kiosk.latency [--model M] [--json F]`.
+"""From touch event to drawn frame, in a real browser.
 
-Starts the kiosk as a process and Chromium without a screen and with software GL, drags a point through the picture
-one move per animation frame, and reads the page's own clock: from PointerEvent.timeStamp to the frame after the one
-that drew its colours. Every move counts, also one that was overtaken: it is over when a newer one is on screen.
+Starts the kiosk as a process, and Chromium without a screen and with software GL. A point is dragged through the
+picture, one move in each animation frame. The page's own clock gives the times, from PointerEvent.timeStamp to the
+frame after the one that drew the move's colours. A move that was overtaken by a newer one counts too, until the newer
+one is on the screen.
 
-Stages, in ms, of which the first four add up to the total: `wait` (touch → question sent: an answer is under way),
-`reply` (→ colours arrived; of it the server took `server`, the engine `touch`), `draw` (→ drawn), `present` (→ next
-frame). The last line names the stage that bounds the total.
+Stages, in ms. The first four add up to the total: `wait` (touch → request sent; an answer is under way), `reply`
+(→ colours arrived; `server` and `touch` are the shares of the server and the engine), `draw` (→ drawn), `present`
+(→ next frame).
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
-from ...cli.terminal import run
 from ...engine.errors import ConfigError
-from ...engine.files import atomic_write, check_place
-from ...engine.image.compose import METHODS
 from ...engine.models import DEFAULT_MODEL
+from ..measure import Result
+from ..percentiles import min_samples, percentile
 
 FLAGS = (
     "--no-sandbox --disable-gpu --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic --no-first-run "
@@ -35,8 +37,11 @@ FLAGS = (
 )
 PARTS = ("wait_ms", "reply_ms", "draw_ms", "present_ms")
 STAGES = (*PARTS, "total_ms", "server_ms", "touch_ms")
+RANKS = (50, 95, 99)
 AIM_P95_MS = 80.0
-PAGE_START_S = 30.0
+PAGE_START_S, STOP_S = 30.0, 15.0
+PIXELS = ("auto", "planes", "jpeg")
+KIOSK = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk")
 
 _DRAG = """async (moves) => {
   const { painting } = livetint, { stage, requests } = painting, box = stage.box.getBoundingClientRect();
@@ -67,8 +72,26 @@ _DRAG = """async (moves) => {
 }"""
 
 
-def measure(model: str, moves: int, pixels: str, upsampling: str, spin: bool) -> dict[str, Any]:
-    """Drag `moves` moves; stage → n, p50, p95, p99 in ms over all moves, and how the page drew."""
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a run.
+
+    moves: of the drag; the default is enough for a p99. pixels: how colours travel, `screen.pixels`. upsampling:
+    `screen.upsampling`. spin: `engine.spin`.
+    """
+
+    model: str = DEFAULT_MODEL
+    moves: int = 700
+    pixels: str = "auto"
+    upsampling: str = "bilinear"
+    spin: bool = False
+
+
+def measure_kiosk(settings: Settings) -> Result:
+    """stage → n, p50, p95, p99 in ms over all moves (None where there are too few), and how the page drew.
+
+    Raises ConfigError where Playwright or Chromium is missing, or the kiosk or its page does not start.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
@@ -76,49 +99,56 @@ def measure(model: str, moves: int, pixels: str, upsampling: str, spin: bool) ->
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
+    with _kiosk(settings) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        found = _drag(browser.new_page(viewport={"width": 1280, "height": 800}), address, settings.moves)
+        browser.close()
+    asked = asdict(settings)
+    model = asked.pop("model")
+    stages = {stage: summary([frame[stage] for frame in found["frames"] if stage in frame]) for stage in STAGES}
+    drawing = {key: found[key] for key in ("kind", "slow", "canvas", "probe", "pictures_per_s")}
+    return {**asked, "model": model, "drawing": drawing, "stages": stages, "bounded_by": _bound(stages)}
+
+
+@contextmanager
+def _kiosk(settings: Settings) -> Iterator[str]:
+    """The address of a kiosk that runs in a process of its own. Raises ConfigError if it does not start."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "kiosk.toml"
         config.write_text(
-            f"[server]\nport = 0\n[engine]\nspin = {json.dumps(spin)}\n"
-            f'[screen]\npixels = "{pixels}"\nupsampling = "{upsampling}"\n'
+            f"[server]\nport = 0\n[engine]\nspin = {json.dumps(settings.spin)}\n"
+            f'[screen]\npixels = "{settings.pixels}"\nupsampling = "{settings.upsampling}"\n'
         )
-        command = [sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk"]
-        server = subprocess.Popen(
-            [*command, "--config", str(config), "--model", model],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+        command = [*KIOSK, "--config", str(config), "--model", settings.model]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             line = server.stdout.readline() if server.stdout else ""
             if " at " not in line:
-                raise ConfigError(f"the kiosk did not start with model {model}; try `livetint kiosk --check`")
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-                page = browser.new_page(viewport={"width": 1280, "height": 800})
-                page.goto(line.split(" at ")[1].strip())
-                started = time.monotonic()
-                while not page.evaluate("globalThis.livetint !== undefined"):
-                    if time.monotonic() - started > PAGE_START_S:
-                        raise ConfigError(f"the kiosk's page did not start within {PAGE_START_S:.0f} s")
-                    time.sleep(0.05)
-                page.click("#begin")
-                page.click("#pictures li:nth-child(1) button")
-                found = page.evaluate(_DRAG, moves)
-                browser.close()
+                raise ConfigError(f"the kiosk did not start with model {settings.model}; try `livetint kiosk --check`")
+            yield line.split(" at ")[1].strip()
         finally:
             server.terminate()
-            server.wait(15)
-    stages = {stage: _percentiles(found["frames"], stage) for stage in STAGES}
-    drawing = {key: found[key] for key in ("kind", "slow", "canvas", "probe", "pictures_per_s")}
-    asked = {"moves": moves, "pixels": pixels, "upsampling": upsampling, "spin": spin}
-    return {**asked, "drawing": drawing, "stages": stages, "bounded_by": _bound(stages)}
+            server.wait(STOP_S)
 
 
-def _percentiles(frames: list[dict[str, float]], stage: str) -> dict[str, float | int | None]:
-    values = [frame[stage] for frame in frames if stage in frame]
-    if not values:
-        return {"n": 0, "p50": None, "p95": None, "p99": None}
-    p50, p95, p99 = (round(float(v), 1) for v in np.percentile(values, (50, 95, 99)))
-    return {"n": len(values), "p50": p50, "p95": p95, "p99": p99}
+def _drag(page: Any, address: str, moves: int) -> dict[str, Any]:
+    """Open the first picture in a page of the browser and drag a point through it; what the page measured."""
+    page.goto(address)
+    started = time.monotonic()
+    while not page.evaluate("globalThis.livetint !== undefined"):
+        if time.monotonic() - started > PAGE_START_S:
+            raise ConfigError(f"the kiosk's page did not start within {PAGE_START_S:.0f} s")
+        time.sleep(0.05)
+    page.click("#begin")
+    page.click("#pictures li:nth-child(1) button")
+    return page.evaluate(_DRAG, moves)
+
+
+def summary(values_ms: list[float]) -> dict[str, float | int | None]:
+    """n, p50, p95, p99 in ms; None for a percentile that so few values do not carry."""
+    values = np.asarray(values_ms, np.float64)
+    found = {f"p{rank}": percentile(values, rank) if len(values) else None for rank in RANKS}
+    return {"n": len(values), **{key: None if value is None else round(value, 1) for key, value in found.items()}}
 
 
 def _bound(stages: dict[str, dict[str, float | int | None]]) -> str:
@@ -126,36 +156,19 @@ def _bound(stages: dict[str, dict[str, float | int | None]]) -> str:
     return max(PARTS, key=lambda part: stages[part]["p50"] or 0.0).removesuffix("_ms")
 
 
-def table(found: dict[str, Any]) -> str:
-    """What was measured, for a reader."""
-    lines = [f"{'ms':10}{'n':>6}{'p50':>9}{'p95':>9}{'p99':>9}"]
+def as_lines(found: Result) -> str:
+    """For the terminal. The last line names the stage that bounds the total."""
+    keys = [f"p{rank}" for rank in RANKS]
+    lines = [f"{'ms':10}{'n':>6}" + "".join(f"{key:>9}" for key in keys)]
     for stage, row in found["stages"].items():
-        values = "".join(f"{'-' if row[key] is None else row[key]:>9}" for key in ("p50", "p95", "p99"))
+        values = "".join(f"{'-' if row[key] is None else row[key]:>9}" for key in keys)
         lines.append(f"{stage.removesuffix('_ms'):10}{row['n']:>6}{values}")
+    few = [f"p{rank} needs {min_samples(rank)} moves" for rank in RANKS if found["moves"] < min_samples(rank)]
     drawing = found["drawing"]
     width, height = drawing["canvas"]
+    lines += ["; ".join(few)] if few else []
     lines.append(
         f"{drawing['kind']} on a canvas of {width} x {height}, {drawing['pictures_per_s']:.0f} pictures a second; "
         f"aim: total p95 <= {AIM_P95_MS:.0f}; bounded by: {found['bounded_by']}"
     )
-    return "\n".join(lines) + "\n"
-
-
-@click.command()
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle.")
-@click.option("--moves", type=click.IntRange(2), default=500, show_default=True, help="Moves of the drag.")
-@click.option("--pixels", type=click.Choice(["auto", "planes", "jpeg"]), default="auto", show_default=True)
-@click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True)
-@click.option("--spin", is_flag=True, help="Let the engine's threads spin (engine.spin).")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table there as JSON.")
-def main(model: str, moves: int, pixels: str, upsampling: str, spin: bool, path: Path | None) -> None:
-    """Drag a point in a real browser and time touch event → drawn frame."""
-    check_place(path)
-    found = measure(model, moves, pixels, upsampling, spin)
-    if path:
-        atomic_write(path, json.dumps(found, indent=1).encode())
-    click.echo(table(found), nl=False)
-
-
-if __name__ == "__main__":
-    run(main, "python -m livetint.bench.kiosk.latency")
+    return "\n".join(lines)

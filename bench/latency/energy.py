@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...engine.errors import ConfigError
+from ...engine.runners.base import Runner
+from ...engine.runners.onnx import default_threads
 from ..cells import short
-from ..environment import read_text
+from ..environment import machine, read_text
 from ..measure import Result, Rows
 from .run import Asked, LatencyMeasure, Run, Timed
 from .workloads import Workload, touches
@@ -178,6 +181,39 @@ def _joules(sensor: Sensor, load: Workload | None, length_s: float, clock: Clock
                 load.run()
                 runs += 1
     return meter.joules, clock() - begin, max(runs, 1)
+
+
+def need_sensors() -> list[Sensor]:
+    """The sensors that give a reading now. Raises ConfigError where there is none."""
+    found = sensors()
+    if not found:
+        raise ConfigError(
+            "no sensor for energy can be read: the CPU's counter (often readable by root alone), a Jetson's INA3221 or "
+            "an NVIDIA GPU's counter (pip install nvidia-ml-py)"
+        )
+    return found
+
+
+def measure_energy(runner: Runner, numbers: tuple[int, ...], found: Sequence[Sensor]) -> Result:
+    """Joules of a touch for every number of hints, without the rest of `bench latency`.
+
+    Raises HintRejected for more hints than the model takes.
+    """
+    run = Run(runner, numbers, threads=default_threads())
+    run.check(runner)
+    settings = run.settings(machine()) | {"kind": "energy", "unit": "J"}
+    return settings | {Energy.key: of_touches(touches(runner, numbers), found), "machine_after": machine()}
+
+
+def as_lines(result: Result) -> str:
+    """For the terminal: one line for each sensor and number of hints."""
+    return "\n".join(
+        f"{name}: {short(row['joules'])} J by {sensor}, "
+        f"{short(row['above_idle'])} J above {short(table['idle_w'])} W idle"
+        for sensor, table in result[Energy.key].items()
+        for name, row in table.items()
+        if name != "idle_w"
+    )
 
 
 def as_rows(found: Result) -> Rows:

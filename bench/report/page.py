@@ -1,4 +1,4 @@
-"""One self-contained page and one Markdown table from result files of the bench."""
+"""One self-contained HTML page, and tables in Markdown, from result files of the bench."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from .. import measure
 from ..accuracy import measures as accuracy
 from ..accuracy.measures import loss_rows
 from ..latency import measures as latency
+from ..latency.energy import Energy
 from ..measure import Measures, Result, Rows
 from . import plots
 from .compare import Change, overall
 
 START, END = "<!-- bench -->", "<!-- /bench -->"
-WANTED = "give files written by `livetint bench latency|accuracy --json`"
-MEASURES: dict[str, Measures] = {"accuracy": accuracy.MEASURES, "latency": latency.MEASURES}
+WANTED = "give files written by `livetint bench latency|accuracy|energy --json`"
+MEASURES: dict[str, Measures] = {"accuracy": accuracy.MEASURES, "latency": latency.MEASURES, "energy": (Energy,)}
+PLOTS = {"accuracy": plots.accuracy_curve, "latency": plots.latency_bars}
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ccc;"
@@ -30,7 +32,7 @@ STYLE = (
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A file of `bench accuracy --json` or `bench latency --json`. Raises ConfigError for anything else."""
+    """A file that the bench wrote, of a kind in MEASURES. Raises ConfigError for anything else."""
     try:
         table = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -81,6 +83,8 @@ def _caption(table: dict[str, Any]) -> str:
     where = f"{machine.get('processor') or 'unknown CPU'}, {machine.get('usable_processors')} CPU cores"
     if table["kind"] == "accuracy":
         return f"Accuracy: {table['photos']} photographs, protocol {table['protocol']}, grey {table['gray']:.2f} dB."
+    if table["kind"] == "energy":
+        return f"Energy: {where}, {table['runner']}."
     return f"Latency in ms: {where}, {table['threads']} threads, {table['runner']}, {table['scenario']}."
 
 
@@ -107,12 +111,12 @@ def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> s
     """One HTML page: plots, tables, machine, versions, command lines, and the raw results inside."""
     body = ["<h1>Livetint bench</h1>"]
     for table in results:
-        draw = plots.accuracy_curve if table["kind"] == "accuracy" else plots.latency_bars
+        plot = PLOTS.get(table["kind"])
         body += [
             f"<h2>{html.escape(_caption(table))}</h2>",
             f"<p><code>{html.escape(table.get('command', ''))}</code></p>",
         ]
-        body += [draw(table), *(_html_table(rows) for rows in _tables(table))]
+        body += [*([plot(table)] if plot else []), *(_html_table(rows) for rows in _tables(table))]
         body += [f"<p>{html.escape(note)}</p>" for note in measure.notes(MEASURES[table["kind"]], table)]
         body.append(_facts(table))
     if changes:

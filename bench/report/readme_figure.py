@@ -1,24 +1,19 @@
 """The picture at the top of the README: an old photograph as it is, coloured automatically, and with five touches.
 
-`python -m livetint.bench.report.readme_figure -o docs/first-light.jpg` draws it again,
-after every change of the weights.
+Draw it again after every change of the weights: `livetint bench readme-figure -o docs/first-light.jpg`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cli.terminal import run
 from ...engine.hints import Hint
 from ...engine.image.compose import compose
-from ...engine.image.encode import check_output, save_rgb
 from ...engine.image.photo import Photo
-from ...engine.models import DEFAULT_MODEL, find_model
-from ...engine.runners.onnx import OnnxRunner
+from ...engine.runners.base import Runner
 from ...engine.session import Session
 from ..accuracy.sheets import with_gaps
 
@@ -43,16 +38,6 @@ def panels(session: Session) -> list[NDArray[np.uint8]]:
     return [*shown, session.render(size, method="guided")]
 
 
-@click.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The picture to write.")
-@click.option("--photo", default=PHOTO, show_default=True, type=click.Path(path_type=Path))
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a bundle.")
-def main(output: Path, photo: Path, model: str) -> None:
-    """Draw the photograph as it is, coloured automatically, and with five touches, side by side."""
-    check_output(output)
-    with OnnxRunner(find_model(model)) as runner:
-        save_rgb(output, with_gaps(panels(Session(Photo.open(photo), runner)), 1))
-
-
-if __name__ == "__main__":
-    run(main, "python -m livetint.bench.report.readme_figure")
+def draw(runner: Runner, photo: Path) -> NDArray[np.uint8]:
+    """The panels of a photograph side by side, uint8 [H, W, 3]. Raises ImageRejected."""
+    return with_gaps(panels(Session(Photo.open(photo), runner)), 1)

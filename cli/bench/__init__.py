@@ -1,4 +1,4 @@
-"""`livetint bench`: latency and accuracy, as numbers that can be quoted."""
+"""`livetint bench`: latency, accuracy and more, as numbers that can be quoted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from ..lazy import LazyGroup
 COMMANDS = {
     "latency": ("latency", "latency", "How long a touch takes: in stages, to ab, and to full-resolution pixels."),
     "accuracy": ("accuracy", "accuracy", "PSNR against the number of points, beside baselines."),
+    "gpu": ("gpu", "gpu", "Check and time everything on this machine's NVIDIA GPU."),
+    "kiosk": ("kiosk", "kiosk", "From touch event to drawn frame, in a real browser."),
+    "energy": ("energy", "energy", "Joules of a touch, where the machine has a sensor for it."),
     "report": ("report", "report", "A page and tables from result files; is this build slower?"),
+    "sheets": ("pictures", "sheets", "Contact sheets of photographs in grey, coloured, touched, and as they were."),
+    "readme-figure": ("pictures", "readme_figure", "Draw the picture at the top of the README again."),
 }
 
 
 @click.group(cls=LazyGroup, package=__package__, lazy=COMMANDS)
 def bench() -> None:
-    """Measure latency and accuracy."""
+    """Measure latency, accuracy, energy, the GPU and the touch application."""

@@ -1,4 +1,4 @@
-"""bench/gpu/run.py runs from end to end on the stand-in: answers agree, every stage has its times, JSON and table."""
+"""`livetint bench gpu` runs from end to end on the stand-in: answers agree, every stage has its times."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from livetint.bench.gpu.kernel_lab import TOOLS, check_kernels
 from livetint.bench.gpu.run import compare_answers, wrong_in
-from livetint.bench.gpu.run import gpu as command
 from livetint.build_engine.accuracy_report import Case
+from livetint.cli.bench.gpu import gpu as command
 
 from ..needs import needs
 from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
@@ -48,9 +48,9 @@ def test_wrong_answers_are_told(gpu: Standin, tmp_path: Path, monkeypatch: pytes
     bundle = tiny_bundle(tmp_path / "tiny", side=256)
     build_for_standin(bundle)
     case = Case(np.zeros((256, 256, 3), np.uint8), lightness_of(256), some_hints(5))
-    assert compare_answers(bundle, "fp16", [case])["plan"]["within"]
+    assert compare_answers(bundle, "fp16", [case], print)["plan"]["within"]
     monkeypatch.setenv("FAKECUDA_SPOIL", "1")
-    answers = compare_answers(bundle, "fp16", [case])
+    answers = compare_answers(bundle, "fp16", [case], print)
     assert not answers["plan"]["within"]
     report = {"kernels": {"lab": "failed", "said": {}}, "models": {"tiny": {"answers": answers}}}
     assert [line.partition(":")[0] for line in wrong_in(report)] == ["kernels", "tiny by plan"]

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from livetint.bench.accuracy import sheets
 from livetint.bench.accuracy.protocols import Zhang17
 from livetint.bench.report import readme_figure
+from livetint.cli.bench import pictures
 from PIL import Image
 
 PHOTOS = Path(__file__).parents[3] / "photos"
@@ -28,7 +29,7 @@ def test_a_sheet_shows_grey_three_colourings_and_the_truth(tmp_path):
     folder.mkdir()
     for name in ("coffee.jpg", "chelsea-the-cat.jpg"):
         (folder / name).write_bytes((PHOTOS / name).read_bytes())
-    result = CliRunner().invoke(sheets.main, [str(folder), "-o", str(sheet), "--limit", "1"])
+    result = CliRunner().invoke(pictures.sheets, [str(folder), "-o", str(sheet), "--limit", "1"])
     assert result.exit_code == 0, result.output
     drawn = pixels(sheet)
     assert drawn.shape == (SIDE, 5 * SIDE + 4 * GAP, 3)
@@ -42,13 +43,13 @@ def test_a_sheet_shows_grey_three_colourings_and_the_truth(tmp_path):
 
 
 def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(tmp_path):
-    result = CliRunner().invoke(sheets.main, [str(PHOTOS), "-o", str(tmp_path / "nowhere" / "sheet.png")])
+    result = CliRunner().invoke(pictures.sheets, [str(PHOTOS), "-o", str(tmp_path / "nowhere" / "sheet.png")])
     assert result.exit_code != 0 and result.exception is not None
 
 
 def test_the_readme_s_picture_is_grey_automatic_and_touched(tmp_path):
     output = tmp_path / "first-light.png"
-    result = CliRunner().invoke(readme_figure.main, ["-o", str(output), "--photo", str(PHOTOS / "coffee.jpg")])
+    result = CliRunner().invoke(pictures.readme_figure, ["-o", str(output), "--photo", str(PHOTOS / "coffee.jpg")])
     assert result.exit_code == 0, result.output
     drawn, step = pixels(output), readme_figure.WIDTH_PX + GAP
     assert drawn.shape[1] == 3 * readme_figure.WIDTH_PX + 2 * GAP

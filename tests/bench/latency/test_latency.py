@@ -41,7 +41,19 @@ class Clock:
         return Workload(name, run, **settings)
 
 
-@pytest.mark.parametrize(("rank", "floor"), [(90, 64), (99, 662)])
+@pytest.mark.parametrize("rank", [90, 95, 99])
+def test_a_floor_is_the_fewest_samples_that_reach_beyond_their_percentile(rank):
+    """With 99 % probability at least two of them lie beyond the true percentile."""
+    above = 1 - rank / 100
+
+    def at_most_one(n):
+        return (1 - above) ** n + n * above * (1 - above) ** (n - 1)
+
+    floor = percentiles.min_samples(rank)
+    assert at_most_one(floor) <= 0.01 < at_most_one(floor - 1)
+
+
+@pytest.mark.parametrize(("rank", "floor"), [(90, 64), (95, 130), (99, 662)])
 def test_a_percentile_is_null_one_sample_under_its_floor(rank, floor):
     samples = np.arange(floor, dtype=float)
     assert percentiles.percentile(samples[:-1], rank) is None

@@ -11,6 +11,7 @@ import pytest
 from livetint.bench.latency import peers
 from livetint.bench.latency.peers import Peer, try_peer, workloads
 from livetint.bench.latency.samples import Samples
+from livetint.build_engine.planes_bundle import write_untrained
 from livetint.engine.models import find_model
 
 from ...needs import needs
@@ -48,6 +49,18 @@ def test_graphs_carry_what_they_are_fed(found):
     assert [graph.name for graph in found] == ["encode", "touch_2"]
     assert found[1].feeds["positions"].shape == (1, 2, 2)
     assert peers.difference(found[0], peers.peer_loaders.onnxruntime(found[0], 1, Path())(), 1, Path()) == ""
+
+
+@pytest.mark.parametrize("network", ["siggraph17", "siggraph17-global"])
+def test_graphs_of_planes_carry_hints_or_global_hints(tmp_path, network):
+    bundle = write_untrained(tmp_path / network, network)
+    (graph,) = peers.graphs(bundle, LIGHT, (2,), 1)
+    assert graph.name == "colour_2"
+    shapes = {name: array.shape for name, array in graph.feeds.items()}
+    if network == "siggraph17":
+        assert shapes == {"planes": (1, 4, 256, 256)} and graph.feeds["planes"][0, 3].any(), "the mask of two hints"
+    else:
+        assert shapes["global"] == (1, 316)
 
 
 @pytest.mark.parametrize(

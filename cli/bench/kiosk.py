@@ -1,0 +1,41 @@
+"""`livetint bench kiosk`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...bench.kiosk.latency import PIXELS, Settings, as_lines, measure_kiosk
+from ...engine.files import check_place
+from ...engine.image.compose import METHODS
+from .common import finish, json_option
+
+DEFAULTS = Settings()
+
+
+@click.command()
+@click.option("--model", default=DEFAULTS.model, show_default=True, help="Name or folder of a bundle.")
+@click.option("--moves", type=click.IntRange(2), default=DEFAULTS.moves, show_default=True, help="Moves of the drag.")
+@click.option(
+    "--pixels",
+    type=click.Choice(PIXELS),
+    default=DEFAULTS.pixels,
+    show_default=True,
+    help="How colours travel to the page.",
+)
+@click.option(
+    "--upsampling",
+    type=click.Choice(list(METHODS)),
+    default=DEFAULTS.upsampling,
+    show_default=True,
+    help="How ab is upsampled.",
+)
+@click.option("--spin", is_flag=True, help="Let the engine's threads spin between touches (engine.spin).")
+@json_option
+def kiosk(json_file: Path | None, **options: Any) -> None:
+    """Drag a point in a real browser and time touch event → drawn frame."""
+    check_place(json_file)
+    result = measure_kiosk(Settings(**options))
+    finish(json_file, result, as_lines(result))
