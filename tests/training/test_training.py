@@ -157,10 +157,10 @@ def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
 
 def test_the_saturation_shown_in_training_is_that_of_every_pixel():
     """As at run time: pixels are not averaged before their saturation is taken."""
-    dots = np.zeros((1, 64, 64, 3), np.uint8)
-    dots[0, (np.indices((64, 64)).sum(0) % 2) == 0] = 220, 40, 40
-    dots[0, (np.indices((64, 64)).sum(0) % 2) == 1] = 40, 200, 220
-    settings = Augmentation(crop_px=64, min_crop=1.0, recoloured=0.0, global_share=1.0)
+    dots = np.zeros((1, 128, 128, 3), np.uint8)
+    dots[0, (np.indices((128, 128)).sum(0) % 2) == 0] = 220, 40, 40
+    dots[0, (np.indices((128, 128)).sum(0) % 2) == 1] = 40, 200, 220
+    settings = Augmentation(crop_px=128, min_crop=1.0, recoloured=0.0, global_share=1.0)
     batch = draw_batch(dots, 1, settings, np.random.default_rng(0))
     assert batch.global_hints[0, 314] == pytest.approx(saturation_of(dots[0] / 255), abs=1e-4)
 
