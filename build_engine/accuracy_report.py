@@ -138,11 +138,11 @@ def reference_answers(bundle: Bundle, cases: Sequence[Case], threads: int | None
 
 
 def measure_accuracy(
-    bundle: Bundle, narrowed: Bundle, precision: str, dialect: str, cases: Sequence[Case], threads: int | None = None
+    bundle: Bundle, converted: Bundle, precision: str, dialect: str, cases: Sequence[Case], threads: int | None = None
 ) -> Accuracy:
-    """fp32 against `narrowed` on `cases`, both in ONNX Runtime on the CPU."""
+    """fp32 against `converted` on `cases`, both in ONNX Runtime on the CPU."""
     kind = OnnxRunner if dialect == "onnxruntime" else StrictRunner
-    with kind(narrowed, threads) as runner:
+    with kind(converted, threads) as runner:
         found = answers(runner, cases)
     return compare(precision, cases, reference_answers(bundle, cases, threads), found)
 

@@ -1,4 +1,4 @@
-"""A bundle's graphs at a precision: which stages are narrowed, and from which ranges."""
+"""A bundle's graphs at a precision: which stages are converted, and from which ranges."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError
 from ..engine.files import sha256_of
 from .cpu_features import pairs_saturate
-from .fold import plain
+from .fold import fold_constants
 from .precision import to_half
 from .quantise import Range, quantise_for_onnxruntime, quantise_for_tensorrt
 
 PRECISIONS = ("fp32", "fp16", "int8")
-DIALECTS = ("onnxruntime", "tensorrt", "tensorrt-8")
 
 
-def narrow_stages(bundle: Bundle) -> list[str]:
+def convolution_stages(bundle: Bundle) -> list[str]:
     """The stages with convolutions. In a staged bundle that is the encoder alone: a touch is attention, in fp32."""
     if bundle.manifest.input.kind == "hints":
         return ["encoder"]
@@ -46,18 +45,7 @@ def check_ranges(bundle: Bundle, ranges: Ranges) -> None:
         )
 
 
-def narrow_graph(
-    data: bytes,
-    precision: str,
-    dialect: str,
-    ranges: dict[str, Range] | None = None,
-    keep: Collection[str] = (),
-) -> bytes:
-    """One ONNX file at a precision, in the dialect of a back end; see `narrow_model`."""
-    return narrow_model(plain(data), precision, dialect, ranges, keep).SerializeToString()
-
-
-def narrow_model(
+def model_at_precision(
     model: onnx.ModelProto,
     precision: str,
     dialect: str,
@@ -80,12 +68,12 @@ def narrow_model(
     return quantise_for_tensorrt(model, ranges, keep, half=dialect == "tensorrt")
 
 
-def plain_stages(bundle: Bundle) -> dict[str, onnx.ModelProto]:
-    """Stage → plain graph, for the stages that are narrowed."""
-    return {stage: plain(bundle.stage(stage)) for stage in narrow_stages(bundle)}
+def folded_stages(bundle: Bundle) -> dict[str, onnx.ModelProto]:
+    """Stage → plain graph, for the stages that are converted."""
+    return {stage: fold_constants(bundle.stage(stage)) for stage in convolution_stages(bundle)}
 
 
-def narrow_bundle(
+def apply_precision(
     bundle: Bundle,
     precision: str,
     dialect: str,
@@ -98,10 +86,10 @@ def narrow_bundle(
     models: the bundle's plain stages, for callers that narrow it many times.
     """
     files = {file: bundle.files[file] for file in bundle.manifest.stages.values()}
-    for stage, model in (models or plain_stages(bundle)).items():
+    for stage, model in (models or folded_stages(bundle)).items():
         bounds = ranges.of(stage, choice.method) if precision == "int8" and ranges and choice else None
-        narrowed = narrow_model(model, precision, dialect, bounds, choice.keep if choice else ())
-        files[bundle.manifest.stages[stage]] = narrowed.SerializeToString()
+        converted = model_at_precision(model, precision, dialect, bounds, choice.keep if choice else ())
+        files[bundle.manifest.stages[stage]] = converted.SerializeToString()
     manifest = msgspec.structs.replace(
         bundle.manifest, ranges="", files={name: sha256_of(data) for name, data in sorted(files.items())}
     )

@@ -22,7 +22,7 @@ MAX_CONSTANT_BYTES = 16_000_000
 NEVER_FOLDED = frozenset({"QuantizeLinear", "DequantizeLinear", "RandomNormal", "RandomUniform"})
 
 
-def plain(data: bytes, axes: Mapping[str, int] | None = None) -> onnx.ModelProto:
+def fold_constants(data: bytes, axes: Mapping[str, int] | None = None) -> onnx.ModelProto:
     """An ONNX file with its symbolic axes fixed to `axes` and everything constant folded.
 
     Casts of fp16 weights, shape arithmetic and constant nodes vanish; what is left computes. Axes not named in
@@ -30,8 +30,8 @@ def plain(data: bytes, axes: Mapping[str, int] | None = None) -> onnx.ModelProto
     """
     try:
         model = onnx.load_model_from_string(data)
-        fix_axes(model, axes or {})
-        model = fold(model)
+        _fix_axes(model, axes or {})
+        model = _fold(model)
         del model.graph.value_info[:]
         model = shape_inference.infer_shapes(model, data_prop=True)
         onnx.checker.check_model(model)
@@ -41,7 +41,7 @@ def plain(data: bytes, axes: Mapping[str, int] | None = None) -> onnx.ModelProto
     return model
 
 
-def fix_axes(model: onnx.ModelProto, axes: Mapping[str, int]) -> None:
+def _fix_axes(model: onnx.ModelProto, axes: Mapping[str, int]) -> None:
     """Replace symbolic input axes by numbers; forget the shapes that were written down for everything else."""
     for value in model.graph.input:
         for axis in value.type.tensor_type.shape.dim:
@@ -54,7 +54,7 @@ def fix_axes(model: onnx.ModelProto, axes: Mapping[str, int]) -> None:
     del model.graph.value_info[:]
 
 
-def fold(model: onnx.ModelProto) -> onnx.ModelProto:
+def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` without the nodes that depend on constants and known shapes alone; their results are initialisers.
 
     Every pass may let inference reach further shapes, so there are as many as it takes.
@@ -71,17 +71,6 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
         nodes, model = len(model.graph.node), onnx_graphsurgeon.export_onnx(graph)
         if len(model.graph.node) == nodes:
             return model
-
-
-def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Tensor name → shape, for the tensors whose every axis is known."""
-    shapes = {}
-    graph = model.graph
-    for value in [*graph.input, *graph.value_info, *graph.output]:
-        dims = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dims):
-            shapes[value.name] = tuple(d.dim_value for d in dims)
-    return shapes
 
 
 def element_types(model: onnx.ModelProto) -> dict[str, int]:

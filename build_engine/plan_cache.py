@@ -30,7 +30,7 @@ from ..engine.runners.tensorrt.plan_folder import (
     verified_plan,
 )
 from ..engine.runners.tensorrt.versions import LoadedTarget
-from .fold import plain
+from .fold import fold_constants
 from .plans import PlanOptions, Progress, build_plan, plan_validity
 
 # The hint axis of TensorRT plans is static. A runner pads to the next of these.
@@ -55,18 +55,18 @@ class Graph:
         return f"{self.stage}-{self.hints}" if self.hints else self.stage
 
 
-def static_graphs(narrowed: Bundle) -> list[Graph]:
+def static_graphs(converted: Bundle) -> list[Graph]:
     """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints."""
     graphs = []
-    for stage in narrowed.manifest.stages:
-        data = stage_graph(narrowed, stage)
-        if narrowed.manifest.input.kind == "hints" and stage != "encoder":
+    for stage in converted.manifest.stages:
+        data = stage_graph(converted, stage)
+        if converted.manifest.input.kind == "hints" and stage != "encoder":
             points = POINT_COUNT if stage == "distribution" else 0
             for hints in HINT_SIZES:
-                fixed = plain(data, {"hints": hints, "points": points}).SerializeToString()
+                fixed = fold_constants(data, {"hints": hints, "points": points}).SerializeToString()
                 graphs.append(Graph(stage, hints, points, fixed))
         else:
-            graphs.append(Graph(stage, 0, 0, plain(data).SerializeToString()))
+            graphs.append(Graph(stage, 0, 0, fold_constants(data).SerializeToString()))
     return graphs
 
 

@@ -18,7 +18,7 @@ from ..engine.runners.onnx import OnnxRunner
 from ..engine.runners.tensorrt.plan_folder import PLANS
 from ..engine.runners.tensorrt.runner import TensorRTRunner
 from .accuracy_report import Accuracy, Case, answers, compare, example_cases, measure_accuracy, reference_answers
-from .apply_precision import check_ranges, narrow_bundle, ranges_of
+from .apply_precision import apply_precision, check_ranges, ranges_of
 from .sensitivity import best_method
 
 TIMED_RUNS = 5
@@ -32,10 +32,10 @@ class AccuracyLost(LivetintError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A bundle at a precision with what it costs. `narrowed` holds the graphs in the back end's dialect."""
+    """A bundle at a precision with what it costs. `converted` holds the graphs in the back end's dialect."""
 
     bundle: Bundle
-    narrowed: Bundle
+    converted: Bundle
     precision: str
     accuracy: Accuracy
 
@@ -45,7 +45,7 @@ def default_target(installed: Sequence[str]) -> str:
     return next(iter(installed), "onnxruntime")
 
 
-def narrowed_at(
+def bundle_at_precision(
     bundle: Bundle, precision: str, dialect: str, ranges: Ranges | None = None, cases: Sequence[Case] | None = None
 ) -> Bundle:
     """The bundle's graphs at a precision, in a back end's dialect. `ranges`: those of the bundle if None.
@@ -58,10 +58,10 @@ def narrowed_at(
     if precision == "int8" and ranges is not None:
         check_ranges(bundle, ranges)
         choice = ranges.choice or best_method(bundle, ranges, example_cases() if cases is None else cases)
-    return narrow_bundle(bundle, precision, dialect, ranges, choice)
+    return apply_precision(bundle, precision, dialect, ranges, choice)
 
 
-def judged(prepared: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Prepared:
+def check_accuracy(prepared: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Prepared:
     """Measure what `prepared` lost against `bundle` and say it.
 
     Raises AccuracyLost beyond the limit for trained bundles, unless forced.
@@ -77,7 +77,7 @@ def judged(prepared: Bundle, bundle: Bundle, precision: str, dialect: str, force
     return result
 
 
-def plans_judged(bundle: Bundle, folder: Path, precision: str, force: bool, say: Say) -> Accuracy | None:
+def check_plans_accuracy(bundle: Bundle, folder: Path, precision: str, force: bool, say: Say) -> Accuracy | None:
     """Run the plans in `folder` on this machine's GPU and measure what they lost; None where no GPU can run them.
 
     Raises AccuracyLost beyond the limit for trained bundles, unless forced; the plans are then unlisted, so that no
@@ -106,13 +106,15 @@ def prepare_for_onnxruntime(
     """Narrow and judge for ONNX Runtime; precision "auto" is the fastest within its limit, measured here."""
     dialect = "onnxruntime"
     if precision != "auto":
-        return judged(narrowed_at(bundle, precision, dialect, ranges), bundle, precision, dialect, force, say)
-    candidates = [judged(narrowed_at(bundle, "fp32", dialect), bundle, "fp32", dialect, True, say)]
+        return check_accuracy(
+            bundle_at_precision(bundle, precision, dialect, ranges), bundle, precision, dialect, force, say
+        )
+    candidates = [check_accuracy(bundle_at_precision(bundle, "fp32", dialect), bundle, "fp32", dialect, True, say)]
     if ranges or ranges_of(bundle):
-        narrowed = narrowed_at(bundle, "int8", dialect, ranges)
-        candidates.append(judged(narrowed, bundle, "int8", dialect, True, say))
+        converted = bundle_at_precision(bundle, "int8", dialect, ranges)
+        candidates.append(check_accuracy(converted, bundle, "int8", dialect, True, say))
     allowed = [c for c in candidates if c.accuracy.within or not bundle.manifest.trained]
-    seconds = _encode_seconds([c.narrowed for c in allowed], example_cases()[0])
+    seconds = _encode_seconds([c.converted for c in allowed], example_cases()[0])
     times = {c.precision: least for c, least in zip(allowed, seconds, strict=True)}
     best = min(allowed, key=lambda c: times[c.precision])
     say(f"auto: {best.precision} (" + ", ".join(f"{name} {s * 1e3:.1f} ms" for name, s in times.items()) + ")")
@@ -142,9 +144,9 @@ def onnxruntime_folder(bundle: Bundle, precision: str) -> Path:
 
 
 def write_onnxruntime(folder: Path, bundle: Bundle, prepared: Prepared) -> Bundle:
-    """The narrowed graphs as a bundle of their own: `--model` takes it, by folder or by name."""
+    """The converted graphs as a bundle of their own: `--model` takes it, by folder or by name."""
     if folder.resolve() == bundle.folder.resolve():
         raise ModelFileError(f"{folder} is the bundle itself; name another folder with -o")
     name = f"{bundle.name}-{prepared.precision}"
-    manifest = msgspec.structs.replace(prepared.narrowed.manifest, name=name)
-    return write_bundle(folder, manifest, prepared.narrowed.files)
+    manifest = msgspec.structs.replace(prepared.converted.manifest, name=name)
+    return write_bundle(folder, manifest, prepared.converted.files)

@@ -18,16 +18,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..calibration.photographs import photograph_files
-from ..calibration.ranges import METHODS, Choice, Made, Ranges, all_methods, encode, measure
+from ..calibration.ranges import METHODS, Choice, Provenance, Ranges, all_methods, encode, measure
 from ..calibration.samples import feeds, squares
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.files import sha256_of
 from ..engine.runners.onnx import OnnxRunner
 from .accuracy_report import Case, answers, cases_of, compare
-from .apply_precision import narrow_bundle, narrow_stages, plain_stages
+from .apply_precision import apply_precision, convolution_stages, folded_stages
 from .cpu_features import pairs_saturate
-from .fold import plain
+from .fold import fold_constants
 from .quantise import layers_of, measured_tensors
 
 RANGES_FILE, TABLE_FILE = "ranges.json", "sensitivity.json"
@@ -64,7 +64,7 @@ class Table(msgspec.Struct, frozen=True):
     schema: int = 1
 
 
-def quiet(_: str, __: int) -> None:
+def no_progress(_: str, __: int) -> None:
     """A tick that says nothing."""
 
 
@@ -74,7 +74,7 @@ def measure_ranges(
     samples: int = DEFAULT_SAMPLES,
     held_out: int = HELD_OUT,
     threads: int = 2,
-    tick: Tick = quiet,
+    tick: Tick = no_progress,
     seed: int = 0,
 ) -> Ranges:
     """Ranges of every convolution's input and output, by every method, over `samples` visits.
@@ -86,12 +86,12 @@ def measure_ranges(
         raise ConfigError(f"{sources} holds no photographs; check the path")
     skip = min(held_out, names // 2)
     stages = {}
-    for stage in narrow_stages(bundle):
-        model = plain(bundle.stage(stage))
+    for stage in convolution_stages(bundle):
+        model = fold_constants(bundle.stage(stage))
         visits = feeds(bundle, sources, samples, skip, seed)
         histograms = measure(model, measured_tensors(model), visits, threads, lambda: tick("ranges", samples))
         stages[stage] = all_methods(histograms)
-    made = Made(
+    made = Provenance(
         model=bundle.name,
         stages={stage: sha256_of(bundle.stage(stage)) for stage in stages},
         samples=samples,
@@ -124,14 +124,14 @@ def held_out_cases(sources: Sequence[str | Path] | str | Path, number: int = HEL
 
 def best_method(bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2) -> Choice:
     """All methods compared on the cases with every layer quantised; no layer is left wide."""
-    return _compare_methods(_Judge(bundle, cases, threads), ranges, quiet)
+    return _compare_methods(_AccuracyMeter(bundle, cases, threads), ranges, no_progress)
 
 
-def choose(
-    bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2, tick: Tick = quiet
+def choose_layers(
+    bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2, tick: Tick = no_progress
 ) -> tuple[Ranges, Table]:
     """The best method, the sweep, and the layers to leave wide: `ranges` with its choice, and the table."""
-    judge = _Judge(bundle, cases, threads)
+    judge = _AccuracyMeter(bundle, cases, threads)
     choice = _compare_methods(judge, ranges, tick)
     rows = _sweep(judge, ranges, choice.method, tick)
     together: dict[str, float] = {}
@@ -154,7 +154,7 @@ def choose(
     return msgspec.structs.replace(ranges, choice=choice), table
 
 
-def _compare_methods(judge: _Judge, ranges: Ranges, tick: Tick) -> Choice:
+def _compare_methods(judge: _AccuracyMeter, ranges: Ranges, tick: Tick) -> Choice:
     """The method that moves colours least. dB are told, but do not decide: between methods they differ by luck."""
     found: dict[str, tuple[float, float]] = {}
     for method in METHODS:
@@ -164,7 +164,7 @@ def _compare_methods(judge: _Judge, ranges: Ranges, tick: Tick) -> Choice:
     return Choice(min(METHODS, key=lambda method: mean_ab[method]), [], lost_db, len(judge.cases), mean_ab)
 
 
-def _sweep(judge: _Judge, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
+def _sweep(judge: _AccuracyMeter, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
     """Quantise one layer at a time, on a few of the photographs; rows costliest first, by the colour it moves."""
     names = [(stage, layer.name) for stage, model in judge.models.items() for layer in layers_of(model)]
     rows = []
@@ -175,7 +175,7 @@ def _sweep(judge: _Judge, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
     return sorted(rows, key=lambda row: -row.mean_ab)
 
 
-class _Judge:
+class _AccuracyMeter:
     """dB lost and mean |Δab| of a choice, against fp32 answers that are computed once.
 
     What a choice leaves alone is prepared once: the plain graphs, and in a staged bundle the touch itself.
@@ -183,22 +183,22 @@ class _Judge:
 
     def __init__(self, bundle: Bundle, cases: Sequence[Case], threads: int) -> None:
         self.bundle, self.cases, self.threads = bundle, cases, threads
-        self.models = plain_stages(bundle)
+        self.models = folded_stages(bundle)
         self.wide = OnnxRunner(bundle, threads)
         self.reference: list[NDArray[np.float32]] = answers(self.wide, cases)
 
     def lost(self, ranges: Ranges, choice: Choice, number: int | None = None) -> tuple[float, float]:
         """On the first `number` cases, or on all."""
         cases = self.cases[:number]
-        narrowed = narrow_bundle(self.bundle, "int8", "onnxruntime", ranges, choice, self.models)
+        converted = apply_precision(self.bundle, "int8", "onnxruntime", ranges, choice, self.models)
         staged = self.bundle.manifest.input.kind == "hints"
-        with OnnxRunner(narrowed, self.threads) as runner:
+        with OnnxRunner(converted, self.threads) as runner:
             given = answers(runner, cases, self.wide if staged else None)
         found = compare("int8", cases, self.reference[:number], given)
         return found.lost_db, found.mean_ab
 
 
-def equip(bundle: Bundle, ranges: Ranges, table: Table | None) -> Bundle:
+def add_ranges(bundle: Bundle, ranges: Ranges, table: Table | None) -> Bundle:
     """Write ranges (and the table) into the bundle's folder, listed in model.toml.
 
     The bundle is replaced whole or not at all; files in its folder that model.toml does not list stay.

@@ -119,7 +119,7 @@ def _divergence(magnitudes: NDArray[np.float64], bins: int) -> float:
     return float(np.sum(p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-10))))
 
 
-class Made(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How ranges were made: provenance, and what a sceptic needs to make them again."""
 
     model: str
@@ -147,7 +147,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contents of ranges.json: stage → method → tensor → (low, high)."""
 
-    made: Made
+    made: Provenance
     stages: dict[str, dict[str, dict[str, Range]]]
     choice: Choice | None = None
     schema: int = SCHEMA

@@ -35,7 +35,7 @@ def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int)
     return reveal(ab, gaussian_patches(rng, int(rng.integers(low, high + 1))))
 
 
-def first_inputs(
+def stage_inputs(
     bundle: Bundle, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
 ) -> dict[str, NDArray[np.float32]]:
     """One photograph uint8 [256, 256, 3] → named inputs of the stage that sees it (`light`, or `planes`)."""
@@ -68,7 +68,7 @@ def feeds(
                 return
             if index < skip:
                 continue
-            yield first_inputs(bundle, np.ascontiguousarray(rgb[:, ::-1]) if round_ % 2 else rgb, rng, made)
+            yield stage_inputs(bundle, np.ascontiguousarray(rgb[:, ::-1]) if round_ % 2 else rgb, rng, made)
             made += 1
         round_ += 1
         if made == before:

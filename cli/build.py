@@ -12,11 +12,11 @@ from ..build_engine.apply_precision import PRECISIONS
 from ..build_engine.plan_cache import Graph, build_plans, cache_key, static_graphs, why_stale
 from ..build_engine.plans import PlanOptions, check_options, network_layers
 from ..build_engine.prepare import (
+    bundle_at_precision,
+    check_accuracy,
+    check_plans_accuracy,
     default_target,
-    judged,
-    narrowed_at,
     onnxruntime_folder,
-    plans_judged,
     prepare_for_onnxruntime,
     write_onnxruntime,
 )
@@ -102,7 +102,7 @@ def _build_for_onnxruntime(
     write_onnxruntime(folder, bundle, prepared)
     click.echo(f"wrote {folder}: use it with --model {output or folder.name}")
     if inspect:
-        for name, data in prepared.narrowed.files.items():
+        for name, data in prepared.converted.files.items():
             sizes = ", ".join(f"{kind} {size / 1e6:.2f} MB" for kind, size in bytes_by_type(data).items())
             click.echo(f"  {name}: {len(data) / 1e6:.1f} MB ({sizes})")
 
@@ -117,20 +117,20 @@ def _build_plans(
     force: bool,
 ) -> None:
     dialect, capability = target.traits.dialect, compute_capability()
-    narrowed = narrowed_at(bundle, options.precision, dialect, ranges)
-    graphs = static_graphs(narrowed)
+    converted = bundle_at_precision(bundle, options.precision, dialect, ranges)
+    graphs = static_graphs(converted)
     current, _ = why_stale(folder, bundle, target, capability, cache_key(graphs, target, capability, options))
     if current is not None and not force:
         manifest, built = current, False
     else:
-        accuracy = judged(narrowed, bundle, options.precision, dialect, force, _say).accuracy
+        accuracy = check_accuracy(converted, bundle, options.precision, dialect, force, _say).accuracy
         with Bars() as bars:
             manifest, built = build_plans(
                 bundle, graphs, folder, target, options, capability,
                 accuracy=_numbers(accuracy), say=_say, progress=lambda title: _follow(bars, title), force=force,
             )  # fmt: skip
         if built:
-            plans_judged(bundle, folder, options.precision, force, _say)
+            check_plans_accuracy(bundle, folder, options.precision, force, _say)
     click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {manifest.precision} plans in {folder}")
     for plan in manifest.plans:
         hints = f" for {plan.hints} hints" if plan.hints else ""

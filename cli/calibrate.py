@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..build_engine.sensitivity import DEFAULT_SAMPLES, choose, equip, held_out_cases, measure_ranges
+from ..build_engine.sensitivity import DEFAULT_SAMPLES, add_ranges, choose_layers, held_out_cases, measure_ranges
 from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
@@ -42,7 +42,7 @@ def calibrate(
     with Bars() as bars:
         ranges = measure_ranges(bundle, photos, samples, threads=threads, tick=bars.tick)
         if sweep:
-            ranges, table = choose(bundle, ranges, held_out_cases(photos), threads, bars.tick)
+            ranges, table = choose_layers(bundle, ranges, held_out_cases(photos), threads, bars.tick)
     if output is not None:
         save_ranges(output, ranges)
         if table is not None:
@@ -50,7 +50,7 @@ def calibrate(
             atomic_write(output.with_name(f"{output.stem}-sensitivity.json"), rows + b"\n")
         click.echo(f"wrote {output}")
     if into_bundle:
-        click.echo(f"wrote the ranges into {equip(bundle, ranges, table).folder}")
+        click.echo(f"wrote the ranges into {add_ranges(bundle, ranges, table).folder}")
     if ranges.choice is not None:
         choice = ranges.choice
         lost = ", ".join(f"{name} {choice.mean_ab[name]:.3f} ({db:+.3f} dB)" for name, db in choice.lost_db.items())

@@ -16,7 +16,7 @@ from ..calibration.photographs import lab_of
 from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.colour.metrics import psnr
 from ..engine.image.compose import compose
-from .data import Batch, with_hints
+from .data import Batch, make_batch
 from .tasks import Task
 
 COUNTS = (0, 1, 10, 100)
@@ -46,4 +46,4 @@ def held_out_curve(
 
 
 def _one(lab: NDArray[np.float32], patches: visitor.Patches) -> Batch:
-    return with_hints(np.ascontiguousarray(lab[None]), [patches], np.zeros((1, VECTOR_LENGTH), np.float32))
+    return make_batch(np.ascontiguousarray(lab[None]), [patches], np.zeros((1, VECTOR_LENGTH), np.float32))

@@ -65,7 +65,7 @@ def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rn
         for chosen in rng.integers(0, len(squares), size)
     ]
     vectors = np.stack([one.vector for one in drawn])
-    batch = with_hints(np.stack([one.lab.transpose(2, 0, 1) for one in drawn]), [one.patches for one in drawn], vectors)
+    batch = make_batch(np.stack([one.lab.transpose(2, 0, 1) for one in drawn]), [one.patches for one in drawn], vectors)
     for index, one in enumerate(drawn):
         batch.natural[index] = one.natural
         if one.region is not None:
@@ -76,7 +76,7 @@ def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rn
 
 
 @dataclass
-class _Drawn:
+class _Sample:
     """One picture of a batch: CIELAB [S, S, 3], its patches, its global vector, and the lone region if it has one."""
 
     lab: NDArray[np.float32]
@@ -86,17 +86,17 @@ class _Drawn:
     region: NDArray[np.float32] | None = None
 
 
-def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.random.Generator) -> _Drawn:
+def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.random.Generator) -> _Sample:
     kind = rng.random()
     lone = recolour_one(rgb, rng) if kind < settings.lone_region else None
     if lone is not None:
         patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MAX_IN_REGION + 1)))
-        return _Drawn(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
+        return _Sample(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
     natural = kind >= settings.lone_region + settings.recoloured
     lab = lab_of(rgb) if natural else recolour(rgb, rng)
     count = visitor.mixed_count(rng, float(many), settings.max_hints, settings.geometric_p)
     patches = visitor.gaussian_patches(rng, count, whole=False)
-    return _Drawn(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
+    return _Sample(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
 
 
 def _global_vector(lab: NDArray[np.float32], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -105,7 +105,7 @@ def _global_vector(lab: NDArray[np.float32], share: float, rng: np.random.Genera
     return hints.vector()
 
 
-def with_hints(
+def make_batch(
     planes: NDArray[np.float32],
     patches: list[visitor.Patches],
     vectors: NDArray[np.float32],

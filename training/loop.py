@@ -36,7 +36,7 @@ def no_progress(done: int, total: int, checkpoint: str) -> None:
 
 
 @dataclass
-class Progressed:
+class RunProgress:
     """How far a run is: steps done, seconds spent, and the last held-out curve."""
 
     step: int = 0
@@ -66,7 +66,7 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
 
 def train(
     task: Task, config: Config, resume: bool = False, seconds: float | None = None, progress: Progress = no_progress
-) -> Progressed:
+) -> RunProgress:
     """Train for the configured steps, or until `seconds` have passed (a checkpoint is written either way).
 
     Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl. Calls
@@ -134,7 +134,7 @@ class _Run:
         self.average = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True)
         self.average.update_parameters(network)  # the first update copies the weights
         self.bf16 = uses_bf16(config.bf16, device)
-        self.progressed = Progressed()
+        self.progressed = RunProgress()
         self.recent: list[dict[str, float]] = []
 
     def one_step(self, batch: Batch) -> None:

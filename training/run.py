@@ -16,7 +16,7 @@ from ..engine.bundle import Bundle, Manifest, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
 from .config import Card, Config, load_config
-from .loop import AVERAGED, LOG, Progress, Progressed, freeze_all_but, initialise, no_progress, train
+from .loop import AVERAGED, LOG, Progress, RunProgress, freeze_all_but, initialise, no_progress, train
 from .planes_task import PlanesTask
 from .tasks import Task, TouchTask
 
@@ -54,7 +54,7 @@ def task_of(config: Config) -> Task:
     return task
 
 
-def export_run(task: Task, config: Config, progressed: Progressed, init: str | None = None) -> Bundle:
+def export_run(task: Task, config: Config, progressed: RunProgress, init: str | None = None) -> Bundle:
     """Write the averaged weights of a run as a bundle with its model card."""
     output = Path(config.output)
     network = task.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -76,7 +76,7 @@ def bundle_parts(task: Task, card: Card) -> tuple[Manifest, dict[str, bytes]]:
     raise ConfigError(f"there is no bundle for {type(task).__name__}")
 
 
-def model_card(config: Config, progressed: Progressed, init: str | None, curves: list[dict]) -> str:
+def model_card(config: Config, progressed: RunProgress, init: str | None, curves: list[dict]) -> str:
     """MODEL_CARD.md: what the weights are, what they were trained on and how far they came."""
     counts = list(progressed.curve)
     lines = [

@@ -92,7 +92,7 @@ class TouchTask:
             target = torch.nn.functional.avg_pool2d(true, 4)
             terms = {
                 "huber": weights.huber
-                * huber(fine, wanted, evened(batch.touched, weights.lone, weights.inside).to(device)),
+                * huber(fine, wanted, pixel_weights(batch.touched, weights.lone, weights.inside).to(device)),
                 "coarse": weights.coarse * huber(coarse * AB_SCALE, torch.nn.functional.avg_pool2d(wanted, 4)),
                 "picture": weights.picture * picture_error(fine[whole], true[whole]),
             }
@@ -144,7 +144,7 @@ class TouchTask:
         return network.attention.colours(maps, hints, global_hints)[0].cpu().numpy()  # type: ignore[operator, union-attr]
 
 
-def evened(touched: NDArray[np.float32], lone: float, within: float) -> Tensor:
+def pixel_weights(touched: NDArray[np.float32], lone: float, within: float) -> Tensor:
     """Weights of pixels [B, 1, S, S]: 1 in pictures that are wanted whole. The inside of a lone region counts `within`,
     however small it is, the outside the rest, and both `lone` times as much as the pixels of other pictures.
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...build_engine.fold import plain
+from ...build_engine.fold import fold_constants
 from ...engine.bundle import Bundle
 from ...engine.image.photo import Photo
 from ...engine.inputs import normalise_lightness, planes_input, touch_input
@@ -97,7 +97,7 @@ def graphs(
 
 def _graph(bundle: Bundle, stage: str, name: str, feeds: dict[str, NDArray[np.float32]]) -> Graph:
     number = feeds["positions"].shape[1] if "positions" in feeds else 0
-    model = plain(bundle.stage(stage), {"hints": number})
+    model = fold_constants(bundle.stage(stage), {"hints": number})
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
     return Graph(name, stage, bundle, model.SerializeToString(), {key: feeds[key] for key in inputs}, tuple(outputs))

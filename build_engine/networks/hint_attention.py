@@ -41,14 +41,14 @@ REACH_SLOPE = 5.0
 # what gives the narrowing (trained by small steps, both have to go far), and where focus starts: from the wide heads to
 # the narrow ones.
 MAX_FOCUS, FOCUS_SLOPE = 6.0, 8.0
-FIRST_FOCUS = (-4.0, -2.0, 4.0, 2.0)
+INITIAL_FOCUS = (-4.0, -2.0, 4.0, 2.0)
 # By how much at most a hint that surprises multiplies or divides a head's distance penalty, as a logarithm, and where
 # that starts: the second head, which carries a hint beyond its thing, then reaches less far.
 MAX_NARROWING = 3.0
-FIRST_NARROWING = (0.0, math.log(3), 0.0, 0.0)
+INITIAL_NARROWING = (0.0, math.log(3), 0.0, 0.0)
 # Odds of surprising hints against the automatic colour that are made even, as a logarithm (a fifth of the say becomes
 # half), and the power that odds are raised to.
-FIRST_CONTRAST = (math.log(0.2 / 0.8), 3.0)
+INITIAL_CONTRAST = (math.log(0.2 / 0.8), 3.0)
 # Added to both shares before their odds are taken.
 MIN_SHARE = 1e-4
 # A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
@@ -108,7 +108,7 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, 1)
 
 
-def softmax_of_few(x: Tensor) -> Tensor:
+def softmax_over_planes(x: Tensor) -> Tensor:
     """Softmax over axis 1 of few large planes. ONNX Runtime transposes everything for a softmax along any axis but
     the last; the same in single operations takes a tenth of its time."""
     weights = torch.exp(x - x.amax(1, keepdim=True))
@@ -138,7 +138,7 @@ class HintAttention(nn.Module):
         # Where surprise begins, in ab/110, and how steeply.
         self.surprise = nn.Parameter(torch.tensor([SURPRISE_AT / AB_SCALE, AB_SCALE / SURPRISE_WITHIN]))
         # The odds that become even, and their power.
-        self.contrast = nn.Parameter(torch.tensor(FIRST_CONTRAST))
+        self.contrast = nn.Parameter(torch.tensor(INITIAL_CONTRAST))
         # No biases: without global hints the vector is zero and so is what it adds.
         self.global_hidden = nn.Linear(VECTOR_LENGTH, 128, bias=False)
         self.global_mood = nn.Linear(128, MOOD, bias=False)
@@ -157,8 +157,8 @@ class HintAttention(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         for layer in (self.global_mood, self.bins_mood):
             nn.init.zeros_(layer.weight)
-        self.token_focus.bias.data = bias_for(torch.tensor(FIRST_FOCUS), MAX_FOCUS)  # type: ignore[union-attr]
-        narrowing = bias_for(torch.tensor(FIRST_NARROWING), MAX_NARROWING)
+        self.token_focus.bias.data = bias_for(torch.tensor(INITIAL_FOCUS), MAX_FOCUS)  # type: ignore[union-attr]
+        narrowing = bias_for(torch.tensor(INITIAL_NARROWING), MAX_NARROWING)
         self.token_narrowing.bias.data = narrowing  # type: ignore[union-attr]
         nn.init.zeros_(self.up.weight)
         centre = torch.full((9, 16), -1.0)
@@ -177,7 +177,7 @@ class HintAttention(nn.Module):
             gate=self.gate(features).softmax(1),
             base=self.base(features) * 0.1,
             mood=(self.mood(features) * 0.1).reshape(batch, 2, MOOD, cells),
-            up=softmax_of_few(up),
+            up=softmax_over_planes(up),
             logits=self.bin_logits(features),
         )
 

@@ -6,7 +6,6 @@ reads. Keys are state-dict prefixes (`model1.0`), so that weights find their pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 EPSILON = 1e-5
@@ -67,10 +66,6 @@ class Topology:
         """Every state-dict entry that holds weights, in the order the layers run → shape."""
         return {key: shape for layer in self.layers for key, shape in layer.shapes().items()}
 
-    def parameters(self) -> int:
-        """Number of learned parameters; the running statistics of the BatchNorms are not among them."""
-        return sum(_product(shape) for key, shape in self.shapes().items() if ".running_" not in key)
-
     def macs(self, height: int = 256, width: int = 256) -> int:
         """Multiply-accumulates of one pass over all outputs."""
         return sum(layer.macs(height, width) for layer in self.layers)
@@ -127,15 +122,3 @@ class Builder:
     def _append(self, layer: Layer) -> str:
         self.layers[layer.name] = layer
         return layer.name
-
-
-def norms(topology: Topology) -> Iterator[Layer]:
-    """The BatchNorms of a network."""
-    return (layer for layer in topology.layers if layer.kind == "norm")
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total

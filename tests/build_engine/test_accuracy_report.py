@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from livetint.build_engine.accuracy_report import cases_of, measure_accuracy
-from livetint.build_engine.apply_precision import narrow_bundle
+from livetint.build_engine.apply_precision import apply_precision
 
 from .small_network import SIDE, small_bundle
 
@@ -27,8 +27,8 @@ def test_graphs_for_tensorrt_are_run_without_optimisation(
         levels.append(options.graph_optimization_level)
         return real(data, options, **more)
 
-    narrowed = narrow_bundle(bundle, "fp16", dialect)
+    converted = apply_precision(bundle, "fp16", dialect)
     monkeypatch.setattr(ort, "InferenceSession", session)
-    found = measure_accuracy(bundle, narrowed, "fp16", dialect, cases_of(photographs))
+    found = measure_accuracy(bundle, converted, "fp16", dialect, cases_of(photographs))
     assert found.photographs == 2 and found.mean_ab < 0.5
     assert len(levels) == 2 and levels.count(ort.GraphOptimizationLevel.ORT_DISABLE_ALL) == unoptimised

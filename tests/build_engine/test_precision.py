@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from livetint.build_engine.apply_precision import ranges_of
-from livetint.build_engine.fold import element_types, plain
+from livetint.build_engine.fold import element_types, fold_constants
 from livetint.build_engine.precision import to_half
 from livetint.engine.errors import ModelFileError
 from livetint.engine.models import find_model
@@ -23,7 +23,7 @@ def run(model: onnx.ModelProto | bytes, feed: dict[str, np.ndarray]) -> np.ndarr
 
 def test_folding_keeps_every_bit_and_drops_casts_of_weights():
     feed = small_planes(1)[0]
-    model = plain(small_graph())
+    model = fold_constants(small_graph())
     assert "Cast" not in {node.op_type for node in model.graph.node}
     np.testing.assert_array_equal(run(model, feed), run(small_graph(), feed))
 
@@ -46,7 +46,7 @@ def test_folding_fixes_named_axes_and_the_shape_arithmetic_behind_them():
         ],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    model = plain(data, {"hints": 5})
+    model = fold_constants(data, {"hints": 5})
     assert [n.op_type for n in model.graph.node] == ["Reshape"]
     assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [6, 5]
 
@@ -55,7 +55,7 @@ def test_folding_keeps_the_names_that_ranges_are_keyed_by_and_is_quiet(capfd):
     bundle = find_model("touch")
     ranges = ranges_of(bundle)
     assert ranges is not None
-    model = plain(bundle.stage("encoder"))
+    model = fold_constants(bundle.stage("encoder"))
     names = {i.name for i in model.graph.input} | {name for node in model.graph.node for name in node.output}
     assert names >= ranges.of("encoder", "minmax").keys()
     assert {node.op_type for node in model.graph.node}.isdisjoint({"Constant", "Shape", "Cast"})
@@ -80,7 +80,7 @@ def test_large_constants_and_random_numbers_stay_computed():
         ],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    assert [n.op_type for n in plain(data).graph.node] == ["Expand", "RandomNormal", "Sum"]
+    assert [n.op_type for n in fold_constants(data).graph.node] == ["Expand", "RandomNormal", "Sum"]
 
 
 def test_what_cannot_be_computed_is_refused_in_one_line():
@@ -94,17 +94,17 @@ def test_what_cannot_be_computed_is_refused_in_one_line():
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("strange", 1)]
     data = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
     with pytest.raises(ModelFileError, match=r"cannot be prepared: .*; export the model again") as caught:
-        plain(data)
+        fold_constants(data)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_graph_is_refused_in_words():
     with pytest.raises(ModelFileError, match="cannot be prepared"):
-        plain(helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString()[:-3] + b"xyz")
+        fold_constants(helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString()[:-3] + b"xyz")
 
 
 def test_half_keeps_inputs_outputs_and_the_tail_wide():
-    model = to_half(plain(small_graph()))
+    model = to_half(fold_constants(small_graph()))
     onnx.checker.check_model(model, full_check=True)
     types = element_types(model)
     assert types["planes"] == types["ab"] == TensorProto.FLOAT
@@ -116,14 +116,14 @@ def test_half_keeps_inputs_outputs_and_the_tail_wide():
 
 def test_half_is_near_and_half_as_large():
     feed = small_planes(1)[0]
-    model = plain(small_graph())
+    model = fold_constants(small_graph())
     narrow = to_half(model)
     assert np.abs(run(narrow, feed) - run(model, feed)).max() < 0.5
     assert narrow.ByteSize() < model.ByteSize()
 
 
 def test_named_nodes_stay_in_fp32():
-    model = to_half(plain(small_graph()), keep={"second"})
+    model = to_half(fold_constants(small_graph()), keep={"second"})
     types = element_types(model)
     kept = next(n for n in model.graph.node if n.name == "second")
     assert {types[name] for name in [*kept.input, *kept.output]} == {TensorProto.FLOAT}
@@ -139,6 +139,6 @@ def test_exponentials_stay_wide_between_products():
         [helper.make_tensor("w", TensorProto.FLOAT, [4, 4], np.eye(4, dtype=np.float32).ravel())],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    model = to_half(plain(data))
+    model = to_half(fold_constants(data))
     exp = next(n for n in model.graph.node if n.op_type == "Exp")
     assert element_types(model)[exp.output[0]] == TensorProto.FLOAT

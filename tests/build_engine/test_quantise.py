@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from livetint.build_engine.cpu_features import pairs_saturate
-from livetint.build_engine.fold import plain
+from livetint.build_engine.fold import fold_constants
 from livetint.build_engine.quantise import (
     bytes_by_type,
     layers_of,
@@ -27,7 +27,7 @@ from .small_network import small_graph, small_planes
 
 @pytest.fixture(scope="module")
 def model() -> onnx.ModelProto:
-    return plain(small_graph())
+    return fold_constants(small_graph())
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_kept_layers_are_not_touched(model, ranges):
 
 def test_preparing_a_quantised_graph_again_does_not_undo_it(model, ranges):
     quantised = quantise_for_tensorrt(model, ranges)
-    again = plain(quantised.SerializeToString())
+    again = fold_constants(quantised.SerializeToString())
     assert bytes_by_type(again.SerializeToString())["int8"] == bytes_by_type(quantised.SerializeToString())["int8"]
 
 
@@ -162,7 +162,7 @@ def chain(number: int, outputs: list[int]) -> onnx.ModelProto:
         [value(f"y{n}", TensorProto.FLOAT, PLANE) for n in outputs], weights,
     )  # fmt: skip
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    return plain(data)
+    return fold_constants(data)
 
 
 def quantised_chain(model: onnx.ModelProto, keep: list[str], path: Path) -> tuple[list[str], float]:

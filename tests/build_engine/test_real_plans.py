@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from livetint.build_engine.accuracy_report import example_photographs
-from livetint.build_engine.apply_precision import narrow_bundle, ranges_of
+from livetint.build_engine.apply_precision import apply_precision, ranges_of
 from livetint.build_engine.plan_cache import HINT_SIZES, Graph, build_plans, cache_key, static_graphs, why_stale
 from livetint.build_engine.planes_bundle import write_untrained
 from livetint.build_engine.plans import PlanOptions, plan_validity
@@ -81,8 +81,8 @@ def life_of_plans(
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: LoadedTarget, tmp_path: Path, precision: str):
     ranges = ranges_of(touch) or measure_ranges(touch, example_photographs(), samples=4, held_out=0)
-    narrowed = narrow_bundle(touch, precision, "tensorrt", ranges, ranges.choice or MINMAX)
-    graphs = static_graphs(narrowed)
+    converted = apply_precision(touch, precision, "tensorrt", ranges, ranges.choice or MINMAX)
+    graphs = static_graphs(converted)
     assert len(graphs) == 1 + 2 * len(HINT_SIZES)
     if precision != "fp32":
         # The stages of a touch are the same fp32 graphs at every precision.
@@ -96,7 +96,7 @@ def test_siggraph17_becomes_a_plan_of_the_expected_size(
     siggraph17, rtx: LoadedTarget, tmp_path: Path, precision: str, megabytes: int
 ):
     bundle, ranges = siggraph17
-    narrowed = narrow_bundle(bundle, precision, "tensorrt", ranges, MINMAX)
-    graphs = [graph for graph in static_graphs(narrowed) if graph.stage == "colour"]
+    converted = apply_precision(bundle, precision, "tensorrt", ranges, MINMAX)
+    graphs = [graph for graph in static_graphs(converted) if graph.stage == "colour"]
     plans = life_of_plans(bundle, graphs, tmp_path / "plans", rtx, PlanOptions(precision))
     assert plans[0].bytes / 1e6 == pytest.approx(megabytes, rel=0.05)

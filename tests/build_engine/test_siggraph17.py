@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from livetint.build_engine.networks import TOPOLOGIES
+from livetint.build_engine.networks.topology import Topology
 from livetint.build_engine.planes_bundle import MASKS
 from livetint.build_engine.topology_onnx import topology_model
 
@@ -43,9 +45,14 @@ def published_shapes() -> dict[str, tuple[int, ...]]:
     return {key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in pairs}
 
 
+def parameters(table: Topology) -> int:
+    """Number of learned parameters; the running statistics of the BatchNorms are not among them."""
+    return sum(math.prod(shape) for key, shape in table.shapes().items() if ".running_" not in key)
+
+
 def test_has_the_published_number_of_parameters_and_operations() -> None:
     table = TOPOLOGIES["siggraph17"]()
-    assert table.parameters() == 34_187_027
+    assert parameters(table) == 34_187_027
     assert round(table.macs() / 1e9, 2) == 75.75
 
 
@@ -54,7 +61,7 @@ def test_has_the_published_number_of_parameters_and_operations() -> None:
     [("siggraph17-hypercolumn", 14_475_193), ("siggraph17-global", 950_784 + 4 * 2 * 512 - 3 * 64 * 9)],
 )
 def test_the_other_networks_add_what_the_paper_adds(network: str, more: int) -> None:
-    assert TOPOLOGIES[network]().parameters() == 34_051_074 + more
+    assert parameters(TOPOLOGIES[network]()) == 34_051_074 + more
 
 
 @needs("torch")

@@ -16,7 +16,13 @@ from ..needs import import_or_skip
 torch = import_or_skip("torch")
 
 from livetint.build_engine.export import FORBIDDEN, MAX_IR, OPSET  # noqa: E402
-from livetint.build_engine.networks.hint_attention import Hints, anchor, softmax_of_few  # noqa: E402
+from livetint.build_engine.networks.efficientnet_lite import (  # noqa: E402
+    Block,
+    EfficientNetLite0,
+    SameConv,
+    fold_released_weights,
+)
+from livetint.build_engine.networks.hint_attention import Hints, anchor, softmax_over_planes  # noqa: E402
 from livetint.build_engine.networks.sampling import patch_taps, sample  # noqa: E402
 from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
 from livetint.build_engine.touch_bundle import MAX_HINTS, weights_of  # noqa: E402
@@ -199,7 +205,7 @@ def test_the_distribution_head_does_not_train_the_features():
 
 def test_the_softmax_of_few_planes_is_a_softmax():
     x = torch.randn(2, 9, 3, 5) * torch.tensor([1.0, 200.0])[:, None, None, None]
-    torch.testing.assert_close(softmax_of_few(x), x.softmax(1))
+    torch.testing.assert_close(softmax_over_planes(x), x.softmax(1))
 
 
 @settings(max_examples=20, deadline=None)
@@ -219,3 +225,33 @@ def test_the_anchor_meets_separate_hints_and_moves_smoothly(number, seed):
     shown = ab[0, :, row, column].T
     assert (shown - hints.ab[0] * 110).abs().max() < 0.5
     assert ab.diff(dim=2).norm(dim=1).max() < 3 and ab.diff(dim=3).norm(dim=1).max() < 3
+
+
+def test_released_backbone_weights_are_folded_exactly():
+    """A convolution of the released backbone and its BatchNorm are one convolution here."""
+    torch.manual_seed(0)
+    released = {}
+
+    def layer(conv: str, norm: str, ours: SameConv) -> None:
+        released[f"{conv}.weight"] = torch.randn_like(ours.weight)
+        for leaf in ("weight", "bias", "running_mean"):
+            released[f"{norm}.{leaf}"] = torch.randn(ours.out_channels)
+        released[f"{norm}.running_var"] = torch.rand(ours.out_channels) + 0.5
+
+    network = EfficientNetLite0()
+    layer("_conv_stem", "_bn0", network.stem)
+    for index, block in enumerate(network.blocks):
+        assert isinstance(block, Block)
+        name = f"_blocks.{index}"
+        if block.expand is not None:
+            layer(f"{name}._expand_conv", f"{name}._bn0", block.expand)
+        layer(f"{name}._depthwise_conv", f"{name}._bn1", block.depthwise)
+        layer(f"{name}._project_conv", f"{name}._bn2", block.project)
+    network.load_state_dict(fold_released_weights(released))
+    x = torch.randn(1, 3, 32, 32)
+    padded = torch.nn.functional.pad(x, (0, 1, 0, 1))
+    wide = torch.nn.functional.conv2d(padded, released["_conv_stem.weight"], stride=2)
+    statistics = [released[f"_bn0.{leaf}"] for leaf in ("running_mean", "running_var", "weight", "bias")]
+    expected = torch.nn.functional.batch_norm(wide, *statistics, eps=1e-3)
+    with torch.no_grad():
+        torch.testing.assert_close(network.stem(x), expected, atol=1e-4, rtol=1e-4)

@@ -95,7 +95,7 @@ def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_p
         input=InputTable(takes_global=True, local=False), stages={"colour": "colour.onnx"},
     )  # fmt: skip
     bundle, rng = Bundle(tmp_path, manifest, {}), np.random.default_rng(0)
-    vectors = [samples.first_inputs(bundle, stripes, rng, index)["global"][0] for index in range(16)]
+    vectors = [samples.stage_inputs(bundle, stripes, rng, index)["global"][0] for index in range(16)]
     shown = [vector for vector in vectors if vector[313] and vector[315]]
     assert shown, "no visitor revealed both"
     expected = histogram_of(np.ascontiguousarray(lab_of(stripes)[..., 1:].transpose(2, 0, 1)))

@@ -10,7 +10,7 @@ from livetint.calibration.ranges import (
     METHODS,
     Choice,
     Histogram,
-    Made,
+    Provenance,
     Ranges,
     decode,
     encode,
@@ -94,7 +94,7 @@ def test_unknown_methods_are_refused():
 
 @pytest.fixture
 def ranges() -> Ranges:
-    made = Made("touch", {"encoder": "ab" * 32}, 256, 100, "cd" * 32, 0, "0.1.0", "1.23.2")
+    made = Provenance("touch", {"encoder": "ab" * 32}, 256, 100, "cd" * 32, 0, "0.1.0", "1.23.2")
     stages = {"encoder": {method: {"x": (-1.0, 2.5)} for method in METHODS}}
     return Ranges(made, stages, Choice("entropy", ["head"], {"entropy": 0.1}, 12))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from livetint.build_engine.apply_precision import narrow_bundle
+from livetint.build_engine.apply_precision import apply_precision
 from livetint.build_engine.plan_cache import build_plans, static_graphs
 from livetint.build_engine.plans import PlanOptions
 from livetint.build_engine.tensorrt_versions import load_target
@@ -29,7 +29,7 @@ def build_for_standin(
     """Build the bundle's plans into `folder` or the user's cache, with the TensorRT that `import` finds. stages: () for
     all."""
     found = load_target(target)
-    graphs = static_graphs(narrow_bundle(bundle, precision, found.traits.dialect))
+    graphs = static_graphs(apply_precision(bundle, precision, found.traits.dialect))
     folder = folder or cached_folder(bundle, target)
     kept = [graph for graph in graphs if not stages or graph.stage in stages]
     manifest, _ = build_plans(bundle, kept, folder, found, PlanOptions(precision), CAPABILITY)

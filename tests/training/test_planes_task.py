@@ -22,7 +22,7 @@ torch = import_or_skip("torch")
 from livetint.build_engine.networks.planes import PlanesNetwork, planes_network  # noqa: E402
 from livetint.engine.runners.onnx import OnnxRunner  # noqa: E402
 from livetint.training.config import Augmentation, Config, load_config  # noqa: E402
-from livetint.training.data import Batch, draw_batch, with_hints  # noqa: E402
+from livetint.training.data import Batch, draw_batch, make_batch  # noqa: E402
 from livetint.training.eccv16 import start_from_eccv16  # noqa: E402
 from livetint.training.loop import denormals_flushed  # noqa: E402
 from livetint.training.losses import absolute, grid_cross_entropy  # noqa: E402
@@ -175,7 +175,7 @@ def test_a_histogram_moves_the_outputs_histogram(folder: Path) -> None:
     ab = np.broadcast_to(colours[[0, 1, 0, 1], :, None, None], (4, 2, 8, 8))
     histograms = [histogram_of(np.ascontiguousarray(one)) for one in ab]
     planes = np.stack([np.concatenate([L, one]) for one in ab]).astype(np.float32)
-    batch = with_hints(planes, [], np.stack([GlobalHints(histogram).vector() for histogram in histograms]))
+    batch = make_batch(planes, [], np.stack([GlobalHints(histogram).vector() for histogram in histograms]))
     optimiser = torch.optim.Adam(task.network.parameters(), 3e-4)
     history = []
     with denormals_flushed():

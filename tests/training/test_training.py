@@ -29,7 +29,7 @@ from livetint.training.loop import rate_at  # noqa: E402
 from livetint.training.losses import cross_entropy, huber, picture_error  # noqa: E402
 from livetint.training.recolour import recolour, recolour_one  # noqa: E402
 from livetint.training.run import run  # noqa: E402
-from livetint.training.tasks import TouchTask, evened  # noqa: E402
+from livetint.training.tasks import TouchTask, pixel_weights  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 SETTINGS = """
@@ -381,7 +381,7 @@ def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
         predicted = torch.from_numpy(task.predict(task.network, batch, torch.device("cpu")))
     shown = torch.from_numpy(batch.ab * batch.touched + automatic * (1 - batch.touched)).float()
     settings, losses = task.config.losses, task.losses(batch, torch.device("cpu"))
-    expected = huber(predicted, shown, evened(batch.touched, settings.lone, settings.inside))
+    expected = huber(predicted, shown, pixel_weights(batch.touched, settings.lone, settings.inside))
     torch.testing.assert_close(losses["huber"], settings.huber * expected, atol=1e-3, rtol=1e-4)
     expected = picture_error(predicted[~lone], torch.from_numpy(batch.ab)[~lone])
     torch.testing.assert_close(losses["picture"], settings.picture * expected, atol=1e-3, rtol=1e-4)
@@ -394,7 +394,7 @@ def test_a_small_lone_region_counts_as_much_as_is_wanted():
     touched[1] = 0
     touched[1, 0, :2, :2] = 1
     for inside in (0.5, 0.75):
-        whole, lone = evened(touched, 3.0, inside)
+        whole, lone = pixel_weights(touched, 3.0, inside)
         assert (whole == 1).all()
         assert float(lone[0, :2, :2].sum()) == pytest.approx(3 * inside * 64)
         assert float(lone.sum()) == pytest.approx(3 * 64)
