@@ -1,6 +1,6 @@
-"""The pictures of docs/kiosk.md: `python -m tests.kiosk.screenshots docs`, in a checkout, with the bundled model.
+"""Takes the screenshots of docs/kiosk.md with the bundled model: `python -m tests.kiosk.screenshots docs`.
 
-Looked at before they are kept: a page that looks wrong is a bug.
+Look at them before you keep them: a page that looks wrong is a bug.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PX = 1000
 
 
 class Album:
-    """Writes what a visitor sees, small enough for a repository."""
+    """Writes screenshots, small enough for a repository."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class Album:
             visitor.still()
         image = Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB")
         image.thumbnail((MAX_PX, MAX_PX), Image.Resampling.LANCZOS)
-        # Only against a palette that exists does Pillow spread the error; without, skies and gamuts turn into bands.
+        # Pillow dithers only to a given palette; without dithering, skies and gamuts show bands.
         palette = image.quantize(256, Image.Quantize.MEDIANCUT)
         image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(
             self.folder / f"kiosk-{name}.png", optimize=True

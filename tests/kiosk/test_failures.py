@@ -1,7 +1,7 @@
 """What fails, one test a row: whoever is painting goes on, and nothing is left half done.
 
-Rows of the page (its link, stuck touches, idle) are in test_page; memory over a long time is in test_endurance;
-the GPU's own faults are the runner's.
+Rows of the page (its link, idle) are in test_visit, stuck touches in test_gestures; memory over a long time is in
+test_endurance; the GPU's own faults are the runner's.
 """
 
 from __future__ import annotations

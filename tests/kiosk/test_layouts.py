@@ -1,4 +1,4 @@
-"""Layouts: everything is on screen and large enough in millimetres, from 1024 x 600 to 4K, upright and low."""
+"""Layouts: every control is on screen and large enough in millimetres, 1024 x 600 to 4K, portrait and low reach."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TARGETS = """[...document.querySelectorAll('button, #field')]
 
 
 def targets_of(visitor: Visitor) -> list[dict[str, Any]]:
-    """The controls as they are once nothing moves: swatches grow into their size."""
+    """The controls once no animation runs; swatches grow into their size."""
     visitor.still()
     return visitor.evaluate(_TARGETS)
 
@@ -116,7 +116,7 @@ def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: Runni
     visitor.close()
 
 
-def test_words_fit_a_small_panel_unbroken_in_every_language(browser: Any, kiosk: RunningKiosk) -> None:
+def test_words_fit_a_small_panel_in_every_language(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, 1024, 600, before=page_settings(panel_width_mm=223))
     visitor.open(2)
     visitor.place(0.5, 0.5)

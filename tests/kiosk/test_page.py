@@ -100,7 +100,7 @@ def test_the_palette_shows_the_colour_of_a_point_while_it_is_dragged(visitor: Vi
     visitor.settled()
 
 
-def test_one_point_too_many_is_told_until_there_is_space_again(visitor: Visitor) -> None:
+def test_a_point_too_many_is_refused_in_a_sentence_until_one_is_taken_back(visitor: Visitor) -> None:
     hints = "Array.from({ length: 128 }, (_, i) => ({ x: i / 128, y: 0.9, a: 20, b: 20, size: 1 }))"
     visitor.evaluate(f"livetint.painting.edits.apply({{ hints: {hints} }})")
     visitor.evaluate("livetint.painting.changed()")
@@ -143,7 +143,7 @@ def test_undo_redo_delete_and_start_over(visitor: Visitor) -> None:
     visitor.settled()
 
 
-def test_a_wish_granted_twice_is_one_step(visitor: Visitor) -> None:
+def test_an_edit_that_changes_nothing_is_no_step(visitor: Visitor) -> None:
     visitor.place(0.5, 0.5)
     visitor.page.click("#grey")
     visitor.page.click("#grey")
@@ -152,7 +152,7 @@ def test_a_wish_granted_twice_is_one_step(visitor: Visitor) -> None:
     visitor.settled()
 
 
-def test_keep_grey_here_asks_for_grey(visitor: Visitor) -> None:
+def test_keep_grey_here_makes_the_place_grey(visitor: Visitor) -> None:
     visitor.place(0.5, 0.5)
     visitor.page.click("#grey")
     visitor.settled()
@@ -160,7 +160,7 @@ def test_keep_grey_here_asks_for_grey(visitor: Visitor) -> None:
     assert np.abs(visitor.shown_ab(0.5, 0.5)).max() < 2
 
 
-def test_the_field_gives_any_colour_of_the_gamut(visitor: Visitor) -> None:
+def test_a_tap_on_the_field_of_colours_recolours_the_point(visitor: Visitor) -> None:
     visitor.place(0.5, 0.5)
     before = visitor.hints[0]
     visitor.still()
@@ -178,7 +178,7 @@ def test_recent_colours_and_sizes_belong_to_the_chosen_point(visitor: Visitor) -
     visitor.place(0.7, 0.6)
     assert visitor.hints[1]["a"] != pytest.approx(first["a"])
     visitor.page.locator("#recent button").last.tap()
-    until(lambda: visitor.hints[1]["a"] == pytest.approx(first["a"]), "the first point's colour, lent to the second")
+    until(lambda: visitor.hints[1]["a"] == pytest.approx(first["a"]), "the first point's colour in the second")
     for sizes in ([5, 7], [5, 9]):
         visitor.page.locator("#bigger").tap()
         until(lambda now=sizes: [hint["size"] for hint in visitor.hints] == now, "a bigger point")
@@ -188,7 +188,7 @@ def test_recent_colours_and_sizes_belong_to_the_chosen_point(visitor: Visitor) -
     visitor.settled()
 
 
-def test_suggestions_follow_every_edit_of_other_points_too(visitor: Visitor) -> None:
+def test_suggestions_follow_undo_and_redo(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions")
     asked = visitor.evaluate("livetint.painting.requests.shownSeq")
@@ -199,7 +199,7 @@ def test_suggestions_follow_every_edit_of_other_points_too(visitor: Visitor) -> 
     until(lambda: visitor.evaluate("livetint.painting.colours"), "suggestions again")
 
 
-def test_holding_shows_grey_and_comparing_splits(visitor: Visitor) -> None:
+def test_holding_shows_grey_and_before_and_after_splits_the_picture(visitor: Visitor) -> None:
     box = visitor.page.locator("#hold").bounding_box()
     assert box
     visitor.page.mouse.move(box["x"] + 20, box["y"] + 20)
@@ -251,7 +251,7 @@ def test_the_page_shows_what_the_command_line_writes(visitor: Visitor, stub: Pat
 
 
 def canvas_pixels(visitor: Visitor) -> tuple[np.ndarray, list[float]]:
-    """What the canvas holds, uint8 [H, W, 3], and the photograph's rectangle on it."""
+    """The canvas as uint8 [H, W, 3], and the photograph's rectangle (x, y, w, h) on it in pixels."""
     found = visitor.evaluate(
         """(() => { const v = livetint.view, s = livetint.painting.stage.scene(), p = v.read(s); let t = '';
         for (let i = 0; i < p.length; i += 8192) t += String.fromCharCode(...p.subarray(i, i + 8192));
@@ -262,7 +262,7 @@ def canvas_pixels(visitor: Visitor) -> tuple[np.ndarray, list[float]]:
 
 
 def test_the_shader_is_the_engines_colour_within_one_step(visitor: Visitor) -> None:
-    """Every 256 px plane against every grey: a picture as large as the planes, so that nothing is resampled."""
+    """256 colours against all 256 greys. The picture is as large as the planes, so that nothing is resampled."""
     visitor.page.evaluate(
         """async () => { const { view } = livetint, n = 256, px = new ImageData(n, n);
         const planes = new Uint16Array(n * n * 2);

@@ -1,4 +1,4 @@
-"""The page's scripts keep to the types their comments state."""
+"""The page's scripts pass the type check of their JSDoc comments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WEB = Path(__file__).parents[2] / "kiosk" / "web"
 
 
 @needs("tsc")
-def test_the_types_in_the_comments_hold() -> None:
+def test_the_types_in_the_comments_are_right() -> None:
     options = "--noEmit --allowJs --checkJs --strict --target es2022 --module es2022 --moduleResolution bundler"
     command = ["tsc", *options.split(), "--lib", "es2022,dom,dom.iterable", str(WEB / "main.js")]
     result = subprocess.run(command, capture_output=True, text=True)

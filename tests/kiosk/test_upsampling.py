@@ -31,10 +31,10 @@ from .test_page import canvas_pixels
 from .test_server import PHOTO, controls, edit, first_picture, reply
 
 HINTS = [[0.3, 0.4, 20, 30, 5], [0.7, 0.6, -30, 10, 7]]
-# A scene of the size of the canvas, as base64 text; `trial` holds the picture, `planes` the half floats.
-DRAWN = """async ([width, height, light, halves]) => {
+# Draws a grey picture of bytes `greys` with ab as half floats `halves`; gives the canvas as base64 of RGBA.
+DRAWN = """async ([width, height, greys, halves]) => {
   const { view } = livetint, bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const grey = bytes(light), px = new ImageData(width, height);
+  const grey = bytes(greys), px = new ImageData(width, height);
   for (let i = 0; i < grey.length; i += 1) px.data.set([grey[i], grey[i], grey[i], 255], i * 4);
   [view.canvas.width, view.canvas.height] = [width, height];
   view.setPhoto(await createImageBitmap(px));
@@ -47,7 +47,7 @@ DRAWN = """async ([width, height, light, halves]) => {
 
 @pytest.fixture(scope="module")
 def guided(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
-    """A kiosk that enlarges guided."""
+    """A kiosk with guided upsampling."""
     screen = {"pixels": "planes", "upsampling": "guided"}
     running = RunningKiosk(tmp_path_factory.mktemp("guided"), stub, screen=screen)
     yield running
@@ -64,7 +64,7 @@ def at_guided(browser: Any, guided: RunningKiosk) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="module")
 def session(stub: Path) -> Session:
-    """What the engine makes of HINTS on the first picture."""
+    """A session with HINTS on the first picture."""
     session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
     for x, y, a, b, size in HINTS:
         session.add(x, y, a, b, int(size))
@@ -108,7 +108,7 @@ def test_the_page_shows_what_the_command_line_writes(at_guided: Visitor, stub: P
     assert float(np.mean(difference)) <= 1.0
 
 
-def test_jpegs_are_enlarged_alike(guided: RunningKiosk, session: Session) -> None:
+def test_jpegs_are_upsampled_in_the_same_way(guided: RunningKiosk, session: Session) -> None:
     with controls(guided) as socket:
         socket.send(edit(first_picture(guided), want="jpeg", width=640, hints=HINTS))
         pixels = reply(socket)[1]
@@ -121,7 +121,7 @@ def test_jpegs_are_enlarged_alike(guided: RunningKiosk, session: Session) -> Non
     assert to_guided < 0.1 * to_bilinear
 
 
-def test_the_saved_file_is_enlarged_alike(guided: RunningKiosk, session: Session) -> None:
+def test_the_saved_file_is_upsampled_in_the_same_way(guided: RunningKiosk, session: Session) -> None:
     body = edit(first_picture(guided), hints=HINTS).encode()
     status, data = guided.get("/save/download", "POST", body, Origin=guided.address.rstrip("/"))
     assert status == 200

@@ -1,4 +1,4 @@
-"""A visit as a whole: gallery, moods, languages, saving, leaving, faults, a second page, a picture of one's own."""
+"""A visit: gallery, moods, languages, saving, leaving, faults, a second page, a picture of one's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from livetint.engine.image.photo import Photo
 from livetint.kiosk.server.gallery import bundled_photos
 
@@ -18,12 +19,14 @@ from .running import RunningKiosk, until
 pytestmark = needs("chromium")
 
 
-def test_who_is_quicker_than_the_words_is_not_sent_back(browser: Any, kiosk: RunningKiosk) -> None:
+def test_a_visitor_who_begins_before_the_language_is_loaded_stays_in_the_gallery(
+    browser: Any, kiosk: RunningKiosk
+) -> None:
     visitor = Visitor(browser, kiosk.address)
     held: list[Any] = []
     visitor.page.route("**/languages/*.json", lambda route: held.append(route))
     visitor.page.reload(wait_until="commit")
-    until(lambda: visitor.evaluate("document.body.dataset.state") and held, "the question for the words")
+    until(lambda: visitor.evaluate("document.body.dataset.state") and held, "the request for the language")
     visitor.page.click("#begin")
     visitor.until("document.body.dataset.state === 'gallery'")
     held[0].continue_()
@@ -32,7 +35,7 @@ def test_who_is_quicker_than_the_words_is_not_sent_back(browser: Any, kiosk: Run
     visitor.close()
 
 
-def test_a_picture_on_its_way_takes_no_touch(browser: Any, kiosk: RunningKiosk) -> None:
+def test_a_picture_that_is_loading_takes_no_touch(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address)
     visitor.until("livetint.painting.stage.image !== null", "a picture of the attract loop")
     visitor.page.click("#begin")
@@ -40,10 +43,10 @@ def test_a_picture_on_its_way_takes_no_touch(browser: Any, kiosk: RunningKiosk) 
     visitor.page.route("**/2048.jpg", lambda route: held.append(route))
     visitor.page.click("#pictures li:nth-child(2) button")
     until(
-        lambda: visitor.evaluate("document.body.dataset.state === 'painting'") and held, "the question for the picture"
+        lambda: visitor.evaluate("document.body.dataset.state === 'painting'") and held, "the request for the picture"
     )
     assert visitor.evaluate("getComputedStyle(document.getElementById('picture')).opacity") == "0", (
-        "the other one is away"
+        "the picture of before is hidden"
     )
     visitor.tap(0.5, 0.5)
     visitor.page.locator("#cross").focus()
@@ -80,10 +83,10 @@ def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     visitor.page.click("[data-mood=rich]")
     visitor.settled()
     assert visitor.shown_ab(0.2, 0.2) != before
-    lent = visitor.page.locator("#references button").nth(2)
-    lent.click()
+    reference = visitor.page.locator("#references button").nth(2)
+    reference.click()
     visitor.settled()
-    assert visitor.evaluate("livetint.painting.edits.present.reference") == lent.get_attribute("data-reference")
+    assert visitor.evaluate("livetint.painting.edits.present.reference") == reference.get_attribute("data-reference")
     visitor.page.click("#moods-close")
 
 
@@ -100,7 +103,7 @@ def test_a_touch_that_leaves_the_slider_where_it_was_is_no_step(visitor: Visitor
     visitor.settled()
 
 
-def test_arabic_runs_from_right_to_left_and_every_word_is_there(visitor: Visitor) -> None:
+def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
     visitor.page.click("#language")
     visitor.page.click("#language-list [lang=ar]")
     visitor.until("document.documentElement.dir === 'rtl'")
@@ -118,6 +121,26 @@ def test_saving_downloads_the_picture_at_full_size(visitor: Visitor, tmp_path: P
     download.value.save_as(path)
     assert Photo.open(path).size == (1600, 1229)
     visitor.page.click("#saved-close")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_code_for_the_phone_is_shown_or_a_sentence_says_why_not(
+    browser: Any, kiosk: RunningKiosk, answers: bool
+) -> None:
+    visitor = Visitor(browser, kiosk.address, before=page_settings(takeaway=True, download=False, keep=False))
+    code = kiosk.get("/icon.svg")[1]
+    visitor.page.route(
+        "**/save/takeaway",
+        lambda route: route.fulfill(body=code, content_type="image/svg+xml") if answers else route.abort(),
+    )
+    visitor.open()
+    visitor.page.click("#save")
+    visitor.until("document.getElementById('saved').open", "what became of it")
+    assert visitor.page.locator("#code").is_visible() is answers
+    sentence = visitor.page.locator("#saved-text").inner_text()
+    assert ("Scan this code" if answers else "could not be saved") in sentence
+    visitor.page.click("#saved-close")
+    visitor.close()
 
 
 IDLE = page_settings(idle_s=60, warning_s=20, language="de")
@@ -161,7 +184,7 @@ def test_a_wipe_needs_no_server(browser: Any, kiosk: RunningKiosk) -> None:
     visitor.close()
 
 
-def test_what_is_saved_after_its_visitor_left_is_nobodys(browser: Any, kiosk: RunningKiosk) -> None:
+def test_a_save_that_ends_after_its_visitor_left_is_not_shown(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
     visitor.open()
     held: list[Any] = []
@@ -181,14 +204,14 @@ def test_what_is_saved_after_its_visitor_left_is_nobodys(browser: Any, kiosk: Ru
     visitor.close()
 
 
-def test_a_clock_that_jumps_wipes_nobody_and_keeps_nobody(browser: Any, kiosk: RunningKiosk) -> None:
+def test_a_jump_of_the_clock_neither_wipes_nor_keeps_a_visitor(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
     visitor.open()
     visitor.place(0.5, 0.5)
     for hours, place in ((5, (0.15, 0.2)), (-7, (0.85, 0.8))):
-        told = visitor.evaluate("Date.now()")
-        visitor.page.clock.set_system_time(told / 1000 + hours * 3600)
-        visitor.until(f"Math.abs(Date.now() - {told}) > 3_600_000", "the jump")
+        now_ms = visitor.evaluate("Date.now()")
+        visitor.page.clock.set_system_time(now_ms / 1000 + hours * 3600)
+        visitor.until(f"Math.abs(Date.now() - {now_ms}) > 3_600_000", "the jump")
         visitor.page.clock.fast_forward(10_000)
         visitor.place(*place)
         assert not visitor.evaluate(WARNED)
@@ -203,7 +226,7 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
   return kind === 'webgl2' ? null : had.call(this, kind, ...rest); };"""
 
 
-def test_without_webgl_the_page_lives_on_jpegs(browser: Any, stub: Path, tmp_path: Path) -> None:
+def test_without_webgl_the_page_shows_jpegs(browser: Any, stub: Path, tmp_path: Path) -> None:
     kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "auto"})
     try:
         visitor = Visitor(browser, kiosk.address, before=NO_WEBGL)
@@ -275,7 +298,7 @@ def test_a_second_tab_waits_and_takes_over(browser: Any, kiosk: RunningKiosk) ->
     second.close()
 
 
-def test_engine_and_server_deaths_cost_no_hint(browser: Any, stub: Path, tmp_path: Path) -> None:
+def test_no_hint_is_lost_when_the_engine_or_the_server_dies(browser: Any, stub: Path, tmp_path: Path) -> None:
     kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "planes"})
     visitor = Visitor(browser, kiosk.address)
     try:

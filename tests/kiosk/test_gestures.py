@@ -1,15 +1,19 @@
-"""Hands: palms, pens, mice, two fingers, a finger that hides what it moves, and everything without dragging."""
+"""Gestures: palms, pens, mice, two fingers, the lens beside a finger, and every action without dragging."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ..needs import needs
 from .page import Visitor
-from .running import until
+from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
+
+STUCK_MS = 10_000
 
 
 def test_a_palm_paints_nothing(visitor: Visitor) -> None:
@@ -45,6 +49,19 @@ def test_a_cancelled_touch_leaves_nothing(visitor: Visitor) -> None:
     assert visitor.hints == []
 
 
+def test_a_stuck_touch_is_dropped_and_the_next_one_paints(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, clock=True)
+    visitor.open()
+    visitor.fingers("Start", visitor.at(0.3, 0.3))
+    until(lambda: len(visitor.hints) == 1, "the finger's point")
+    visitor.page.clock.fast_forward(STUCK_MS)
+    visitor.until("livetint.painting.gestures.fingers.size === 0", "the end of the stuck touch")
+    assert visitor.hints == []
+    visitor.fingers("End")
+    visitor.place(0.7, 0.6)
+    visitor.close()
+
+
 def test_a_palm_on_a_button_presses_nothing(visitor: Visitor) -> None:
     visitor.place(0.5, 0.5)
     box = visitor.page.locator("#restart").bounding_box()
@@ -59,7 +76,7 @@ def test_a_palm_on_a_button_presses_nothing(visitor: Visitor) -> None:
     until(lambda: visitor.hints == [], "a finger's press")
 
 
-def test_a_third_finger_and_a_lost_capture_end_in_nothing(visitor: Visitor) -> None:
+def test_a_third_finger_and_a_lost_capture_paint_nothing(visitor: Visitor) -> None:
     x, y = visitor.at(0.5, 0.5)
     visitor.fingers("Start", (x - 60, y))
     visitor.fingers("Start", (x - 60, y), (x + 60, y))
@@ -69,7 +86,7 @@ def test_a_third_finger_and_a_lost_capture_end_in_nothing(visitor: Visitor) -> N
     assert visitor.hints == []
     visitor.fingers("Start", (x, y))
     visitor.until("livetint.painting.gestures.fingers.size === 1", "the finger")
-    visitor.fingers("Move", (x + 1, y))  # the browser says with the next event what was captured, or lost
+    visitor.fingers("Move", (x + 1, y))  # browsers report a capture, or its loss, with the next event
     visitor.page.evaluate("for (const id of livetint.painting.gestures.fingers.keys()) stage.releasePointerCapture(id)")
     visitor.fingers("Move", (x + 2, y))
     visitor.until("livetint.painting.gestures.fingers.size === 0", "the end of the touch")
@@ -109,23 +126,23 @@ def test_a_pen_paints_and_the_hand_that_holds_it_does_not(visitor: Visitor) -> N
     visitor.settled()
 
 
-def test_a_finger_sees_what_it_hides(visitor: Visitor) -> None:
+def test_a_lens_shows_what_the_finger_hides(visitor: Visitor) -> None:
     visitor.place(0.5, 0.6)
     start = visitor.at(0.5, 0.6)
     visitor.fingers("Start", start)
     visitor.fingers("Move", (start[0] + 20, start[1]))
     visitor.until("!document.getElementById('lens').hidden", "the lens")
     visitor.still()
-    lens, mark = (visitor.page.locator(name).bounding_box() for name in ("#lens", ".mark.chosen:not(.pending)"))
-    assert lens and mark
-    assert lens["y"] + lens["height"] < mark["y"], "above the finger"
+    lens, marker = (visitor.page.locator(name).bounding_box() for name in ("#lens", ".mark.chosen:not(.pending)"))
+    assert lens and marker
+    assert lens["y"] + lens["height"] < marker["y"], "above the finger"
     visitor.fingers("End")
     visitor.until("document.getElementById('lens').hidden", "its end")
     visitor.settled()
 
 
-def test_the_mark_follows_in_the_same_frame(visitor: Visitor) -> None:
-    """No answer is waited for: the mark stands under the finger when the event has been handled."""
+def test_the_marker_follows_in_the_same_frame(visitor: Visitor) -> None:
+    """The marker is under the finger when the event has been handled, before any answer."""
     visitor.place(0.5, 0.5)
     moved = visitor.page.evaluate(
         """() => { const { stage } = livetint.painting, box = stage.box.getBoundingClientRect();
@@ -147,7 +164,7 @@ def test_nothing_needs_dragging(visitor: Visitor) -> None:
     visitor.tap(0.3, 0.3)
     until(lambda: visitor.evaluate("livetint.painting.chosen") == 0, "the first point picked again")
     visitor.page.locator("#move").tap()
-    until(lambda: visitor.page.locator("#coach").is_visible(), "the words that say what to do")
+    until(lambda: visitor.page.locator("#coach").is_visible(), "the sentence that says what to do")
     visitor.tap(0.8, 0.2)
     until(lambda: abs(visitor.hints[0]["x"] - 0.8) < 0.01, "the point at its new place")
     assert len(visitor.hints) == 2
