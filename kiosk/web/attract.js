@@ -101,7 +101,10 @@ export class Attract {
   }
 }
 
-/** Where to touch a picture first: its first suggested hint, or a place near the middle. @param {Picture} picture @param {number} turn @returns {[number, number]} */
+/**
+ * Where to touch a picture first: its first suggested hint, or a place near the middle.
+ * @param {Picture} picture @param {number} turn @returns {[number, number]}
+ */
 export function startPoint(picture, turn = 1) {
   const hint = picture.hints[0];
   return hint ? [hint[0], hint[1]] : [0.35 + 0.3 * ((turn * 0.618) % 1), 0.45 + 0.2 * ((turn * 0.382) % 1)];

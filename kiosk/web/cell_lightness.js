@@ -30,7 +30,10 @@ export function cellLightness(image, side) {
   return cells;
 }
 
-/** Which of `length` pixels lie in which of `side` cells, and the share of the cell that each covers. @param {number} length @param {number} side */
+/**
+ * Which of `length` pixels lie in which of `side` cells, and the share of the cell that each covers.
+ * @param {number} length @param {number} side
+ */
 function overlaps(length, side) {
   const found = [];
   for (let cell = 0; cell < side; cell += 1) {

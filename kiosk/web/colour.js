@@ -35,7 +35,10 @@ export function inGamut(L, a, b) {
   return labToLinear(L, a, b).every((v) => v >= -GAMUT_SLACK && v <= 1 + GAMUT_SLACK);
 }
 
-/** ab reduced towards grey until sRGB can show it at L. @param {number} L @param {number} a @param {number} b @returns {[number, number]} */
+/**
+ * ab reduced towards grey until sRGB can show it at L.
+ * @param {number} L @param {number} a @param {number} b @returns {[number, number]}
+ */
 export function project(L, a, b) {
   if (inGamut(L, a, b)) return [a, b];
   let low = 0;
@@ -64,7 +67,10 @@ export function css(L, a, b) {
   return `rgb(${labToBytes(L, a, b).join(' ')})`;
 }
 
-/** A colour for the rim of a swatch: a dark one is lightened until its hue can be told. @param {number} L @param {number} a @param {number} b */
+/**
+ * A colour for the rim of a swatch: a dark one is lightened until its hue can be told.
+ * @param {number} L @param {number} a @param {number} b
+ */
 export function cssHue(L, a, b) {
   const rimL = Math.max(L, MIN_RIM_L);
   const gain = Math.min(rimL / Math.max(L, 12), Math.max(1, MAX_RIM_CHROMA / Math.max(1, Math.hypot(a, b))));
@@ -85,7 +91,10 @@ export function toHalf(value) {
   return value === 0 ? 0 : ((bits >>> 16) & 0x8000) | (((bits >>> 23 & 255) - 112) << 10) | (bits >>> 13 & 0x3ff);
 }
 
-/** The name of a colour: [shade, name], both keys of the language files. @param {number} L @param {number} a @param {number} b @returns {[string, string]} */
+/**
+ * The name of a colour: [shade, name], both keys of the language files.
+ * @param {number} L @param {number} a @param {number} b @returns {[string, string]}
+ */
 export function nameOf(L, a, b) {
   const chroma = Math.hypot(a, b);
   if (chroma < 7) return [shadeOf(L, 30), 'grey_name'];

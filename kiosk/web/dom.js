@@ -13,7 +13,10 @@ export const dialog = (id) => /** @type {HTMLDialogElement} */ (byId(id));
 /** @param {number} v @param {number} low @param {number} high */
 export const clamp = (v, low = 0, high = 1) => Math.min(high, Math.max(low, v));
 
-/** The step of an arrow key as a share of the photograph's sides, null for other keys. @param {KeyboardEvent} event @returns {[number, number] | null} */
+/**
+ * The step of an arrow key as a share of the photograph's sides, null for other keys.
+ * @param {KeyboardEvent} event @returns {[number, number] | null}
+ */
 export function arrowStep(event) {
   const step = event.shiftKey ? 0.05 : 0.01;
   /** @type {Record<string, [number, number]>} */

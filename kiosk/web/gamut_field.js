@@ -122,7 +122,10 @@ export class GamutField {
   }
 }
 
-/** The part of a pixel that lies inside the gamut, 0…1. @param {(x: number, y: number) => number} isInside @param {number} x @param {number} y */
+/**
+ * The part of a pixel that lies inside the gamut, 0…1.
+ * @param {(x: number, y: number) => number} isInside @param {number} x @param {number} y
+ */
 function coverage(isInside, x, y) {
   let sum = 0;
   for (let i = 0.5; i < SAMPLES; i += 1) for (let j = 0.5; j < SAMPLES; j += 1) sum += isInside(x + i / SAMPLES, y + j / SAMPLES);

@@ -14,7 +14,10 @@ const STUCK_MS = 10000;
  */
 
 export class Gestures {
-  /** Positions given to `handlers` are CSS pixels of `element`. @param {HTMLElement} element @param {GestureHandlers} handlers @param {() => number} palmPx */
+  /**
+   * Positions given to `handlers` are CSS pixels of `element`.
+   * @param {HTMLElement} element @param {GestureHandlers} handlers @param {() => number} palmPx
+   */
   constructor(element, handlers, palmPx) {
     this.element = element;
     this.handlers = handlers;

@@ -4,7 +4,10 @@ import { dialog, byId } from './dom.js';
 
 const CHECK_MS = 250;
 
-/** @param {{idle_s: number, warning_s: number}} settings @param {() => boolean} hasVisitor whether a visitor may be there @param {() => void} wipe */
+/**
+ * @param {{idle_s: number, warning_s: number}} settings
+ * @param {() => boolean} hasVisitor whether a visitor may be there @param {() => void} wipe
+ */
 export function watchIdle(settings, hasVisitor, wipe) {
   let touched_ms = performance.now();
   for (const name of ['pointerdown', 'pointermove', 'keydown', 'wheel']) {

@@ -85,7 +85,10 @@ export class Markers {
     byId('cross').style.transform = `translate(${x}px, ${y}px)`;
   }
 
-  /** Index of the hint nearest to a place of the stage, −1 if none is within `radius_px`. @param {number} x @param {number} y @param {number} radius_px */
+  /**
+   * Index of the hint nearest to a place of the stage, −1 if none is within `radius_px`.
+   * @param {number} x @param {number} y @param {number} radius_px
+   */
   nearest(x, y, radius_px) {
     let [found, distance] = [-1, radius_px];
     this.hints.forEach((hint, i) => {

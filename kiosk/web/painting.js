@@ -342,7 +342,10 @@ export class Painting {
     this.showPoints();
   }
 
-  /** Make the touched place a point of the likeliest colour that can be seen. @param {Place} place @param {NonNullable<Header['colours']>} colours */
+  /**
+   * Make the touched place a point of the likeliest colour that can be seen.
+   * @param {Place} place @param {NonNullable<Header['colours']>} colours
+   */
   placePending(place, { swatches, current }) {
     const visible = swatches.find(([a, b]) => Math.hypot(a - current[0], b - current[1]) > VISIBLE_AB);
     const [a, b] = visible ?? swatches[0] ?? FALLBACK_COLOUR;

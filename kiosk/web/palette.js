@@ -45,7 +45,10 @@ export class Palette {
     this.handlers.resize(size);
   }
 
-  /** @param {Hint | undefined} hint the chosen one @param {number | undefined} lightness L there, if the server has told it @param {boolean} moving */
+  /**
+   * @param {Hint | undefined} hint the chosen one
+   * @param {number | undefined} lightness L there, if the server has told it @param {boolean} moving
+   */
   show(hint, lightness, moving) {
     document.body.classList.toggle('has-point', Boolean(hint));
     for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;

@@ -12,7 +12,10 @@ const MAX_FRAMES = 2000;
 /** Longer touch-to-frame times are pauses of the visitor and are not recorded. */
 const MAX_FRAME_MS = 20000;
 
-/** What to ask: the picture, the edit, and where suggestions are wanted. @typedef {{photo: string, edit: Edit, point: [number, number] | null}} Wanted */
+/**
+ * What to ask: the picture, the edit, and where suggestions are wanted.
+ * @typedef {{photo: string, edit: Edit, point: [number, number] | null}} Wanted
+ */
 
 /** Events: sent (detail: number of the request), answer (detail: Header, after its pixels have been taken). */
 export class Requests extends EventTarget {

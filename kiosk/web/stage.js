@@ -124,7 +124,10 @@ export class Stage extends EventTarget {
     this.dispatchEvent(new Event('moved'));
   }
 
-  /** Zoom by `scale` about a place of the stage and move by (dx, dy). @param {number} scale @param {number} x @param {number} y @param {number} dx @param {number} dy */
+  /**
+   * Zoom by `scale` about a place of the stage and move by (dx, dy).
+   * @param {number} scale @param {number} x @param {number} y @param {number} dx @param {number} dy
+   */
   pinch(scale, x, y, dx, dy) {
     const anchor = this.toPhoto(x - dx, y - dy);
     this.zoom.scale = clamp(this.zoom.scale * scale, 1, MAX_ZOOM);
@@ -213,7 +216,10 @@ export class Stage extends EventTarget {
     return circles.reduce((best, circle) => (outside(circle) < outside(best) - 1 ? circle : best));
   }
 
-  /** Draw with the next frame. @param {(drawn_ms: number, presented_ms: number) => void} [then] called with the times of drawing and of the frame after it */
+  /**
+   * Draw with the next frame.
+   * @param {(drawn_ms: number, presented_ms: number) => void} [then] called with the times of drawing and of the frame after it
+   */
   draw(then) {
     if (then) this.callbacks.push(then);
     if (this.frameRequested) return;

@@ -75,7 +75,10 @@ export class Swatches {
     return swatch;
   }
 
-  /** Middles of the swatches: the arrangement round the point with the most space. @param {Place} point @param {number} count @returns {Place[]} */
+  /**
+   * Middles of the swatches: the arrangement round the point with the most space.
+   * @param {Place} point @param {number} count @returns {Place[]}
+   */
   arrange(point, count) {
     const { w, h } = this.stage.size;
     const half = HALF_MM * this.stage.pxPerMm();
@@ -109,7 +112,10 @@ export class Swatches {
     })));
   }
 
-  /** Rows above and below the point and columns beside it, for corners where no arc fits. @param {Place} point @param {number} count @param {Box} zoom @returns {Place[][]} */
+  /**
+   * Rows above and below the point and columns beside it, for corners where no arc fits.
+   * @param {Place} point @param {number} count @param {Box} zoom @returns {Place[][]}
+   */
   lines(point, count, zoom) {
     const { w, h } = this.stage.size;
     const half = HALF_MM * this.stage.pxPerMm();
@@ -128,7 +134,10 @@ export class Swatches {
   }
 }
 
-/** How far swatches lie on one another, on the point's marker and on the zoom buttons: the sum, in pixels. @param {Place[]} places @param {number} half @param {Place} point @param {Box} zoom */
+/**
+ * How far swatches lie on one another, on the point's marker and on the zoom buttons: the sum, in pixels.
+ * @param {Place[]} places @param {number} half @param {Place} point @param {Box} zoom
+ */
 function overlap(places, half, point, zoom) {
   let sum = 0;
   places.forEach((p, i) => {

@@ -109,7 +109,10 @@ export class WebglView {
     return this.program ? this.gl.getUniformLocation(this.program, name) : null;
   }
 
-  /** Put a new texture into a unit, make the unit active, and delete the texture before. @param {TextureName} name @param {number} minFilter @param {number} magFilter */
+  /**
+   * Put a new texture into a unit, make the unit active, and delete the texture before.
+   * @param {TextureName} name @param {number} minFilter @param {number} magFilter
+   */
   replaceTexture(name, minFilter, magFilter) {
     const gl = this.gl;
     this.deleteTexture(name);
