@@ -19,7 +19,7 @@ from typing import IO
 
 from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError, ModelFileError, OutputError
-from ..engine.files import cannot_write, sync, sync_folder
+from ..engine.files import sync, sync_folder, write_error
 from ..engine.models import cache_folder
 from .checkpoint import RELEASED_DIGEST, import_checkpoint
 
@@ -128,7 +128,7 @@ def download(url: str, target: Path, digits: str, report: Report = lambda *_: No
             if _size(part) == before:
                 break
         except OSError as error:
-            raise cannot_write(part, error) from error
+            raise write_error(part, error) from error
     raise ModelFileError(f"{url} cannot be fetched ({reason}); {_size(part) >> 20} MB are kept, run the command again")
 
 

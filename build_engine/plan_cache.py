@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
-from ..engine.files import atomic_write, cannot_write, sha256_of
+from ..engine.files import atomic_write, sha256_of, write_error
 from ..engine.runners.subgraph import stage_graph
 from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
@@ -157,7 +157,7 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise OutputError(f"another process has been building {folder} for half an hour; end it first") from error
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise write_error(folder, error) from error
     try:
         yield
     finally:

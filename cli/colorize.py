@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..engine.files import check_place
+from ..engine.files import check_writable
 from ..engine.image.compose import METHODS
 from ..engine.image.encode import check_output, save_rgb
 from .options import SessionOptions, open_session, session_options
@@ -22,7 +22,7 @@ from .options import SessionOptions, open_session, session_options
 def colorize(photo: Path, output: Path, save_hints: Path | None, upsampling: str, options: SessionOptions) -> None:
     """Colour PHOTO at its full size, automatically or with hints."""
     check_output(output)
-    check_place(save_hints)
+    check_writable(save_hints)
     session = open_session(photo, options)
     rgb = session.render(method=upsampling)
     save_rgb(output, rgb)

@@ -55,7 +55,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -79,7 +79,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(temporary)
         _put_in_place(temporary, folder)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise write_error(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -113,7 +113,7 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
+def write_error(path: Path, error: OSError) -> OutputError:
     """The OutputError for a `path` that could not be written, with the reason and advice that fits it."""
     if error.errno in _NO_SPACE:
         advice = "free some space and try again"
@@ -126,7 +126,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
-def check_place(path: Path | None) -> None:
+def check_writable(path: Path | None) -> None:
     """Check early that `atomic_write` can write `path`; None, for nothing to write, passes.
 
     Raises OutputError if the folder of `path` is missing or not writable, or if `path` is itself a folder.

@@ -1,6 +1,6 @@
 """The picture at the top of the README: an old photograph as it is, coloured automatically, and with five touches.
 
-Draw it again after every change of the weights: `livetint bench readme-figure -o docs/first-light.jpg`.
+Draw it again after every change of the weights: `livetint bench readme-figure -o docs/readme-figure.jpg`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ...bench.accuracy.curve import Curve
 from ...bench.accuracy.photo_set import PhotoSet
 from ...bench.accuracy.run import Run, measure_all
 from ...bench.measure import lines
-from ...engine.files import check_place
+from ...engine.files import check_writable
 from ..options import model_options, open_runner
 from ..progress import Bars
 from .common import finish, json_option, measure_options
@@ -27,7 +27,7 @@ from .common import finish, json_option, measure_options
 @model_options
 def accuracy(photos: Path, limit: int | None, json_file: Path | None, model: str, device: str, **options: Any) -> None:
     """PSNR against the number of points, beside baselines on the same photographs and points."""
-    check_place(json_file)
+    check_writable(json_file)
     photo_set, plan = PhotoSet(photos, limit), Curve.plan(options)
     photo_set.check()
     with ExitStack() as resources, Bars() as bars:

@@ -8,7 +8,7 @@ import click
 
 from ...bench.latency.energy import as_lines, measure_energy, need_sensors
 from ...bench.options import counts
-from ...engine.files import check_place
+from ...engine.files import check_writable
 from ..options import model_options, open_runner
 from .common import finish, json_option
 
@@ -25,7 +25,7 @@ from .common import finish, json_option
 @model_options
 def energy(hints: tuple[int, ...], json_file: Path | None, model: str, device: str) -> None:
     """Joules of a touch, whole and above idle, where the machine has a sensor for it."""
-    check_place(json_file)
+    check_writable(json_file)
     sensors = need_sensors()
     with open_runner(model, device) as runner:
         result = measure_energy(runner, hints, sensors)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...bench.gpu.run import Settings, as_lines, measure_gpu
-from ...engine.files import check_place
+from ...engine.files import check_writable
 from .common import finish, json_option, say
 
 DEFAULTS = Settings()
@@ -49,7 +49,7 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
 @json_option
 def gpu(json_file: Path | None, skip_kernels: bool, **options: Any) -> None:
     """Check and time Livetint on this machine's NVIDIA GPU. Exits with 1 when something answers wrongly."""
-    check_place(json_file)
+    check_writable(json_file)
     result = measure_gpu(Settings(kernels=not skip_kernels, **options), say)
     finish(json_file, result, as_lines(result))
     sys.exit(1 if result["wrong"] else 0)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ...bench.kiosk.latency import PIXELS, Settings, as_lines, measure_kiosk
-from ...engine.files import check_place
+from ...engine.files import check_writable
 from ...engine.image.compose import METHODS
 from .common import finish, json_option
 
@@ -36,6 +36,6 @@ DEFAULTS = Settings()
 @json_option
 def kiosk(json_file: Path | None, **options: Any) -> None:
     """Drag a point in a real browser and time touch event → drawn frame."""
-    check_place(json_file)
+    check_writable(json_file)
     result = measure_kiosk(Settings(**options))
     finish(json_file, result, as_lines(result))

@@ -11,7 +11,7 @@ import click
 from ...bench.latency import measures
 from ...bench.latency.run import Asked, Run, measure_all
 from ...bench.measure import lines
-from ...engine.files import check_place
+from ...engine.files import check_writable
 from ...engine.models import find_model
 from ...engine.runners.base import Runner
 from ...engine.runners.open import open_runner as runner_for
@@ -26,7 +26,7 @@ from .common import finish, json_option, measure_options, say
 @model_options
 def latency(json_file: Path | None, model: str, device: str, **options: Any) -> None:
     """How long a touch takes: in stages, to ab, and to full-resolution pixels."""
-    check_place(json_file)
+    check_writable(json_file)
     threads = options["threads"][0]
     with ExitStack() as resources, Bars() as bars:
 

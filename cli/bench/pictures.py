@@ -49,7 +49,7 @@ def sheets(photos: Path, output: Path, model: str, limit: int, every: int) -> No
 def readme_figure(output: Path, photo: Path, model: str) -> None:
     """Draw the README's picture: an old photograph as it is, coloured automatically, and with five touches.
 
-    Draw it again after every change of the weights: -o docs/first-light.jpg.
+    Draw it again after every change of the weights: -o docs/readme-figure.jpg.
     """
     check_output(output)
     with OnnxRunner(find_model(model)) as runner:

@@ -10,7 +10,7 @@ import click
 from ...bench.report import page
 from ...bench.report.compare import SLOWER, compare, overall
 from ...engine.errors import ConfigError
-from ...engine.files import atomic_write, check_place
+from ...engine.files import atomic_write, check_writable
 
 
 @click.command()
@@ -30,7 +30,7 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path |
     With --compare the exit code is 1 when a stage has become slower beyond doubt.
     """
     for path in (output, markdown_file):
-        check_place(path)
+        check_writable(path)
     tables = [page.read_result(path) for path in results]
     changes = []
     if old is not None:

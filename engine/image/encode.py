@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ..errors import OutputError
-from ..files import atomic_write, check_place
+from ..files import atomic_write, check_writable
 
 # JPEG without chroma subsampling, which would blur the colours.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -38,7 +38,7 @@ def check_output(path: str | Path) -> Path:
     if path.suffix.lower() not in _ENCODERS:
         found = f"the extension {path.suffix!r}" if path.suffix else "no extension"
         raise OutputError(f"{path} has {found}; name the picture with one of {', '.join(EXTENSIONS)}")
-    check_place(path)
+    check_writable(path)
     return path
 
 

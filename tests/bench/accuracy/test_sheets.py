@@ -48,7 +48,7 @@ def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(tmp_path):
 
 
 def test_the_readme_s_picture_is_grey_automatic_and_touched(tmp_path):
-    output = tmp_path / "first-light.png"
+    output = tmp_path / "readme-figure.png"
     result = CliRunner().invoke(pictures.readme_figure, ["-o", str(output), "--photo", str(PHOTOS / "coffee.jpg")])
     assert result.exit_code == 0, result.output
     drawn, step = pixels(output), readme_figure.WIDTH_PX + GAP
