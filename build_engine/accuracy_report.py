@@ -1,4 +1,4 @@
-"""What a narrower precision costs: the same photographs and hints through fp32 and through the new graphs."""
+"""What a precision costs: the same photographs and hints through the fp32 graphs and through the converted ones."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ..engine.image.compose import compose
 from ..engine.runners.base import Runner
 from ..engine.runners.onnx import OnnxRunner, session_options
 
-# Most dB of PSNR a precision may lose against fp32 on photographs with hints.
+# The most dB of PSNR that a precision may lose against fp32 on photographs with hints.
 LIMITS_DB = {"fp32": 0.01, "fp16": 0.05, "int8": 0.3}
 DEFAULT_HINTS = 10
-# Mean chroma below which a photograph is grey and tells nothing about lost colour.
+# A photograph with a smaller mean chroma is grey and shows nothing of lost colour.
 GREY_CHROMA = 4.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """A photograph with hints: rgb uint8 [H, W, 3], L float32 [H, W], hints of a visitor who knows the colours."""
+    """A photograph with hints: rgb uint8 [H, W, 3], L float32 [H, W] in 0…100, hints in its true colours."""
 
     rgb: NDArray[np.uint8]
     L: NDArray[np.float32]
@@ -38,7 +38,10 @@ class Case:
 
 
 class Accuracy(msgspec.Struct, frozen=True):
-    """max_ab, mean_ab: |Δab| in CIELAB units. delta_e: mean CIE76. lost_db: mean PSNR of fp32 minus of this one."""
+    """What a precision costs on photographs with hints.
+
+    max_ab, mean_ab: |Δab| in CIELAB units. delta_e: mean CIE76. lost_db: mean PSNR of fp32 minus that of `precision`.
+    """
 
     precision: str
     photographs: int
@@ -55,7 +58,7 @@ class Accuracy(msgspec.Struct, frozen=True):
         return self.lost_db <= self.limit_db
 
     def sentence(self) -> str:
-        """One line for people."""
+        """One line to show."""
         return (
             f"{self.precision}: {self.lost_db:+.3f} dB lost (limit {self.limit_db}), mean |Δab| {self.mean_ab:.3f}, "
             f"max {self.max_ab:.1f}, ΔE {self.delta_e:.3f}, on {self.photographs} photographs with hints"
@@ -63,10 +66,10 @@ class Accuracy(msgspec.Struct, frozen=True):
 
 
 class StrictRunner(OnnxRunner):
-    """ONNX Runtime without graph optimisation.
+    """ONNX Runtime without graph optimisation, for graphs that are meant for TensorRT.
 
-    Its optimiser mistreats fp16 Q/DQ graphs (1.32: 15 × the error of the same graph run as written), which are
-    meant for TensorRT; unoptimised, the graph's own arithmetic is what is measured.
+    The optimiser harms fp16 Q/DQ graphs (ONNX Runtime 1.32: 15 times the error of the same graph without it). Without
+    optimisation the arithmetic of the graph itself is measured.
     """
 
     def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
@@ -81,7 +84,7 @@ def example_photographs() -> Path:
 
 
 def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = DEFAULT_HINTS, seed: int = 1) -> list[Case]:
-    """Colour photographs with `number` hints each; grey ones are left out."""
+    """A case for each colour photograph uint8 [H, W, 3], with `number` hints; grey photographs are left out."""
     rng = np.random.default_rng(seed)
     cases = []
     for rgb in photographs:
@@ -94,14 +97,14 @@ def cases_of(photographs: Iterable[NDArray[np.uint8]], number: int = DEFAULT_HIN
 
 
 def example_cases() -> list[Case]:
-    """The bundled colour photographs with hints: what every build is tried on."""
+    """The bundled colour photographs with hints. Every build is tried on them."""
     return cases_of(squares(example_photographs()))
 
 
-def answers(runner: Runner, cases: Sequence[Case], painter: Runner | None = None) -> list[NDArray[np.float32]]:
-    """ab float32 [2, H, W] of every case. `painter`: colours from the features of `runner`, which does both if None."""
-    local, painter = runner.bundle.manifest.input.local, painter or runner
-    return [painter.colorize(runner.encode(case.L), case.hints if local else ()) for case in cases]
+def answers(runner: Runner, cases: Sequence[Case]) -> list[NDArray[np.float32]]:
+    """ab float32 [2, H, W] of every case."""
+    local = runner.bundle.manifest.input.local
+    return [runner.colorize(runner.encode(case.L), case.hints if local else ()) for case in cases]
 
 
 def compare(
@@ -110,20 +113,20 @@ def compare(
     reference: Sequence[NDArray[np.float32]],
     found: Sequence[NDArray[np.float32]],
 ) -> Accuracy:
-    """Two sets of answers to the same cases, as numbers."""
-    away = [np.abs(a - b) for a, b in zip(reference, found, strict=True)]
+    """The differences of two sets of answers, ab float32 [2, H, W], to the same cases."""
+    differences = [np.abs(a - b) for a, b in zip(reference, found, strict=True)]
     labs = [[_lab(case, ab) for case, ab in zip(cases, some, strict=True)] for some in (reference, found)]
     scores = [
         float(np.mean([min(psnr(compose(case.L, ab), case.rgb), 100.0) for case, ab in zip(cases, some, strict=True)]))
         for some in (reference, found)
     ]
-    difference = float(np.mean([delta_e(a, b).mean() for a, b in zip(*labs, strict=True)]))
+    mean_delta_e = float(np.mean([delta_e(a, b).mean() for a, b in zip(*labs, strict=True)]))
     return Accuracy(
         precision=precision,
         photographs=len(cases),
-        max_ab=round(float(max(a.max() for a in away)), 4),
-        mean_ab=round(float(np.mean([a.mean() for a in away])), 5),
-        delta_e=round(difference, 5),
+        max_ab=round(float(max(d.max() for d in differences)), 4),
+        mean_ab=round(float(np.mean([d.mean() for d in differences])), 5),
+        delta_e=round(mean_delta_e, 5),
         psnr_fp32=round(scores[0], 4),
         psnr=round(scores[1], 4),
         lost_db=round(scores[0] - scores[1], 4),
@@ -132,7 +135,7 @@ def compare(
 
 
 def reference_answers(bundle: Bundle, cases: Sequence[Case], threads: int | None = None) -> list[NDArray[np.float32]]:
-    """What the bundle's own fp32 graphs answer."""
+    """The answers of the bundle's own fp32 graphs."""
     with OnnxRunner(bundle, threads) as runner:
         return answers(runner, cases)
 

@@ -1,7 +1,7 @@
-"""From photographs to INT8 settings: ranges, the best way to read them, and the layers that must stay wide.
+"""From photographs to INT8 settings: ranges, the best method to read them, and the layers that stay unquantised.
 
-Layers are quantised one at a time; what each costs is a table that travels with the bundle. The costliest ones
-are left in fp16 until the whole loses little enough.
+Each layer is quantised alone; the table of what each one costs travels with the bundle. The costliest layers stay
+in fp16 until the rest together loses little enough.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from ..calibration.photographs import photograph_files
 from ..calibration.ranges import METHODS, Choice, Provenance, Ranges, all_methods, encode, measure
@@ -24,7 +23,7 @@ from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.files import sha256_of
 from ..engine.runners.onnx import OnnxRunner
-from .accuracy_report import Case, answers, cases_of, compare
+from .accuracy_report import Case, answers, cases_of, compare, reference_answers
 from .apply_precision import apply_precision, convolution_stages, folded_stages
 from .cpu_features import pairs_saturate
 from .fold import fold_constants
@@ -34,16 +33,16 @@ RANGES_FILE, TABLE_FILE = "ranges.json", "sensitivity.json"
 DEFAULT_SAMPLES = 256
 HELD_OUT = 12
 SWEEP_PHOTOGRAPHS = 3
-# A third of what INT8 may lose, so that photographs unlike the held-out ones stay within it as well.
+# A third of what INT8 may lose, so that photographs unlike the held-out ones stay within the limit too.
 GOAL_DB = 0.1
-# How many of the costliest layers are left wide, tried in turn.
+# How many of the costliest layers stay unquantised; tried in this order.
 STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 Tick = Callable[[str, int], None]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One layer quantised alone: dB of PSNR lost at ten hints, mean |Δab| in CIELAB units, and whether it is kept."""
+    """One layer quantised alone: dB of PSNR lost, mean |Δab| in CIELAB units, and whether it stays unquantised."""
 
     stage: str
     layer: str
@@ -53,19 +52,19 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """sensitivity.json: how it was measured, and a row a layer, costliest first."""
+    """The contents of sensitivity.json: how it was measured, and one row per layer, the costliest first."""
 
     method: str
     photographs: int
     hints: int
     rows: list[Row]
-    together: dict[str, float]  # number of costliest layers left wide → dB lost by the rest together
-    pairs_saturate: bool = False  # measured with weights scaled for a CPU without VNNI
+    together: dict[str, float]  # number of costliest layers left unquantised → dB lost by the rest together
+    pairs_saturate: bool = False  # whether weights were scaled for a CPU without VNNI
     schema: int = 1
 
 
 def no_progress(_: str, __: int) -> None:
-    """A tick that says nothing."""
+    """A tick that shows nothing."""
 
 
 def measure_ranges(
@@ -77,9 +76,9 @@ def measure_ranges(
     tick: Tick = no_progress,
     seed: int = 0,
 ) -> Ranges:
-    """Ranges of every convolution's input and output, by every method, over `samples` visits.
+    """Ranges of the input and output of every convolution, by every method, over `samples` simulated visits.
 
-    The first `held_out` photographs are not looked at. tick(what, total) is called after each sample.
+    The first `held_out` photographs are not used. tick(what, total) is called after each sample.
     """
     names, digest = _fingerprint(sources)
     if names == 0:
@@ -114,7 +113,10 @@ def _fingerprint(sources: Sequence[str | Path] | str | Path) -> tuple[int, str]:
 
 
 def held_out_cases(sources: Sequence[str | Path] | str | Path, number: int = HELD_OUT) -> list[Case]:
-    """The first photographs of a set, at most half of it, with ten hints each. Raises ConfigError if all are grey."""
+    """The first `number` photographs of a set, but at most half of it, with ten hints each.
+
+    Raises ConfigError if all of them are grey.
+    """
     enough = sum(1 for _ in islice(photograph_files(sources), 2 * number))
     cases = cases_of(islice(squares(sources), max(enough // 2, 1)))
     if not cases:
@@ -123,24 +125,27 @@ def held_out_cases(sources: Sequence[str | Path] | str | Path, number: int = HEL
 
 
 def best_method(bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2) -> Choice:
-    """All methods compared on the cases with every layer quantised; no layer is left wide."""
+    """The best method on `cases` with every layer quantised."""
     return _compare_methods(_AccuracyMeter(bundle, cases, threads), ranges, no_progress)
 
 
 def choose_layers(
     bundle: Bundle, ranges: Ranges, cases: Sequence[Case], threads: int = 2, tick: Tick = no_progress
 ) -> tuple[Ranges, Table]:
-    """The best method, the sweep, and the layers to leave wide: `ranges` with its choice, and the table."""
-    judge = _AccuracyMeter(bundle, cases, threads)
-    choice = _compare_methods(judge, ranges, tick)
-    rows = _sweep(judge, ranges, choice.method, tick)
+    """Compare the methods, quantise each layer alone, and choose the layers that stay unquantised.
+
+    Returns `ranges` with that choice, and the table.
+    """
+    meter = _AccuracyMeter(bundle, cases, threads)
+    choice = _compare_methods(meter, ranges, tick)
+    rows = _sweep(meter, ranges, choice.method, tick)
     together: dict[str, float] = {}
     best: tuple[float, list[str]] = (np.inf, [])
     for step in STEPS:
         keep = [row.layer for row in rows[:step]]
         if step > len(rows):
             break
-        db = judge.lost(ranges, msgspec.structs.replace(choice, keep=keep))[0]
+        db = meter.loss(ranges, msgspec.structs.replace(choice, keep=keep))[0]
         together[str(step)] = db
         best = min(best, (db, keep), key=lambda pair: pair[0])
         if db <= GOAL_DB:
@@ -154,54 +159,51 @@ def choose_layers(
     return msgspec.structs.replace(ranges, choice=choice), table
 
 
-def _compare_methods(judge: _AccuracyMeter, ranges: Ranges, tick: Tick) -> Choice:
-    """The method that moves colours least. dB are told, but do not decide: between methods they differ by luck."""
+def _compare_methods(meter: _AccuracyMeter, ranges: Ranges, tick: Tick) -> Choice:
+    """The method with the smallest mean |Δab|. dB are recorded, but differ between methods by chance."""
     found: dict[str, tuple[float, float]] = {}
     for method in METHODS:
-        found[method] = judge.lost(ranges, Choice(method, [], {}, 0))
+        found[method] = meter.loss(ranges, Choice(method, [], {}, 0))
         tick("methods", len(METHODS))
     lost_db, mean_ab = ({name: pair[place] for name, pair in found.items()} for place in (0, 1))
-    return Choice(min(METHODS, key=lambda method: mean_ab[method]), [], lost_db, len(judge.cases), mean_ab)
+    return Choice(min(METHODS, key=lambda method: mean_ab[method]), [], lost_db, len(meter.cases), mean_ab)
 
 
-def _sweep(judge: _AccuracyMeter, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
-    """Quantise one layer at a time, on a few of the photographs; rows costliest first, by the colour it moves."""
-    names = [(stage, layer.name) for stage, model in judge.models.items() for layer in layers_of(model)]
+def _sweep(meter: _AccuracyMeter, ranges: Ranges, method: str, tick: Tick) -> list[Row]:
+    """Quantise one layer at a time, on a few of the photographs; rows by mean |Δab|, the costliest first."""
+    names = [(stage, layer.name) for stage, model in meter.models.items() for layer in layers_of(model)]
     rows = []
     for stage, layer in names:
         keep = [name for _, name in names if name != layer]
-        rows.append(Row(stage, layer, *judge.lost(ranges, Choice(method, keep, {}, 0), SWEEP_PHOTOGRAPHS)))
+        rows.append(Row(stage, layer, *meter.loss(ranges, Choice(method, keep, {}, 0), SWEEP_PHOTOGRAPHS)))
         tick("sweep", len(names))
     return sorted(rows, key=lambda row: -row.mean_ab)
 
 
 class _AccuracyMeter:
-    """dB lost and mean |Δab| of a choice, against fp32 answers that are computed once.
+    """Measures dB lost and mean |Δab| of a choice against fp32 results.
 
-    What a choice leaves alone is prepared once: the plain graphs, and in a staged bundle the touch itself.
+    The fp32 results and the folded graphs are the same for every choice, so they are prepared once.
     """
 
     def __init__(self, bundle: Bundle, cases: Sequence[Case], threads: int) -> None:
         self.bundle, self.cases, self.threads = bundle, cases, threads
         self.models = folded_stages(bundle)
-        self.wide = OnnxRunner(bundle, threads)
-        self.reference: list[NDArray[np.float32]] = answers(self.wide, cases)
+        self.reference = reference_answers(bundle, cases, threads)
 
-    def lost(self, ranges: Ranges, choice: Choice, number: int | None = None) -> tuple[float, float]:
-        """On the first `number` cases, or on all."""
+    def loss(self, ranges: Ranges, choice: Choice, number: int | None = None) -> tuple[float, float]:
+        """dB lost and mean |Δab| of `choice` on the first `number` cases, or on all."""
         cases = self.cases[:number]
         converted = apply_precision(self.bundle, "int8", "onnxruntime", ranges, choice, self.models)
-        staged = self.bundle.manifest.input.kind == "hints"
         with OnnxRunner(converted, self.threads) as runner:
-            given = answers(runner, cases, self.wide if staged else None)
-        found = compare("int8", cases, self.reference[:number], given)
+            found = compare("int8", cases, self.reference[:number], answers(runner, cases))
         return found.lost_db, found.mean_ab
 
 
 def add_ranges(bundle: Bundle, ranges: Ranges, table: Table | None) -> Bundle:
-    """Write ranges (and the table) into the bundle's folder, listed in model.toml.
+    """Write ranges (and the table) into the bundle's folder and list them in model.toml.
 
-    The bundle is replaced whole or not at all; files in its folder that model.toml does not list stay.
+    The bundle is replaced whole or not at all. Files in its folder that model.toml does not list stay.
     """
     files = {**bundle.files, RANGES_FILE: encode(ranges)}
     if table is not None:

@@ -43,7 +43,7 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def squashed(data: bytes, side: int) -> NDArray[np.uint8]:
-    """Decode and squash to a square uint8 RGB [side, side, 3] (bilinear, aspect ratio not kept, as the paper)."""
+    """Decode and squash to uint8 RGB [side, side, 3]: bilinear, without keeping the aspect ratio, as in the paper."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
@@ -51,19 +51,20 @@ def squashed(data: bytes, side: int) -> NDArray[np.uint8]:
 def load_squares(
     sources: Sequence[str | Path] | str | Path, side: int, limit: int | None = None, threads: int = 2
 ) -> NDArray[np.uint8]:
-    """Decode a set once and keep it: uint8 [n, side, side, 3].
+    """Decode a whole set into memory: uint8 [n, side, side, 3].
 
-    Raises ConfigError when the set holds no photograph or one that cannot be decoded.
+    limit: read at most this many; None for all. Raises ConfigError when the set holds no photograph, or one that
+    cannot be decoded.
     """
     files = islice(photograph_files(sources), limit)
     with ThreadPoolExecutor(threads) as pool:
-        squares = list(pool.map(lambda item: _named(item, side), files))
+        squares = list(pool.map(lambda item: _decode(item, side), files))
     if not squares:
         raise ConfigError(f"{sources} holds no photographs ({', '.join(sorted(SUFFIXES))}); check the path")
     return np.stack(squares)
 
 
-def _named(item: tuple[str, bytes], side: int) -> NDArray[np.uint8]:
+def _decode(item: tuple[str, bytes], side: int) -> NDArray[np.uint8]:
     name, data = item
     try:
         return squashed(data, side)

@@ -1,8 +1,8 @@
 """Activation ranges for INT8: histograms of every tensor over many photographs, in constant memory.
 
-Each tensor keeps one signed histogram whose span doubles when a larger value comes (neighbouring bins are added,
-so nothing is lost but resolution). Three readings of it compete: min-max, a percentile, and the clip that loses
-least information (Kullback-Leibler, as Migacz 2017 describes it for TensorRT).
+Each tensor has one signed histogram. Its span doubles when a larger value arrives: neighbouring bins are added, so
+only resolution is lost. A range is read from it by one of three methods: min-max, a percentile, or the clipping value
+that loses the least information (Kullback-Leibler, as Migacz 2017 describes it for TensorRT).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
 # Bins of a histogram over −span…span; even, so that zero is an edge.
 BINS = 4096
-# At most about this many values of one tensor of one sample enter its histogram (extremes always count).
+# At most about this many values of one tensor of one sample enter its histogram. The extremes are always exact.
 VALUES_PER_TENSOR = 1 << 16
 LEVELS = 128
 
@@ -44,7 +44,7 @@ class Histogram:
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Count the values of one sample, thinned to VALUES_PER_TENSOR. Not-a-number and ∞ are refused."""
+        """Count the values of one sample, thinned to VALUES_PER_TENSOR. Raises ConfigError for NaN and infinity."""
         low, high = float(values.min()), float(values.max())
         if not np.isfinite(low + high):
             raise ConfigError("an activation is not finite; the model is damaged or overflows: check it in fp32")
@@ -53,9 +53,9 @@ class Histogram:
         if self.span == 0:
             return
         flat = values.reshape(-1)
-        # An odd stride visits every column of maps whose width is a power of two; an even one only a few of them.
+        # An odd stride reads every column of maps whose width is a power of two; an even stride only a few of them.
         flat = flat[:: (flat.size // VALUES_PER_TENSOR) | 1]
-        # In float64 neither a span near float32's largest number nor a denormal one overflows.
+        # float64: in float32 the division overflows for spans near the largest number and for denormal ones.
         index = ((flat.astype(np.float64) / self.span + 1) * (BINS // 2)).astype(np.int32)
         self.counts += np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
 
@@ -69,7 +69,7 @@ class Histogram:
             self.counts, self.span = merged, self.span * 2
 
     def range(self, method: str) -> Range:
-        """The range a method reads from what was counted; always contains 0, never wider than the extremes."""
+        """The range (low, high) by one of METHODS. It always contains 0 and is never wider than the extremes."""
         if method == "minmax" or not self.counts.any():
             return self.low, self.high
         if method == "percentile":
@@ -90,10 +90,11 @@ class Histogram:
         return float(edges[min(first, BINS - 1)]), float(edges[min(last, BINS - 1) + 1])
 
     def _entropy(self) -> float:
-        """The clip of |x| whose 128 levels tell the least other story: smallest KL divergence."""
+        """The clipping value of |x| for which 128 levels have the smallest KL divergence from the counts."""
         half = BINS // 2
         magnitudes = (self.counts[half:] + self.counts[:half][::-1]).astype(np.float64)
-        magnitudes[0] = magnitudes[1]  # exact zeros (after a ReLU) quantise without loss and would hide the rest
+        # Exact zeros (after a ReLU) quantise without loss; counted, they would outweigh everything else.
+        magnitudes[0] = magnitudes[1]
         best, clip = np.inf, self.span
         for bins in range(LEVELS, half + 1, LEVELS // 4):
             loss = _divergence(magnitudes, bins)
@@ -103,7 +104,7 @@ class Histogram:
 
 
 def _divergence(magnitudes: NDArray[np.float64], bins: int) -> float:
-    """KL divergence of the first `bins` bins, the rest clipped into the last, from their 128-level version."""
+    """KL divergence between the first `bins` bins (the rest clipped into the last one) and their 128-level version."""
     reference = magnitudes[:bins].copy()
     kept = reference.copy()
     reference[-1] += magnitudes[bins:].sum()
@@ -120,7 +121,7 @@ def _divergence(magnitudes: NDArray[np.float64], bins: int) -> float:
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How ranges were made: provenance, and what a sceptic needs to make them again."""
+    """How ranges were measured: everything that is needed to reproduce them."""
 
     model: str
     stages: dict[str, str]  # stage: SHA-256 of the ONNX file
@@ -134,8 +135,11 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was found best on held-out photographs: method, layers left unquantised, and what each method cost with
-    every layer quantised, in dB of PSNR and in mean |Δab| in CIELAB units."""
+    """The best settings on held-out photographs: the method, and the layers that stay unquantised.
+
+    lost_db, mean_ab: what each method costs with every layer quantised, as dB of PSNR and as mean |Δab| in CIELAB
+    units. held_out: how many photographs were compared.
+    """
 
     method: str
     keep: list[str]
@@ -153,7 +157,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int = SCHEMA
 
     def of(self, stage: str, method: str) -> dict[str, Range]:
-        """Tensor → range of one stage. Raises ConfigError if they were not measured."""
+        """Tensor → (low, high) of one stage by one method. Raises ConfigError if it was not measured."""
         try:
             return self.stages[stage][method]
         except KeyError:
@@ -162,7 +166,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from None
 
     def fits(self, stages: Mapping[str, str]) -> bool:
-        """Whether these ranges were measured on these very files (stage → SHA-256)."""
+        """Whether these ranges were measured on exactly these files (stage → SHA-256)."""
         return all(stages.get(stage) == digest for stage, digest in self.made.stages.items())
 
 
@@ -173,7 +177,10 @@ def measure(
     threads: int = 2,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Histogram]:
-    """Run `model` on every feed and count each tensor. One sample's activations are held at a time."""
+    """Run `model` on every feed and count the values of each of `tensors`: tensor → histogram.
+
+    Only the activations of one sample are in memory at a time. tick() is called after each sample.
+    """
     histograms = {name: Histogram() for name in tensors}
     session = _session_with_outputs(model, tensors, threads)
     wanted = {node.name for node in session.get_inputs()}
@@ -190,14 +197,14 @@ def measure(
 
 
 def _session_with_outputs(model: onnx.ModelProto, tensors: Sequence[str], threads: int) -> ort.InferenceSession:
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
-    present = {o.name for o in shown.graph.output} | {i.name for i in shown.graph.input}
-    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in present)
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    present = {o.name for o in extended.graph.output} | {i.name for i in extended.graph.input}
+    extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in present)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(extended.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def all_methods(histograms: Mapping[str, Histogram]) -> dict[str, dict[str, Range]]:
@@ -206,7 +213,7 @@ def all_methods(histograms: Mapping[str, Histogram]) -> dict[str, dict[str, Rang
 
 
 def encode(ranges: Ranges) -> bytes:
-    """ranges.json, indented."""
+    """The contents of ranges.json."""
     return msgspec.json.format(msgspec.json.encode(ranges), indent=1) + b"\n"
 
 

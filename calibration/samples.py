@@ -1,7 +1,7 @@
-"""Samples for calibration: photographs with simulated visitors, as the inputs of a bundle's first stage.
+"""Samples for calibration: photographs with the hints of simulated visitors, as inputs of a bundle's first stage.
 
-A third of the visitors gives no hint, a third few (1 to 8), a third many (9 to 128): without hints their channels
-would get a range of nearly nothing. Global hints come and go.
+A third of the visitors gives no hints, a third few (1 to 8) and a third many (9 to 128): with too few hints the range
+of the hint channels would be almost empty. Global hints are given to some visitors and not to others.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ FEW, MANY = (1, 8), (9, 128)
 
 
 def squares(sources: Sequence[str | Path] | str | Path, side: int = WORKING_PX) -> Iterator[NDArray[np.uint8]]:
-    """Photographs as uint8 RGB [side, side, 3], one at a time, once each."""
+    """Every photograph as uint8 RGB [side, side, 3], one at a time."""
     for _, data in photograph_files(sources):
         yield squashed(data, side)
 
 
 def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int) -> list[Hint]:
-    """Hints of the `index`-th visitor on true ab [2, H, W]: none, few and many in turn."""
+    """Hints of visitor number `index` on the true ab [2, H, W]: none, few and many in turn."""
     low, high = ((0, 0), FEW, MANY)[index % 3]
     return reveal(ab, gaussian_patches(rng, int(rng.integers(low, high + 1))))
 
@@ -38,7 +38,7 @@ def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int)
 def stage_inputs(
     bundle: Bundle, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
 ) -> dict[str, NDArray[np.float32]]:
-    """One photograph uint8 [256, 256, 3] → named inputs of the stage that sees it (`light`, or `planes`)."""
+    """One photograph, uint8 [256, 256, 3], as named inputs of the first stage: `light`, or `planes` and `global`."""
     settings = bundle.manifest.input
     lab = lab_of(rgb)
     L_plane = normalise_lightness(lab[None, None, ..., 0], settings)
@@ -55,9 +55,9 @@ def stage_inputs(
 def feeds(
     bundle: Bundle, sources: Sequence[str | Path] | str | Path, samples: int, skip: int = 0, seed: int = 0
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """`samples` named inputs; the first `skip` photographs are left out (they are for comparing).
+    """`samples` named inputs. The first `skip` photographs are left out; they are held out for comparisons.
 
-    A set smaller than that is gone through again, mirrored every other time, with other visitors.
+    A smaller set is repeated with other visitors, mirrored every second time.
     """
     rng = np.random.default_rng(seed)
     made = round_ = 0

@@ -1,7 +1,7 @@
-"""The simulated visitor: random hints as in the paper, for training, calibration and the accuracy bench alike.
+"""The simulated visitor: random hints as in the paper, for training, calibration and the accuracy bench.
 
-Zhang et al. 2017, §3.2: the number of points is geometric with p = 1/8, their places are Gaussian about the
-centre, patches have sides of 1 to 9 working pixels, and the mean ab under the patch is what is revealed.
+Zhang et al. 2017, §3.2: the number of points is geometric with p = 1/8, their positions are Gaussian around the
+centre, patches have sides of 1 to 9 working pixels, and the revealed colour is the mean ab under the patch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GLOBAL_REVEAL_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Patches:
-    """Square patches in working pixels of 256: top, left float64 [N] (may be fractional), size int64 [N]."""
+    """N square patches in working pixels (of 256): top and left float64 [N], may be fractional; size int64 [N]."""
 
     top: NDArray[np.float64]
     left: NDArray[np.float64]
@@ -44,8 +44,8 @@ def geometric_count(rng: np.random.Generator, p: float = GEOMETRIC_P) -> int:
 
 
 def mixed_count(rng: np.random.Generator, uniform_share: float, most: int, p: float = GEOMETRIC_P) -> int:
-    """Number of points for a network that must also be good at many: a geometric count of parameter `p`, or with
-    probability `uniform_share` a uniform one from 0 to `most`; never more than `most`."""
+    """Number of points, at most `most`: uniform from 0 to `most` with probability `uniform_share`, else geometric
+    with parameter `p`. The uniform counts teach a network what to do with many points."""
     if rng.random() < uniform_share:
         return int(rng.integers(0, most + 1))
     return min(geometric_count(rng, p), most)
@@ -57,20 +57,22 @@ def gaussian_patches(
     """`count` patches: sides uniform in `sizes` (inclusive), first row and column ~ N((n − p)/2, (n − p)/4)
     clipped to 0…n − p, n = 256; truncated to whole pixels if `whole`."""
     size = rng.integers(sizes[0], sizes[1] + 1, count)
-    room = WORKING_PX - size
-    top, left = (np.clip(rng.normal(room / 2, room / 4), 0, room) for _ in range(2))
+    last = WORKING_PX - size
+    top, left = (np.clip(rng.normal(last / 2, last / 4), 0, last) for _ in range(2))
     return Patches(np.trunc(top), np.trunc(left), size) if whole else Patches(top, left, size)
 
 
 def uniform_patches(rng: np.random.Generator, count: int, size: int) -> Patches:
-    """`count` patches of one side, uniformly placed on whole pixels."""
+    """`count` patches of side `size`, uniformly distributed on whole pixels."""
     top, left = (rng.integers(0, WORKING_PX - size + 1, count).astype(np.float64) for _ in range(2))
     return Patches(top, left, np.full(count, size))
 
 
 def patches_within(rng: np.random.Generator, region: NDArray[np.bool_], count: int) -> Patches:
-    """`count` patches of the usual sides about random pixels of `region` bool [S, S], as far inside it as it has
-    room for: a visitor who touches one thing."""
+    """`count` patches centred on random pixels of `region` bool [S, S]: a visitor who touches one object.
+
+    A patch lies inside the region where the region is wide enough, else as deep inside as possible.
+    """
     depth = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     scale = WORKING_PX / region.shape[0]
     size = rng.integers(MIN_SIZE_PX, MAX_SIZE_PX + 1, count)
@@ -84,9 +86,9 @@ def patches_within(rng: np.random.Generator, region: NDArray[np.bool_], count: i
 
 
 def mean_colours(ab: NDArray[np.float32], patches: Patches) -> NDArray[np.float32]:
-    """Mean ab float32 [N, 2] of ab [2, H, W] under the patches, exact for fractional bounds as well.
+    """Mean ab float32 [N, 2] of ab [2, H, W] under the patches, exact also for fractional bounds.
 
-    The plane may be of any size; patches are scaled to it. Means come from an integral image.
+    The plane may have any size; patches are scaled to it. Means come from an integral image.
     """
     _, height, width = ab.shape
     integral = np.zeros((2, height + 1, width + 1))
@@ -124,7 +126,7 @@ def reveal(ab: NDArray[np.float32], patches: Patches) -> list[Hint]:
 def global_hints(
     rng: np.random.Generator, histogram: NDArray[np.float32], saturation: float, share: float = GLOBAL_REVEAL_SHARE
 ) -> GlobalHints:
-    """Each statistic revealed independently with probability `share`."""
+    """Global hints that reveal the histogram and the saturation independently, each with probability `share`."""
     shown = rng.random(2) < share
     return GlobalHints(histogram if shown[0] else None, float(saturation) if shown[1] else None)
 
@@ -132,8 +134,10 @@ def global_hints(
 def planes(
     rng: np.random.Generator, ab: NDArray[np.float32], hints: Sequence[Hint], full_share: float = FULL_REVEAL_SHARE
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Hint planes ab [2, H, W] and mask [1, H, W] for networks that take planes; a share of the pictures is
-    revealed whole, so that the network learns to copy."""
+    """Hint planes ab [2, H, W] and mask [1, H, W] for networks that take hints as planes.
+
+    With probability `full_share` every pixel of the true `ab` is revealed, so that the network learns to copy.
+    """
     if rng.random() < full_share:
         return ab.copy(), np.ones((1, *ab.shape[1:]), np.float32)
     return rasterise(hints, (ab.shape[1], ab.shape[2]))
