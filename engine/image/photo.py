@@ -28,7 +28,7 @@ class Photo:
     """
 
     def __init__(self, pixels: Pixels) -> None:
-        """Use `Photo.open`, `Photo.from_bytes` or `Photo.from_rgb`."""
+        """Use `Photo.open`, `Photo.from_bytes`, `Photo.from_stream` or `Photo.from_rgb`."""
         self._pixels = pixels
         self.rgb = pixels.rgb
         self.height, self.width = pixels.rgb.shape[:2]

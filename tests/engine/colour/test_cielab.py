@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from livetint.engine.colour.cielab import (
+    decode_gamma,
+    encode_gamma,
     format_colour,
     in_gamut,
+    inverse_lab_f,
+    lab_f,
     lab_to_srgb,
     parse_colour,
     project_into_gamut,
@@ -35,6 +39,14 @@ def test_round_trip_in_float32_is_far_below_one_level(srgb):
     lab = srgb_to_lab(srgb)
     assert lab.dtype == np.float32
     np.testing.assert_allclose(lab_to_srgb(lab), srgb, atol=0.1 / 255)
+
+
+@given(arrays(np.float64, (9,), elements=st.floats(0, 1)))
+def test_the_gamma_curve_and_f_are_inverted(values):
+    np.testing.assert_allclose(decode_gamma(encode_gamma(values)), values, atol=1e-7)
+    np.testing.assert_allclose(inverse_lab_f(lab_f(values)), values, atol=1e-7)
+    for function in (decode_gamma, encode_gamma, lab_f, inverse_lab_f):
+        assert function(values.astype(np.float32)).dtype == np.float32
 
 
 def test_every_8_bit_colour_on_a_lattice_is_in_gamut():
