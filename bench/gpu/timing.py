@@ -29,7 +29,7 @@ def time_touch(
 
     events: stage → {"direct", "graph"} for every step of a touch, for what has to be paid besides the network
     ("outside the network", without the final copy), and for the whole. host: what a caller waits for, by the
-    CPU's clock, with `match_hints`, which the CPU does between ab and picture.
+    CPU's clock.
     """
     hints = spread_hints(count)
     features = runner.encode(working)
@@ -38,10 +38,10 @@ def time_touch(
     with runner.device.at_work(DOING):
         capacity = 0 if runner.served_by == KERNELS else runner.stages.hint_capacity("touch", count)
         colours = runner.stages.touch_steps(runner.served_by, capacity)
-        steps = colours | runner.stages.picture_steps(L.shape, "bilinear")
+        steps = runner.stages.picture_steps(runner.served_by, capacity, L.shape, "bilinear")
         outside = {name: step for name, step in steps.items() if name not in NOT_OUTSIDE}
         timer, stream = runner.device.timer(), runner.stages.touch.stream
-        for name, step in steps.items():
+        for name, step in (colours | steps).items():
             events[name] = _both(timer, stream, step, touches)
         events["outside the network"] = _both(timer, stream, lambda: run_steps(outside), touches)
         events["touch → picture"] = _both(timer, stream, lambda: run_steps(steps), touches)

@@ -366,10 +366,19 @@ inline __half __float2half_rn(float value) {
     return {uint16_t(sign | ((bits - 0x38000000 + 0x0FFF + (bits >> 13 & 1)) >> 13))};
 }
 
-inline double __dmul_rn(double a, double b) { return a * b; }
-inline double __dadd_rn(double a, double b) { return a + b; }
+// Operations that a GPU never fuses with others. Going through a volatile keeps this compiler from it.
+namespace emu {
+template <class T>
+T alone(T value) {
+    volatile T kept = value;
+    return kept;
+}
+}  // namespace emu
+inline double __dmul_rn(double a, double b) { return emu::alone(a * b); }
+inline double __dadd_rn(double a, double b) { return emu::alone(a) + emu::alone(b); }
+inline float __fmul_rn(float a, float b) { return emu::alone(a * b); }
 inline float __fdiv_rn(float a, float b) { return a / b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fsub_rn(float a, float b) { return emu::alone(a) - emu::alone(b); }
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
     memcpy(&bits, &value, sizeof bits);
@@ -381,6 +390,7 @@ inline float __uint_as_float(unsigned bits) {
     return value;
 }
 inline int __float2int_rn(float value) { return int(nearbyintf(value)); }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline int __clz(unsigned bits) { return bits ? __builtin_clz(bits) : 32; }
 using std::max;
 using std::min;

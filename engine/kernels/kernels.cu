@@ -5,3 +5,4 @@
 #include "touch_hints.cu"
 #include "touch_attention.cu"
 #include "touch_upsample.cu"
+#include "match_hints.cu"

@@ -37,6 +37,8 @@ _WEIGHTS = (
 
 # Size of the scratch memory, the same for every photograph (TouchWork in touch.cuh).
 WORK_BYTES = 337_536
+# The same of the kernels of match_hints.cu (MatchWork there).
+MATCH_WORK_BYTES = 759_296
 
 
 def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:

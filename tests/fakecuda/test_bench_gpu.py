@@ -33,7 +33,7 @@ def test_one_json_and_one_table(gpu: Standin, tmp_path: Path):
     assert model["build"]["seconds"] > 0 and model["stages"]["served_by"] == "plan"
     events = model["stages"]["events"]
     assert list(events) == [
-        "upload", "raster", "network", "scale", "download", "upload ab", "compose", "download picture",
+        "upload", "raster", "network", "scale", "download", "compose", "download picture",
         "outside the network", "touch → picture", "touch → ab", "encoder",
     ]  # fmt: skip
     for stage, found in events.items():

@@ -13,6 +13,7 @@ from livetint.engine import Photo, Session
 from livetint.engine.bundle import Bundle
 from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.errors import ConfigError, HintRejected, ModelFileError, RunnerError
+from livetint.engine.hints import Hint
 from livetint.engine.image.compose import compose, resize_lightness
 from livetint.engine.models import bundled_folder
 from livetint.engine.runners.base import NO_GLOBAL_HINTS, Runner
@@ -202,6 +203,45 @@ def test_pictures_composed_on_the_gpu_show_the_asked_colours(gpu: Standin, touch
         for _ in range(2):
             got = runner.render(features, hints, NO_GLOBAL_HINTS, L)
             assert np.abs(got.astype(int) - asked).max() <= 1
+
+
+@pytest.mark.parametrize("by", ["plan", "kernels"])
+def test_between_hints_and_picture_there_is_one_graph_and_nothing_on_the_host(
+    gpu: Standin, touch: Bundle, photo: Photo, by: str
+):
+    """The graph holds one copy to the GPU and one back. ab, poisoned on the host, is neither read nor written there."""
+    build_for_standin(touch, "fp32")
+    L = resize_lightness(photo.L, (64, 48))
+    copies = ("cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync")
+    with TensorRTRunner(touch, display=(64, 48), touch_by=by) as runner:
+        features = runner.encode(photo.working_L)
+        before = [gpu.calls(name) for name in copies]
+        asked = [Hint(0.3, 0.4, 50, -20), Hint(0.7, 0.6, -30, 40)]
+        runner.render(features, asked, NO_GLOBAL_HINTS, L)
+        first = [gpu.calls(name) - count for name, count in zip(copies, before, strict=True)]
+        assert first == [2 + 2, 2], "L and that of its cells; then one copy each way, run once and recorded once"
+        runner.stages.ab[:] = np.nan
+        launches, every = gpu.calls("cuGraphLaunch"), [gpu.calls(name) for name in (*copies, "cuLaunchKernel")]
+        for hints in (asked, some_hints(2)):
+            picture = runner.render(features, hints, NO_GLOBAL_HINTS, L)
+        assert gpu.calls("cuGraphLaunch") == launches + 2
+        assert [gpu.calls(name) for name in (*copies, "cuLaunchKernel")] == every, "all of it is in the graph"
+        assert np.isnan(runner.stages.ab).all()
+        expected = compose(L, runner.colorize(features, some_hints(2)))
+        assert np.abs(picture.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("by", ["plan", "kernels"])
+def test_colours_under_hints_are_matched_on_the_gpu(gpu: Standin, touch: Bundle, photo: Photo, by: str):
+    build_for_standin(touch, "fp32")
+    hints = [Hint(0.3, 0.4, 50, -20, 9), Hint(0.32, 0.42, -30, 40, 1), Hint(0.9, 0.9, 0, 60)]
+    with TensorRTRunner(touch, touch_by=by) as runner, OnnxRunner(touch) as other:
+        ab = runner.colorize(runner.encode(photo.working_L), hints)
+        same = other.colorize(other.encode(photo.working_L), hints)
+    np.testing.assert_allclose(ab, same, atol=0.06)
+    for hint in hints[1:]:
+        shown = ab[:, int(hint.y * 256), int(hint.x * 256)]
+        assert np.linalg.norm(shown - (hint.a, hint.b)) <= 1
 
 
 def test_guided_pictures_are_composed_on_the_gpu_and_recorded_beside_the_others(

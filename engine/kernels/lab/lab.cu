@@ -1,10 +1,11 @@
 // The kernel lab: checks every kernel and every launch configuration, then times them on a GPU.
 //
-//   on a GPU   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch]
+//   on a GPU   nvcc -std=c++17 -O3 -arch=native -o lab lab.cu && ./lab [hints|compose|distribution|touch|match]
 //   on a CPU   g++ -std=c++17 -O2 -ffp-contract=off -fno-strict-aliasing -x c++ lab.cu -o lab && ./lab
 #include "lab_compose.cuh"
 #include "lab_distribution.cuh"
 #include "lab_hints.cuh"
+#include "lab_match.cuh"
 #include "lab_touch.cuh"
 
 int main(int count, char** arguments) {
@@ -14,5 +15,6 @@ int main(int count, char** arguments) {
     if (bench.wants("compose")) lab::compose(bench);
     if (bench.wants("distribution")) lab::distribution(bench);
     if (bench.wants("touch")) lab::touch(bench);
+    if (bench.wants("match")) lab::match(bench);
     return bench.verdict();
 }

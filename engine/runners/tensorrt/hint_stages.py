@@ -11,7 +11,8 @@ from onnx import numpy_helper
 
 from ...bundle import Bundle
 from ...errors import ModelFileError
-from ...kernels.touch import WORK_BYTES, pack_weights
+from ...kernels.touch import MATCH_WORK_BYTES, MAX_HINTS, WORK_BYTES, pack_weights
+from ...match_geometry import WINDOW_PX
 from .device import Device, Stream
 from .stages import KERNELS, PLAN, Stages, Step
 
@@ -25,6 +26,12 @@ class HintStages(Stages):
 
     def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
         super().__init__(device, bundle, display, touch_by)
+        if self._max_hints > MAX_HINTS:
+            raise ModelFileError(
+                f"model {bundle.name} has plans for {self._max_hints} hints; the GPU's kernels take at most "
+                f"{MAX_HINTS}, so use --device cpu"
+            )
+        self._match_work = device.memory(MATCH_WORK_BYTES)
         rows, columns = self._cells
         self._coarse = device.memory(2 * rows * columns * 4)
         self._weights = None if touch_by == PLAN else self._touch_weights(required=touch_by == KERNELS)
@@ -69,8 +76,12 @@ class HintStages(Stages):
     def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
         stream = self.touch.stream
         if by == KERNELS:
-            return {"touch kernels": functools.partial(self._fused_touch, stream)}
-        return {"network": functools.partial(self._plans["touch", capacity].enqueue, self._device, stream)}
+            steps: dict[str, Step] = {"touch kernels": functools.partial(self._fused_touch, stream)}
+        else:
+            steps = {"network": functools.partial(self._plans["touch", capacity].enqueue, self._device, stream)}
+        if min(self.ab.shape[1:]) >= WINDOW_PX:
+            steps["match hints"] = functools.partial(self._match_hints, stream)
+        return steps
 
     def _distribution_work(self, capacity: int, points: int) -> None:
         stream = self.distribution.stream
@@ -99,6 +110,17 @@ class HintStages(Stages):
                rows, columns)  # fmt: skip
         launch("touch_corrections", 1, 1, records, count, up, self._coarse, work, rows, columns)
         launch("touch_upsample", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
+
+    def _match_hints(self, stream: Stream) -> None:
+        """ab on the GPU with the colours of the hints under them, as `match_hints` changes it."""
+        buffer, ab, work = self.touch.buffer.addresses, self._ab.address, self._match_work
+        records, count = buffer["records"], buffer["count"]
+        height, width = self.ab.shape[1:]
+        launch = functools.partial(self._kernels.launch, stream)
+        launch("match_measure", MAX_HINTS, 1, records, count, ab, work, height, width)
+        launch("match_couple", MAX_HINTS, 1, count, work)
+        launch("match_solve", 1, 1, records, count, work)
+        launch("match_add", width, height, count, work, ab, height, width)
 
     def _touch_weights(self, required: bool) -> int | None:
         """The address of the fused kernels' weights; None if the kernels do not implement the bundle's form.

@@ -20,7 +20,6 @@ from ...bundle import Bundle
 from ...colour.global_hints import GlobalHints
 from ...errors import DeviceLost
 from ...hints import Hint
-from ...match_hints import match_hints
 from ..base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Features, Runner, distribution_table
 from ..onnx import default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
@@ -98,8 +97,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> NDArray[np.float32]:
         with self._lock, self.device.at_work("answering a touch"):
             self._touch(features, hints, global_hints)
-            ab = self.stages.ab.copy()
-        return self._matched(ab, hints)
+            return self.stages.ab.copy()
 
     def _render(
         self,
@@ -116,9 +114,10 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             return super()._render(features, hints, global_hints, L, method, ab)
         with self._lock, self.device.at_work("rendering a touch"):
             self._upload_lightness(L)
-            self._touch(features, hints, global_hints)
-            self._matched(self.stages.ab, hints)
-            self._compose(L.shape, method)
+            by, capacity = self._write_hints(features, hints, global_hints)
+            make = functools.partial(self.stages.picture_work, by, capacity, L.shape, method)
+            key = ("picture", by, capacity, L.shape, method)
+            self._replay(self.stages.touch.stream, key, "rendering a touch", make)
             return self.stages.pixels(L.shape).copy()
 
     def _distribution(
@@ -201,19 +200,19 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         return min(times, key=lambda name: times[name])
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
+        by, capacity = self._write_hints(features, hints, global_hints)
+        make = functools.partial(self.stages.touch_work, by, capacity)
+        self._replay(self.stages.touch.stream, ("touch", by, capacity), "answering a touch", make)
+
+    def _write_hints(
+        self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints
+    ) -> tuple[str, int]:
+        """Load a photograph's features and write the hints where the GPU reads them. Returns what answers the touch
+        (PLAN or KERNELS), and how many hints the plan takes."""
         self._load_features(features)
         capacity = 0 if self.served_by == KERNELS else self.stages.hint_capacity("touch", len(hints))
-        lane = self.stages.touch
-        lane.buffer.write(hints, global_hints, capacity)
-        make = functools.partial(self.stages.touch_work, self.served_by, capacity)
-        self._replay(lane.stream, ("touch", self.served_by, capacity), "answering a touch", make)
-
-    def _matched(self, ab: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
-        return match_hints(ab, hints) if isinstance(self.stages, HintStages) else ab
-
-    def _compose(self, frame: tuple[int, ...], method: str) -> None:
-        make = functools.partial(self.stages.picture_work, frame, method)
-        self._replay(self.stages.touch.stream, ("picture", frame, method), "rendering a touch", make)
+        self.stages.touch.buffer.write(hints, global_hints, capacity)
+        return self.served_by, capacity
 
     def _replay(self, stream: Stream, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
         """Launch the graph of `key` and wait. The first time, `make` gives the work. It runs once without a graph, as

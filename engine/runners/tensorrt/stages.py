@@ -127,15 +127,17 @@ class Stages(ABC):
             "download": functools.partial(self._ab.to_host, stream),
         }
 
-    def picture_work(self, frame: tuple[int, ...], method: str) -> Step:
-        """`ab` on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`."""
-        return functools.partial(run_steps, self.picture_steps(frame, method))
+    def picture_work(self, by: str, capacity: int, frame: tuple[int, ...], method: str) -> Step:
+        """Hints on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`; ab
+        stays on the GPU."""
+        return functools.partial(run_steps, self.picture_steps(by, capacity, frame, method))
 
-    def picture_steps(self, frame: tuple[int, ...], method: str) -> dict[str, Step]:
+    def picture_steps(self, by: str, capacity: int, frame: tuple[int, ...], method: str) -> dict[str, Step]:
         """The steps of `picture_work`, by name, in order."""
         stream = self.touch.stream
         return {
-            "upload ab": functools.partial(self._ab.to_device, stream),
+            "upload": functools.partial(self.touch.buffer.block.to_device, stream),
+            **self._colour_steps(by, capacity),
             "compose": functools.partial(self._compose, stream, method, *frame),
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
         }
