@@ -84,18 +84,17 @@ class PictureRef(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """Server → engine process.
 
-    op: edit; picture (grey JPEG at most `width` wide); ab (an edit's colours for a file, float32 [2, H, W] as .npy);
-    pulse; forget (let go of all that was made of `picture`). reference: a picture whose colours are asked for.
+    op: edit; ab (an edit's colours for a file, float32 [2, H, W] as .npy); pulse; forget (let go of all that was made
+    of `picture`). reference: a picture whose colours are asked for.
     upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors: the pictures whose open descriptors
     travel with this task, in their order.
     """
 
-    op: Literal["edit", "picture", "ab", "pulse", "forget"]
+    op: Literal["edit", "ab", "pulse", "forget"]
     picture: PictureRef | None = None
     reference: PictureRef | None = None
     edit: Edit | None = None
     upsampling: str = "bilinear"
-    width: int = 0
     descriptors: tuple[PictureRef, ...] = ()
 
 

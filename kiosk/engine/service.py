@@ -26,11 +26,9 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ...engine.colour.cielab import lab_to_srgb
 from ...engine.colour.global_hints import GlobalHints
 from ...engine.errors import DeviceLost, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
-from ...engine.image.compose import fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
@@ -42,7 +40,7 @@ from .runner_owner import RunnerOwner
 SWATCHES = 5
 MAX_PHOTOS = 3
 MAX_HISTOGRAMS = 32
-JPEG_QUALITY, PREVIEW_QUALITY = 90, 95
+JPEG_QUALITY = 90
 _PULSE = np.tile(np.linspace(5, 95, 256, dtype=np.float32), (256, 1))
 
 T = TypeVar("T")
@@ -96,15 +94,6 @@ class EngineService:
     def _do_pulse(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         self.runner.colorize(self._pulse, (Hint(0.5, 0.5, 40, 30),))
         return Answer(inferred=True), b""
-
-    def _do_picture(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
-        # A thumbnail needs no encoding, and must not push out the pictures that visitors paint on.
-        L = self._photo_of(_needed(task.picture), descriptors).L
-        L = resize_lightness(L, fitted((L.shape[1], L.shape[0]), task.width))
-        grey = np.zeros((*L.shape, 3), np.float32)
-        grey[..., 0] = L
-        pixels = np.rint(lab_to_srgb(grey)[..., 1:2] * 255).astype(np.uint8)
-        return Answer(), simplejpeg.encode_jpeg(pixels, quality=PREVIEW_QUALITY, colorspace="GRAY")
 
     def _do_edit(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         edit, timings = _needed(task.edit), {}

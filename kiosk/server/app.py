@@ -7,6 +7,7 @@ import io
 import logging
 import math
 import mimetypes
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -19,9 +20,11 @@ from starlette.routing import Route, WebSocketRoute
 from ...engine.errors import LivetintError
 from ..messages import MAX_BYTES, Edit
 from .exports import FileReply
-from .state import PREVIEW_PX, Kiosk, visitor_sentence
+from .previews import SIZES_PX
+from .state import Kiosk, visitor_sentence
 from .touches import Touches
 from .uploads import UploadRefused
+from .visits import Visit, VisitOver
 
 log = logging.getLogger("livetint.kiosk")
 
@@ -49,6 +52,7 @@ def web_files() -> dict[str, tuple[bytes, str]]:
 def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
     """The application of the kiosk's own port."""
     files = web_files()
+    saving = saving_places(kiosk)
 
     async def file(request: Request) -> Response:
         found = files.get(request.url.path)
@@ -58,12 +62,12 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         return JSONResponse(kiosk.for_page())
 
     async def picture(request: Request) -> Response:
-        width = int(request.path_params["width"])
-        if width not in PREVIEW_PX:
+        size_px = int(request.path_params["size"])
+        if size_px not in SIZES_PX:
             return PlainTextResponse("not here", 404)
         try:
-            found = kiosk.picture(request.path_params["id"])
-            return Response(await kiosk.preview(found, width), media_type="image/jpeg")
+            ref = kiosk.picture(request.path_params["id"]).ref
+            return Response(await kiosk.previews.get(ref, size_px), media_type="image/jpeg")
         except KeyError:
             return PlainTextResponse("not here", 404)
         except LivetintError as error:
@@ -78,40 +82,32 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
 
     async def pagez(request: Request) -> Response:
         """For the watch over the browser: 503 once a page should be there and shows no life."""
-        return JSONResponse({"page": kiosk.page}, 503 if kiosk.page_lost else 200)
+        return JSONResponse({"page": kiosk.page.state}, 503 if kiosk.page.lost else 200)
 
     async def metrics(request: Request) -> Response:
         kiosk.metrics.faults.set(kiosk.engine.faults)
         kiosk.metrics.ready.set(kiosk.engine.ready)
         kiosk.metrics.fresh.set(min(kiosk.engine.fresh_s, 1e6))
-        kiosk.metrics.heat.set(math.nan if kiosk.heat.hottest_c is None else kiosk.heat.hottest_c)
+        hottest_c = kiosk.thermal.hottest_c
+        kiosk.metrics.hottest.set(math.nan if hottest_c is None else hottest_c)
         return Response(kiosk.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def save(request: Request) -> Response:
-        """The coloured photograph: as a download, into the house's folder, or behind a QR code."""
-        where = request.path_params["where"]
+        """The coloured photograph: as a download, into the venue's folder, or behind a QR code."""
+        place, visit = request.path_params["place"], kiosk.visit
+        if place not in saving:
+            return PlainTextResponse("not here", 404)
         try:
-            edit = await _edit_in_body(request)
-            if where == "download" and kiosk.settings.saving.download:
-                named = {"content-disposition": 'attachment; filename="livetint.png"'}
-                reply = FileReply(await kiosk.render(edit), "image/png", named)
-            elif where == "keep" and kiosk.settings.saving.folder:
-                reply = JSONResponse({"name": await kiosk.keep(edit)})
-            elif where == "takeaway" and kiosk.settings.takeaway.host:
-                code = io.BytesIO()
-                segno.make(await kiosk.take_away(edit), micro=False, error="m").save(
-                    code, kind="png", scale=8, border=3
-                )
-                reply = Response(code.getvalue(), media_type="image/png")
-            else:
-                return PlainTextResponse("not here", 404)
+            reply = await saving[place](await _edit_in_body(request), visit)
         except BodyRefused as error:
             kiosk.metrics.refused.inc()
             return PlainTextResponse(str(error), 400)
         except KeyError:
             return PlainTextResponse("This picture is no longer on show.", 404)
+        except VisitOver as error:
+            return PlainTextResponse(error.visitor_sentence, 410)
         except LivetintError as error:
-            log.warning("picture not saved", extra={"facts": {"where": where, "reason": str(error)}})
+            log.warning("picture not saved", extra={"facts": {"where": place, "reason": str(error)}})
             return PlainTextResponse(visitor_sentence(error), 503)
         kiosk.metrics.saves.inc()
         return reply
@@ -121,7 +117,7 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         if not kiosk.settings.uploads.enabled:
             return PlainTextResponse("not here", 404)
         if request.method == "DELETE":
-            kiosk.wipe_uploads()
+            kiosk.end_visit()
             return Response(status_code=204)
         try:
             if touches.controller is None:
@@ -133,12 +129,14 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
             kiosk.metrics.refused.inc()
             log.info("upload refused", extra={"facts": {"status": error.status, "reason": str(error)}})
             return PlainTextResponse(error.visitor_sentence, error.status)
+        except VisitOver as error:
+            return PlainTextResponse(error.visitor_sentence, 410)
         return JSONResponse(taken.for_visitors(), 201)
 
     routes = [
         Route("/settings.json", page_settings),
-        Route("/pictures/{id}/{width:int}.jpg", picture),
-        Route("/save/{where}", save, methods=["POST"]),
+        Route("/pictures/{id}/{size:int}.jpg", picture),
+        Route("/save/{place}", save, methods=["POST"]),
         Route("/uploads", uploads, methods=["POST", "DELETE"]),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -148,6 +146,31 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         Route("/{path:path}", file),
     ]
     return Starlette(routes=routes)
+
+
+def saving_places(kiosk: Kiosk) -> dict[str, Callable[[Edit, Visit], Awaitable[Response]]]:
+    """What the settings allow visitors to save to → how. The reply is for the page."""
+
+    async def download(edit: Edit, visit: Visit) -> Response:
+        named = {"content-disposition": 'attachment; filename="livetint.png"'}
+        return FileReply(await kiosk.exporter.render(edit, visit), visit, "image/png", named)
+
+    async def keep(edit: Edit, visit: Visit) -> Response:
+        return JSONResponse({"name": await kiosk.exporter.keep(edit, visit)})
+
+    async def take_away(edit: Edit, visit: Visit) -> Response:
+        code = io.BytesIO()
+        address = await kiosk.exporter.take_away(edit, visit)
+        segno.make(address, micro=False, error="m").save(code, kind="png", scale=8, border=3)
+        return Response(code.getvalue(), media_type="image/png")
+
+    settings = kiosk.settings
+    places = (
+        ("download", settings.saving.download, download),
+        ("keep", settings.saving.folder, keep),
+        ("takeaway", settings.takeaway.host, take_away),
+    )
+    return {name: save for name, allowed, save in places if allowed}
 
 
 async def _edit_in_body(request: Request) -> Edit:
@@ -173,7 +196,7 @@ def make_takeaway(kiosk: Kiosk) -> Starlette:
     """The application of the take-away listener: one picture per unguessable id, nothing else."""
 
     async def fetch(request: Request) -> Response:
-        picture = kiosk.offered(request.path_params["key"])
+        picture = kiosk.exporter.takeaways.get(request.path_params["key"])
         if picture is None:
             return PlainTextResponse("This picture is gone. Please make a new one at the exhibit.", 404)
         return Response(picture, media_type="image/jpeg")

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...engine.errors import LivetintError
 from ...engine.models import find_model
 from ..settings import Settings
-from .gallery import bundled_photos, check_gallery
+from .exhibition import bundled_photos, check_gallery
 
 
 def problems_of(settings: Settings) -> list[str]:

@@ -1,66 +1,147 @@
-"""Saving: the file of a coloured photograph, made beside the painting and handed out piece by piece."""
+"""Saving: the file of a coloured photograph, made beside the painting, then kept, taken away or downloaded."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ...engine.errors import OutputError
+from ...engine.files import replacing, sync, write_error
 from ..memory import NamelessFile
+from ..messages import Edit
+from ..settings import Settings
 from .child import run_child
+from .takeaway import Takeaways
+from .visits import Visit, VisitOver
 
 # The connection that waits for a file has a little longer (ANSWER_DEADLINE_S of listener.py).
 DEADLINE_S = 150.0
-PIECE_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18
+
+Colours = Callable[[Edit], Coroutine[Any, Any, bytes]]
 
 
 class Exporter:
-    """Makes files of coloured photographs, one at a time, each in a process of its own whose memory is bounded."""
+    """Makes files of coloured photographs, one at a time, each in a process of its own whose memory is bounded.
 
-    def __init__(self) -> None:
-        self._busy = asyncio.Lock()
+    Every file is made for a visit; nothing is written, offered or sent once that visit is over.
 
-    async def make(
-        self, picture: str, ab: bytes, extension: str, max_megapixels: float, upsampling: str
-    ) -> NamelessFile:
-        """The file of `extension` with the colours `ab` (a .npy of float32 [2, h, w]) on the light of `picture`,
-        brought to its size by `upsampling`, one of `engine.compose`.
+    colours: gives an edit's ab as a .npy of float32 [2, h, w]. open_picture: gives a descriptor of the picture with an
+    id, which is closed here. Both raise KeyError where the picture is gone.
+    """
 
-        The caller closes it. Raises OutputError.
+    def __init__(self, settings: Settings, colours: Colours, open_picture: Callable[[str], int]) -> None:
+        self._folder = Path(settings.saving.folder)
+        self._max_megapixels = max(settings.gallery.max_megapixels, settings.uploads.max_megapixels)
+        self._upsampling = settings.screen.upsampling
+        self._colours, self._open_picture = colours, open_picture
+        self._one_at_a_time = asyncio.Lock()
+        self.takeaways = Takeaways(settings.takeaway)
+
+    async def render(self, edit: Edit, visit: Visit, extension: str = ".png") -> NamelessFile:
+        """The coloured photograph at its full size, as a file that the caller closes. Painting goes on meanwhile.
+
+        Raises KeyError, OutputError, VisitOver, and what the engine raises.
         """
-        file = NamelessFile("render")
+        ab = await visit.during(self._colours(edit))
+        async with self._one_at_a_time:
+            visit.check()
+            file = NamelessFile("render")
+            try:
+                source = self._open_picture(edit.photo)
+                try:
+                    await visit.during(self._render(source, file.descriptor, extension, ab))
+                finally:
+                    os.close(source)
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    async def _render(self, source: int, target: int, extension: str, ab: bytes) -> None:
+        arguments = (source, target, extension, self._max_megapixels, math.ceil(DEADLINE_S), self._upsampling)
         try:
-            async with self._busy:
-                arguments = (picture, extension, file.descriptor, max_megapixels, math.ceil(DEADLINE_S), upsampling)
-                code, said = await run_child("rendering", arguments, ab, file.descriptor, DEADLINE_S)
-            if code:
-                raise OutputError(said.replace(picture, "the picture") or f"the child that saves ended with {code}")
-        except asyncio.TimeoutError as error:
-            file.close()
-            raise OutputError(f"saving took longer than {DEADLINE_S:g} s and was given up") from error
-        except BaseException:
-            file.close()
-            raise
-        return file
+            code, error = await run_child("rendering", arguments, ab, (source, target), DEADLINE_S)
+        except asyncio.TimeoutError as late:
+            raise OutputError(f"saving took longer than {DEADLINE_S:g} s and was given up") from late
+        if code:
+            raise OutputError(error or f"the child that saves ended with {code}")
+
+    async def keep(self, edit: Edit, visit: Visit) -> str:
+        """Write the coloured photograph to the folder of the settings; returns its name. Raises as `render`."""
+        name = f"livetint-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.png"
+        path = self._folder / name
+        with await self.render(edit, visit) as file:
+            # A slow or full disk makes this one visitor wait, not the finger of the next.
+            await asyncio.to_thread(_write, file.open(), path, visit)
+        if visit.over:  # in the moment between the last check and the rename
+            await asyncio.to_thread(_remove, path)
+            raise VisitOver
+        return name
+
+    async def take_away(self, edit: Edit, visit: Visit) -> str:
+        """Make the coloured photograph fetchable for a while; returns the address that a phone opens."""
+        with await self.render(edit, visit, ".jpg") as file:
+            picture = await asyncio.to_thread(_read, file.open())
+        visit.check()
+        return self.takeaways.offer(picture)
 
 
-class FileReply(Response):
-    """A file that is closed once it has been sent, in pieces: no copy of it in memory, nobody else waits."""
+def _write(source: int, path: Path, visit: Visit) -> None:
+    """Copy what the descriptor `source` holds to `path`, whole or not at all; closes `source`."""
+    with os.fdopen(source, "rb") as file, replacing(path) as temporary:
+        with temporary.open("wb") as out:
+            shutil.copyfileobj(file, out)
+        sync(temporary)
+        visit.check()
 
-    def __init__(self, file: NamelessFile, media_type: str, headers: dict[str, str]) -> None:
+
+def _read(source: int) -> bytes:
+    with os.fdopen(source, "rb") as file:
+        return file.read()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+class FileReply(StreamingResponse):
+    """A file in pieces, so that no copy of it lies in memory. It is cut off where the visit ends.
+
+    The file is closed in every case. (A background task would not run where reading or sending fails.)
+    """
+
+    def __init__(self, file: NamelessFile, visit: Visit, media_type: str, headers: dict[str, str]) -> None:
         size = os.fstat(file.descriptor).st_size
-        super().__init__(None, headers={**headers, "content-length": str(size)}, media_type=media_type)
+        super().__init__(_chunks(file, visit), headers={**headers, "content-length": str(size)}, media_type=media_type)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._file as file:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            at = 0
-            while piece := os.pread(file.descriptor, PIECE_BYTES, at):
-                at += len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        with contextlib.suppress(VisitOver):  # the server closes the connection then, and the client sees half a file
+            await super().stream_response(send)
+
+
+async def _chunks(file: NamelessFile, visit: Visit) -> AsyncIterator[bytes]:
+    start = 0
+    while chunk := os.pread(file.descriptor, CHUNK_BYTES, start):
+        visit.check()
+        start += len(chunk)
+        yield chunk

@@ -1,180 +1,90 @@
-"""The pictures on show: the bundled photographs, or a folder per exhibition.
-
-A folder holds pictures, one `photographs.toml`, and one `captions.LANGUAGE.toml` per language; the bundled folder is
-an example of all. Pictures are addressed by an id made from their content, never by a path.
-"""
+"""The pictures now on show, kept up to date with the folder of the exhibition."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from watchfiles import awatch
 
-from ...engine.errors import ConfigError, ImageRejected, LivetintError
-from ...engine.files import read_toml
-from ...engine.hints import Hint
-from ...engine.image.photo import Photo
-from ..messages import PictureRef
-from ..settings import LANGUAGES, nearest
+from ...engine.errors import ConfigError
+from .exhibition import GalleryPicture, load_gallery
+from .pictures import Picture
 
-LIST = "photographs.toml"
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+log = logging.getLogger("livetint.kiosk")
 
-
-class PictureRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One [[photograph]]. `hints` are [x, y, a, b] in 0…1 and CIELAB units; the attract loop uses them."""
-
-    file: str
-    title: str
-    photographer: str = ""
-    year: str = ""
-    source: str = ""
-    rights: str = ""
-    colour: bool = False
-    titles: dict[str, str] = {}
-    captions: dict[str, str] = {}
-    hints: tuple[tuple[float, float, float, float], ...] = ()
+# A folder that went away (a stick, a share) may come back.
+LOOK_AGAIN_S = 5.0
+DEBOUNCE_MS, STARTED_MS = 400, 1000
+NOT_WATCHED, NOT_RELOADED = "gallery not watched", "gallery not reloaded"
 
 
-class _ListRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    photograph: tuple[PictureRecord, ...]
-    schema: int = 1
+class Gallery:
+    """Holds the pictures on show by id, in order. `edition` counts the changes that a page has to show.
 
-
-class CaptionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One picture in one language."""
-
-    title: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture on show: `id` is safe in an address, `path` stays in the house. `own`: a visitor brought it.
-
-    version: see PictureRef."""
-
-    id: str
-    path: Path
-    record: PictureRecord
-    own: bool = False
-    version: str = ""
-
-    @property
-    def ref(self) -> PictureRef:
-        """The picture as the engine knows it."""
-        return PictureRef(self.id, self.version)
-
-    def for_visitors(self) -> dict[str, Any]:
-        """What the browser is told."""
-        table = msgspec.to_builtins(self.record)
-        told = {k: v for k, v in table.items() if k not in ("file", "source", "colour")}
-        return {"id": self.id, "own": self.own, **told}
-
-
-def bundled_photos() -> Path:
-    """The photographs inside the installed package."""
-    return Path(__file__).resolve().parents[2] / "photos"
-
-
-def load_gallery(folder: Path) -> dict[str, Picture]:
-    """id → picture, in the order of the list; without a list every picture by name.
-
-    Raises ConfigError naming the file at fault.
+    forget: called with every picture that left, or whose content was replaced.
+    Raises ConfigError where the folder is no exhibition.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; give the folder of the exhibition's photographs")
-    root = folder.resolve()
-    pictures = {}
-    for record in _records(folder):
-        path = (folder / record.file).resolve()
-        if not path.is_relative_to(root):
-            raise ConfigError(f"{folder / LIST}: {record.file} leads out of the folder; copy the picture into it")
+
+    def __init__(self, folder: Path, forget: Callable[[Picture], None]) -> None:
+        self.folder = folder
+        self.pictures: dict[str, GalleryPicture] = load_gallery(folder)
+        self.edition = 0
+        self._forget = forget
+        self._stale = asyncio.Event()
+        self._said: dict[str, str] = {}
+
+    def open(self, id: str) -> int:
+        """As `Picture.open`. A file that changed unnoticed (on a share) makes `watch` look again."""
         try:
-            version = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise ConfigError(f"{folder / LIST}: {record.file} cannot be read: {error.strerror}") from error
-        pictures[version[:16]] = Picture(version[:16], path, record, version=version)
-    if not pictures:
-        raise ConfigError(f"{folder} holds no photographs; add some ({', '.join(EXTENSIONS)})")
-    return pictures
+            return self.pictures[id].open()
+        except KeyError:
+            self._stale.set()
+            raise
 
+    async def watch(self) -> None:
+        """Follow the folder for ever, whatever goes wrong on the way."""
+        while True:
+            self._stale.clear()
+            started = False
+            try:
+                async for changes in awatch(
+                    self.folder, debounce=DEBOUNCE_MS, stop_event=self._stale,
+                    yield_on_timeout=True, rust_timeout=STARTED_MS,
+                ):  # fmt: skip
+                    self._said.pop(NOT_WATCHED, None)
+                    # The first time in any case: something may have changed just before the watch began.
+                    if changes or not started:
+                        await self.reload()
+                    started = True
+            except Exception as error:  # noqa: BLE001 - a folder may fail in any way; what was on show stays
+                self._say_once(NOT_WATCHED, error)
+            await asyncio.sleep(LOOK_AGAIN_S)
+            await self.reload()
 
-def _records(folder: Path) -> tuple[PictureRecord, ...]:
-    records = _listed(folder)
-    names = [record.file for record in records]
-    spoken = _captions(folder, names)
-    return tuple(_with_captions(record, spoken) for record in records)
-
-
-def _with_captions(record: PictureRecord, spoken: dict[str, dict[str, CaptionRecord]]) -> PictureRecord:
-    found = {language: table[record.file] for language, table in spoken.items() if record.file in table}
-    titles = {language: words.title for language, words in found.items()}
-    captions = {language: words.caption for language, words in found.items() if words.caption}
-    return msgspec.structs.replace(record, titles={**record.titles, **titles}, captions={**record.captions, **captions})
-
-
-def caption_files(folder: Path) -> dict[str, Path]:
-    """Language → file of its captions. Raises ConfigError for a language the kiosk does not speak."""
-    files = {}
-    for path in sorted(folder.glob("captions.*.toml")):
-        language = path.name.split(".")[1]
-        if language not in LANGUAGES:
-            raise ConfigError(f"{path}: there is no language {language!r}; {nearest(language, LANGUAGES)}")
-        files[language] = path
-    return files
-
-
-def _captions(folder: Path, names: Sequence[str]) -> dict[str, dict[str, CaptionRecord]]:
-    """Language → picture's file → its words."""
-    spoken = {}
-    for language, path in caption_files(folder).items():
+    async def reload(self) -> None:
+        """Read the folder again. What was on show stays where that fails."""
         try:
-            table = msgspec.convert(read_toml(path), dict[str, CaptionRecord])
-        except (msgspec.ValidationError, LivetintError) as error:
-            raise ConfigError(f"{path}: {error}") from error
-        for name in table:
-            if name not in names:
-                raise ConfigError(f"{path}: there is no picture {name!r} on show; {nearest(name, names)}")
-        spoken[language] = table
-    return spoken
+            found = await asyncio.to_thread(load_gallery, self.folder, list(self.pictures.values()))
+        except Exception as error:  # noqa: BLE001 - staff are in the middle of something, or the folder is gone
+            self._say_once(NOT_RELOADED, error)
+            return
+        self._said.pop(NOT_RELOADED, None)
+        before, self.pictures = self.pictures, found
+        if found == before and list(found) == list(before):
+            return
+        self.edition += 1
+        kept = {picture.ref for picture in found.values()}
+        for picture in before.values():
+            if picture.ref not in kept:
+                self._forget(picture)
+        log.info("gallery reloaded", extra={"facts": {"pictures": len(found)}})
 
-
-def _listed(folder: Path) -> tuple[PictureRecord, ...]:
-    path = folder / LIST
-    if not path.exists():
-        files = sorted(f for f in folder.iterdir() if f.suffix.lower() in EXTENSIONS and not f.name.startswith("."))
-        return tuple(PictureRecord(f.name, f.stem.replace("-", " ").replace("_", " ")) for f in files)
-    try:
-        records = msgspec.convert(read_toml(path), _ListRecord).photograph
-        for record in records:
-            for x, y, a, b in record.hints:
-                Hint(x, y, a, b)
-    except (msgspec.ValidationError, LivetintError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return records
-
-
-def check_gallery(folder: Path, max_megapixels: float) -> list[str]:
-    """Sentences about what is wrong with an exhibition; empty when all pictures open. For staff."""
-    try:
-        pictures = load_gallery(folder)
-    except ConfigError as error:
-        return [str(error)]
-    problems = []
-    for language, path in caption_files(folder).items():
-        silent = [picture.record.file for picture in pictures.values() if language not in picture.record.titles]
-        if silent:
-            problems.append(f"{path.name}: nothing is said of {', '.join(silent)}")
-    for picture in pictures.values():
-        if not picture.record.rights and (folder / LIST).exists():
-            problems.append(f"{picture.record.file}: the rights line is empty; say whose the picture is")
-        try:
-            Photo.open(picture.path, max_megapixels)
-        except ImageRejected as error:
-            problems.append(str(error))
-    return problems
+    def _say_once(self, event: str, error: Exception) -> None:
+        """Log what went wrong, unless it was the same the last time."""
+        reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__} {error}".strip()
+        if self._said.get(event) != reason:
+            self._said[event] = reason
+            log.warning(event, extra={"facts": {"reason": reason}})

@@ -24,7 +24,7 @@ class Metrics:
         self.faults = Gauge("livetint_engine_faults", "Times the engine was replaced.", registry=own)
         self.ready = Gauge("livetint_ready", "1 while an engine stands.", registry=own)
         self.fresh = Gauge("livetint_inference_age_seconds", "Since an inference last succeeded.", registry=own)
-        self.heat = Gauge("livetint_hottest_celsius", "The hottest zone of the machine; NaN unknown.", registry=own)
+        self.hottest = Gauge("livetint_hottest_celsius", "The hottest zone of the machine; NaN unknown.", registry=own)
         self.latency = Histogram(
             "livetint_latency_ms", "Milliseconds by stage.", ["stage"], buckets=BUCKETS_MS, registry=own
         )

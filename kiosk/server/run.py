@@ -41,7 +41,7 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
             others.append(_other(stack, settings.operator.host, settings.operator.port, make_operator(kiosk, touches)))
         if settings.takeaway.host:
             others.append(_other(stack, settings.takeaway.host, settings.takeaway.port, make_takeaway(kiosk)))
-            kiosk.takeaway_port = others[-1][1].getsockname()[1]
+            kiosk.exporter.takeaways.port = others[-1][1].getsockname()[1]
         kiosk.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)

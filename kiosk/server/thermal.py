@@ -1,4 +1,4 @@
-"""Watch over the machine's heat, so that the house learns of a clogged fan before the visitors do."""
+"""Watches the temperature of the machine, so that staff learn of a clogged fan before the visitors do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ log = logging.getLogger("livetint.kiosk")
 
 # Jetsons and most CPUs begin to lower their clocks between 85 and 100 °C.
 HOT_C = 85.0
-# It counts as cool again only this far below, lest the log fill up at the boundary.
+# It counts as cool again only this far below, so that the log does not fill up at the boundary.
 COOLER_C = 10.0
 
 
-class HeatWatch:
-    """The hottest zone, and whether the house has been warned of it."""
+class ThermalWatch:
+    """The hottest zone, and whether staff have been warned of it."""
 
     def __init__(self, thermal: Path = THERMAL_FOLDER) -> None:
         self._thermal = thermal
@@ -24,7 +24,7 @@ class HeatWatch:
         self.hot = False
 
     def look(self) -> None:
-        """Read the sensors; says once that it is hot, and once that it is over."""
+        """Read the sensors. Log once that it is hot, and once that it is cool again."""
         found = temperatures(self._thermal)
         self.hottest_c = max(found.values(), default=None)
         if self.hottest_c is None:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ..engine.link import EngineLost, TaskRefused
 from ..messages import MAX_BYTES, Beat, Edit, Header, decode_upward, pack
 from .state import Kiosk, visitor_sentence
+from .tasks import end_tasks
 
 log = logging.getLogger("livetint.kiosk")
 
@@ -24,6 +25,8 @@ SEND_DEADLINE_S = 5.0
 GONE_S = 15.0
 TRIES = 3
 POLICY, TOO_BIG, BUSY = 1008, 1009, 4001
+# What talking to a page raises that has left, or that does not read.
+GONE = (WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, OSError)
 
 
 class Allowance:
@@ -54,58 +57,66 @@ class Touches:
 
     def __init__(self, kiosk: Kiosk) -> None:
         self.kiosk = kiosk
-        self.controller: Connection | None = None
-        self._goodbye: asyncio.TimerHandle | None = None
+        self._connection: Connection | None = None
+        self._end_of_visit: asyncio.TimerHandle | None = None
+
+    @property
+    def controller(self) -> Connection | None:
+        """The page at the controls; None while there is none, or while the last one is leaving."""
+        return None if self._connection is None or self._connection.leaving else self._connection
 
     async def __call__(self, socket: WebSocket) -> None:
-        await socket.accept()
-        if self.controller is not None:
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        try:
+            await socket.accept()
+            if self.controller is not None:
                 await socket.close(BUSY, "another page is at the controls")
+                return
+        except GONE:
             return
-        connection = self.controller = Connection(self.kiosk, socket)
-        if self._goodbye:
-            self._goodbye.cancel()
+        connection = self._connection = Connection(self.kiosk, socket)
+        if self._end_of_visit:
+            self._end_of_visit.cancel()
         try:
             await connection.run()
         finally:
-            self.controller = None
-            # Not at once: the page may only have lost its link, and asks for the same picture again.
-            self._goodbye = asyncio.get_running_loop().call_later(GONE_S, self.kiosk.wipe_uploads)
+            if self._connection is connection:
+                self._connection = None
+                # Not at once: the page may only have lost its link, and asks for the same picture again.
+                self._end_of_visit = asyncio.get_running_loop().call_later(GONE_S, self.kiosk.end_visit)
 
     async def reload_page(self) -> None:
-        """Ask the page to load itself anew."""
+        """Ask the page to load itself again."""
         if self.controller:
-            await self.controller.tell("reload")
+            with contextlib.suppress(*GONE):
+                await self.controller.tell("reload")
 
 
 class Connection:
-    """One browser at the controls."""
+    """One browser at the controls. `leaving`: it is going or gone, and another page may take over."""
 
     def __init__(self, kiosk: Kiosk, socket: WebSocket) -> None:
         self.kiosk = kiosk
         self.socket = socket
+        self.leaving = False
         self._pending: Edit | None = None
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._allowance = Allowance()
 
     async def run(self) -> None:
-        """Until the browser leaves, misbehaves or reads too slowly."""
-        await self.tell("welcome", open=self.kiosk.open_now)
-        jobs = [asyncio.create_task(self._listen()), asyncio.create_task(self._work())]
-        jobs.append(asyncio.create_task(self._announce()))
+        """Until the browser leaves, misbehaves or reads too slowly. The engine ends an edit under way by itself."""
+        jobs: list[asyncio.Task[None]] = []
         try:
+            await self.tell("welcome", open=self.kiosk.open_now)
+            jobs += [asyncio.create_task(job) for job in (self._listen(), self._work(), self._announce())]
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
-        except (WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, OSError) as error:
+        except GONE as error:
             log.info("page left", extra={"facts": {"how": type(error).__name__}})
         finally:
-            # The engine ends an edit that is under way by itself, and drops its answer.
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            self.leaving = True
+            await end_tasks(jobs)
 
     async def tell(self, kind: str, **facts: object) -> None:
         """A short message to the page, as JSON text."""
@@ -148,7 +159,7 @@ class Connection:
 
     def _note(self, beat: Beat) -> None:
         kiosk = self.kiosk
-        kiosk.page_state, kiosk.last_beat_s = beat.state, time.monotonic()
+        kiosk.page.beat(beat.state)
         if beat.frame_ms is not None:
             kiosk.metrics.latency.labels("touch_to_frame").observe(beat.frame_ms)
         counters = {
@@ -157,7 +168,7 @@ class Connection:
         if beat.event:
             counters[beat.event].inc()
         if beat.state in ("attract", "closed") or beat.event in ("session", "reset"):
-            kiosk.wipe_uploads()
+            kiosk.end_visit()
 
     async def _work(self) -> None:
         tries = 0
@@ -195,12 +206,12 @@ class Connection:
 
     async def _announce(self) -> None:
         """Tell the page of opening and closing, and of a changed gallery."""
-        was_open, gallery = self.kiosk.open_now, self.kiosk.gallery
+        was_open, edition = self.kiosk.open_now, self.kiosk.gallery.edition
         while True:
             await asyncio.sleep(1)
             if self.kiosk.open_now != was_open:
                 was_open = self.kiosk.open_now
                 await self.tell("hours", open=was_open)
-            if self.kiosk.gallery is not gallery:
-                gallery = self.kiosk.gallery
+            if self.kiosk.gallery.edition != edition:
+                edition = self.kiosk.gallery.edition
                 await self.tell("gallery")

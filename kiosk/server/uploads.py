@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from ...engine.errors import ImageRejected, LivetintError
 from ..memory import NamelessFile
+from ..messages import PictureRef
 from ..settings import UploadsTable
 from .child import run_child
 from .decoding import SIGNATURE_BYTES, SIGNATURES, kind_of
-from .gallery import Picture, PictureRecord
+from .pictures import Picture, PictureRecord
+from .visits import Visit
 
 MAX_PICTURES = 3
 MIB = 1 << 20
@@ -32,14 +34,27 @@ class UploadRefused(LivetintError):
         self.visitor_sentence = sentence
 
 
+@dataclass(frozen=True)
+class UploadedPicture(Picture):
+    """A picture that a visitor brought. `file` holds its decoded pixels."""
+
+    file: NamelessFile = field(compare=False)
+    own: ClassVar[bool] = True
+
+    def open(self) -> int:
+        try:
+            return self.file.open()
+        except ValueError as error:
+            raise KeyError(self.ref.id) from error
+
+
 class Uploads:
     """The pictures of the visitor who is there. Nothing of them has a name, a place on a disk or a line in the log."""
 
     def __init__(self, settings: UploadsTable) -> None:
         self._settings = settings
         self._busy = asyncio.Lock()
-        self._files: OrderedDict[str, NamelessFile] = OrderedDict()
-        self.pictures: dict[str, Picture] = {}
+        self.pictures: dict[str, UploadedPicture] = {}
 
     def for_page(self) -> dict[str, Any] | None:
         """What the page needs to know to offer the door, or None where it is shut."""
@@ -56,10 +71,12 @@ class Uploads:
     def _max_bytes(self) -> int:
         return int(self._settings.max_mib * MIB)
 
-    async def receive(self, length: str | None, body: AsyncIterable[bytes]) -> tuple[Picture, list[Picture]]:
+    async def receive(
+        self, length: str | None, body: AsyncIterable[bytes], visit: Visit
+    ) -> tuple[UploadedPicture, list[UploadedPicture]]:
         """Take in a file whose header said `length` bytes → its picture, and the older ones it pushed out.
 
-        Raises UploadRefused; nothing of the file is kept then.
+        Raises UploadRefused, and VisitOver where `visit` ends meanwhile; nothing of the file is kept then.
         """
         if length is None or not length.isascii() or not length.isdigit():
             raise UploadRefused(411, "The picture's size was not said.")
@@ -68,13 +85,14 @@ class Uploads:
         if self._busy.locked():
             raise UploadRefused(429, "Another picture is just being opened. Please try again.")
         async with self._busy:
-            data = await self._read(body)
+            data = await visit.during(self._read(body))
             file = NamelessFile("upload")
             try:
-                await self._decode(data, file)
+                await visit.during(self._decode(data, file))
             except BaseException:
                 file.close()
                 raise
+        # No wait between the check of `during` and this: the visit still lasts.
         return self._admit(file)
 
     async def _read(self, body: AsyncIterable[bytes]) -> bytes:
@@ -99,7 +117,7 @@ class Uploads:
         settings = self._settings
         arguments = (file.descriptor, settings.max_megapixels, math.ceil(settings.deadline_s))
         try:
-            code, _ = await run_child("decoding", arguments, data, file.descriptor, settings.deadline_s)
+            code, _ = await run_child("decoding", arguments, data, [file.descriptor], settings.deadline_s)
         except asyncio.TimeoutError as error:
             raise UploadRefused(503, "Opening this picture took too long. Please choose another one.") from error
         if code == ImageRejected.exit_code:
@@ -108,23 +126,18 @@ class Uploads:
             reason = f"the decoding child ended with {code}"
             raise UploadRefused(503, "This picture needs too much memory or time. Please choose another one.", reason)
 
-    def _admit(self, file: NamelessFile) -> tuple[Picture, list[Picture]]:
+    def _admit(self, file: NamelessFile) -> tuple[UploadedPicture, list[UploadedPicture]]:
         id = secrets.token_hex(8)
-        picture = Picture(id, file.path, PictureRecord("", ""), own=True, version=id)
-        pushed_out = []
-        while len(self._files) >= MAX_PICTURES:
-            oldest, its = self._files.popitem(last=False)
-            its.close()
-            pushed_out.append(self.pictures.pop(oldest))
-        self._files[picture.id] = file
-        self.pictures[picture.id] = picture
+        picture = UploadedPicture(PictureRef(id, id), PictureRecord("", ""), file)
+        pushed_out = [self._drop(id) for id in list(self.pictures)[: len(self.pictures) - MAX_PICTURES + 1]]
+        self.pictures[id] = picture
         return picture, pushed_out
 
-    def wipe(self) -> list[Picture]:
+    def wipe(self) -> list[UploadedPicture]:
         """Let go of all; returns what there was, for others to forget it too."""
-        gone = list(self.pictures.values())
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-        self.pictures.clear()
-        return gone
+        return [self._drop(id) for id in list(self.pictures)]
+
+    def _drop(self, id: str) -> UploadedPicture:
+        picture = self.pictures.pop(id)
+        picture.file.close()
+        return picture

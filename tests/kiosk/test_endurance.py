@@ -14,7 +14,7 @@ from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.exhibition import bundled_photos
 
 from ..needs import needs
 from .gesture_machine import Hands

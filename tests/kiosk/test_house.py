@@ -21,6 +21,7 @@ import pytest
 from livetint.engine.image.photo import Photo
 from livetint.kiosk.server.notify import notify
 from livetint.kiosk.server.state import Kiosk
+from livetint.kiosk.server.takeaway import Takeaways
 from livetint.kiosk.settings import HoursTable, Settings, TakeawayTable
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -142,18 +143,18 @@ def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(house: House) 
 def test_taken_away_pictures_are_gone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    kiosk = Kiosk(msgspec.structs.replace(Settings(), takeaway=TakeawayTable(host="10.0.0.1", minutes=10)))
-    key = kiosk.offer(b"picture").rsplit("/", 1)[1]
+    takeaways = Takeaways(TakeawayTable(host="10.0.0.1", minutes=10))
+    key = takeaways.offer(b"picture").rsplit("/", 1)[1]
     now = 599.0
-    assert kiosk.offered(key) == b"picture"
+    assert takeaways.get(key) == b"picture"
     now = 601.0
-    assert kiosk.offered(key) is None
+    assert takeaways.get(key) is None
 
 
 def test_an_address_of_the_newer_kind_is_written_in_brackets() -> None:
-    kiosk = Kiosk(msgspec.structs.replace(Settings(), takeaway=TakeawayTable(host="fd00::1")))
-    kiosk.takeaway_port = 8018
-    assert kiosk.offer(b"").startswith("http://[fd00::1]:8018/")
+    takeaways = Takeaways(TakeawayTable(host="fd00::1"))
+    takeaways.port = 8018
+    assert takeaways.offer(b"").startswith("http://[fd00::1]:8018/")
 
 
 # Logs and figures

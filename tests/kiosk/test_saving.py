@@ -16,10 +16,9 @@ from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
-from livetint.kiosk.server import state as kiosk_module
-from livetint.kiosk.server.gallery import bundled_photos
-from livetint.kiosk.server.state import Kiosk
-from livetint.kiosk.settings import Settings
+from livetint.kiosk.server import takeaway
+from livetint.kiosk.server.exhibition import bundled_photos
+from livetint.kiosk.settings import TakeawayTable
 from PIL import Image
 
 from .processes import children
@@ -105,10 +104,10 @@ def test_the_file_is_what_the_command_line_writes(kiosk: RunningKiosk, stub: Pat
 
 
 def test_taken_away_pictures_have_a_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kiosk_module, "MAX_TAKEAWAY_BYTES", 100)
-    kiosk = Kiosk(Settings())
-    keys = [kiosk.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]
-    assert [kiosk.offered(key) is not None for key in keys] == [False, True, True]
-    last = kiosk.offer(bytes(300)).rsplit("/", 1)[1]
-    assert kiosk.offered(last) == bytes(300), "the newest one is always there"
-    assert kiosk.offered(keys[2]) is None
+    monkeypatch.setattr(takeaway, "MAX_BYTES", 100)
+    takeaways = takeaway.Takeaways(TakeawayTable())
+    keys = [takeaways.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]
+    assert [takeaways.get(key) is not None for key in keys] == [False, True, True]
+    last = takeaways.offer(bytes(300)).rsplit("/", 1)[1]
+    assert takeaways.get(last) == bytes(300), "the newest one is always there"
+    assert takeaways.get(keys[2]) is None

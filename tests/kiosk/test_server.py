@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from livetint.engine.colour.cielab import project_into_gamut
 from livetint.kiosk.server.check import problems_of
-from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.server.touches import Allowance
 from livetint.kiosk.settings import EngineTable, GalleryTable, Settings, TakeawayTable
 from websockets.exceptions import ConnectionClosed, InvalidStatus

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from livetint.kiosk.server.thermal import HeatWatch
+from livetint.kiosk.server.thermal import ThermalWatch
 
 
 def zones(folder: Path, **degrees: float) -> Path:
@@ -23,7 +23,7 @@ def test_a_hot_machine_is_said_once_and_again_only_after_it_cooled(
 ) -> None:
     # set_up_logs keeps the kiosk's records from the root logger, where caplog listens.
     monkeypatch.setattr(logging.getLogger("livetint"), "propagate", True)
-    watch = HeatWatch(tmp_path)
+    watch = ThermalWatch(tmp_path)
 
     def warnings_after(*degrees: float) -> int:
         caplog.clear()
@@ -39,12 +39,12 @@ def test_a_hot_machine_is_said_once_and_again_only_after_it_cooled(
 
 
 def test_machines_without_sensors_and_zones_that_are_off_are_neither_hot_nor_cold(tmp_path: Path) -> None:
-    watch = HeatWatch(tmp_path / "none")
+    watch = ThermalWatch(tmp_path / "none")
     watch.look()
     assert watch.hottest_c is None and not watch.hot
     (tmp_path / "thermal_zone0").mkdir()
     (tmp_path / "thermal_zone0" / "temp").write_text("invalid")
     zones(tmp_path, thermal_zone1=41.5)
-    watch = HeatWatch(tmp_path)
+    watch = ThermalWatch(tmp_path)
     watch.look()
     assert watch.hottest_c == 41.5

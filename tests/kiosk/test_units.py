@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from livetint.kiosk.server.fonts import in_words, languages_without_glyphs
-from livetint.kiosk.server.state import Kiosk
-from livetint.kiosk.settings import LANGUAGES, Settings
+from livetint.kiosk.server.page import PageWatch
+from livetint.kiosk.settings import LANGUAGES
 
 from ..needs import needs
 
@@ -93,11 +93,11 @@ def test_doctor_names_languages_without_glyphs_and_the_packages_that_have_them(
 
 
 def test_a_page_without_life_is_said_to_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    kiosk = Kiosk(Settings())
-    now = kiosk.started_s
+    page = PageWatch()
+    now = page.started_s
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for seconds, beaten, lost in ((30, False, False), (61, False, True), (62, True, False), (78, False, True)):
-        now = kiosk.started_s + seconds
+        now = page.started_s + seconds
         if beaten:
-            kiosk.last_beat_s = now
-        assert kiosk.page_lost is lost, seconds
+            page.beat("painting")
+        assert page.lost is lost, seconds

@@ -20,7 +20,7 @@ from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.engine.service import _jpeg
-from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.exhibition import bundled_photos
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from livetint.engine.image.photo import Photo
-from livetint.kiosk.server.gallery import bundled_photos
+from livetint.kiosk.server.exhibition import bundled_photos
 
 from ..needs import needs
 from .page import Visitor, page_settings

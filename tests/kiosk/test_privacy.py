@@ -1,0 +1,176 @@
+"""What belongs to a visit ends with it: nothing of one visitor is saved, shown or kept once the visitor has left."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from websockets.sync.client import ClientConnection
+
+from .processes import children, facts_of
+from .running import PATIENCE_S, RunningKiosk, until
+from .test_server import controls, edit, first_picture, free_port, reply
+from .test_uploads import bring, held
+
+GREY_OF_A, GREY_OF_B = 60, 200
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def house(stub: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
+    """A kiosk that takes uploads and saves to every place."""
+    running = RunningKiosk(
+        tmp_path_factory.mktemp("kiosk"), stub,
+        uploads={"enabled": True, "deadline_s": 60.0}, saving={"folder": str(kept)},
+        takeaway={"host": "127.0.0.1", "port": free_port()},
+    )  # fmt: skip
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as pool:
+        yield pool
+
+
+def plain(grey: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (200, 150), grey).save(file, "PNG")
+    return file.getvalue()
+
+
+def bring_by(page: HTTPConnection, data: bytes) -> dict[str, Any]:
+    """What is told of an upload that is sent over an open connection."""
+    page.request("POST", "/uploads", data, {"Origin": f"http://127.0.0.1:{page.port}"})
+    return json.loads(page.getresponse().read())
+
+
+def save(kiosk: RunningKiosk, place: str, photo: str) -> tuple[int, bytes]:
+    return kiosk.get(f"/save/{place}", "POST", edit(photo).encode(), Origin=kiosk.address.rstrip("/"))
+
+
+def stopped_child(kiosk: RunningKiosk, module: str) -> int:
+    """The kiosk's child of a module, as soon as there is one, held before it has done its work."""
+    child = until(lambda: children(kiosk.process.pid, module), f"the child {module}")[0]
+    os.kill(child, signal.SIGSTOP)
+    return child
+
+
+def go_on(child: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGCONT)
+
+
+def by_request(kiosk: RunningKiosk, socket: ClientConnection) -> None:
+    assert bring(kiosk, b"", "DELETE")[0] == 204
+
+
+def by_beat(kiosk: RunningKiosk, socket: ClientConnection) -> None:
+    """The page's reset. An upload of before is gone when it has arrived."""
+    assert bring(kiosk, plain(1))[0] == 201
+    socket.send(json.dumps({"type": "beat", "state": "attract", "event": "reset"}))
+    until(lambda: not held(kiosk), "the wipe")
+
+
+Wipe = Callable[[RunningKiosk, ClientConnection], None]
+WIPES = pytest.mark.parametrize("wipe", [by_request, by_beat])
+PLACES = pytest.mark.parametrize("place", ["download", "keep", "takeaway"])
+
+
+@PLACES
+def test_a_save_that_waits_while_its_visitor_is_wiped_writes_nothing_least_of_all_the_next_visitors_picture(
+    house: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str
+) -> None:
+    # A browser keeps its connection, and so B's upload gets the number of the descriptor that A's had.
+    with (
+        controls(house) as socket,
+        contextlib.closing(HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)) as page,
+    ):
+        of_a = bring_by(page, plain(GREY_OF_A))
+        first = beside.submit(save, house, "download", of_a["id"])
+        child = stopped_child(house, ".rendering")
+        waiting = beside.submit(save, house, place, of_a["id"])
+        for seq in range(3):  # the engine answers in turns: the colours to save are asked for by then
+            socket.send(edit(first_picture(house), seq))
+            reply(socket)
+        page.request("DELETE", "/uploads", headers={"Origin": house.address.rstrip("/")})
+        assert page.getresponse().read() == b""
+        of_b = bring_by(page, plain(GREY_OF_B))
+        go_on(child)
+        assert first.result()[0] in (404, 410)
+        assert waiting.result()[0] in (404, 410)
+        assert list(kept.iterdir()) == []
+        assert len(held(house)) == 1
+        status, saved = save(house, "download", of_b["id"])
+        assert status == 200
+        lightness = np.asarray(Image.open(io.BytesIO(saved)).convert("L"))
+        assert abs(float(lightness.mean()) - GREY_OF_B) < 25
+        by_request(house, socket)
+
+
+@PLACES
+@WIPES
+def test_a_save_under_way_ends_with_its_visit_also_of_a_picture_on_show(
+    house: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str, wipe: Wipe
+) -> None:
+    with controls(house) as socket:
+        saved = beside.submit(save, house, place, first_picture(house))
+        child = stopped_child(house, ".rendering")
+        wipe(house, socket)
+        assert saved.result() == (410, b"This visit has ended. Please begin again.")
+        assert list(kept.iterdir()) == []
+        until(lambda: child not in children(house.process.pid), "the end of the child")
+
+
+@WIPES
+def test_an_upload_under_way_is_not_taken_in_once_its_visit_has_ended(
+    house: RunningKiosk, beside: ThreadPoolExecutor, wipe: Wipe
+) -> None:
+    with controls(house) as socket:
+        brought = beside.submit(bring, house, plain(GREY_OF_A))
+        child = stopped_child(house, ".decoding")
+        if wipe is by_request:
+            wipe(house, socket)
+        else:
+            socket.send(json.dumps({"type": "beat", "state": "attract", "event": "reset"}))
+            until(lambda: brought.done(), "the refusal")
+        go_on(child)
+        assert brought.result()[0] == 410
+        assert held(house) == []
+
+
+def test_wiped_visits_leave_no_descriptor_and_no_process(house: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+    with controls(house) as socket:
+
+        def visit() -> None:
+            _, told = bring(house, plain(GREY_OF_A))
+            saved = beside.submit(save, house, "keep", told["id"])
+            shown = beside.submit(house.get, f"/pictures/{told['id']}/480.jpg")
+            child = stopped_child(house, ".rendering")
+            by_request(house, socket)
+            go_on(child)
+            assert saved.result()[0] in (404, 410)
+            assert shown.result()[0] in (200, 404)
+
+        visit()
+        before = facts_of(house.process.pid)[1]
+        for _ in range(5):
+            visit()
+        until(lambda: facts_of(house.process.pid)[1] <= before, "as few descriptors as before")
+        assert children(house.process.pid, ".rendering") == []
