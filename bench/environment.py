@@ -1,4 +1,4 @@
-"""What a number depends on besides the code: CPU, clocks, heat, power mode, versions, the model's digest."""
+"""What results depend on besides the code: CPU, clocks, temperatures, power mode, versions, the model's digest."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NVPMODEL_S = 5
 
 
 def model_digest(bundle: Bundle) -> str:
-    """One SHA-256 for a bundle: of the lines `digest  file` of all its files, sorted by name."""
+    """The SHA-256 of a bundle: that of the lines `digest  file` of all its files, sorted by name."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(bundle.manifest.files.items())]
     return sha256_of("".join(lines).encode())
 
 
 def model_table(bundle: Bundle) -> dict[str, Any]:
-    """What a result says about the model it measured."""
+    """The model that was measured, for a result."""
     manifest = bundle.manifest
     return {
         "name": manifest.name,
@@ -44,7 +44,7 @@ def model_table(bundle: Bundle) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the kernel and every package that takes part, where installed."""
+    """Versions of Python, the operating system and the packages in PACKAGES that are installed."""
     found = {"python": platform.python_version(), "os": platform.platform()}
     for package in PACKAGES:
         try:
@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(cpu: Path = CPU_FOLDER, thermal: Path = THERMAL_FOLDER) -> dict[str, Any]:
-    """The machine as it is now; what cannot be read is None, never guessed."""
+    """The machine as it is now. What cannot be read is None; nothing is guessed."""
     return {
         "processor": processor_name(),
         "architecture": platform.machine(),
@@ -73,7 +73,7 @@ def machine(cpu: Path = CPU_FOLDER, thermal: Path = THERMAL_FOLDER) -> dict[str,
 
 
 def power_mode() -> str | None:
-    """A Jetson's power mode by name, as `nvpmodel -q` gives it; None elsewhere."""
+    """A Jetson's power mode by name, from `nvpmodel -q`; None elsewhere."""
     program = shutil.which("nvpmodel")
     if program is None:
         return None
@@ -86,7 +86,7 @@ def power_mode() -> str | None:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """NVIDIA GPUs by NVML, where nvidia-ml-py and a driver are there: name, driver, clocks, heat, power, memory."""
+    """NVIDIA GPUs, from NVML: name, driver, clocks, temperature, power, memory. Needs nvidia-ml-py and a driver."""
     if importlib.util.find_spec("pynvml") is None:
         return []
     pynvml: Any = importlib.import_module("pynvml")
@@ -126,7 +126,7 @@ def _word(text: str | bytes) -> str:
 
 
 def memory_mib() -> dict[str, float | None]:
-    """This process's resident memory now and at its highest, in MiB; None where the system does not say."""
+    """This process's resident memory in MiB, now and at its highest; None where the system does not say."""
     text = read_text(Path("/proc/self/status")) or ""
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     return {
@@ -144,7 +144,7 @@ def usable_processors() -> int:
 
 
 def processor_name() -> str | None:
-    """The CPU's own name (x86), else the machine's (device tree), else what Python knows."""
+    """The CPU's name (x86), else the board's (device tree), else what Python knows."""
     for line in (read_text(Path("/proc/cpuinfo")) or "").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
@@ -167,7 +167,7 @@ def _load() -> float | None:
 
 
 def read_text(path: Path) -> str | None:
-    """A small file's text without white space around it; None where it cannot be read."""
+    """The text of a small file, stripped; None where it cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

@@ -19,7 +19,7 @@ Result = dict[str, Any]
 
 
 class Measure(ABC):
-    """One thing that a bench measures. The static methods show `part`, its part of a result, to readers."""
+    """One thing that a bench measures. The static methods show `part`, the measure's part of a result."""
 
     # The measure's key in a result.
     key: ClassVar[str]

@@ -1,4 +1,4 @@
-"""How a bench tells how far it is. Whoever calls it shows that, or does not."""
+"""Progress of a bench, reported to a callback; the command line shows it as a bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colorization by optimisation (Levin, Lischinski and Weiss, SIGGRAPH 2004): the classic without learning.
+"""Colorization by optimisation (Levin, Lischinski and Weiss, SIGGRAPH 2004), the classic method without learning.
 
 Neighbouring pixels of similar intensity should have similar colours: ab of every pixel without a hint is the
 weighted mean of its 3 × 3 neighbours, with weights exp(−(I − I')² / 2σ²), σ² the intensity's variance in the
@@ -16,32 +16,32 @@ from numpy.typing import NDArray
 from ...engine.errors import ConfigError
 from ...engine.hints import Hint, rasterise
 
-# 2σ² = VARIANCE_SCALE · variance, but never so narrow that the most similar neighbour's weight falls below
-# MIN_WEIGHT (before weights are normalised), nor below MIN_SPREAD: a flat window has no variance.
+# 2σ² = VARIANCE_SCALE · variance, but at least MIN_SPREAD (a flat window has no variance), and at least so large that
+# the weight of the most similar neighbour, before weights are normalised, is MIN_WEIGHT.
 VARIANCE_SCALE = 0.6
 MIN_WEIGHT = 0.01
 MIN_SPREAD = 2e-6
-# Keeps every pixel tied to its neighbours, so that no part of a picture is cut off from every hint.
+# Added to every weight, so that no part of a picture is cut off from all hints.
 TIE = 1e-9
-# Blocks of this side are not dissected further.
+# Blocks with sides up to this are not divided further.
 SMALL_PX = 4
 
 OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
 def colorize(L: NDArray[np.float32], hints: Sequence[Hint]) -> NDArray[np.float32]:
-    """Colours ab float32 [2, H, W] in CIELAB units for L [H, W] in 0…100 and hints; grey without hints.
+    """ab float32 [2, H, W] in CIELAB units for L [H, W] in 0…100 and hints; grey without hints.
 
-    Whoever asks more than once about a photograph keeps an `Optimiser`. Raises ConfigError where SciPy is missing.
+    Use an `Optimiser` for several sets of hints on one photograph. Raises ConfigError where SciPy is missing.
     """
     return Optimiser(L).colorize(hints)
 
 
 class Optimiser:
-    """Levin's system of one photograph, L [H, W] in 0…100, made once and solved for as many sets of hints as asked.
+    """Levin's linear system of one photograph, L [H, W] in 0…100, for any number of sets of hints.
 
-    What one photograph's sets share is made once: the weights, and the order of elimination (nested dissection of the
-    pixel grid, which needs a quarter of the time that general orders do). Raises ConfigError where SciPy is missing.
+    The weights and the order of elimination are made once. The order is a nested dissection of the pixel grid, which
+    takes a quarter of the time of general orders. Raises ConfigError where SciPy is missing.
     """
 
     def __init__(self, L: NDArray[np.float32]) -> None:
@@ -52,9 +52,9 @@ class Optimiser:
         self._means = neighbour_means(L)[self._order][:, self._order]
 
     def colorize(self, hints: Sequence[Hint]) -> NDArray[np.float32]:
-        """Colours ab float32 [2, H, W] in CIELAB units, grey without hints. About 0.3 s for 256 × 256.
+        """ab float32 [2, H, W] in CIELAB units, grey without hints. Takes about 0.3 s for 256 × 256.
 
-        A hint's patch is held at its colour, as `engine.hints.rasterise` draws it.
+        Pixels in a hint's patch, as `engine.hints.rasterise` draws it, keep the hint's colour.
         """
         height, width = self.shape
         ab, mask = rasterise(hints, self.shape)
@@ -68,7 +68,7 @@ class Optimiser:
         return result.reshape(2, height, width).astype(np.float32)
 
     def _solve(self, held: NDArray[np.bool_], known: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Colours [2, pixels not held]. The system is diagonally dominant: no pivot needs to be looked for."""
+        """ab [2, pixels not held]. The system is diagonally dominant, so no pivoting is needed."""
         from scipy.sparse.linalg import splu
 
         rows = self._means[~held]
@@ -79,9 +79,9 @@ class Optimiser:
 
 
 def dissection(height: int, width: int) -> NDArray[np.int64]:
-    """Nested dissection of a pixel grid: indices int64 [HW] in an order of elimination that keeps factors sparse.
+    """Nested dissection of a pixel grid: indices int64 [HW] in an order of elimination that keeps the factors sparse.
 
-    Halves come before the line that separates them, and so on within the halves.
+    Both halves come before the line that separates them; within the halves the same holds.
     """
     index = np.arange(height * width).reshape(height, width)
     return np.concatenate(list(_dissected(index)))
@@ -100,7 +100,7 @@ def _dissected(index: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def neighbour_means(L: NDArray[np.float32]):
-    """Sparse [HW, HW] (CSR) whose row r gives the weights of r's neighbours; rows sum to 1, the diagonal is 0."""
+    """Sparse [HW, HW] (CSR): row r holds the weights of r's neighbours. Rows sum to 1, the diagonal is 0."""
     from scipy.sparse import csr_matrix
 
     intensity = L.astype(np.float64) / 100

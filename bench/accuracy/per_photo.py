@@ -1,4 +1,4 @@
-"""Collecting one number per photograph and draw, and what is said about them: means and standard errors."""
+"""One number for each photograph and draw, with means and standard errors over photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Tally:
-    """Values under a key (any tuple of words), one list of draws per photograph."""
+    """Values by key (any tuple of words) and photograph, one for each draw."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -20,11 +20,11 @@ class Tally:
 
     @property
     def names(self) -> list[tuple[str, ...]]:
-        """Every key, in the order in which they first came."""
+        """All keys, in the order in which they were first added."""
         return list(self._values)
 
     def per_photo(self, key: tuple[str, ...]) -> NDArray[np.float64]:
-        """Mean over draws for every photograph [n], in the photographs' order."""
+        """Mean over draws for every photograph [n], in the order of the photographs."""
         photos = self._values[key]
         return np.array([np.mean(photos[index]) for index in sorted(photos)])
 

@@ -1,4 +1,4 @@
-"""How accuracy is measured: which points are revealed, at which size pictures are compared, and how.
+"""Protocols of accuracy: which points are revealed, at which size pictures are compared, and how.
 
 zhang17: the sweep over numbers of points of Zhang et al. 2017 (Figure 6), as in the authors' released code.
 icolorit: the protocol of iColoriT (Yun et al., WACV 2023). Their columns must never be mixed: size, patches,
@@ -20,7 +20,7 @@ from ...engine.colour.cielab import lab_to_srgb, srgb_to_lab
 from ...engine.colour.metrics import psnr
 from ...engine.hints import WORKING_PX, Hint
 
-# A perfect picture counts as one with a single 8-bit value off by one: means must stay finite.
+# A perfect picture scores as one with a single 8-bit value off by one, so that means stay finite.
 PERFECT_DB = 20 * np.log10(255) + 10 * np.log10(3 * WORKING_PX**2)
 
 
@@ -28,8 +28,8 @@ PERFECT_DB = 20 * np.log10(255) + 10 * np.log10(3 * WORKING_PX**2)
 class Picture:
     """A photograph with its truth.
 
-    rgb: uint8 [S, S, 3] at the side it is scored at; lab: float64 [S, S, 3] of it.
-    light: float32 [N, N], L in 0…100 at the network's own side.
+    rgb: uint8 [S, S, 3] at the side at which it is scored. lab: CIELAB of it, float64 [S, S, 3].
+    L: float32 [N, N] in 0…100 at the network's own side.
     """
 
     rgb: NDArray[np.uint8]
@@ -50,7 +50,7 @@ class Protocol(ABC):
     text: str
 
     def picture(self, data: bytes, network_side: int) -> Picture:
-        """Decode a photograph's bytes. Raises OSError when they are no picture."""
+        """Decode the bytes of a photograph. Raises OSError if they are no picture."""
         rgb = squashed(data, self.side)
         lab = srgb_to_lab(rgb / 255).astype(np.float64)
         seen = lab if network_side == self.side else srgb_to_lab(squashed(data, network_side) / 255)
@@ -89,7 +89,7 @@ class Zhang17(Protocol):
         return reveal(ab, gaussian_patches(rng, count, (self.patch_px, self.patch_px)))
 
     def psnr(self, picture: Picture, ab: NDArray[np.float32]) -> float:
-        """As the authors do it, the result is truncated to 8 bits: here and nowhere else in Livetint."""
+        """The result is truncated to 8 bits, as the authors do it; nothing else in Livetint truncates."""
         return min(psnr((self.rgb(picture, ab) * 255).astype(np.uint8), picture.rgb), PERFECT_DB)
 
 
@@ -107,7 +107,7 @@ class IColoriT(Protocol):
     )
 
     def hints(self, rng: np.random.Generator, ab: NDArray[np.float32], count: int) -> list[Hint]:
-        """The cell's size in the working pixels of a hint is 2 · 256 / 224, to the nearest whole one: 2."""
+        """A hint's size is in working pixels: 2 · 256 / 224, rounded to 2."""
         cells = rng.integers(0, self.side // self.cell_px, (count, 2))
         size = round(self.cell_px * WORKING_PX / self.side)
         hints = []

@@ -1,4 +1,4 @@
-"""Published curves, to be drawn beside ours as gain over grey. They come from another test set and say so."""
+"""Published curves, drawn with ours as gain over grey. They are of another test set, and their label says so."""
 
 from __future__ import annotations
 

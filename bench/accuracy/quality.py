@@ -1,6 +1,6 @@
-"""What PSNR does not tell: does the colour land where it was asked, how far does it reach, does it stop at edges.
+"""What PSNR does not say: is the colour at a hint the asked one, how far does it reach, does it stop at edges.
 
-All functions take and give CIELAB arrays; ab float32 [2, H, W] in CIELAB units, differences as CIE76.
+All functions take CIELAB arrays, ab as float32 [2, H, W] in CIELAB units. Differences are CIE76.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ...engine.colour.metrics import delta_e
 from ...engine.hints import Hint, patch_bounds
 
-# The just-noticeable difference in Lab that iColoriT's HPR counts as a change.
+# The just-noticeable difference in Lab, from which on iColoriT's HPR counts a pixel as changed.
 NOTICEABLE = 2.3
-# A swatch within this of the truth counts as having offered it.
+# A swatch this near to the true colour counts as offering it.
 COVERED = 10.0
-# An edge of light: a difference of at least this in L between neighbours.
+# An edge: a difference of at least this in L between neighbours.
 EDGE_L = 12.0
 EDGE_WIDTH_PX = 2
 
@@ -25,7 +25,7 @@ Plane = NDArray[np.float32]
 
 
 def at_hints(ab: Plane, hints: Sequence[Hint]) -> float | None:
-    """Mean colour difference, over the hints, of the mean ab under a patch to the ab asked for; None without hints.
+    """Mean over hints of the difference between the mean ab under the patch and the hint's ab; None without hints.
 
     L is the photograph's own, so the difference is in ab alone. Patches that a later one overlaps count too.
     """
@@ -40,14 +40,14 @@ def at_hints(ab: Plane, hints: Sequence[Hint]) -> float | None:
 
 
 def changed(before: Plane, after: Plane) -> NDArray[np.bool_]:
-    """Pixels [H, W] whose colour moved by more than the just-noticeable difference."""
+    """Pixels [H, W] whose colour changed by more than the just-noticeable difference."""
     return np.sqrt(((after - before) ** 2).sum(0)) > NOTICEABLE
 
 
 def reach(before: Plane, after: Plane, hint: Hint) -> float | None:
     """Hint propagation range (HPR of iColoriT): mean distance from the newest hint to the pixels it changed.
 
-    As a share of the side (0…1.4); None when nothing changed. The paper gives pixels of 224.
+    As a share of the side (0…1.4); None if nothing changed. The paper gives it in pixels of 224.
     """
     rows, columns = np.nonzero(changed(before, after))
     if not len(rows):
@@ -76,10 +76,9 @@ def edges(L: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def bleeding(lab: NDArray[np.floating], ab: Plane) -> float | None:
-    """How much larger the colour error is near edges of light than away from them.
+    """Mean colour error near edges of L minus that elsewhere; None for a picture without edges, or of edges alone.
 
-    lab: the truth [H, W, 3]. Mean colour difference near edges minus that elsewhere; None for a picture without
-    edges or of edges alone. Colour that runs over an edge, or stops short of it, makes it grow.
+    lab: the truth [H, W, 3]. Colour that runs over an edge, or stops short of it, makes it grow.
     """
     near = edges(lab[..., 0])
     if near.all() or not near.any():
@@ -94,10 +93,10 @@ def covered(swatches: NDArray[np.floating], truth: NDArray[np.floating]) -> bool
 
 
 def steadiness(frames: Sequence[Plane]) -> float:
-    """Flicker under a moving hint: how unevenly colour moves from frame to frame, in CIELAB units.
+    """Flicker under a moving hint: how unevenly colour changes from frame to frame, in CIELAB units.
 
-    Mean over pixels of |second difference| of ab along at least three frames: 0 for colour that stands still or
-    glides evenly, large for colour that jumps back and forth.
+    Mean over pixels of the size of the second difference of ab, over at least three frames: 0 for colour that is
+    constant or changes evenly, large for colour that jumps back and forth.
     """
     stack = np.stack(frames)
     return float(np.sqrt((np.diff(stack, n=2, axis=0) ** 2).sum(1)).mean())

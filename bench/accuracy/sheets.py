@@ -45,7 +45,7 @@ def sheet(
 
 
 def row(runner: Runner, picture: Picture) -> NDArray[np.uint8]:
-    """One photograph as a row uint8 [256, W, 3]: grey, then with every number of TOUCHES, then the truth."""
+    """One photograph as a row uint8 [256, W, 3]: grey, with each number of touches in TOUCHES, and the truth."""
     protocol = Zhang17()
     features = runner.encode(picture.L)
     hints = chosen_touches(runner, features, picture, max(TOUCHES))
@@ -59,7 +59,7 @@ def row(runner: Runner, picture: Picture) -> NDArray[np.uint8]:
 
 
 def with_gaps(pictures: list[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
-    """Pictures uint8 [H, W, 3] with GAP_PX of white between them: below one another (axis 0) or side by side (1)."""
+    """Pictures uint8 [H, W, 3], below one another (axis 0) or side by side (axis 1), with GAP_PX of white between."""
     shape = list(pictures[0].shape)
     shape[axis] = GAP_PX
     gap = np.full(shape, 255, np.uint8)
@@ -67,7 +67,7 @@ def with_gaps(pictures: list[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]
 
 
 def chosen_touches(runner: Runner, features: Features, picture: Picture, count: int) -> list[Hint]:
-    """`count` true hints, each where the engine, knowing those before it, would ask for the next."""
+    """`count` true hints, each at the place that the engine suggests after those before it."""
     hints: list[Hint] = []
     for _ in range(count):
         hints += touches(picture, next_touches(runner, features, picture.L, hints))

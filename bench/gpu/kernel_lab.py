@@ -1,4 +1,4 @@
-"""The kernel lab on the GPU: every launch against its reference, then again under compute-sanitizer's tools."""
+"""The kernel lab on the GPU: every launch against its reference, and again under each tool of compute-sanitizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_S = 1800
 
 
 def check_kernels(say: Callable[[str], None]) -> dict[str, Any]:
-    """Step → "passed", "failed" or why it was not run; `said`: step → the end of what it printed."""
+    """Step → "passed", "failed" or why it was not run. `said`: step → the end of what it printed."""
     nvcc = _tool("nvcc")
     if nvcc is None:
         return {"lab": "not run: nvcc was not found"}

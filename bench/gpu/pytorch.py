@@ -1,4 +1,4 @@
-"""PyTorch beside the GPU's runner: the same network in the same run, cuDNN, fp16, channels last, in a CUDA graph."""
+"""PyTorch on the same GPU in the same run: the same network with cuDNN, fp16, channels last, in a CUDA graph."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROUNDS, WARM_UP = 4, 10
 
 
 def time_torch(bundle: Bundle, touches: int, count: int) -> dict[str, Any]:
-    """events: part → {"direct", "graph"}, milliseconds as summaries, by CUDA events.
+    """events: part → {"direct", "graph"}, summaries of milliseconds by CUDA events.
 
-    `touch`: the encoder in fp16, and the touch stage as its plan has it (fp32, `count` hints). The paper's networks:
-    the whole network in fp16. Raises NoDevice without a PyTorch that reaches the GPU.
+    For `touch`: the encoder in fp16, and the touch stage as in its plan (fp32, `count` hints). For the paper's
+    networks: the whole network in fp16. Raises NoDevice without a PyTorch that can use the GPU.
     """
     if importlib.util.find_spec("torch") is None:
         raise NoDevice("PyTorch is not installed: pip install torch")
@@ -72,7 +72,7 @@ def _planes_parts(bundle: Bundle) -> dict[str, Callable[[], Any]]:
 
 
 def _time(run: Callable[[], Any], touches: int) -> dict[str, Any]:
-    """Direct calls, and the same captured in a CUDA graph."""
+    """Direct calls, and the same work captured in a CUDA graph."""
     import torch
 
     stream = torch.cuda.Stream()

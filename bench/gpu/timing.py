@@ -1,4 +1,4 @@
-"""Stages of a touch on the GPU, timed by its own events: each alone and all together, with and without a graph."""
+"""Stages of a touch on the GPU, timed by CUDA events: each alone and all together, with and without a graph."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ NOT_OUTSIDE = ("network", "download picture")
 def time_touch(
     runner: TensorRTRunner, working: NDArray[np.float32], L: NDArray[np.float32], touches: int, count: int
 ) -> dict[str, Any]:
-    """Milliseconds as summaries. working: L of working size, light: L of display size, count: hints.
+    """Summaries of milliseconds. working: L of working size. L: of display size. count: number of hints.
 
-    events: stage → {"direct", "graph"} for every step of a touch, for what has to be paid besides the network
-    ("outside the network", without the final copy), and for the whole. host: what a caller waits for, by the
-    CPU's clock.
+    events: stage → {"direct", "graph"} for every step of a touch, for all but the network and the final copy ("outside
+    the network"), and for the whole. host: what a caller waits for, by the CPU's clock.
     """
     hints = spread_hints(count)
     features = runner.encode(working)
-    runner.render(features, hints, NO_GLOBAL_HINTS, L)  # everything is in its place from here on
+    runner.render(features, hints, NO_GLOBAL_HINTS, L)  # allocates everything
     events: dict[str, Any] = {}
     with runner.device.at_work(DOING):
         capacity = 0 if runner.served_by == KERNELS else runner.stages.hint_capacity("touch", count)
@@ -55,7 +54,7 @@ def time_touch(
 
 
 def spread_hints(count: int) -> list[Hint]:
-    """Hints on a spiral over the picture, of every colour."""
+    """Hints of all hues on a spiral over the picture."""
     turns = np.arange(count) * 2.4
     radius = 0.45 * np.sqrt((np.arange(count) + 0.5) / count)
     places = np.stack([0.5 + radius * np.cos(turns), 0.5 + radius * np.sin(turns)], 1).tolist()
@@ -64,7 +63,7 @@ def spread_hints(count: int) -> list[Hint]:
 
 
 def _both(timer: Timer, stream: Stream, work: Callable[[], None], touches: int) -> dict[str, Any]:
-    """The same work put into the stream directly, and as a graph recorded from it."""
+    """The same work launched directly, and as a graph recorded from it."""
     direct = _time(timer, stream, work, touches)
     graph: Graph = stream.graph(work, DOING)
     return {"direct": direct, "graph": _time(timer, stream, lambda: graph.launch(DOING), touches)}

@@ -17,7 +17,7 @@ from ..environment import model_table
 from ..measure import Result, Rows
 from ..options import Option
 from . import workloads
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .samples import ratios
 from .workloads import Workload
 
@@ -37,12 +37,12 @@ class Against(LatencyMeasure):
         self.other = other
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Against | None:
-        name = asked.options["against"]
+    def from_options(cls, request: Request) -> Against | None:
+        name = request.options["against"]
         if not name:
             return None
-        asked.need_single_stream("--against")
-        return cls(OnnxRunner(other_bundle(name), asked.options["threads"][0]))
+        request.require_single_stream("--against")
+        return cls(OnnxRunner(other_bundle(name), request.options["threads"][0]))
 
     def runners(self) -> Sequence[Runner]:
         return (self.other,)
@@ -91,6 +91,6 @@ def _name(result: Result) -> str:
 @lru_cache(maxsize=1)
 def other_bundle(name: str) -> Bundle:
     """The network that `--against` names; `siggraph17` has random weights (`untrained.py`). Raises ModelFileError."""
-    from .untrained import NAME, bare_bundle
+    from .untrained import NAME, untrained_bundle
 
-    return bare_bundle() if name == NAME else find_model(name)
+    return untrained_bundle() if name == NAME else find_model(name)

@@ -13,7 +13,7 @@ from ..environment import model_table
 from ..measure import Result, Rows
 from ..options import Option
 from . import workloads
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .samples import Samples, ratios
 from .workloads import Workload
 
@@ -21,8 +21,8 @@ SHARE, LEAST = 0.25, 64
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the builds that are compared. threads: that it runs on, for the result."""
+class OtherBuild:
+    """Another build, precision or number of threads. threads: that it runs on, for the result."""
 
     label: str
     runner: Runner
@@ -40,35 +40,35 @@ class Beside(LatencyMeasure):
                " again.", str, multiple=True, metavar="FOLDER"),
     )  # fmt: skip
 
-    def __init__(self, sides: Sequence[Side]) -> None:
-        self.sides = tuple(sides)
+    def __init__(self, builds: Sequence[OtherBuild]) -> None:
+        self.builds = tuple(builds)
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Beside | None:
+    def from_options(cls, request: Request) -> Beside | None:
         """Also the numbers of threads after the first."""
-        folders = asked.options["beside"]
+        folders = request.options["beside"]
         if folders:
-            asked.need_single_stream("--beside")
-        if not asked.single_stream:
+            request.require_single_stream("--beside")
+        if not request.single_stream:
             return None
-        threads, *more = asked.options["threads"]
-        wanted = [(f"{n} thread{'s' * (n > 1)}", asked.model, "cpu", n) for n in more]
-        wanted += [(name, name, asked.device, threads) for name in folders]
-        sides = [Side(label, asked.open_runner(name, device, n), n) for label, name, device, n in wanted]
-        return cls(sides) if sides else None
+        threads, *more = request.options["threads"]
+        wanted = [(f"{n} thread{'s' * (n > 1)}", request.model, "cpu", n) for n in more]
+        wanted += [(name, name, request.device, threads) for name in dict.fromkeys(folders)]
+        builds = [OtherBuild(label, request.open_runner(name, device, n), n) for label, name, device, n in wanted]
+        return cls(builds) if builds else None
 
     def runners(self) -> Sequence[Runner]:
-        return [side.runner for side in self.sides]
+        return [build.runner for build in self.builds]
 
     def workloads(self, run: Run, resources: ExitStack) -> list[Workload]:
         return [
-            replace(load, name=_full_name(side, load.name), share=SHARE, least=LEAST)
-            for side in self.sides
-            for load in (*workloads.touches(side.runner, run.numbers), workloads.encoding(side.runner))
+            replace(load, name=_full_name(build, load.name), share=SHARE, least=LEAST)
+            for build in self.builds
+            for load in (*workloads.touches(build.runner, run.numbers), workloads.encoding(build.runner))
         ]
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
-        return {self.key: {side.label: _table(side, timed) for side in self.sides}}
+        return {self.key: {build.label: _table(build, timed) for build in self.builds}}
 
     @staticmethod
     def lines(part: Result) -> str:
@@ -88,17 +88,17 @@ class Beside(LatencyMeasure):
         return [rows]
 
 
-def _full_name(side: Side, stage: str) -> str:
-    return f"{side.label} {stage}"
+def _full_name(build: OtherBuild, stage: str) -> str:
+    return f"{build.label} {stage}"
 
 
-def _table(side: Side, timed: Timed) -> dict[str, Any]:
-    stages = [name for name in timed.ours.rounds if _full_name(side, name) in timed.own.rounds]
-    theirs: Samples = timed.own.part([_full_name(side, stage) for stage in stages], _full_name(side, ""))
+def _table(build: OtherBuild, timed: Timed) -> dict[str, Any]:
+    stages = [name for name in timed.ours.rounds if _full_name(build, name) in timed.own.rounds]
+    theirs: Samples = timed.own.part([_full_name(build, stage) for stage in stages], _full_name(build, ""))
     return {
-        "model": model_table(side.runner.bundle),
-        "runner": type(side.runner).__name__,
-        "threads": side.threads,
+        "model": model_table(build.runner.bundle),
+        "runner": type(build.runner).__name__,
+        "threads": build.threads,
         "stages": theirs.summaries(),
         "ratios": ratios(timed.ours, theirs),
         "samples": theirs.raw(),

@@ -1,8 +1,8 @@
-"""What others on the machine took from a measurement: programs beside this one, and a hypervisor (Linux).
+"""CPU time that other programs and a hypervisor took from a measurement (Linux).
 
-A time measured while others ran says little about the code; this tells such times by their cause, not by their size.
-Two accounts are kept, because each alone misleads: CPUs may work for others without this process wanting them,
-and this process's threads may wait for one another.
+A time measured while others ran says little about the code. Such times are found by their cause, not by their size.
+Both accounts are needed: CPU cores may work for others while this process does not want them, and this process's
+threads may wait for one another.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import time
 from pathlib import Path
 
 MACHINE, THREADS = Path("/proc/stat"), Path("/proc/self/task")
-# Columns of the line of all CPU cores that count time at work: user, nice, system, irq, softirq, steal.
+# Columns of busy time in the line of all CPU cores: user, nice, system, irq, softirq, steal.
 AT_WORK = (1, 2, 3, 6, 7, 8)
 
 
 def taken_s(machine: Path = MACHINE) -> float | None:
-    """Seconds of all CPU cores, since some past moment, that went to others; None where the system does not say.
+    """Seconds of all CPU cores that went to others, since some moment; None where the system does not say.
 
-    Only differences mean something, and those of less than a tenth of a second little: the system counts in
-    hundredths.
+    Only differences mean something, and only from a tenth of a second on: the system counts in hundredths.
     """
     try:
         fields = machine.read_text().split("\n", 1)[0].split()
@@ -31,7 +30,7 @@ def taken_s(machine: Path = MACHINE) -> float | None:
 
 
 def waited_s(threads: Path = THREADS) -> float | None:
-    """Seconds, since some past moment, that this process's threads stood ready and were not let run.
+    """Seconds that this process's threads were ready but not running, since some moment.
 
     Only differences mean something. None where the system does not say.
     """
@@ -44,7 +43,7 @@ def waited_s(threads: Path = THREADS) -> float | None:
 
 
 def _delay_ns(file: Path) -> int | None:
-    """None for a thread that ended between listing and reading, and where the kernel keeps no such times."""
+    """None for a thread that has ended since it was listed, and where the kernel keeps no such times."""
     try:
         return int(file.read_text().split()[1])
     except OSError:

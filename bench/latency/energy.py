@@ -22,7 +22,7 @@ from ...engine.runners.onnx import default_threads
 from ..cells import short
 from ..environment import machine, read_text
 from ..measure import Result, Rows
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .workloads import Workload, touches
 
 POWERCAP = Path("/sys/class/powercap")
@@ -183,7 +183,7 @@ def _joules(sensor: Sensor, load: Workload | None, length_s: float, clock: Clock
     return meter.joules, clock() - begin, max(runs, 1)
 
 
-def need_sensors() -> list[Sensor]:
+def require_sensors() -> list[Sensor]:
     """The sensors that give a reading now. Raises ConfigError where there is none."""
     found = sensors()
     if not found:
@@ -234,8 +234,8 @@ class Energy(LatencyMeasure):
     key = "energy"
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Energy | None:
-        return cls() if asked.single_stream else None
+    def from_options(cls, request: Request) -> Energy | None:
+        return cls() if request.single_stream else None
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
         return {self.key: of_touches(touches(run.runner, run.numbers))}

@@ -15,7 +15,7 @@ from .memory import Memory
 from .paired import Relative
 from .peers import Peers
 from .roofline import Roofline
-from .run import Asked, LatencyMeasure
+from .run import LatencyMeasure, Request
 from .scenarios import Scenario
 from .stages import Stages
 
@@ -38,6 +38,6 @@ def options() -> Iterable[Option]:
     return (option for measure in MEASURES for option in measure.options)
 
 
-def wanted(asked: Asked) -> list[LatencyMeasure]:
+def wanted(request: Request) -> list[LatencyMeasure]:
     """The measures that the options ask for."""
-    return [measure for kind in MEASURES if (measure := kind.from_options(asked)) is not None]
+    return [measure for kind in MEASURES if (measure := kind.from_options(request)) is not None]

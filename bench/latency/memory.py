@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..environment import memory_mib
 from ..measure import Result
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 
 
 class Memory(LatencyMeasure):
@@ -13,7 +13,7 @@ class Memory(LatencyMeasure):
     key = "memory_mib"
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Memory:
+    def from_options(cls, request: Request) -> Memory:
         return cls()
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:

@@ -25,7 +25,7 @@ from ..cells import short
 from ..measure import Result, Rows
 from ..progress import Steps
 from .references import reference_of, references
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .samples import default_length_s
 from .threads import opencv_threads
 from .workloads import Workload, stages, touches
@@ -156,8 +156,8 @@ class Relative(LatencyMeasure):
     key = "relative"
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Relative | None:
-        return cls() if asked.single_stream else None
+    def from_options(cls, request: Request) -> Relative | None:
+        return cls() if request.single_stream else None
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
         tick = Steps(run.progress, "one thread", ROUNDS)

@@ -1,6 +1,6 @@
-"""What makes a graph ready to run in each run time: `load(graph, threads, folder)` → a function of no arguments.
+"""Loaders of a graph, one for each run time: `load(graph, threads, folder)` → a function that runs it once.
 
-Each raises whatever its run time raises; `peers` turns that into a reason.
+They raise what their run time raises; `peers.py` turns that into a reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Run = Callable[[], Answer]
 
 @dataclass(frozen=True)
 class Graph:
-    """One network with what it is fed: `feeds` float32 by input name, in the order of the graph's inputs."""
+    """A network with its inputs: `feeds` float32 by name, in the order of the graph's inputs."""
 
     name: str
     stage: str
@@ -41,7 +41,7 @@ def _named(graph: Graph, arrays: Sequence[Any]) -> Answer:
 
 
 def onnxruntime(graph: Graph, threads: int, folder: Path) -> Run:
-    """ONNX Runtime on the CPU, as `OnnxRunner` uses it: what the others are compared with."""
+    """ONNX Runtime on the CPU, as `OnnxRunner` uses it; the others are compared with it."""
     return _onnxruntime(graph, threads, "CPUExecutionProvider")
 
 
@@ -78,7 +78,7 @@ def openvino(graph: Graph, threads: int, folder: Path) -> Run:
 
 
 def opencv(graph: Graph, threads: int, folder: Path) -> Run:
-    """OpenCV's DNN module on the CPU. Threads are those of OpenCV, set for the whole run."""
+    """OpenCV's DNN module on the CPU, on the threads that OpenCV is set to."""
     import cv2
 
     net = cv2.dnn.readNetFromONNX(np.frombuffer(graph.data, np.uint8))
@@ -98,7 +98,7 @@ def torch_cpu(graph: Graph, threads: int, folder: Path) -> Run:
 
 
 def torch_cuda(graph: Graph, threads: int, folder: Path) -> Run:
-    """PyTorch on an NVIDIA GPU with cuDNN, eager; answers come back to the CPU, as a touch needs them."""
+    """PyTorch on an NVIDIA GPU with cuDNN, eager. The answer is copied to the CPU, as a touch needs it."""
     import torch
 
     if not torch.cuda.is_available():
@@ -126,14 +126,14 @@ def _torch(graph: Graph, threads: int, device: str) -> Run:
 
 
 def _module(graph: Graph) -> Any:
-    """The PyTorch module a graph was exported from, with the graph's own weights."""
+    """The PyTorch module that the graph was exported from, with the graph's weights."""
     from ...build_engine import touch_bundle
     from ...build_engine.networks.planes import planes_network
     from ...build_engine.networks.touch import TouchNetwork
 
     weights = touch_bundle.weights_of(graph.bundle)
     network = planes_network(graph.bundle.manifest.network) if graph.stage == "colour" else TouchNetwork()
-    # Heads that a graph leaves out keep their first weights; whether the rest is right, the comparison tells.
+    # Heads that the graph leaves out keep their initial weights. The comparison of answers checks the rest.
     own = network.state_dict()
     network.load_state_dict(own | {name: tensor for name, tensor in weights.items() if name in own})
     if isinstance(network, TouchNetwork):
@@ -170,7 +170,7 @@ def ncnn(graph: Graph, threads: int, folder: Path) -> Run:
 
 
 def _pnnx() -> Path:
-    """The converter's program, which its wheel carries."""
+    """The converter, a program inside its wheel."""
     spec = importlib.util.find_spec("pnnx")
     if spec is None or spec.origin is None:
         raise ConfigError("ncnn needs pnnx to read ONNX; pip install 'livetint[peers]'")
@@ -178,7 +178,7 @@ def _pnnx() -> Path:
 
 
 def _convert(graph: Graph, folder: Path) -> tuple[Path, Path]:
-    """ONNX → ncnn's two files, made once a folder. Raises ConfigError with pnnx's last words."""
+    """ONNX → ncnn's two files, made once in a folder. Raises ConfigError with the last line that pnnx printed."""
     place = folder / graph.name.replace(" ", "-")
     param, weights = place / "model.ncnn.param", place / "model.ncnn.bin"
     if not (param.is_file() and weights.is_file()):

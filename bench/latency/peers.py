@@ -34,7 +34,7 @@ from ..percentiles import ratio
 from . import peer_loaders
 from .against import other_bundle
 from .peer_loaders import Answer, Graph
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .samples import Samples
 from .workloads import Workload, hint_sets, scene
 
@@ -275,11 +275,11 @@ class Peers(LatencyMeasure):
         self.left_out: dict[str, dict[str, str]] = {}
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Peers | None:
-        if not asked.options["peers"]:
+    def from_options(cls, request: Request) -> Peers | None:
+        if not request.options["peers"]:
             return None
-        asked.need_single_stream("--peers")
-        name = asked.options["against"]
+        request.require_single_stream("--peers")
+        name = request.options["against"]
         return cls([other_bundle(name)] if name else [])
 
     def workloads(self, run: Run, resources: ExitStack) -> list[Workload]:

@@ -1,9 +1,9 @@
-"""Work that never changes with Livetint, one piece for every shape of work: what stages are compared relative to.
+"""References: work that never changes with Livetint, which stages are timed relative to.
 
-A stage is timed between runs of the reference that is shaped like it, so that what slows both (a lower clock, a
-neighbour on the same memory) is no slower build. Small products and exponentials stand for a touch, convolutions for
-the encoder, stripes of Lab turned into sRGB by OpenCV for composing, and little NumPy calls for making tensors of
-hints. Change any of them, or its name, and files measured before cannot be compared with files measured after.
+A stage is timed between runs of the reference of its kind, so that what slows both (a lower clock, another program on
+the same memory) does not count as a slower build. Small products and exponentials stand for a touch, convolutions for
+the encoder, stripes of Lab converted to sRGB by OpenCV for composing, and small NumPy calls for making tensors of
+hints. If one of them or its name changes, older result files cannot be compared with newer ones.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from ...engine.runners.onnx import session_options
 from .workloads import SEED, Workload
 
-# Every reference's name begins with this.
+# The names of all references begin with this.
 REFERENCE = "reference"
 SMALL, CONVOLUTIONS = f"{REFERENCE}_small", f"{REFERENCE}_convolutions"
 STRIPES, CALLS = f"{REFERENCE}_stripes", f"{REFERENCE}_calls"
-# What a stage's name begins with → the reference shaped like it.
+# The beginning of a stage's name → the reference of its kind.
 SHAPES = {
     "touch_to_ab_": SMALL,
     "distribution_": SMALL,
@@ -33,21 +33,21 @@ SHAPES = {
     "touch_to_pixels_": STRIPES,
     "hints_to_input_": CALLS,
 }
-# A touch with 16 hints: heads, rows, channels and pixels of its two products, and how often they follow one another.
+# As in a touch with 16 hints: heads, rows, channels and pixels of its two products, and how often they are repeated.
 HEADS, ROWS, CHANNELS, PIXELS, REPEATS = 4, 16, 36, 4096, 3
 CONVOLVED = (1, 64, 128, 128)
-# Rows and columns of a stripe, and how many there are.
+# Rows and columns of a stripe, and stripes in a run.
 STRIPE_PX, STRIPES_OF_A_RUN = (68, 1920), 4
 NUMBERS = 80
 
 
 def reference_of(stage: str) -> str | None:
-    """The name of the reference that a stage is timed between; None for a stage that has none."""
+    """The name of a stage's reference; None for a stage without one."""
     return next((name for start, name in SHAPES.items() if stage.startswith(start)), None)
 
 
 def references(threads: int) -> dict[str, Workload]:
-    """All references by name; those of ONNX Runtime on `threads` threads, OpenCV's on those it is set to."""
+    """All references by name. ONNX Runtime runs on `threads` threads, OpenCV on those that it is set to."""
     runs = {SMALL: _small(threads), CONVOLUTIONS: _convolutions(threads), STRIPES: _stripes(), CALLS: _calls()}
     return {name: Workload(name, run) for name, run in runs.items()}
 

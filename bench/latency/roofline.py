@@ -24,7 +24,7 @@ from ...engine.runners.subgraph import split_precomputed
 from ..cells import short
 from ..measure import Result, Rows
 from ..options import Option
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 
 # Peak of dense fp16 products accumulated in fp32, and of memory, roughly, from the makers' data sheets.
 # name: (TFLOP/s, GB/s)
@@ -244,8 +244,8 @@ class Roofline(LatencyMeasure):
     options = (Option("--roofline", "Also count the work and say how near to the machine's roof it runs."),)
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Roofline | None:
-        return cls() if asked.options["roofline"] else None
+    def from_options(cls, request: Request) -> Roofline | None:
+        return cls() if request.options["roofline"] else None
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
         return {self.key: measure_roofline(run.runner, run.numbers, result["stages"])}

@@ -66,7 +66,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What measures are made from: the options, the model with its device, and how to open another runner (name,
     device, threads)."""
 
@@ -80,7 +80,7 @@ class Asked:
         """Whether touches follow one another without a pause."""
         return self.options["scenario"] == SINGLE_STREAM
 
-    def need_single_stream(self, option: str) -> None:
+    def require_single_stream(self, option: str) -> None:
         """Raise ConfigError if an option that was given does not go with the scenario."""
         if not self.single_stream:
             scenario = self.options["scenario"]
@@ -104,7 +104,7 @@ class LatencyMeasure(Measure):
 
     @classmethod
     @abstractmethod
-    def from_options(cls, asked: Asked) -> LatencyMeasure | None:
+    def from_options(cls, request: Request) -> LatencyMeasure | None:
         """The measure, or None where it is not asked for. Raises ConfigError where it does not go with the others."""
 
     def runners(self) -> Sequence[Runner]:

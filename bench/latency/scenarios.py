@@ -19,7 +19,7 @@ from ..measure import Result, Rows
 from ..options import Option
 from ..percentiles import summary
 from ..progress import Steps
-from .run import SINGLE_STREAM, Asked, LatencyMeasure, Run, Timed
+from .run import SINGLE_STREAM, LatencyMeasure, Request, Run, Timed
 from .samples import warm_up
 from .workloads import touches
 
@@ -142,6 +142,7 @@ class Scenario(LatencyMeasure):
     `stages` of the result are the times of answers: after a pause, or (open-loop) from arrival to answer at 60 Hz.
     """
 
+    key = "scenario"
     options = (
         Option("--scenario", "after-idle: one touch a second; open-loop: touches at 60, 120 and 240 Hz.", str,
                SINGLE_STREAM, choices=(SINGLE_STREAM, *SCENARIOS)),
@@ -151,8 +152,8 @@ class Scenario(LatencyMeasure):
         self.name = name
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Scenario | None:
-        return None if asked.single_stream else cls(asked.options["scenario"])
+    def from_options(cls, request: Request) -> Scenario | None:
+        return None if request.single_stream else cls(request.options["scenario"])
 
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
         loads = [(load.name, load.run) for load in touches(run.runner, run.numbers)]

@@ -1,8 +1,8 @@
-"""How often each workload is timed: as often as wanted where there is time, fairly fewer where there is not.
+"""How often each workload is timed: as often as wanted if there is time, else equal shares of the time.
 
-A run has a length that holds on a slow or busy machine too. Every round gets an equal part of what is left of it and
-shares that out anew, after what the workloads cost lately: what is quick is timed as often as wanted, what is slow
-takes an equal share of the rest, and every workload is timed at least once a round. `n` tells what came of it.
+A run has a fixed length, on a slow or busy machine too. Every round gets an equal part of the time that is left and
+divides it by what the workloads took in the round before: quick workloads are timed as often as wanted, slow ones get
+equal shares of the rest, and each is timed at least once in every round. `n` says how often each was timed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 
 from .workloads import Workload
 
-# What takes longer warms itself: its first run of a round counts.
+# A workload that takes longer needs no warm-up run in a round.
 WARM_ITSELF_S = 0.05
-# How many shares the touches themselves get, against one of every other workload.
+# Shares of the time that a touch gets, where every other workload gets one.
 TOUCH_SHARES = 4.0
 
 
 def wanted(load: Workload, touches: int, rounds: int) -> int:
-    """Samples of a workload in one round; a whole run meets its least number, but never exceeds the touches."""
+    """Samples of a workload in one round: `share` of the touches, in all at least `least` but no more than touches."""
     number = min(max(round(touches * load.share), load.least), touches)
     return max(1, -(-number // rounds))
 
 
 def spare_runs(cost_s: float) -> int:
-    """Runs that warm a workload up at the beginning of its part of a round."""
+    """Warm-up runs of a workload in each round."""
     return 1 if cost_s < WARM_ITSELF_S else 0
 
 
@@ -47,7 +47,7 @@ def _shares(load: Workload) -> float:
 
 
 def _limit(needs: Mapping[str, float], shares: Mapping[str, float], left_s: float) -> float:
-    """The seconds a share may take, so that all of min(need, shares · limit) fill `left_s`."""
+    """The seconds of one share, so that the sum of min(need, shares · limit) is `left_s`; ∞ if all needs fit."""
     open_names = sorted(needs, key=lambda name: needs[name] / shares[name])
     weight = sum(shares.values())
     for name in open_names:

@@ -11,7 +11,7 @@ from ..measure import Result, Rows
 from ..options import Option, counts
 from . import workloads
 from .against import other_stages
-from .run import Asked, LatencyMeasure, Run, Timed
+from .run import LatencyMeasure, Request, Run, Timed
 from .threads import numbers_of_threads
 from .workloads import Workload
 
@@ -29,8 +29,8 @@ class Stages(LatencyMeasure):
     )  # fmt: skip
 
     @classmethod
-    def from_options(cls, asked: Asked) -> Stages | None:
-        return cls() if asked.single_stream else None
+    def from_options(cls, request: Request) -> Stages | None:
+        return cls() if request.single_stream else None
 
     def workloads(self, run: Run, resources: ExitStack) -> list[Workload]:
         return [*workloads.touches(run.runner, run.numbers), *workloads.stages(run.runner, run.numbers)]

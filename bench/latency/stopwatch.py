@@ -1,4 +1,4 @@
-"""A workload's part of a round: its samples, and what others took of the time meanwhile."""
+"""A workload's part of a round: its samples, and the share of the time that others took."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from . import schedule
 from .contention import taken_s, waited_s
 from .workloads import Workload
 
-# A part that takes this many times as long as foreseen is cut short.
+# A part that takes this many times as long as expected is cut short.
 PATIENCE = 2.0
-# A part says something about the code if others took no more than this share of its time.
+# A part in which others took more than this share of the time says little about the code.
 MAX_LOST = 0.1
 
 
@@ -23,7 +23,7 @@ MAX_LOST = 0.1
 class Part:
     """One workload in one round: its samples in ms.
 
-    lost: the share of the time that others took from it (see `Stopwatch.lost`); None where the system does not say.
+    lost: the share of the time that others took (see `Stopwatch.lost`); None where the system does not say.
     """
 
     values: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Part:
 
 
 class Mark(NamedTuple):
-    """One moment: the clock, the CPU cores' time that went to others, the time waited for a CPU; seconds."""
+    """A moment: the clock, the CPU time that went to others, and the time waited for a CPU, in seconds."""
 
     clock: float
     taken: float | None
@@ -40,8 +40,8 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """The clock, the CPU cores' time that went to others so far, and the time this process waited for a CPU
-    (see `others`), all in seconds."""
+    """The clock, the CPU time that went to others, and the time that this process waited for a CPU (see `contention`),
+    all in seconds since some moment."""
 
     clock: Callable[[], float] = time.perf_counter
     taken: Callable[[], float | None] = taken_s
@@ -49,8 +49,9 @@ class Stopwatch:
     processors: int = 1
 
     def lost(self, since: Mark) -> float | None:
-        """The share of the time since a `mark` for which this process waited, or for which others had the CPU cores,
-        whichever is less: it did not lose what it did not want, nor to others what its own threads took."""
+        """The share of the time since a `mark` that others took: the smaller of the share that this process waited and
+        the share of the CPU cores that others had. It lost no time that it did not want, and none to its own threads.
+        """
         now = self.mark()
         passed_s = now.clock - since.clock
         if passed_s <= 0 or now.taken is None or now.waited is None or since.taken is None or since.waited is None:
@@ -60,12 +61,12 @@ class Stopwatch:
         return round(float(np.clip(min(to_others, waiting), 0, 1)), 3)
 
     def mark(self) -> Mark:
-        """What the clock and the two accounts say now."""
+        """The clock and the two accounts now."""
         return Mark(self.clock(), self.taken(), self.waited())
 
 
 def time_part(load: Workload, number: int, cost_s: float, watch: Stopwatch) -> Part:
-    """`number` samples; fewer once they have taken far longer than a run's `cost_s` promised."""
+    """`number` samples, or fewer if they take far longer than `cost_s` each."""
     for _ in range(schedule.spare_runs(cost_s)):
         load.run()
     values: list[float] = []

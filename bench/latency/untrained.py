@@ -1,4 +1,4 @@
-"""The paper's network with random weights: something to time against. Its colours mean nothing."""
+"""The paper's network with random weights, to time against. Its colours mean nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NAME = "siggraph17"
 FILE = "bare.onnx"
 
 
-def bare_bundle() -> Bundle:
-    """`siggraph17` without its distribution head, held in memory: 75.2 GMAC at 256 × 256, 136 MB."""
+def untrained_bundle() -> Bundle:
+    """`siggraph17` without its distribution head, in memory: 75.2 GMAC at 256 × 256, 136 MB."""
     topology = TOPOLOGIES[NAME]()
     whole = topology_model(topology, random_weights(topology)).SerializeToString()
     data = extract_outputs(whole, ["ab"])

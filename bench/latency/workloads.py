@@ -1,4 +1,4 @@
-"""What is timed: the stages of a touch and the whole way from a touch to pixels, on one made-up photograph."""
+"""What is timed: the stages of a touch, and the whole way from a touch to pixels, on a synthetic photograph."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
 
 SIZES = {"1080p": (1920, 1080), "4k": (3840, 2160)}
 SEED = 2017
-# How many different hint sets a workload cycles through: no answer can come from a cache.
+# Number of different hint sets that a workload cycles through, so that no answer can come from a cache.
 VARIANTS = 16
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A stage's name and what runs it once.
+    """A named stage and a function that runs it once.
 
-    share: how often it is timed, as a share of the touches asked for, but `least` times (if so many touches are
-    asked for). What is too slow for that gets fewer samples (see `pacing`), and its n says so.
+    share: how often it is timed, as a share of the touches asked for, but at least `least` times (if so many touches
+    are asked for). Slow workloads get fewer samples (see `schedule.py`); n says how many.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Workload:
 
 
 def scene(size: tuple[int, int] = SIZES["1080p"]) -> np.ndarray:
-    """A made-up photograph uint8 [H, W, 3]: smooth shapes with edges and a little grain, always the same."""
+    """A synthetic photograph uint8 [H, W, 3]: smooth shapes with edges and a little grain, always the same."""
     rng = np.random.default_rng(SEED)
     small = rng.integers(0, 256, (9, 16, 3), np.uint8)
     smooth = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
@@ -50,7 +50,7 @@ def scene(size: tuple[int, int] = SIZES["1080p"]) -> np.ndarray:
 
 
 def hint_sets(number: int, variants: int = VARIANTS) -> list[list[Hint]]:
-    """Sets of `number` hints as a drag makes them: the last hint moves from set to set, the others stay."""
+    """Sets of `number` hints as in a drag: the last hint moves from set to set, the others stay."""
     rng = np.random.default_rng([SEED, number])
     places, colours = rng.random((number + variants, 2)), rng.uniform(-60, 60, (number + variants, 2))
     hints = [Hint(float(x), float(y), float(a), float(b)) for (x, y), (a, b) in zip(places, colours, strict=True)]
@@ -60,7 +60,7 @@ def hint_sets(number: int, variants: int = VARIANTS) -> list[list[Hint]]:
 
 
 def touches(runner: Runner, numbers: tuple[int, ...]) -> list[Workload]:
-    """touch_to_ab_N: hints changed → ab, the figure of merit, for every number of hints."""
+    """touch_to_ab_N, the figure of merit: changed hints → ab, for every number of hints."""
     photo = Photo.from_rgb(scene())
     features = runner.encode(photo.working_L)
     return [Workload(f"touch_to_ab_{number}", _touch(runner, features, number)) for number in numbers]
@@ -72,15 +72,15 @@ def _touch(runner: Runner, features: Any, number: int) -> Callable[[], Any]:
 
 
 def encoding(runner: Runner) -> Workload:
-    """encode: what a photograph costs once."""
+    """encode: the cost of opening a photograph that is decoded already."""
     L = Photo.from_rgb(scene()).working_L
     return Workload("encode", lambda: runner.encode(L), 0.125, 64)
 
 
 def stages(runner: Runner, numbers: tuple[int, ...], sizes: Sequence[str] = ("1080p", "4k")) -> list[Workload]:
-    """Everything around a touch: opening, encoding, rasterising hints, suggestions, composing, end to end.
+    """All other stages: opening, encoding, tensors of hints, distribution, composing, and touch to pixels.
 
-    `sizes`: which of SIZES photographs are composed; 1080p is always among them.
+    sizes: keys of SIZES that are composed; 1080p is always among them.
     """
     photographs = {name: Photo.from_rgb(scene(SIZES[name])) for name in sizes}
     first = photographs["1080p"]

@@ -1,8 +1,8 @@
-"""Is this build slower? Two latency files compared, with a verdict that knows its noise.
+"""Is this build slower? The verdict on two latency files, with their noise taken into account.
 
-Every stage is taken relative to the reference that ran before and after each of its bursts (see `relative`), burst by
-burst, and a round is the median of that. Rounds are what is resampled (a block bootstrap): bursts within one hang
-together, but every round made network, photograph and references anew, so rounds differ as much as runs do.
+Every burst of a stage is divided by the reference that ran before and after it (`latency/paired.py`); the value of a
+round is the median of that. Rounds are resampled (a block bootstrap): bursts of one round are correlated, but every
+round made network, photograph and references anew, so rounds differ as much as runs do.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from ..latency.paired import MIN_ROUNDS
 from ..percentiles import RESAMPLES, SEED, bounds
 
 MARGIN = 0.05
-# Runs of one build differ by so much (one standard deviation of the logarithm) beyond what their rounds tell; the
-# distribution by more: it reads columns of large maps, and which of them share a cache set hangs on where they lie.
-BETWEEN_RUNS, BETWEEN_DISTRIBUTIONS = 0.01, 0.08
-# Standard deviations → half of a 95 % interval; and how much a bootstrap of so few values is too narrow (Student).
-OF_INTERVAL, OF_FEW = 1.96, 1.2
+# How much runs of one build differ beyond their rounds: one standard deviation of the logarithm. The distribution
+# differs by more: it reads columns of large maps, which share cache sets or not depending on where they lie in memory.
+RUN_DEVIATION, DISTRIBUTION_DEVIATION = 0.01, 0.08
+# Standard deviations in half of a 95 % interval; and the factor by which a bootstrap of so few values is too narrow
+# (Student's distribution).
+Z_95, FEW_ROUNDS = 1.96, 1.2
 SLOWER, FASTER, SAME, UNCLEAR = "slower", "faster", "same", "unclear"
-AGAIN = "measure again with this version"
+REMEDY = "measure again with this version"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Change:
     """A stage's time in the new file over that in the old one, each relative to its reference, and the verdict.
 
     slower, faster: the whole interval (95 %) lies beyond the margin of 5 %. same: it lies within twice the margin.
-    unclear: anything else, and why; measure both again.
+    unclear: otherwise; `why` says how much rounds differ.
     """
 
     stage: str
@@ -60,7 +61,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
             if stage in new["relative"]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"the files cannot be compared ({error!r}); {AGAIN}") from error
+        raise ConfigError(f"the files cannot be compared ({error!r}); {REMEDY}") from error
 
 
 def _check_alike(what: str, old: str | None, new: str | None) -> None:
@@ -90,19 +91,19 @@ class _Rounds:
         return float(self.relative.std(ddof=1))
 
     def resampled(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Means of rounds drawn anew."""
+        """Means of resampled rounds [RESAMPLES]."""
         return self.relative[rng.integers(0, len(self.relative), (RESAMPLES, len(self.relative)))].mean(axis=1)
 
 
 def _change(stage: str, old: _Rounds, new: _Rounds) -> Change:
     if old.reference != new.reference:
-        raise ConfigError(f"the files set {stage} against different references; {AGAIN}")
+        raise ConfigError(f"the files set {stage} against different references; {REMEDY}")
     rng = np.random.default_rng(SEED)
     middle = float(new.relative.mean() - old.relative.mean())
-    apart = BETWEEN_DISTRIBUTIONS if stage.startswith("distribution_") else BETWEEN_RUNS
-    between = OF_INTERVAL * math.sqrt(2) * apart
+    apart = DISTRIBUTION_DEVIATION if stage.startswith("distribution_") else RUN_DEVIATION
+    between = Z_95 * math.sqrt(2) * apart
     edges = bounds(new.resampled(rng) - old.resampled(rng))
-    below, above = (math.hypot(between, OF_FEW * (edge - middle)) for edge in edges)
+    below, above = (math.hypot(between, FEW_ROUNDS * (edge - middle)) for edge in edges)
     ratio, low, high = (math.exp(value) for value in (middle, middle - below, middle + above))
     verdict = _verdict(low, high)
     why = f"rounds differ by {max(old.spread, new.spread, apart):.0%}" if verdict == UNCLEAR else ""

@@ -54,12 +54,12 @@ def change_rows(changes: Sequence[Change]) -> list[list[str]]:
 
 
 def _counts(changes: Sequence[Change]) -> str:
-    """How many stages have which verdict."""
+    """Number of stages for each verdict."""
     return ", ".join(f"{n} {verdict}" for verdict, n in Counter(change.verdict for change in changes).most_common())
 
 
 def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), brief: bool = False) -> str:
-    """All tables as Markdown; brief: only the curves, the ratios and the stages, as a README wants them."""
+    """All tables as Markdown; brief: only the curve, the stages and the ratios, for a README."""
     parts = []
     for table in results:
         parts += [_caption(table), *(_markdown_table(rows) for rows in _tables(table, brief))]
@@ -95,9 +95,9 @@ def _markdown_table(rows: list[list[str]]) -> str:
 
 
 def into_markdown(text: str | None, tables: str) -> str:
-    """`tables` between the marks of an existing text, or alone where there is no text.
+    """`tables` between the marks of an existing text, or alone if there is no text.
 
-    Raises ConfigError for a text without the marks: nobody's file is overwritten.
+    Raises ConfigError for a text without the marks, so that no other file is overwritten.
     """
     if text is None:
         return tables
@@ -108,7 +108,7 @@ def into_markdown(text: str | None, tables: str) -> str:
 
 
 def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> str:
-    """One HTML page: plots, tables, machine, versions, command lines, and the raw results inside."""
+    """One HTML page: plots, tables, machine, versions, command lines, and the raw results."""
     body = ["<h1>Livetint bench</h1>"]
     for table in results:
         plot = PLOTS.get(table["kind"])

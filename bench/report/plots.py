@@ -12,8 +12,8 @@ from ..accuracy.published import OFFICIAL_LABEL, official_gain
 from ..cells import short
 from ..latency.stages import all_stages
 
-# The axis of times is this many times as long as its bars: room for what is written beside them.
-LABEL_ROOM = 12
+# The axis of times is this many times as long as the longest bar, so that labels fit beside the bars.
+AXIS_FACTOR = 12
 INK, ACCENT, MUTED, SOFT = "#222222", "#b03020", "#777777", "#3f6f9f"
 
 
@@ -30,7 +30,7 @@ def _pyplot() -> Any:
 
 
 def accuracy_curve(table: dict[str, Any]) -> str:
-    """Gain over grey against the number of points, with standard errors; the published curve dashed."""
+    """Gain over grey against the number of points, with standard errors. The published curve is dashed."""
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(7, 4))
     curves = [(table["model"]["name"] if "model" in table else "network", table, ACCENT, "o")]
@@ -62,7 +62,7 @@ def accuracy_curve(table: dict[str, Any]) -> str:
 
 
 def latency_bars(table: dict[str, Any]) -> str:
-    """Medians of all stages as bars on a logarithmic axis; p90 and p99 as marks where there were samples enough."""
+    """Medians of all stages as bars on a logarithmic axis, with marks at p90 and p99 where there are enough samples."""
     pyplot = _pyplot()
     rows = [(name, row, ACCENT if name in table["stages"] else MUTED) for name, row in all_stages(table).items()]
     figure, axes = pyplot.subplots(figsize=(7, 0.3 * len(rows) + 1.2))
@@ -77,15 +77,15 @@ def latency_bars(table: dict[str, Any]) -> str:
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    # A logarithmic axis has no zero: the shortest bar is still to be seen.
-    axes.set_xlim(min(row["p50"] for _, row, _ in rows) / 4, axes.get_xlim()[1] * LABEL_ROOM)
+    # A logarithmic axis has no zero; this start leaves the shortest bar visible.
+    axes.set_xlim(min(row["p50"] for _, row, _ in rows) / 4, axes.get_xlim()[1] * AXIS_FACTOR)
     axes.set_xlabel("ms (bar: median, |: p90, ×: p99)")
     axes.set_title(f"Latency, {table['threads']} threads, {table['scenario']}")
     return _svg(figure)
 
 
 def _svg(figure: Any) -> str:
-    """The figure as an <svg> element, without the XML prologue; closes the figure."""
+    """The figure as an <svg> element without the XML prologue. Closes the figure."""
     figure.tight_layout()
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...bench.latency.energy import as_lines, measure_energy, need_sensors
+from ...bench.latency.energy import as_lines, measure_energy, require_sensors
 from ...bench.options import counts
 from ...engine.files import check_writable
 from ..options import model_options, open_runner
@@ -26,7 +26,7 @@ from .common import finish, json_option
 def energy(hints: tuple[int, ...], json_file: Path | None, model: str, device: str) -> None:
     """Joules of a touch, whole and above idle, where the machine has a sensor for it."""
     check_writable(json_file)
-    sensors = need_sensors()
+    sensors = require_sensors()
     with open_runner(model, device) as runner:
         result = measure_energy(runner, hints, sensors)
     finish(json_file, result, as_lines(result))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...bench.latency import measures
-from ...bench.latency.run import Asked, Run, measure_all
+from ...bench.latency.run import Request, Run, measure_all
 from ...bench.measure import lines
 from ...engine.files import check_writable
 from ...engine.models import find_model
@@ -33,7 +33,7 @@ def latency(json_file: Path | None, model: str, device: str, **options: Any) -> 
         def opened(name: str, on: str, threads: int) -> Runner:
             return resources.enter_context(open_runner(name, on, threads))
 
-        wanted = measures.wanted(Asked(options, model, device, opened))
+        wanted = measures.wanted(Request(options, model, device, opened))
         run = Run(opened(model, device, threads), options["hints"], threads, options["touches"], bars.set)
         result = measure_all(run, wanted)
     notes = [f"note: {text}" for text in result["warnings"]]

@@ -1,4 +1,4 @@
-"""Record what `compare` judges, of the bundled network, for the tests of the verdict.
+"""Record what `bench/report/compare.py` judges, of the bundled network, for the tests of the verdict.
 
 python -m tests.bench.recording OUT.json          # a run as it is
 python -m tests.bench.recording OUT.json 1.2      # every touch takes a fifth longer than it needs
@@ -24,7 +24,7 @@ MAX_PAIRS = 8
 
 
 def slowed_down(touch: Callable[..., Any], factor: float) -> Callable[..., Any]:
-    """Calls `touch`, and keeps this thread at work until `factor` times its CPU time has passed."""
+    """A function that calls `touch` and then computes until `factor` times the CPU time of the call has passed."""
 
     def slow(*arguments: Any) -> Any:
         start = time.process_time()
@@ -38,7 +38,7 @@ def slowed_down(touch: Callable[..., Any], factor: float) -> Callable[..., Any]:
 
 
 def trimmed(table: dict[str, Any]) -> dict[str, Any]:
-    """At most eight pairs a round, evenly taken from those there were."""
+    """At most eight pairs in each round, evenly spread over those measured."""
     return {
         name: {key: rows if key == "reference" else [_evenly(part) for part in rows] for key, rows in stage.items()}
         for name, stage in table.items()

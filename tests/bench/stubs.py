@@ -1,4 +1,4 @@
-"""Runners whose answers are known, and small sets of photographs."""
+"""Runners with known results, and small sets of photographs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from PIL import Image
 
 
 class ConstantRunner(Runner[Features]):
-    """Answers every touch with one ab everywhere, and remembers what it was asked."""
+    """Answers every touch with one ab everywhere, and records the calls."""
 
     def __init__(self, ab: tuple[float, float] = (0.0, 0.0), max_hints: int = 128, local: bool = True) -> None:
         kind = "hints" if local else "planes"

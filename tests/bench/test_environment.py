@@ -1,4 +1,4 @@
-"""The environment block: read from files, None where there are none."""
+"""The machine in a result: read from files, None where there are none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..needs import needs
 from .stubs import ConstantRunner
 
 
-def test_clocks_and_heat_are_read_where_they_are(tmp_path):
+def test_clocks_and_temperatures_are_read_from_files(tmp_path):
     cpu = tmp_path / "cpu"
     (cpu / "cpu0/cpufreq").mkdir(parents=True)
     (cpu / "cpu0/cpufreq/scaling_governor").write_text("performance\n")
@@ -26,14 +26,14 @@ def test_clocks_and_heat_are_read_where_they_are(tmp_path):
     assert found["temperatures_c"] == {"thermal_zone0 cpu-thermal": 45.5}
 
 
-def test_what_cannot_be_read_is_none_and_the_block_is_json(tmp_path):
+def test_what_cannot_be_read_is_none_and_the_result_is_json(tmp_path):
     found = environment.machine(tmp_path, tmp_path)
     assert found["governor"] is None and found["clock_khz"] is None
     json.dumps(found, allow_nan=False)
     assert found["usable_processors"] >= 1
 
 
-def test_power_mode_comes_by_name(tmp_path, monkeypatch):
+def test_the_power_mode_is_read_by_name(tmp_path, monkeypatch):
     program = tmp_path / "nvpmodel"
     program.write_text("#!/bin/sh\necho 'NV Power Mode: MAXN_SUPER'\necho 2\n")
     program.chmod(0o755)
@@ -43,13 +43,13 @@ def test_power_mode_comes_by_name(tmp_path, monkeypatch):
     assert environment.power_mode() is None
 
 
-def test_a_models_digest_follows_its_files():
+def test_a_models_digest_is_that_of_its_files():
     digest = environment.model_digest(ConstantRunner().bundle)
     assert len(digest) == 64
     assert environment.model_table(ConstantRunner().bundle)["sha256"] == digest
 
 
-def test_versions_name_what_takes_part():
+def test_versions_name_the_packages_that_are_used():
     assert {"python", "numpy", "onnxruntime", "livetint"} <= set(environment.versions())
 
 

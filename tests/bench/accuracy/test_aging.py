@@ -1,4 +1,4 @@
-"""Aged photographs: always the same, plausibly old, and true in everything but the light."""
+"""Aged photographs: always the same, plausibly old, and unchanged except in the L that the network sees."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_only_the_lightness_the_network_sees_changes(pictures):
         assert 2 < np.abs(old.L - clean.L).mean() < 40
 
 
-def test_a_photograph_ages_alike_every_time_and_unlike_its_neighbours(pictures):
+def test_a_photograph_ages_the_same_every_time_and_unlike_the_next_one(pictures):
     first, again = (list(aging.aged_pictures(pictures)) for _ in range(2))
     for one, same in zip(first, again, strict=True):
         assert np.array_equal(one.L, same.L)
@@ -52,7 +52,7 @@ def test_old_lightness_has_less_contrast_and_more_grain():
         assert 0 < share < 0.05, "marks are few"
 
 
-def test_on_the_command_line_aged_stands_beside_clean(tmp_path, monkeypatch):
+def test_the_option_aged_adds_losses_to_the_result(tmp_path, monkeypatch):
     monkeypatch.setattr("livetint.cli.bench.accuracy.open_runner", lambda model, device: ConstantRunner((5.0, 5.0)))
     photos, out = write_photos(tmp_path / "set", 2), tmp_path / "out.json"
     main(["bench", "accuracy", "--photos", str(photos), "--hints", "0,2", "--aged", "--json", str(out)])

@@ -1,4 +1,4 @@
-"""The accuracy bench on runners whose answers are known."""
+"""The accuracy bench on runners with known results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_grey_network_gains_nothing_and_a_constant_one_scores_what_its_colour_
     assert tinted["gain"]["0"] == pytest.approx(tinted["psnr"]["0"] - tinted["gray"], abs=2e-4)
 
 
-def test_the_same_seed_draws_the_same_points_and_every_count_and_draw_draws_its_own(folder):
+def test_points_depend_on_seed_count_and_draw_alone(folder):
     first, second, other = ConstantRunner(), ConstantRunner(), ConstantRunner()
     run(folder, first, counts=(2, 3), draws=2)
     run(folder, second, counts=(3,), draws=2)
@@ -58,7 +58,7 @@ def test_the_same_seed_draws_the_same_points_and_every_count_and_draw_draws_its_
     assert first.asked[0][0] != first.asked[2][0][:2]
 
 
-def test_counts_beyond_the_network_are_left_out_and_named(folder):
+def test_counts_that_the_network_cannot_take_are_left_out_and_named(folder):
     table = run(folder, ConstantRunner(max_hints=4), counts=(0, 4, 5, 100))
     assert list(table["psnr"]) == ["0", "4"]
     assert set(table["left_out"]) == {"5", "100"}
@@ -75,14 +75,14 @@ def test_global_hints_reveal_the_truths_statistics_without_points(folder):
     assert revealed == [(False, False), (True, False), (False, True), (True, True)]
 
 
-def test_icolorit_names_both_sizes(folder):
+def test_a_result_of_icolorit_names_both_sizes(folder):
     runner = ConstantRunner()
     table = run(folder, runner, protocol="icolorit")
     assert (table["scored_side_px"], table["network_side_px"]) == (224, 256)
     assert runner.L_planes[0].shape == (256, 256)
 
 
-def test_nothing_measurable_is_refused(folder):
+def test_a_run_that_can_measure_nothing_is_refused(folder):
     with pytest.raises(ConfigError, match="nothing can be measured"):
         run(folder, ConstantRunner(local=False), counts=(3,))
 
@@ -102,13 +102,13 @@ def test_the_table_is_plain_json_and_one_photograph_has_no_standard_error(tmp_pa
 
 
 @needs("scipy")
-def test_levin_stands_beside_the_network_when_asked(folder):
+def test_levin_is_measured_when_asked_for(folder):
     table = run(folder, ConstantRunner(), counts=(0, 5), baselines=("grey", "levin"))
     assert table["levin"]["gain"]["0"] == 0
     assert table["levin"]["gain"]["5"] > 3
 
 
-def test_other_builds_see_the_same_points_and_their_loss_is_paired(folder):
+def test_other_builds_get_the_same_points_and_their_loss_is_paired(folder):
     ours, other = ConstantRunner((12.0, 20.0)), ConstantRunner()
     plan = Plan(ZHANG, (1, 3), draws=2)
     found = curve.measure(ours, PhotoSet(folder).pictures(ZHANG, 256), plan, beside={"int8": other})

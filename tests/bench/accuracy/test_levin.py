@@ -1,4 +1,4 @@
-"""Colorization by optimisation: colour flows over even light and stops at edges."""
+"""Colorization by optimisation: colour spreads over even L and stops at edges."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_two_colours_meet_at_the_edge(colorize):
     np.testing.assert_allclose(ab[1, :, SIDE // 2 + 1 :], 30, atol=1)
 
 
-def test_a_slow_ramp_lets_colour_blend_between_hints(colorize):
+def test_colours_blend_between_hints_on_a_slow_ramp(colorize):
     L = np.tile(np.linspace(20, 90, SIDE, dtype=np.float32), (SIDE, 1))
     ab = colorize(L, [Hint(0.02, 0.5, 0, 0), Hint(0.98, 0.5, 60, 0)])
     middle = ab[0, SIDE // 2]
@@ -51,7 +51,7 @@ def test_a_slow_ramp_lets_colour_blend_between_hints(colorize):
     assert 10 < middle[SIDE // 2] < 50
 
 
-def test_hinted_pixels_keep_their_colour_and_later_hints_lie_on_top(colorize):
+def test_hinted_pixels_keep_their_colour_and_later_hints_are_on_top(colorize):
     hints = [Hint(0.5, 0.5, 50, 0, 9), Hint(0.5, 0.5, -30, 10, 3)]
     rng = np.random.default_rng(0)
     ab = colorize(rng.uniform(0, 100, (SIDE, SIDE)).astype(np.float32), hints)
@@ -68,7 +68,7 @@ def test_a_hundred_hints_on_noise_stay_within_their_colours(colorize):
     assert np.abs(ab).max() <= 60.01
 
 
-def test_a_hint_that_covers_everything_is_the_answer(colorize):
+def test_a_hint_that_covers_the_picture_gives_its_colour(colorize):
     ab = colorize(np.full((4, 4), 50, np.float32), [Hint(0.5, 0.5, 7, 8, 9)])
     np.testing.assert_array_equal(ab, np.stack([np.full((4, 4), 7), np.full((4, 4), 8)]))
 
@@ -80,7 +80,7 @@ def test_dissection_orders_every_pixel_once(height, width):
     assert sorted(dissection(height, width)) == list(range(height * width))
 
 
-def test_no_line_of_a_dissection_leaves_its_halves_neighbours():
+def test_a_dissection_line_separates_its_halves():
     from livetint.bench.accuracy.levin import dissection
 
     order = dissection(9, 9).reshape(-1)
@@ -90,7 +90,7 @@ def test_no_line_of_a_dissection_leaves_its_halves_neighbours():
 
 
 def test_the_answer_solves_levins_equations():
-    """Every pixel without a hint is the weighted mean of its neighbours, as a solver of another kind finds too."""
+    """Every pixel without a hint is the weighted mean of its neighbours."""
     from livetint.bench.accuracy.levin import Optimiser, neighbour_means
     from livetint.engine.hints import rasterise
 
@@ -104,7 +104,7 @@ def test_the_answer_solves_levins_equations():
         np.testing.assert_allclose(plane[free], (means @ plane)[free], atol=1e-4)
 
 
-def test_one_optimiser_answers_many_sets_as_fresh_ones_do(colorize):
+def test_one_optimiser_gives_the_same_for_many_sets_as_new_ones(colorize):
     from livetint.bench.accuracy.levin import Optimiser
 
     optimiser = Optimiser(halves())

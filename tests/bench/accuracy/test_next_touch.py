@@ -1,4 +1,4 @@
-"""Places named by the network beside random ones, on networks whose answers are known."""
+"""Places that the network names against random ones, on networks with known results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZHANG = PROTOCOLS["zhang17"]
 
 
 class Corner(ConstantRunner):
-    """A network that is unsure of the lower right quarter alone, and learns it from any hint there."""
+    """A network that is uncertain in the lower right quarter alone; any hint there gives it the colour."""
 
     def colorize(self, features, hints, global_hints=None):
         ab = np.zeros((2, 256, 256), np.float32)
@@ -38,7 +38,7 @@ class Corner(ConstantRunner):
 
 
 def corner_picture() -> Picture:
-    """Grey, but for a red lower right quarter."""
+    """Grey except for a red lower right quarter."""
     lab = np.zeros((256, 256, 3))
     lab[..., 0] = 50
     lab[128:, 128:, 1] = 40
@@ -47,7 +47,7 @@ def corner_picture() -> Picture:
     return Picture(rgb, lab, lab[..., 0].astype(np.float32))
 
 
-def test_the_place_that_matters_is_found_at_once_and_random_ones_need_luck():
+def test_the_chosen_place_beats_random_ones_where_one_place_matters():
     table = next_touch.as_table(next_touch.measure_next_touch(Corner(), [corner_picture()] * 4, ZHANG))
     assert table["chosen"]["1"]["mean"] > 40 > table["random"]["1"]["mean"]
     assert table["chosen"]["1"]["gain"] == pytest.approx(
@@ -65,7 +65,7 @@ def test_touches_reveal_the_truth_under_the_place_also_at_the_border():
     assert (border.a, border.b) == pytest.approx((0, 0), abs=0.01)
 
 
-def test_on_the_command_line(tmp_path):
+def test_the_option_where_adds_touches_to_the_result(tmp_path):
     photos, out = write_photos(tmp_path / "set", 1), tmp_path / "out.json"
     arguments = ["bench", "accuracy", "--photos", str(photos), "--hints", "0", "--where", "--json", str(out)]
     found = CliRunner().invoke(livetint, arguments, catch_exceptions=False)

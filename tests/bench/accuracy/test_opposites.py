@@ -1,4 +1,4 @@
-"""Opposite touches: lines are what they claim to be, and known colourings are judged as they deserve."""
+"""Opposite hints: lines are even or have an edge, and known colourings get the right scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rng(seed=0):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_even_lines_cross_no_edge_and_edge_lines_have_it_in_their_middle(turned):
+def test_even_lines_cross_no_edge_and_edge_lines_have_one_in_their_middle(turned):
     L = stepped().T if turned else stepped()
     for seed in range(20):
         even = find_line(L, 32, "even", rng(seed))
@@ -39,13 +39,13 @@ def test_even_lines_cross_no_edge_and_edge_lines_have_it_in_their_middle(turned)
         assert edge.down == turned
 
 
-def test_where_nothing_fits_there_is_no_line():
+def test_no_line_is_found_where_none_fits():
     noise = rng().uniform(0, 100, (256, 256)).astype(np.float32)
     assert find_line(noise, 32, "even", rng()) is None
     assert find_line(np.full((256, 256), 50, np.float32), 32, "edge", rng()) is None
 
 
-def test_touches_are_opposite_in_gamut_and_at_the_ends():
+def test_hints_are_opposite_in_gamut_and_at_the_ends_of_the_line():
     line = Line(100, 60, 32, down=True)
     first, last = opposite_hints(stepped(), line, rng())
     assert (first.x * 256, first.y * 256) == (100.5, 60.5) and (last.x * 256, last.y * 256) == (100.5, 92.5)
@@ -53,7 +53,7 @@ def test_touches_are_opposite_in_gamut_and_at_the_ends():
     assert in_gamut(np.array([stepped()[60, 100], first.a, first.b]))
 
 
-def test_a_ramp_is_smooth_and_a_step_lies_on_the_middle():
+def test_a_ramp_is_smooth_and_a_step_is_in_the_middle():
     line = Line(100, 60, 32, down=False)
     hints = opposite_hints(stepped(), line, rng())
     (a, b), (c, d) = ((hint.a, hint.b) for hint in hints)
@@ -67,7 +67,7 @@ def test_a_ramp_is_smooth_and_a_step_lies_on_the_middle():
 
 
 @needs("scipy")
-def test_levins_change_lies_on_the_edge_and_is_smooth_without_one():
+def test_levins_colours_change_at_the_edge_and_smoothly_without_one():
     L = stepped() + rng().normal(0, 0.3, (256, 256)).astype(np.float32)
     lab = np.zeros((256, 256, 3))
     lab[..., 0] = L

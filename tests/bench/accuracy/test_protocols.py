@@ -1,4 +1,4 @@
-"""What the two protocols reveal and how they score."""
+"""Which points the two protocols reveal, and how they score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures beside PSNR on pictures whose answer is known."""
+"""Measures besides PSNR, on pictures with a known result."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_bleeding_counts_error_near_edges_against_error_elsewhere():
     assert quality.bleeding(np.zeros((64, 64, 3)), ab) is None
 
 
-def test_a_swatch_within_ten_covers():
+def test_a_swatch_within_delta_e_10_covers_a_colour():
     swatches = np.array([[0.0, 0.0], [50.0, 50.0]])
     assert quality.covered(swatches, np.array([6.0, 8.0]))
     assert not quality.covered(swatches, np.array([20.0, 20.0]))
     assert not quality.covered(np.zeros((0, 2)), np.array([0.0, 0.0]))
 
 
-def test_even_motion_is_steady_and_jumping_is_not():
+def test_even_change_is_steady_and_jumping_is_not():
     glide = [flat(frame, 0) for frame in range(5)]
     jump = [flat(10 * (frame % 2), 0) for frame in range(5)]
     assert quality.steadiness(glide) == pytest.approx(0)
@@ -88,10 +88,10 @@ def test_extras_give_every_measure_and_say_why_lpips_is_missing(folder):
     assert "coverage" in extras.as_lines(table)
 
 
-def test_what_a_network_cannot_do_is_left_out(folder):
+def test_measures_that_a_network_cannot_do_are_left_out(folder):
     table = measured(folder, ConstantRunner(local=False))
     assert "coverage" in table and "novice, exact" not in table and "delta_e_at_hints" not in table
 
 
-def test_extras_repeat_exactly(folder):
+def test_extras_are_deterministic(folder):
     assert measured(folder, ConstantRunner((3.0, 4.0))) == measured(folder, ConstantRunner((3.0, 4.0)))

@@ -1,4 +1,4 @@
-"""The thing and only the thing: the test set keeps its rules, and known colourings get the scores they deserve."""
+"""Recoloured regions: the test set keeps its rules, and known colourings get the right scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = needs("skimage")
 
 
 def picture(seed=0):
-    """Four even things of different colours and sizes on a background."""
+    """Four even regions of different colours and sizes on a background."""
     rgb = np.full((256, 256, 3), (150, 140, 120), np.uint8)
     colours = np.random.default_rng(seed).integers(60, 200, (4, 3)).tolist()
     for (centre, radius), colour in zip(
@@ -32,12 +32,12 @@ def picture(seed=0):
 
 
 @pytest.fixture(scope="module")
-def thing():
+def region():
     return next(iter(regions.recoloured_regions([picture()])))
 
 
 class Paints(ConstantRunner):
-    """Answers with the last hint's colour on a mask (inside) and a share of it elsewhere; grey without hints."""
+    """Gives the last hint's colour inside a mask and a share of it outside; grey without hints."""
 
     def __init__(self, mask, leak):
         super().__init__()
@@ -49,33 +49,33 @@ class Paints(ConstantRunner):
         return np.stack([hints[-1].a * self.weight, hints[-1].b * self.weight])
 
 
-def test_one_region_of_a_fit_size_wears_another_colour_in_gamut_and_nothing_else_does(thing):
-    before, after = picture().lab, thing.picture.lab
-    assert 0.02 <= thing.mask.mean() <= 0.25
-    np.testing.assert_array_equal(after[~thing.mask], before[~thing.mask])
+def test_one_region_of_a_fitting_size_is_recoloured_in_gamut_and_nothing_else(region):
+    before, after = picture().lab, region.picture.lab
+    assert 0.02 <= region.mask.mean() <= 0.25
+    np.testing.assert_array_equal(after[~region.mask], before[~region.mask])
     np.testing.assert_array_equal(after[..., 0], before[..., 0])
-    assert np.linalg.norm((after - before)[thing.mask].mean(0)) >= 25
-    assert in_gamut(after[thing.mask]).all()
+    assert np.linalg.norm((after - before)[region.mask].mean(0)) >= 25
+    assert in_gamut(after[region.mask]).all()
 
 
-def test_the_set_is_always_the_same_and_does_not_depend_on_its_length(thing):
+def test_the_regions_are_always_the_same_and_do_not_depend_on_the_length_of_the_set(region):
     again, other = regions.recoloured_regions([picture(), picture(1)])
     assert again is not None and other is not None
-    np.testing.assert_array_equal(again.picture.lab, thing.picture.lab)
+    np.testing.assert_array_equal(again.picture.lab, region.picture.lab)
     assert not np.array_equal(other.mask, again.mask)
 
 
-def test_touches_lie_deep_in_the_thing_and_show_its_new_colour(thing):
-    hints = thing.hints(5)
+def test_touches_are_deep_in_the_region_and_have_its_new_colour(region):
+    hints = region.hints(5)
     assert len(hints) == 5
     for hint in hints:
         top, bottom, left, right = patch_bounds(hint.x, hint.y, hint.size, 256, 256)
-        assert thing.mask[top:bottom, left:right].all()
+        assert region.mask[top:bottom, left:right].all()
         np.testing.assert_allclose(
-            (hint.a, hint.b), thing.picture.ab[:, top:bottom, left:right].mean((1, 2)), atol=1e-3
+            (hint.a, hint.b), region.picture.ab[:, top:bottom, left:right].mean((1, 2)), atol=1e-3
         )
-    depth = cv2.distanceTransform(np.pad(thing.mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    row, column = thing.places[0]
+    depth = cv2.distanceTransform(np.pad(region.mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    row, column = region.places[0]
     assert depth[row + 1, column + 1] == depth.max()
 
 
@@ -85,7 +85,7 @@ def test_a_thin_region_has_no_place_for_a_touch():
     assert regions.deepest(mask, 5).shape == (0, 2)
 
 
-def test_a_picture_without_regions_is_left_out_and_counted():
+def test_a_picture_without_a_fitting_region_is_left_out_and_counted():
     grey = np.full((256, 256, 3), 90, np.uint8)
     lab = srgb_to_lab(grey / 255).astype(np.float64)
     plain = Picture(grey, lab, lab[..., 0].astype(np.float32))
@@ -95,8 +95,8 @@ def test_a_picture_without_regions_is_left_out_and_counted():
 
 
 @pytest.mark.parametrize("leak", [0.0, 0.5])
-def test_what_leaks_out_is_what_the_ratio_says(thing, leak):
-    tally, left_out = regions.measure_regions(Paints(thing.mask, leak), [thing])
+def test_the_ratio_is_the_share_that_leaks_out(region, leak):
+    tally, left_out = regions.measure_regions(Paints(region.mask, leak), [region])
     table = regions.as_table(tally, left_out)
     assert json.loads(json.dumps(table, allow_nan=False)) == table
     row = table["network"]["1"]
@@ -106,28 +106,28 @@ def test_what_leaks_out_is_what_the_ratio_says(thing, leak):
     assert "moved outside / inside" in regions.as_lines(table)
 
 
-def test_a_network_that_ignores_touches_has_no_ratio(thing):
-    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [thing]))
+def test_a_network_that_ignores_touches_has_no_ratio(region):
+    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [region]))
     assert table["network"]["1"]["ratio"] == {"mean": None, "low": None, "high": None}
     assert table["network"]["5"]["moved_inside"]["mean"] == 0
     assert "–" in regions.as_lines(table)
 
 
-def test_a_careful_hand_fills_the_region_with_the_nearest_touch_and_nothing_else(thing):
+def test_filled_gives_exactly_the_region_the_colour_of_the_nearest_touch(region):
     before = np.full((2, 256, 256), 7, np.float32)
-    hints = [replace(hint, a=10.0 * number) for number, hint in enumerate(thing.hints(2))]
-    after = regions.filled(thing, before)(hints)
-    np.testing.assert_array_equal(after[:, ~thing.mask], before[:, ~thing.mask])
-    for hint, (row, column) in zip(hints, thing.places, strict=False):
+    hints = [replace(hint, a=10.0 * number) for number, hint in enumerate(region.hints(2))]
+    after = regions.filled(region, before)(hints)
+    np.testing.assert_array_equal(after[:, ~region.mask], before[:, ~region.mask])
+    for hint, (row, column) in zip(hints, region.places, strict=False):
         np.testing.assert_allclose(after[:, row, column], (hint.a, hint.b), rtol=1e-6)
-    assert len(np.unique(after[:, thing.mask], axis=1).T) == 2
-    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [thing]))
+    assert len(np.unique(after[:, region.mask], axis=1).T) == 2
+    table = regions.as_table(*regions.measure_regions(ConstantRunner((5.0, 5.0)), [region]))
     assert table["filled"]["1"]["ratio"]["mean"] == 0
     assert table["filled"]["1"]["gain_inside_db"]["mean"] > 10
     assert "filled, touches: 5" in regions.as_lines(table)
 
 
 @needs("scipy")
-def test_levin_floods_the_picture_from_one_touch(thing):
-    table = regions.as_table(*regions.measure_regions(ConstantRunner(), [thing], levin=True))
+def test_levin_colours_the_whole_picture_from_one_touch(region):
+    table = regions.as_table(*regions.measure_regions(ConstantRunner(), [region], levin=True))
     assert table["levin"]["1"]["ratio"]["mean"] == pytest.approx(1, abs=0.05)

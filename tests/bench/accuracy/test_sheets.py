@@ -1,4 +1,4 @@
-"""Pictures for looking: what is drawn, in which order."""
+"""Contact sheets and the README's picture: what is drawn, in which order."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_sheet_shows_grey_three_colourings_and_the_truth(tmp_path):
     assert np.any(once != automatic)
 
 
-def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+def test_a_sheet_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     result = CliRunner().invoke(pictures.sheets, [str(PHOTOS), "-o", str(tmp_path / "nowhere" / "sheet.png")])
     assert result.exit_code != 0 and result.exception is not None
 

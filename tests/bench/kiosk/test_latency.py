@@ -1,4 +1,4 @@
-"""What the kiosk's bench says about the moves of a drag."""
+"""Percentiles of the moves of a drag."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from livetint.bench.kiosk.latency import STAGES, Settings, as_lines, summary
 @pytest.mark.parametrize(
     ("moves", "known"), [(0, ""), (100, "p50"), (129, "p50"), (130, "p50 p95"), (500, "p50 p95"), (662, "p50 p95 p99")]
 )
-def test_a_percentile_that_so_few_moves_do_not_carry_is_left_out(moves: int, known: str) -> None:
+def test_a_percentile_of_too_few_moves_is_left_out(moves: int, known: str) -> None:
     row = summary(list(np.linspace(1, 100, moves)))
     assert row["n"] == moves
     assert [key for key in ("p50", "p95", "p99") if row[key] is not None] == known.split()
 
 
-def test_the_default_number_of_moves_carries_every_percentile() -> None:
+def test_the_default_number_of_moves_is_enough_for_every_percentile() -> None:
     assert None not in summary([1.0] * Settings().moves).values()
 
 

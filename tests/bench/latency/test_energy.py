@@ -1,4 +1,4 @@
-"""Joules a touch from sensors that are files, and None where there are none."""
+"""Joules of a touch, from sensors that are files; None without a sensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def world(monkeypatch):
     return found
 
 
-def test_a_counter_gives_joules_a_touch_whole_and_above_idle(world):
+def test_a_counter_gives_joules_of_a_touch_whole_and_above_idle(world):
     meter = Sensor("package-0", lambda: world.joules, counts=True)
     found = of_touches([Workload("touch", world.touch)], [meter], world.clock)
     assert found is not None
@@ -42,13 +42,13 @@ def test_a_counter_gives_joules_a_touch_whole_and_above_idle(world):
     assert row["touch"]["joules"] == pytest.approx(3) and row["touch"]["above_idle"] == pytest.approx(2)
 
 
-def test_a_counter_that_wraps_is_followed(world):
+def test_a_counter_that_wraps_is_read_right(world):
     meter = Sensor("package-0", lambda: (world.joules + 45) % 50, counts=True, wrap=50)
     found = of_touches([Workload("touch", world.touch)], [meter], world.clock)
     assert found and found["package-0"]["idle_w"] == pytest.approx(10)
 
 
-def test_watts_are_averaged_over_the_time_they_are_watched(monkeypatch):
+def test_watts_are_averaged_over_the_time_of_measuring(monkeypatch):
     monkeypatch.setattr(energy, "MEASURE_S", 0.2)
     monkeypatch.setattr(energy, "IDLE_S", 0.2)
     naps = [Workload("touch", lambda: energy.time.sleep(0.01))]
@@ -78,5 +78,5 @@ def test_sensors_are_found_where_the_kernel_shows_them(tmp_path):
     assert found["VDD_IN"].read() == 7.0 and not found["VDD_IN"].counts
 
 
-def test_without_a_sensor_there_is_no_figure(tmp_path):
+def test_without_a_sensor_the_result_is_none(tmp_path):
     assert of_touches([Workload("touch", lambda: None)], sensors(tmp_path, tmp_path)) is None

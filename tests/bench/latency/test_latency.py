@@ -1,4 +1,4 @@
-"""Timing in rounds, percentiles with floors, and what a result file says: with a clock that is ours."""
+"""Timing in rounds, percentiles with floors, and the result file, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from livetint.bench import percentiles
 from livetint.bench.latency import samples, schedule
 from livetint.bench.latency.against import Against
-from livetint.bench.latency.beside import Beside, Side
+from livetint.bench.latency.beside import Beside, OtherBuild
 from livetint.bench.latency.stopwatch import Stopwatch
 from livetint.bench.latency.workloads import Workload, hint_sets, scene, stages, touches
 from livetint.engine.errors import HintRejected
@@ -42,7 +42,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("rank", [90, 95, 99])
-def test_a_floor_is_the_fewest_samples_that_reach_beyond_their_percentile(rank):
+def test_a_floor_is_the_fewest_samples_with_two_beyond_the_percentile(rank):
     """With 99 % probability at least two of them lie beyond the true percentile."""
     above = 1 - rank / 100
 
@@ -61,7 +61,7 @@ def test_a_percentile_is_null_one_sample_under_its_floor(rank, floor):
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
-def test_percentiles_are_values_that_were_measured_and_rise(values):
+def test_percentiles_are_measured_values_in_rising_order(values):
     row = percentiles.summary([np.array(values)])
     found = [row[key] for key in ("p50", "p90", "p99", "worst") if row[key] is not None]
     assert found == sorted(found)
@@ -69,7 +69,7 @@ def test_percentiles_are_values_that_were_measured_and_rise(values):
     assert min(values) * 0.999 <= found[0] <= max(values) * 1.001
 
 
-def test_a_ratio_is_that_of_the_medians_and_its_interval_holds_it():
+def test_a_ratio_is_that_of_the_medians_and_lies_in_its_interval():
     rng = np.random.default_rng(0)
     fast = [rng.normal(10, 0.5, 50) for _ in range(8)]
     slow = [3 * part for part in fast]
@@ -79,7 +79,7 @@ def test_a_ratio_is_that_of_the_medians_and_its_interval_holds_it():
     assert percentiles.ratio(slow[:1], fast[:1])["low"] is None
 
 
-def test_rounds_interleave_and_every_workload_is_warm_before_the_first():
+def test_rounds_interleave_and_every_workload_is_warmed_up_before_the_first():
     clock = Clock()
     loads = [clock.load("a", 0.01), clock.load("b", 0.02)]
     found = samples.measure(loads, touches=6, rounds=3, watch=clock.watch())
@@ -94,7 +94,7 @@ def test_rounds_interleave_and_every_workload_is_warm_before_the_first():
 @pytest.mark.parametrize(
     ("taken", "waited", "lost"), [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.5, 0.0), (1.0, 0.4, 0.4), (0.4, 1.0, 0.2)]
 )
-def test_what_others_took_is_told_from_idle_neighbours_and_from_own_threads_in_one_anothers_way(taken, waited, lost):
+def test_lost_is_the_smaller_of_what_others_took_and_what_this_process_waited(taken, waited, lost):
     """Per second: time of two CPU cores that went to others, and time this process waited for one."""
     clock = Clock()
 
@@ -107,14 +107,14 @@ def test_what_others_took_is_told_from_idle_neighbours_and_from_own_threads_in_o
     assert found.lost["touch_to_ab_1"] == pytest.approx([lost] * 5, abs=1e-3)
 
 
-def test_where_the_system_keeps_no_account_nothing_is_said_about_others():
+def test_lost_is_none_where_the_system_keeps_no_account():
     clock = Clock()
     watch = Stopwatch(clock, lambda: None, lambda: None)
     found = samples.measure([clock.load("touch_to_ab_1", 0.01)], touches=10, rounds=5, watch=watch)
     assert found.lost["touch_to_ab_1"] == [None] * 5
 
 
-def test_what_is_too_slow_gets_fewer_samples_not_a_longer_run():
+def test_a_slow_workload_gets_fewer_samples_instead_of_a_longer_run():
     clock = Clock()
     loads = [clock.load("quick", 0.001), clock.load("slow", 3.0, share=0.1)]
     found = samples.measure(loads, touches=1000, rounds=4, watch=clock.watch(), length_s=24.0)
@@ -124,7 +124,7 @@ def test_what_is_too_slow_gets_fewer_samples_not_a_longer_run():
     assert row["n"] == 7 and row["p90"] is None and row["p99"] is None
 
 
-def test_a_run_keeps_its_length_however_slow_the_machine_and_times_everything_in_every_round():
+def test_a_run_keeps_its_length_on_a_slow_machine_and_times_everything_in_every_round():
     for slowness in (1, 10, 30):
         clock = Clock()
         loads = [
@@ -138,7 +138,7 @@ def test_a_run_keeps_its_length_however_slow_the_machine_and_times_everything_in
         assert all(len(parts) == 8 and min(map(len, parts)) >= 1 for parts in found.rounds.values())
 
 
-def test_a_machine_that_slows_down_mid_run_is_followed():
+def test_numbers_of_samples_adapt_to_a_machine_that_slows_down():
     clock = Clock()
     speed = [0.01]
 
@@ -152,7 +152,7 @@ def test_a_machine_that_slows_down_mid_run_is_followed():
     assert 1 <= len(found.rounds["a"][-1]) < 15
 
 
-def test_a_run_that_is_late_ends_after_five_rounds():
+def test_a_late_run_ends_after_five_rounds():
     clock = Clock()
     found = samples.measure([clock.load("a", 30.0)], touches=1024, rounds=8, watch=clock.watch(), length_s=60.0)
     assert found.number == 5 == samples.MIN_ROUNDS
@@ -167,7 +167,7 @@ def test_fewer_touches_make_a_shorter_run():
     st.lists(st.tuples(st.floats(1e-5, 3), st.integers(1, 500), st.sampled_from([1.0, 0.1])), min_size=1, max_size=9),
     st.floats(0, 100),
 )
-def test_shares_never_exceed_the_round_but_for_one_run_each(rows, left_s):
+def test_shares_exceed_the_round_by_at_most_one_run_each(rows, left_s):
     loads = [Workload(str(i), lambda: None, share) for i, (_, _, share) in enumerate(rows)]
     costs = {str(i): cost for i, (cost, _, _) in enumerate(rows)}
     numbers = {str(i): number for i, (_, number, _) in enumerate(rows)}
@@ -177,7 +177,7 @@ def test_shares_never_exceed_the_round_but_for_one_run_each(rows, left_s):
     assert taken <= left_s + 1e-6
 
 
-def test_hint_sets_are_a_drag_the_last_hint_moves():
+def test_the_last_hint_moves_from_set_to_set():
     sets = hint_sets(16)
     assert all(len(hints) == 16 for hints in sets)
     assert len({hints[-1] for hints in sets}) == len(sets)
@@ -204,7 +204,7 @@ def table():
         return measured(ConstantRunner(), (1, 16), Against(ConstantRunner((5.0, 5.0))))
 
 
-def test_a_run_gives_the_agreed_table(table):
+def test_a_run_gives_the_documented_result(table):
     found, lines = table
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["schema"] == 1
@@ -217,7 +217,7 @@ def test_a_run_gives_the_agreed_table(table):
     assert len(found["relative"]["encode"]["times"]) >= 5
 
 
-def test_the_two_sides_ran_in_as_many_rounds(table):
+def test_both_networks_run_in_the_same_rounds(table):
     found, _ = table
     ours, theirs = found["samples"]["touch_to_ab_16"], found["against"]["samples"]["touch_to_ab_16"]
     assert len(ours) == len(theirs) == found["rounds"] >= 5
@@ -230,7 +230,7 @@ def test_more_hints_than_the_model_takes_are_refused_before_anything_runs():
     assert not runner.asked
 
 
-def test_warnings_name_a_busy_machine_and_heat():
+def test_warnings_name_a_busy_machine_and_rising_temperatures():
     table = {
         "stages": {"encode": {"variation": 0.2}},
         "lost": {"encode": [0.0, 0.3, None]},
@@ -245,7 +245,7 @@ def test_warnings_name_a_busy_machine_and_heat():
 
 def test_other_builds_and_numbers_of_threads_are_timed_in_the_same_rounds(monkeypatch):
     hasten(monkeypatch)
-    sides = (Side("fp16", ConstantRunner(), 1), Side("2 threads", ConstantRunner(), 2))
+    sides = (OtherBuild("fp16", ConstantRunner(), 1), OtherBuild("2 threads", ConstantRunner(), 2))
     found, lines = measured(ConstantRunner(), (16,), Beside(sides))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert set(found["beside"]) == {"fp16", "2 threads"}
@@ -256,7 +256,7 @@ def test_other_builds_and_numbers_of_threads_are_timed_in_the_same_rounds(monkey
     assert "fp16 takes" in lines
 
 
-def test_encode_is_set_against_a_touch_only_where_there_is_no_encoder():
+def test_encode_is_compared_with_a_touch_only_without_an_encoder():
     ours = samples.Samples({"touch_to_ab_16": [np.array([2.0])] * 5, "encode": [np.array([20.0])] * 5})
     planes = samples.Samples({"touch_to_ab_16": [np.array([400.0])] * 5})
     assert samples.ratios(ours, planes)["encode"]["ratio"] == 20
@@ -266,4 +266,4 @@ def test_encode_is_set_against_a_touch_only_where_there_is_no_encoder():
 
 def test_more_hints_than_another_build_takes_are_refused_too():
     with pytest.raises(HintRejected, match="at most 8"):
-        measured(ConstantRunner(), (16,), Beside([Side("b", ConstantRunner(max_hints=8), 1)]))
+        measured(ConstantRunner(), (16,), Beside([OtherBuild("b", ConstantRunner(max_hints=8), 1)]))

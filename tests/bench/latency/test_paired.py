@@ -1,4 +1,4 @@
-"""Stages in turns with references: what is timed when, by which clock, and with what made anew."""
+"""Stages in turns with references: what is timed when, by which clock, and what is made anew."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..stubs import ConstantRunner, hasten
 
 
 class World:
-    """CPU time passes as workloads say; the wall clock runs `slowness` times as fast."""
+    """CPU time passes as the workloads say; the wall clock runs `slowness` times as fast."""
 
     def __init__(self, slowness=1.0):
         self.worked, self.slowness, self.log, self.made, self.open = 0.0, slowness, [], 0, 0
@@ -46,14 +46,14 @@ class World:
         self.open -= 1
 
     def runs(self):
-        """First letters of what ran, with a bar before every round."""
+        """First letters of the workloads that ran, with a bar before every round."""
         return "".join(name[0] for name in self.log)
 
     def measure(self, length_s=1e9):
         return measure(self.fresh, self.clock, length_s, wall=self.wall)
 
 
-def test_every_burst_stands_between_bursts_of_the_reference_shaped_like_it():
+def test_every_burst_lies_between_bursts_of_the_stages_reference():
     world = World()
     found = world.measure()
     assert {name: pairs.reference for name, pairs in found.items()} == {
@@ -67,7 +67,7 @@ def test_every_burst_stands_between_bursts_of_the_reference_shaped_like_it():
     assert "rtrtrtr" in world.runs() and "rererer" in world.runs()
 
 
-def test_every_round_is_made_anew_and_turns_the_order():
+def test_every_round_is_made_anew_and_reverses_the_order():
     world = World()
     found = world.measure()
     assert world.made == ROUNDS == len(found["encode"].times) and world.open == 0
@@ -76,7 +76,7 @@ def test_every_round_is_made_anew_and_turns_the_order():
     assert second.index("rerer") < second.index("rtrtr")
 
 
-def test_a_machine_that_others_use_gets_fewer_rounds_but_never_under_five():
+def test_a_busy_machine_gets_fewer_rounds_but_at_least_five():
     world = World(slowness=100.0)
     found = world.measure(length_s=10.0)
     assert world.made == MIN_ROUNDS == len(found["touch_to_ab_16"].times)
@@ -114,7 +114,7 @@ def test_opencv_gets_its_threads_back_after_an_error():
     assert cv2.getNumThreads() == before
 
 
-def test_the_table_holds_every_burst_in_five_digits():
+def test_the_result_holds_every_burst_with_five_digits():
     pairs = paired.Pairs("reference_small", [[1.2345678]], [[0.00123456789]])
     assert paired.as_table({"encode": pairs}) == {
         "encode": {"reference": "reference_small", "times": [[1.2346]], "beside": [[0.0012346]]}

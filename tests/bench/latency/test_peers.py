@@ -1,4 +1,4 @@
-"""Peers: those that agree are timed, all others are named with a reason, even those that crash or hang."""
+"""Peers: those that agree are timed; all others are named with a reason, also those that crash or hang."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def hangs(graph, threads, folder):
     time.sleep(60)
 
 
-def test_graphs_carry_what_they_are_fed(found):
+def test_graphs_hold_their_inputs(found):
     assert [graph.name for graph in found] == ["encode", "touch_2"]
     assert found[1].feeds["positions"].shape == (1, 2, 2)
     assert peers.difference(found[0], peers.peer_loaders.onnxruntime(found[0], 1, Path())(), 1, Path()) == ""
 
 
 @pytest.mark.parametrize("network", ["siggraph17", "siggraph17-global"])
-def test_graphs_of_planes_carry_hints_or_global_hints(tmp_path, network):
+def test_graphs_of_planes_hold_hints_or_global_hints(tmp_path, network):
     bundle = write_untrained(tmp_path / network, network)
     (graph,) = peers.graphs(bundle, LIGHT, (2,), 1)
     assert graph.name == "colour_2"
@@ -79,13 +79,13 @@ def test_a_peer_that_fails_is_named_with_its_reason(found, tmp_path, load, limit
     assert reason in reasons["encode"] and "\n" not in reasons["encode"]
 
 
-def test_what_is_not_installed_says_how_to_get_it(found, tmp_path):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(found, tmp_path):
     reasons = try_peer(Peer("P", "no_such_package", wrong), found, 1, tmp_path)
     assert set(reasons) == {"encode", "touch_2"} and "pip install" in reasons["touch_2"]
 
 
 @needs("torch")
-def test_pytorch_runs_the_bundles_own_weights_and_stands_beside_onnxruntime(found, tmp_path, monkeypatch):
+def test_pytorch_runs_the_weights_of_the_bundle_next_to_onnxruntime(found, tmp_path, monkeypatch):
     monkeypatch.setattr(peers, "PEERS", (peers.PEERS[1], Peer("bad", "numpy", refuses)))
     loads, left_out = workloads(found, 1, tmp_path)
     names = [load.name for load in loads]

@@ -1,4 +1,4 @@
-"""Work counted from graphs whose work is known."""
+"""Work counted from graphs with a known amount of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from livetint.engine.errors import ModelFileError
 from onnx import TensorProto, helper
 
 
-def test_the_papers_network_costs_what_the_paper_trail_says():
+def test_the_papers_network_has_the_known_cost():
     topology = TOPOLOGIES["siggraph17"]()
     found = count(topology_model(topology, random_weights(topology)).SerializeToString())
     assert found.macs == pytest.approx(75.75e9, rel=1e-3)
@@ -36,13 +36,13 @@ def test_an_open_axis_takes_the_length_it_is_given():
         count(product())
 
 
-def test_the_roof_is_the_higher_of_arithmetic_and_traffic():
+def test_the_least_time_is_the_longer_of_arithmetic_and_memory():
     work = Work(macs=500_000_000, weight_bytes=0, io_bytes=1_000_000)
     assert Ceilings(gflops=100, gbytes=1000).min_ms(work) == pytest.approx(10)
     assert Ceilings(gflops=1e6, gbytes=0.1).min_ms(work) == pytest.approx(10)
 
 
-def test_a_row_names_the_share_reached_and_marks_models_as_models():
+def test_a_row_holds_the_share_reached_and_modelled_times():
     work = Work(macs=500_000_000, weight_bytes=0, io_bytes=1_000_000)
     found = row("touch", work, Ceilings(100, 1000), 40.0)
     assert found["reached"] == pytest.approx(0.25)

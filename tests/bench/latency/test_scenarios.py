@@ -1,4 +1,4 @@
-"""Touches after a pause and touches faster than answers, on a clock that is ours."""
+"""Touches after a pause and touches faster than answers, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..stubs import ConstantRunner, hasten
 
 
 class World:
-    """Time passes when a touch is answered and when someone sleeps."""
+    """Time passes when a touch is answered and during `sleep`."""
 
     def __init__(self, touch_s):
         self.now, self.touch_s, self.slept = 0.0, touch_s, []
@@ -41,7 +41,7 @@ def test_after_idle_pauses_before_every_touch_and_gives_no_p99():
     assert found["p50"] == pytest.approx(5) and found["p90"] == pytest.approx(5) and found["p99"] is None
 
 
-def test_answers_faster_than_touches_drop_nothing_and_age_only_by_their_own_time():
+def test_answers_faster_than_touches_drop_nothing_and_age_by_one_touch():
     found = World(0.004).open_loop(120)
     assert (found["touches"], found["answered"], found["dropped"]) == (240, 240, 0)
     assert found["age"]["p50"] == pytest.approx(4, abs=0.01)

@@ -1,4 +1,4 @@
-"""The verdict on two latency files: a slowdown is found, noise and slow days are not taken for one."""
+"""The verdict on two latency files: a slower build is found; noise and a slower machine are not taken for one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from livetint.engine.errors import ConfigError
 
 
 def result(seed=0, rounds=10, noise=0.03, day=1.0, touch_ms=3.0):
-    """A made-up latency file: rounds drift together with their references, as rounds on a real machine do."""
+    """A synthetic latency file: rounds drift together with their references, as on a real machine."""
     rng = np.random.default_rng(seed)
     found = {}
     for name, ms in (("touch_to_ab_16", touch_ms), ("encode", 24.0)):
@@ -40,13 +40,13 @@ def verdicts(old, new):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_slowdown_of_a_fifth_is_flagged_and_only_where_it_is(seed):
+def test_a_stage_that_is_a_fifth_slower_is_called_slower_and_no_other_stage(seed):
     found = verdicts(result(seed), slowed(result(seed + 100), 1.2))
     assert found == {"touch_to_ab_16": SLOWER, "encode": SAME}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_second_run_of_one_build_is_the_same_even_on_a_slow_day(seed):
+def test_a_second_run_of_one_build_is_the_same_even_on_a_slower_machine(seed):
     assert set(verdicts(result(seed), result(seed + 100, day=1.6)).values()) == {SAME}
 
 
@@ -54,26 +54,26 @@ def test_a_faster_build_is_called_faster():
     assert verdicts(result(1), slowed(result(2), 0.7))["touch_to_ab_16"] == FASTER
 
 
-def test_too_much_noise_is_unclear_not_a_verdict_and_says_how_much():
+def test_too_much_noise_is_unclear_and_the_reason_says_how_much():
     changes = compare(result(1, noise=0.4), result(2, noise=0.4))
     assert {change.verdict for change in changes} == {UNCLEAR}
     assert all("rounds differ by" in change.why for change in changes)
 
 
-def test_a_burst_that_went_wrong_decides_nothing():
+def test_one_outlier_in_each_round_does_not_change_the_verdict():
     other = result(2)
     for part in other["relative"]["encode"]["times"]:
         part[3] *= 50
     assert verdicts(result(1), other)["encode"] == SAME
 
 
-def test_turned_round_a_change_is_its_inverse():
+def test_swapping_the_files_inverts_the_ratio():
     there, back = (compare(*pair) for pair in ((result(1), result(2)), (result(2), result(1))))
     for one, other in zip(there, back, strict=True):
         assert one.ratio * other.ratio == pytest.approx(1)
 
 
-def test_the_worst_stage_decides():
+def test_the_worst_stage_decides_overall():
     def change(verdict):
         return Change("s", 1, 1, 1, verdict)
 
@@ -92,12 +92,12 @@ def test_the_worst_stage_decides():
         ({"machine": {"processor": "another"}}, "processor"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(change, word):
+def test_files_that_do_not_match_are_refused(change, word):
     with pytest.raises(ConfigError, match=word):
         compare(result(), {**result(), **change})
 
 
-def test_a_file_of_before_references_stood_between_bursts_is_refused():
+def test_a_file_from_before_the_paired_bursts_is_refused():
     old = {key: value for key, value in result().items() if key != "relative"}
     old["paired"] = {"encode": {"reference": "reference_small", "beside": [[1.0]], "lost": [0.0]}}
     with pytest.raises(ConfigError, match="this version"):
@@ -105,14 +105,14 @@ def test_a_file_of_before_references_stood_between_bursts_is_refused():
 
 
 @pytest.mark.parametrize("key", ["times", "beside", "reference"])
-def test_a_damaged_file_is_refused_not_half_understood(key):
+def test_a_damaged_file_is_refused(key):
     other = result(2)
     del other["relative"]["encode"][key]
     with pytest.raises(ConfigError, match="measure again"):
         compare(result(), other)
 
 
-def test_another_reference_is_refused():
+def test_files_with_different_references_are_refused():
     other = result(2)
     other["relative"]["encode"]["reference"] = "reference_other"
     with pytest.raises(ConfigError, match="different references"):
@@ -147,7 +147,7 @@ def changes(old, new):
     return compare(recorded(old), recorded(new))
 
 
-def test_of_recorded_runs_of_one_build_none_is_called_slower_or_faster_and_most_stages_are_the_same():
+def test_recorded_runs_of_one_build_are_never_called_slower_or_faster_and_mostly_the_same():
     pairs = list(permutations(ONE_BUILD, 2))
     found = Counter(change.verdict for pair in pairs for change in changes(*pair))
     assert len(ONE_BUILD) >= 12
@@ -155,13 +155,13 @@ def test_of_recorded_runs_of_one_build_none_is_called_slower_or_faster_and_most_
     assert found[SAME] > 2 * found[UNCLEAR]
 
 
-def test_the_stated_intervals_hold_the_truth_in_about_95_of_100_comparisons_of_one_build():
+def test_the_intervals_hold_1_in_about_95_of_100_comparisons_of_one_build():
     pairs = list(permutations(ONE_BUILD, 2))
     inside = [change.low <= 1 <= change.high for pair in pairs for change in changes(*pair)]
     assert 0.93 < np.mean(inside) < 0.99
 
 
-def test_touches_that_really_took_a_fifth_longer_are_flagged_in_nearly_every_comparison():
+def test_touches_that_took_a_fifth_longer_are_called_slower_in_nearly_every_comparison():
     pairs = list(product(ONE_BUILD, SLOWED))
     found = [change for pair in pairs for change in changes(*pair) if change.stage in TOUCHES]
     assert len(SLOWED) >= 4 and len(found) == 2 * len(pairs)
@@ -171,7 +171,7 @@ def test_touches_that_really_took_a_fifth_longer_are_flagged_in_nearly_every_com
     assert all(SLOWER in {change.verdict for change in changes(*pair)} for pair in pairs)
 
 
-def test_where_touches_were_slowed_down_no_other_stage_is_called_slower_or_faster():
+def test_slower_touches_make_no_other_stage_slower_or_faster():
     others = [
         change.verdict
         for pair in product(ONE_BUILD, SLOWED)
@@ -182,7 +182,7 @@ def test_where_touches_were_slowed_down_no_other_stage_is_called_slower_or_faste
 
 
 @pytest.mark.parametrize("stage", ["encode", "compose_1080p", "hints_to_input_16", *TOUCHES])
-def test_a_fifth_planted_into_a_recording_is_never_called_the_same_and_three_per_cent_never_slower(stage):
+def test_a_fifth_added_to_a_recording_is_never_the_same_and_three_per_cent_never_slower(stage):
     for old, new in permutations(ONE_BUILD[:6], 2):
         planted = {change.stage: change.verdict for change in compare(recorded(old), slowed(recorded(new), 1.2, stage))}
         assert planted[stage] in (SLOWER, UNCLEAR) and SLOWER not in {v for s, v in planted.items() if s != stage}

@@ -1,4 +1,4 @@
-"""The report: self-contained, nothing invented, other test sets marked as such, nobody's file overwritten."""
+"""The report: self-contained, other test sets marked as such, no file overwritten without its marks."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def tables(tmp_path_factory):
     return [quality, speed]
 
 
-def test_the_published_curve_is_the_papers():
+def test_the_published_curve_is_that_of_the_paper():
     gain = official_gain()
     assert gain[0] == pytest.approx(1.615) and gain[10] == pytest.approx(5.603) and gain[100] == pytest.approx(8.305)
     assert list(OFFICIAL_DB) == sorted(OFFICIAL_DB) and len(OFFICIAL_DB) == 26
 
 
 @needs("matplotlib")
-def test_the_page_needs_nothing_from_elsewhere_and_holds_the_raw_results(tables):
+def test_the_page_loads_nothing_and_holds_the_raw_results(tables):
     html = page.page(tables)
     assert html.count("<svg") == 2
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html.replace("http://www.w3.org", ""))
@@ -52,7 +52,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_holds_the_raw_results(tables)
     assert "another test set" in html
 
 
-def test_markdown_shows_gains_errors_ratios_and_dashes_for_what_lacks_samples(tables):
+def test_markdown_shows_gains_errors_and_ratios_and_a_dash_for_too_few_samples(tables):
     text = page.markdown(tables)
     assert "| 0 points | 1 point | 10 points |" in text
     assert "±" in text and "another test set" in text
@@ -60,12 +60,12 @@ def test_markdown_shows_gains_errors_ratios_and_dashes_for_what_lacks_samples(ta
     assert "times as long" in text
 
 
-def test_icolorit_never_stands_beside_the_papers_column(tables):
+def test_icolorit_is_never_shown_with_the_published_curve_of_zhang17(tables):
     other = {**tables[0], "protocol": "icolorit"}
     assert "another test set" not in page.markdown([other])
 
 
-def test_a_readme_is_updated_between_its_marks_alone():
+def test_a_readme_is_updated_only_between_its_marks():
     before = f"# Mine\n{page.START}\nold\n{page.END}\nthe rest\n"
     after = page.into_markdown(before, "new\n")
     assert after == f"# Mine\n{page.START}\nnew\n{page.END}\nthe rest\n"
@@ -98,12 +98,12 @@ def files(tmp_path, tables):
     }
 
 
-def test_a_slower_build_ends_in_exit_code_1(files, capsys):
+def test_a_slower_build_gives_exit_code_1(files, capsys):
     assert call(files["slow"], "--compare", files["old"]) == 1
     assert "Comparison: **slower**" in capsys.readouterr().out
 
 
-def test_the_same_build_ends_well_and_writes_its_table(files, tmp_path, capsys):
+def test_the_same_build_gives_exit_code_0_and_writes_its_table(files, tmp_path, capsys):
     main(["bench", "report", str(files["same"]), "--compare", str(files["old"]), "--markdown", str(tmp_path / "t.md")])
     assert "Comparison: **same**" in capsys.readouterr().out
     assert "| touch_to_ab_16 |" in (tmp_path / "t.md").read_text()
@@ -121,7 +121,7 @@ def test_other_files_are_refused_in_one_line(files, tmp_path, capsys):
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_every_further_measure_has_its_table_and_models_are_marked(tables):
+def test_every_measure_has_its_table_and_modelled_times_are_marked(tables):
     times = {"ratio": 1.5, "low": 1.4, "high": 1.6}
     bursts = {"reference": "reference_small", "times": [[3.0], [6.0]], "beside": [[2.0], [4.0]]}
     speed = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from livetint.bench.latency.against import Against
-from livetint.bench.latency.beside import Beside, Side
+from livetint.bench.latency.beside import Beside, OtherBuild
 from livetint.bench.latency.roofline import Roofline
 from livetint.bench.report import page
 from livetint.cli.__main__ import livetint
@@ -74,7 +74,7 @@ def test_an_accuracy_result_still_holds_every_key(tmp_path: Path):
 def test_a_latency_result_still_holds_every_key(monkeypatch: pytest.MonkeyPatch):
     hasten(monkeypatch)
     with OnnxRunner(find_model("touch"), 1) as runner:
-        beside = Beside([Side("touch", ConstantRunner(), 1), Side("2 threads", ConstantRunner(), 2)])
+        beside = Beside([OtherBuild("touch", ConstantRunner(), 1), OtherBuild("2 threads", ConstantRunner(), 2)])
         today, _ = measured(runner, (2,), Against(ConstantRunner()), beside, Roofline())
     old = recorded("latency")
     for result in (old, today):
