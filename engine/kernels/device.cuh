@@ -147,9 +147,13 @@ DEVICE Neighbours neighbours_at(float coordinate, int length) {
     return found;
 }
 
-// The centre of pixel `index` of `count`, in a plane of `length` cells over the same photograph.
+// The centre of pixel `index` of `count`, in a plane of `length` cells over the same photograph. In whole numbers: as the
+// remainder of a rounded position, a small fraction would have no correct digit, and guided upsampling multiplies it by
+// up to 1 / MIN_WEIGHT. (2 · count · length must fit an int: a plane of 256 cells allows 4 million pixels in a row.)
 DEVICE Neighbours neighbours_of_pixel(int index, int count, int length) {
-    return neighbours((float(index) + 0.5f) * (float(length) / float(count)) - 0.5f, length);
+    const int step = 2 * count, position = min(max((2 * index + 1) * length - count, 0), (length - 1) * step);
+    const int first = position / step;
+    return {first, min(first + 1, length - 1), __fdiv_rn(float(position - first * step), float(step))};
 }
 
 DEVICE float mix(float first, float second, float fraction) { return first * (1.0f - fraction) + second * fraction; }

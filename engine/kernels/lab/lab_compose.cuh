@@ -110,13 +110,13 @@ class ComposeChecks {
 
     void run(const std::string& name, const std::function<void()>& launch) {
         const auto check = [&] {
-            return picture_.rgb.download(), same("rgb", picture_.rgb.host, expected_, HALF_A_LEVEL);
+            return picture_.rgb.download(), same("rgb", picture_.rgb.host, expected_, ROUNDED);
         };
         bench_.run(name + picture_.size, read_ + picture_.rgb.bytes(), [&] { picture_.rgb.poison(); }, launch, check);
     }
 
    private:
-    static constexpr Tolerance HALF_A_LEVEL{0, 0.52, "half a level, for rounding"};
+    static constexpr Tolerance ROUNDED{0, 0.53, "the nearest level, or its neighbour within 0.03 of the half"};
     Lab& bench_;
     Picture& picture_;
     std::vector<double> expected_;

@@ -13,7 +13,7 @@ from tests.needs import needs
 
 from .library import kernels
 
-pytestmark = needs("c++")
+pytestmark = [needs("c++"), pytest.mark.usefixtures("rounding")]
 
 TYPES = {"f32": np.float32, "f16": np.float16}
 RELATIVE, ABSOLUTE = 2e-5, 1e-7

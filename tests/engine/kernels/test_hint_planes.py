@@ -14,7 +14,7 @@ from tests.needs import needs
 
 from .library import kernels
 
-pytestmark = needs("c++")
+pytestmark = [needs("c++"), pytest.mark.usefixtures("rounding")]
 
 coordinates = st.floats(0, 1)
 hints = st.builds(Hint, coordinates, coordinates, st.floats(-128, 128), st.floats(-128, 128), st.integers(1, 9))

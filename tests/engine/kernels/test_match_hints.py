@@ -17,7 +17,7 @@ from tests.needs import needs
 
 from .library import kernels
 
-pytestmark = needs("c++")
+pytestmark = [needs("c++"), pytest.mark.usefixtures("rounding")]
 
 # In CIELAB units.
 TOLERANCE_AB = 1e-3

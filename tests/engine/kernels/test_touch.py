@@ -27,6 +27,8 @@ from tests.needs import needs
 from .library import ROOT, kernels
 from .touch_reference import MAP_NAMES, random_maps, random_weights, touch
 
+pytestmark = pytest.mark.usefixtures("rounding")
+
 # ab in CIELAB units; onnxruntime itself differs from float64 by up to 0.0013 here.
 TOLERANCE = 0.005
 
