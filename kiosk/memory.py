@@ -18,11 +18,11 @@ class NamelessFile:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if hasattr(os, "memfd_create"):
             self.descriptor = os.memfd_create(f"livetint-{label}")
-            self.path = Path(f"/proc/{os.getpid()}/fd/{self.descriptor}")
+            self._path = Path(f"/proc/{os.getpid()}/fd/{self.descriptor}")
         else:
             self._folder = tempfile.TemporaryDirectory(prefix="livetint-")
-            self.path = Path(self._folder.name) / label
-            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._path = Path(self._folder.name) / label
+            self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def open(self) -> int:
         """Another descriptor of the same content, read-only and with a position of its own. The caller closes it.
@@ -31,7 +31,7 @@ class NamelessFile:
         """
         if self.descriptor < 0:
             raise ValueError("the file is closed; its content is gone")
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> bytes:
         """All of it."""

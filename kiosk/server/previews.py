@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...engine.errors import ImageRejected, LivetintError
 from ..memory import NamelessFile
 from ..messages import PictureRef
 from .tasks import end_tasks
+
+log = logging.getLogger("livetint.kiosk")
 
 # Longer side in pixels: of a thumbnail, and of what the page paints on.
 SIZES_PX = (480, 2048)
@@ -42,6 +45,7 @@ class Previews:
         self._shrinker = Shrinker(max_megapixels)
         self._one_at_a_time = asyncio.Lock()
         self._kept: OrderedDict[PictureRef, dict[int, bytes]] = OrderedDict()
+        self._refused: dict[PictureRef, str] = {}
         self._jobs: dict[PictureRef, asyncio.Task[dict[int, bytes]]] = {}
 
     @property
@@ -51,13 +55,15 @@ class Previews:
 
     def __contains__(self, ref: PictureRef) -> bool:
         """Whether anything is kept of a picture, or being made."""
-        return ref in self._kept or ref in self._jobs
+        return ref in self._kept or ref in self._jobs or ref in self._refused
 
     async def get(self, ref: PictureRef, size_px: int) -> bytes:
         """The grey JPEG of a picture, whose longer side is at most `size_px`, one of SIZES_PX.
 
         Raises KeyError where the picture is gone or goes meanwhile, ImageRejected, and PreviewFailed.
         """
+        if ref in self._refused:
+            raise ImageRejected(self._refused[ref])
         if ref not in self._kept:
             job = self._jobs.get(ref) or self._begin(ref)
             try:
@@ -73,9 +79,15 @@ class Previews:
     def forget(self, ref: PictureRef) -> None:
         """Let go of a picture that is gone, and give up what is being made of it."""
         self._kept.pop(ref, None)
+        self._refused.pop(ref, None)
         job = self._jobs.pop(ref, None)
         if job:
             job.cancel()
+
+    async def stand_by(self) -> None:
+        """Start the process that makes previews: a picture is about to come. Raises OSError."""
+        async with self._one_at_a_time:
+            await self._shrinker.stand_by()
 
     async def close(self) -> None:
         """Give up all work and end the process."""
@@ -93,11 +105,15 @@ class Previews:
 
     def _done(self, ref: PictureRef, job: asyncio.Task[dict[int, bytes]]) -> None:
         """Keep what was made, unless the picture was forgotten meanwhile. Runs before those who wait for the job."""
-        failed = job.cancelled() or job.exception() is not None
+        error = None if job.cancelled() else job.exception()
         if self._jobs.get(ref) is not job:
             return
         del self._jobs[ref]
-        if not failed:
+        if isinstance(error, LivetintError):
+            log.warning("no preview", extra={"facts": {"reason": str(error)}})
+        if isinstance(error, ImageRejected):
+            self._refused[ref] = str(error)  # this version of the picture never opens
+        if not job.cancelled() and not error:
             self._kept[ref] = job.result()
         while len(self._kept) > 1 and self._kept_bytes > MAX_KEPT_BYTES:
             self._kept.popitem(last=False)
@@ -129,16 +145,30 @@ class Shrinker:
         ImageRejected where the photograph cannot be opened, and PreviewFailed where the process ends or overruns
         DEADLINE_S. A call that is cancelled ends the process.
         """
+        with self._resting_afterwards():
+            try:
+                if self._socket:
+                    # A process that stood by may have died meanwhile. Another one gets the work then.
+                    with contextlib.suppress(EOFError):
+                        return await self._ask(open_source)
+                return await self._ask(open_source)
+            except EOFError as error:
+                raise PreviewFailed("the process that makes previews ended; the picture may be too large") from error
+
+    async def stand_by(self) -> None:
+        """Start the process before there is work, so that nobody waits for it. Raises OSError."""
+        with self._resting_afterwards():
+            if not self.pid:
+                self.end()
+                await self._start()
+
+    @contextlib.contextmanager
+    def _resting_afterwards(self) -> Iterator[None]:
+        """The time without work begins with the end of the block."""
         if self._idle:
             self._idle.cancel()
         try:
-            if self.pid:
-                # A process that stood by may have died unnoticed. Another one gets the work then.
-                with contextlib.suppress(EOFError):
-                    return await self._ask(open_source)
-            return await self._ask(open_source)
-        except EOFError as error:
-            raise PreviewFailed("the process that makes previews ended; the picture may be too large") from error
+            yield
         finally:
             if self._socket:
                 self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.end)

@@ -61,6 +61,7 @@ class Kiosk:
         self.engine.start()
         self._run_in_background(self._pulse())
         self._run_in_background(self.gallery.watch())
+        self._run_in_background(self.previews.stand_by())
 
     async def close(self) -> None:
         """Stop everything that `start` started, and let go of what a visitor brought."""
@@ -153,6 +154,7 @@ class Kiosk:
 
     async def take_in(self, length: str | None, body: AsyncIterable[bytes]) -> Picture:
         """Open an upload. Raises UploadRefused, and VisitOver where the visit ends meanwhile."""
+        self._run_in_background(self.previews.stand_by())
         picture, pushed_out = await self.uploads.receive(length, body, self.visit)
         self.metrics.uploads.inc()
         for older in pushed_out:

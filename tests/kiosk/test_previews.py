@@ -124,9 +124,14 @@ def test_a_picture_that_is_none_is_refused_and_the_process_goes_on(folder: Folde
         process = previews.process
         with pytest.raises(ImageRejected, match="not a picture in a known format"):
             await previews.get(B, 480)
+        opened = folder.opened
+        with pytest.raises(ImageRejected, match="not a picture in a known format"):
+            await previews.get(B, 480)
+        assert folder.opened == opened, "a version that was refused is not tried again"
+        previews.forget(B)
+        assert B not in previews
         with pytest.raises(KeyError):
             await previews.get(PictureRef("0" * 16, ""), 480)
-        assert B not in previews
         await previews.get(C, 480)
         assert previews.process == process
 
@@ -141,11 +146,16 @@ def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(folder: Folder
     with_previews(folder, work, max_megapixels=0.5)
 
 
-def test_a_process_that_died_while_it_rested_costs_nobody_a_preview(folder: Folder) -> None:
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_process_that_died_while_it_rested_costs_nobody_a_preview(folder: Folder, noticed: bool) -> None:
     async def work(previews: Previews) -> None:
-        await previews.get(A, 480)
+        await previews.stand_by()
         process = await started(previews)
+        await previews.get(A, 480)
+        assert previews.process == process
         os.kill(process, signal.SIGKILL)
+        while noticed and previews.process:
+            await asyncio.sleep(0.001)
         assert await previews.get(B, 480)
         assert previews.process != process
 
