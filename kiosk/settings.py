@@ -21,6 +21,7 @@ from ..engine.files import atomic_write, read_toml
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ar")
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^$"
 MAX_PORT = 65535
+MAX_UPLOAD_MEGAPIXELS = 256.0
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +100,9 @@ class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: Annotated[bool, Meta(description="Visitors may bring a picture of their own.")] = False
     camera: Annotated[bool, Meta(description="They may also take one with the camera of the exhibit.")] = False
     max_mib: Annotated[float, Meta(gt=0, le=256, description="Larger files are refused.")] = 24.0
-    max_megapixels: Annotated[float, Meta(gt=0, le=256, description="Larger pictures are refused.")] = 24.0
+    max_megapixels: Annotated[
+        float, Meta(gt=0, le=MAX_UPLOAD_MEGAPIXELS, description="Larger pictures are refused.")
+    ] = 24.0
     deadline_s: Annotated[
         float, Meta(gt=0, le=120, description="A picture may take this long to arrive, and again to be opened.")
     ] = 15.0

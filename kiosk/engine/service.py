@@ -33,6 +33,7 @@ from ...engine.image.photo import Photo
 from ...engine.models import find_model
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
 from ..messages import SHARED_BYTES, Answer, Colours, Edit, PictureRef, Task
+from ..settings import MAX_UPLOAD_MEGAPIXELS
 from .channel import EngineEnd
 from .photo_state import PhotoState, reference_histogram
 from .runner_owner import RunnerOwner
@@ -57,7 +58,7 @@ class PictureChanged(ImageRejected):
 class EngineService:
     """Answers tasks. Photographs are encoded once; the last MAX_PHOTOS are kept.
 
-    runner: the Runner that answers. max_megapixels: larger photographs are refused.
+    runner: the Runner that answers. max_megapixels: larger photographs of the gallery are refused.
     """
 
     def __init__(self, runner: Runner, max_megapixels: float) -> None:
@@ -150,7 +151,8 @@ class EngineService:
         data = _read(descriptors[picture])
         if picture.sha256 and hashlib.sha256(data).hexdigest() != picture.sha256:
             raise PictureChanged("the picture's file was replaced meanwhile; load the gallery again")
-        return Photo.from_bytes(data, self.max_megapixels)
+        # An upload was measured as it came in.
+        return Photo.from_bytes(data, self.max_megapixels if picture.sha256 else MAX_UPLOAD_MEGAPIXELS)
 
     def _global_hints(
         self, photo: PhotoState, edit: Edit, reference: PictureRef | None, descriptors: Descriptors

@@ -206,6 +206,14 @@ def test_a_file_that_was_replaced_is_refused(runner: Runner, album: Album) -> No
     assert service.held == []
 
 
+def test_the_limit_of_the_gallery_does_not_apply_to_uploads(runner: Runner, album: Album) -> None:
+    service, shown, upload = EngineService(runner, 0.001), album.add("shown"), album.add("upload", version="own")
+    with pytest.raises(ImageRejected, match="megapixels"):
+        service.do(task(shown), album.descriptors)
+    service.do(task(upload), album.descriptors)
+    assert service.held == [upload]
+
+
 def test_descriptors_are_read_by_position(runner: Runner, album: Album) -> None:
     ref = album.add("one", version="an upload's own")
     os.lseek(album.descriptors[ref], 7, os.SEEK_SET)
