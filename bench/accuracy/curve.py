@@ -54,15 +54,11 @@ def measure(
         drawn = [
             (count, draw_hints(plan, picture, index, count, draw)) for count in possible for draw in range(plan.draws)
         ]
-        features = runner.encode(picture.L)
-        _score(found, MODEL, (picture, index), drawn, lambda hints, f=features: runner.colorize(f, hints))
+        _colour(found, runner, (picture, index), drawn, kinds)
         for label, other in (beside or {}).items():
-            _score(found, BESIDE + label, (picture, index), drawn, _colouring(other, picture))
+            _colour(found, other, (picture, index), drawn, method=BESIDE + label)
         if plan.levin:
             _optimise(picture, drawn, index, found)
-        for kind in kinds:
-            ab = runner.colorize(features, (), revealed(picture, kind))
-            found.tally.add((GLOBAL, kind), index, plan.protocol.psnr(picture, ab))
         found.photos = index + 1
         tick()
     if not found.photos:
@@ -70,22 +66,23 @@ def measure(
     return found
 
 
-def _score(
+def _colour(
     found: Accuracy,
-    method: str,
+    runner: Runner,
     at: tuple[Picture, int],
     drawn: Sequence[tuple[int, list[Hint]]],
-    colour: Callable[[list[Hint]], NDArray[np.float32]],
+    kinds: Sequence[str] = (),
+    method: str = MODEL,
 ) -> None:
-    """Colour one photograph (with its number) with every draw of points."""
+    """Colour one photograph (with its number) with every draw of points, and with every kind of global hints."""
     picture, index = at
-    for count, hints in drawn:
-        found.tally.add((method, str(count)), index, found.plan.protocol.psnr(picture, colour(hints)))
-
-
-def _colouring(runner: Runner, picture: Picture) -> Callable[[list[Hint]], NDArray[np.float32]]:
     features = runner.encode(picture.L)
-    return lambda hints: runner.colorize(features, hints)
+    for count, hints in drawn:
+        score = found.plan.protocol.psnr(picture, runner.colorize(features, hints))
+        found.tally.add((method, str(count)), index, score)
+    for kind in kinds:
+        ab = runner.colorize(features, (), revealed(picture, kind))
+        found.tally.add((GLOBAL, kind), index, found.plan.protocol.psnr(picture, ab))
 
 
 def draw_hints(plan: Plan, picture: Picture, index: int, count: int, draw: int) -> list[Hint]:
