@@ -32,6 +32,7 @@ SHAPES = {
     "compose_": STRIPES,
     "touch_to_pixels_": STRIPES,
     "hints_to_input_": CALLS,
+    "match_hints_": CALLS,
 }
 # As in a touch with 16 hints: heads, rows, channels and pixels of its two products, and how often they are repeated.
 HEADS, ROWS, CHANNELS, PIXELS, REPEATS = 4, 16, 36, 4096, 3

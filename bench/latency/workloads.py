@@ -17,7 +17,9 @@ from ...engine.hints import Hint, rasterise
 from ...engine.image.compose import compose
 from ...engine.image.photo import Photo
 from ...engine.inputs import hint_tensors
+from ...engine.match_hints import match_hints
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
+from ...engine.runners.onnx import OnnxRunner
 
 SIZES = {"1080p": (1920, 1080), "4k": (3840, 2160)}
 SEED = 2017
@@ -107,12 +109,26 @@ def _stages_of_touch(runner: Runner, features: Any, number: int) -> list[Workloa
     staged = runner.bundle.manifest.input.kind == "hints"
     form = hint_tensors if staged else rasterise
     loads = [Workload(f"hints_to_input_{number}", lambda: form(sets[next(turn) % VARIANTS]), 1.0)]
+    if staged and isinstance(runner, OnnxRunner):
+        loads.append(_matching(runner, features, number))
     if runner.bundle.manifest.distribution:
         point = np.full((1, 2), 0.5, np.float32)
         none: GlobalHints = NO_GLOBAL_HINTS
         ask = lambda: runner.distribution(features, sets[next(turn) % VARIANTS], none, point)  # noqa: E731
         loads.append(Workload(f"distribution_{number}", ask, 0.25, 64))
     return loads
+
+
+def _matching(runner: OnnxRunner, features: Any, number: int) -> Workload:
+    """match_hints_N: what the CPU does to the network's ab after a touch, with a copy of that ab."""
+    sets, turn = hint_sets(number), count()
+    planes = [runner.network_ab(features, hints, NO_GLOBAL_HINTS) for hints in sets]
+
+    def match() -> None:
+        at = next(turn) % VARIANTS
+        match_hints(planes[at].copy(), sets[at])
+
+    return Workload(f"match_hints_{number}", match)
 
 
 def _jpeg(rgb: np.ndarray) -> bytes:

@@ -96,11 +96,18 @@ class OnnxRunner(Runner[OnnxFeatures]):
     def _colorize(
         self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints
     ) -> NDArray[np.float32]:
+        ab = self.network_ab(features, hints, global_hints)
+        return match_hints(ab, hints) if self._staged else ab
+
+    def network_ab(
+        self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints
+    ) -> NDArray[np.float32]:
+        """ab as the network gives it, before `match_hints`; unchecked, for measuring. Shape and units of `colorize`."""
         stage = "touch" if self._staged else "colour"
         ab = self._run(stage, features, self._inputs(features, hints, global_hints))[0]
         if self.bundle.manifest.output.ab_scale != 1:
             ab = ab * self.bundle.manifest.output.ab_scale
-        return match_hints(ab, hints) if self._staged else ab
+        return ab
 
     def _distribution(
         self,

@@ -15,6 +15,8 @@ from livetint.bench.latency.beside import Beside, OtherBuild
 from livetint.bench.latency.stopwatch import Stopwatch
 from livetint.bench.latency.workloads import Workload, hint_sets, scene, stages, touches
 from livetint.engine.errors import HintRejected
+from livetint.engine.models import find_model
+from livetint.engine.runners.onnx import OnnxRunner
 
 from ..stubs import ConstantRunner, hasten, measured
 
@@ -195,6 +197,14 @@ def test_stages_of_a_touch_have_names_for_every_number_of_hints(monkeypatch):
     names = {load.name for load in [*touches(runner, (1, 16)), *stages(runner, (1, 16))]}
     assert {"touch_to_ab_1", "touch_to_ab_16", "encode", "open_1080p", "compose_4k", "distribution_16"} <= names
     assert {"touch_to_pixels_1080p_16", "touch_to_pixels_4k_1", "hints_to_input_16"} <= names
+
+
+def test_matching_hints_is_a_stage_of_touch_on_the_cpu(monkeypatch):
+    hasten(monkeypatch)
+    with OnnxRunner(find_model("touch"), threads=1) as runner:
+        loads = {load.name: load for load in stages(runner, (0, 16))}
+    assert {"match_hints_0", "match_hints_16"} <= set(loads)
+    loads["match_hints_16"].run()
 
 
 @pytest.fixture(scope="module")
