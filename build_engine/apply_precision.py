@@ -20,7 +20,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def convolution_stages(bundle: Bundle) -> list[str]:
-    """The stages with convolutions. In a staged bundle that is the encoder alone: a touch is attention, in fp32."""
+    """The stages with convolutions, one per file. In a staged bundle that is the encoder: touches stay in fp32."""
     if bundle.manifest.input.kind == "hints":
         return ["encoder"]
     seen: dict[str, str] = {}
@@ -36,7 +36,7 @@ def ranges_of(bundle: Bundle) -> Ranges | None:
 
 
 def check_ranges(bundle: Bundle, ranges: Ranges) -> None:
-    """Raise ConfigError unless `ranges` were measured on this bundle's very files."""
+    """Raise ConfigError unless `ranges` were measured on exactly this bundle's files."""
     digests = {stage: sha256_of(bundle.stage(stage)) for stage in bundle.manifest.stages}
     if not ranges.fits(digests):
         raise ConfigError(
@@ -52,10 +52,11 @@ def model_at_precision(
     ranges: dict[str, Range] | None = None,
     keep: Collection[str] = (),
 ) -> onnx.ModelProto:
-    """A plain graph (which is left as it is) at a precision, in the dialect of a back end.
+    """A copy of a folded graph at a precision, in the dialect of a back end.
 
-    "tensorrt-8" is TensorRT before strong typing: the graph stays fp32 but for Q/DQ, builder flags do the rest.
-    "onnxruntime" is for the CPU of this machine.
+    Dialects: "tensorrt"; "tensorrt-8", before strong typing, where only Q/DQ are in the graph and builder flags choose
+    fp16; "onnxruntime", for the CPU of this machine. ranges: tensor → (low, high), needed for INT8. keep: names of
+    layers that INT8 leaves alone. Raises ConfigError for INT8 without ranges.
     """
     if precision == "fp32" or (precision == "fp16" and dialect == "tensorrt-8"):
         return model
@@ -69,7 +70,7 @@ def model_at_precision(
 
 
 def folded_stages(bundle: Bundle) -> dict[str, onnx.ModelProto]:
-    """Stage → plain graph, for the stages that are converted."""
+    """Stage → folded graph, for the stages that a precision converts."""
     return {stage: fold_constants(bundle.stage(stage)) for stage in convolution_stages(bundle)}
 
 
@@ -81,9 +82,9 @@ def apply_precision(
     choice: Choice | None = None,
     models: Mapping[str, onnx.ModelProto] | None = None,
 ) -> Bundle:
-    """The bundle with its convolutional stages at `precision`; in memory, digests included, ranges left out.
+    """The bundle with its convolutional stages at `precision`, in memory, with new digests and without ranges.
 
-    models: the bundle's plain stages, for callers that narrow it many times.
+    models: the result of `folded_stages`, for callers that convert a bundle many times.
     """
     files = {file: bundle.files[file] for file in bundle.manifest.stages.values()}
     for stage, model in (models or folded_stages(bundle)).items():

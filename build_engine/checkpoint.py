@@ -1,4 +1,4 @@
-"""From a published checkpoint to a bundle."""
+"""Import a published checkpoint as a bundle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .planes_bundle import DEFAULT_MASK, MASKS, check_weights, planes_files, pla
 MAX_BYTES = 1 << 30
 UNPICKLE_SECONDS = 300
 AUTO = "auto"
-# Unconfirmed: from the design; the file's own name confirms its first eight digits.
+# Not confirmed by a download yet. The name of the file confirms the first eight digits.
 RELEASED_DIGEST = "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66"
 # Checkpoints whose mask convention is known, by the name they are published under.
 MASK_BY_NAME = {
@@ -53,12 +53,15 @@ def import_checkpoint(
 
 
 def version_of(checkpoint: Path) -> str:
-    """What a bundle calls the weights: the first eight digits of the checkpoint's SHA-256."""
+    """The version of the bundle: the first eight digits of the checkpoint's SHA-256."""
     return sha256_of(_bytes(checkpoint))[:8]
 
 
 def mask_convention(checkpoint: Path, mask: str) -> str:
-    """The key of MASKS that a checkpoint was trained with; `auto` knows the published ones and guesses no other."""
+    """The key of MASKS that a checkpoint was trained with. `auto` knows the published checkpoints and does not guess.
+
+    Raises ConfigError for unknown conventions, and for `auto` with an unknown checkpoint.
+    """
     if mask != AUTO:
         if mask not in MASKS:
             raise ConfigError(f"there is no mask convention {mask!r}; known are {', '.join(MASKS)} and {AUTO}")
@@ -73,9 +76,9 @@ def mask_convention(checkpoint: Path, mask: str) -> str:
 
 
 def read_weights(checkpoint: Path) -> dict[str, NDArray[np.float32]]:
-    """Entry → float32 weights of a .safetensors file, or of a .pth file by way of a limited child process.
+    """Entry → float32 weights of a .safetensors file, or of a .pth file, which a limited child process reads.
 
-    The BatchNorms' step counters are left out. Raises ModelFileError for anything else than finite tensors.
+    The step counters of BatchNorms are left out. Raises ModelFileError for anything but finite tensors.
     """
     if not checkpoint.is_file():
         raise ModelFileError(f"{checkpoint} does not exist; check the path")
@@ -86,9 +89,9 @@ def read_weights(checkpoint: Path) -> dict[str, NDArray[np.float32]]:
         weights = _read_safetensors(checkpoint, checkpoint)
     elif checkpoint.suffix in (".pth", ".pt"):
         with tempfile.TemporaryDirectory(prefix="livetint-") as folder:
-            plain = Path(folder) / "weights.safetensors"
-            _unpickle(checkpoint, plain)
-            weights = _read_safetensors(plain, checkpoint)
+            converted = Path(folder) / "weights.safetensors"
+            _unpickle(checkpoint, converted)
+            weights = _read_safetensors(converted, checkpoint)
     else:
         raise ModelFileError(f"{checkpoint} is neither .pth nor .safetensors; convert it first")
     kept = {key: value for key, value in weights.items() if not key.endswith(f".{COUNTER}")}
@@ -111,7 +114,7 @@ def _read_safetensors(path: Path, shown: Path) -> dict[str, NDArray]:
 
 
 def _unpickle(source: Path, target: Path) -> None:
-    """Run the limited child that turns a pickle into safetensors; nothing else here opens one."""
+    """Convert a pickle to safetensors in a limited child process. Nothing else in this package opens a pickle."""
     module = f"{__package__}.unpickle"
     command = [sys.executable, "-I", "-m", module, str(source.resolve()), str(target)]
     try:

@@ -1,4 +1,4 @@
-"""What this CPU's integer kernels can do."""
+"""What the integer instructions of this CPU can do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ EXACT_SUMS = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def pairs_saturate(machine: str | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether ONNX Runtime's 8-bit convolutions add pairs of u8 · s8 products in 16 bits here, as on x86 without
-    VNNI. A CPU that does not say what it has is taken to lack it."""
+    """Whether ONNX Runtime's 8-bit convolutions add pairs of u8 · s8 products in 16 bits here, as on x86 without VNNI.
+
+    A CPU whose features are unknown is assumed to lack VNNI.
+    """
     if (machine or platform.machine()).lower() not in X86:
         return False
     try:

@@ -1,4 +1,4 @@
-"""From PyTorch modules to ONNX files that every back end here takes."""
+"""Export PyTorch modules as ONNX files that every back end takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..engine.errors import ModelFileError
 
 OPSET = 17
 MAX_IR = 9
-# What some TensorRT or ONNX Runtime version of ours does not take.
+# Operators that at least one of the supported versions of TensorRT or ONNX Runtime does not take.
 FORBIDDEN = frozenset({"Einsum", "Loop", "If", "Scan", "ScatterND", "ScatterElements"})
 
 
@@ -27,12 +27,12 @@ def to_onnx(
 ) -> onnx.ModelProto:
     """Trace `module` in evaluation mode on example `arguments` into a checked ONNX model.
 
-    Parameter names stay the initialisers' names, so that training can carry on from the file; BatchNorms stay
-    nodes of their own (they follow the ReLU here, and a careless fold is wrong at padded borders).
+    Initialisers keep the names of the parameters, so that training can continue from the file. BatchNorms stay
+    separate nodes: they follow a ReLU here, and folding them into the next convolution is wrong at padded borders.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer notes every shape that becomes a constant, as intended
+        warnings.simplefilter("ignore")  # the tracer warns of every shape that becomes a constant; that is intended
         torch.onnx.export(
             module.eval(),
             arguments,
@@ -52,7 +52,7 @@ def to_onnx(
 
 
 def check_portable(model: onnx.ModelProto) -> None:
-    """Raise ModelFileError for what ONNX Runtime 1.23, TensorRT 8.6 … 11 or TensorRT-RTX would refuse."""
+    """Raise ModelFileError for a graph that ONNX Runtime 1.23, TensorRT 8.6 to 11 or TensorRT-RTX would refuse."""
     onnx.checker.check_model(model)
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset > OPSET or model.ir_version > MAX_IR:

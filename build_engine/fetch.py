@@ -1,4 +1,4 @@
-"""Fetching published weights: resumed where a download broke off, checked, and never kept when wrong."""
+"""Download published weights: an interrupted download is resumed, the digest is checked, a wrong file is deleted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint that its authors publish. digest: of the whole file, unconfirmed, so it only warns."""
+    """A checkpoint that its authors publish. digest: SHA-256 of the file; not confirmed yet, so a difference warns."""
 
     url: str
     network: str
@@ -47,7 +47,7 @@ class Published:
 
     @property
     def file(self) -> str:
-        """The name it is published under."""
+        """The file name under which it is published."""
         return self.url.rsplit("/", 1)[1]
 
 
@@ -65,17 +65,17 @@ PUBLISHED = {
 
 
 def published(name: str) -> Published:
-    """What is published under a name. Raises ConfigError."""
+    """The published checkpoint of a name. Raises ConfigError for unknown names."""
     if name not in PUBLISHED:
         raise ConfigError(f"nothing is published under {name!r}; known are {', '.join(PUBLISHED)}")
     return PUBLISHED[name]
 
 
 def fetch(name: str, url: str | None = None, warn: Warn = lambda _: None, report: Report = lambda *_: None) -> Bundle:
-    """Download a published checkpoint into the user's cache, check it and import it as a bundle there.
+    """Download a published checkpoint into the user's cache, check it, and import it as a bundle there.
 
-    url: a mirror. report(done, total) is called while bytes arrive; total is 0 where the server does not say.
-    Raises ModelFileError when the download fails for good or is not what the file's name promises.
+    url: a mirror. report(done, total) is called while bytes arrive; total is 0 if the server does not state it.
+    Raises ModelFileError when the download fails for good or its digest does not match the file's name.
     """
     entry = published(name)
     downloads = cache_folder().parent / "downloads"
@@ -97,7 +97,7 @@ def fetch(name: str, url: str | None = None, warn: Warn = lambda _: None, report
 
 
 def digits_of(file: str) -> str:
-    """The eight digits at the end of a published file's name. Raises ConfigError where there are none."""
+    """The eight digits at the end of a published file's name. Raises ConfigError if there are none."""
     found = _DIGITS.search(file)
     if found is None:
         raise ConfigError(f"{file} does not carry the first eight digits of its SHA-256, so it cannot be checked")
@@ -105,11 +105,11 @@ def digits_of(file: str) -> str:
 
 
 def download(url: str, target: Path, digits: str, report: Report = lambda *_: None) -> None:
-    """Bring `url` to `target`, which appears only when whole and right.
+    """Download `url` to `target`, which appears only when it is complete and correct.
 
-    What has arrived is kept in a `.part` file beside it and carried on from, now or at the next call; a file
-    whose SHA-256 does not begin with `digits` is deleted. Raises ConfigError for an address that is not encrypted,
-    ModelFileError when the download fails for good, OutputError when the file cannot be written.
+    What has arrived stays in a `.part` file beside it, and the download resumes there, in this call or the next one.
+    A file whose SHA-256 does not begin with `digits` is deleted. Raises ConfigError for an address that is not
+    encrypted, ModelFileError when the download fails for good, OutputError when the file cannot be written.
     """
     check_address(url)
     part = target.with_name(f"{target.name}.part")
@@ -117,7 +117,7 @@ def download(url: str, target: Path, digits: str, report: Report = lambda *_: No
     for _ in range(ATTEMPTS):
         before = _size(part)
         try:
-            if _carry_on(url, part, report):
+            if _resume(url, part, report):
                 check_digits(part, digits)
                 sync(part)
                 part.replace(target)
@@ -133,7 +133,7 @@ def download(url: str, target: Path, digits: str, report: Report = lambda *_: No
 
 
 def check_address(url: str) -> None:
-    """Raise ConfigError unless `url` is https, or http to this machine itself (a mirror of its own, or a test)."""
+    """Raise ConfigError unless `url` is https, or http to this machine itself (for a local mirror, or a test)."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ConfigError(f"{url} is not encrypted; use https:// (http:// is only for a server on this machine)")
@@ -199,10 +199,10 @@ def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _carry_on(url: str, part: Path, report: Report) -> bool:
-    """Ask for what is missing and append it; True when the server has sent all it announced.
+def _resume(url: str, part: Path, report: Report) -> bool:
+    """Request the missing bytes and append them; True when the server has sent all that it announced.
 
-    Raises _Interrupted or ModelFileError for the connection, OSError for the file.
+    Raises _Interrupted or ModelFileError for errors of the connection, OSError for errors of the file.
     """
     have = _size(part)
     opener = urllib.request.build_opener(_EncryptedRedirects)
@@ -225,7 +225,7 @@ def _carry_on(url: str, part: Path, report: Report) -> bool:
 
 
 def _is_whole(part: Path, content_range: str) -> bool:
-    """Whether nothing is missing from `part`, by the size that the server names; a part of another file is removed."""
+    """Whether `part` has the size that the server states. If not, it is of another file and is removed."""
     whole = content_range.endswith(f"/{_size(part)}")
     if not whole:
         part.unlink()
@@ -233,7 +233,7 @@ def _is_whole(part: Path, content_range: str) -> bool:
 
 
 def _store(url: str, response: IO[bytes], part: Path, have: int, total: int, report: Report) -> bool:
-    """Append what arrives to the `have` bytes of `part` (0: start over); True when it has `total` (0: not known)."""
+    """Append the response to the `have` bytes of `part` (0: start over); True if it then has `total` (0: unknown)."""
     with part.open("ab" if have else "wb") as stream:
         while True:
             with _network(url):

@@ -1,4 +1,4 @@
-"""The paper's networks as bundles: one ONNX file for both stages, so that the trunk's 137 MB are kept once."""
+"""Bundles of the paper's networks: one ONNX file for both stages, so that the 137 MB of the trunk are stored once."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .topology_onnx import Weights, random_weights, topology_model
 
 FILE = "network.onnx"
 GLOBAL = "siggraph17-global"
-# Name → the mask's value without and with a hint. The released checkpoints differ in it, and the wrong one makes
-# hints look ignored.
+# Name → value of the mask without and with a hint. The released checkpoints differ in it; with the wrong one a network
+# seems to ignore hints.
 MASKS: dict[str, tuple[float, float]] = {"zero-one": (0.0, 1.0), "centred": (-0.5, 0.5)}
 DEFAULT_MASK = "zero-one"
-# Scale of the logits before the softmax, for suggestions.
+# Factor of the logits before the softmax, for suggestions.
 SUGGESTION_SCALE = 0.2
 BINS = {529: "grid-529", 313: "in-gamut-313"}
 
 
 def topology_of(network: str) -> Topology:
-    """The table of a network by name. Raises ConfigError for unknown ones."""
+    """The topology of a network by name. Raises ConfigError for unknown names."""
     if network not in TOPOLOGIES:
         raise ConfigError(f"there is no network {network!r}; known are {', '.join(TOPOLOGIES)}")
     return TOPOLOGIES[network]()
@@ -82,14 +82,14 @@ def planes_files(
 def write_untrained(
     folder: str | Path, network: str, seed: int = 17, size: tuple[int, int] = (WORKING_PX, WORKING_PX)
 ) -> Bundle:
-    """A bundle with random weights: right in shape and cost, meaningless in colour. Needs no torch."""
+    """Write a bundle with random weights: right in shape and cost, without meaning in colour. Needs no torch."""
     weights = random_weights(topology_of(network), seed)
     manifest = planes_manifest(network, "untrained", "none: random weights", "none", trained=False, size=size)
     return write_bundle(folder, manifest, planes_files(network, weights, size))
 
 
 def planes_weights(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
-    """State-dict entry → weights, read back from a bundle of one of the paper's networks."""
+    """State-dict key → weights, read from a bundle of one of the paper's networks."""
     model = onnx.load_model_from_string(bundle.stage("colour"))
     found = {value.name: value for value in model.graph.initializer}
     shapes = topology_of(bundle.manifest.network).shapes()
@@ -98,7 +98,7 @@ def planes_weights(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
 
 
 def check_weights(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Compare entries and shapes. Raises ModelFileError that names what is missing, unknown or of another shape."""
+    """Compare keys and shapes. Raises ModelFileError that names what is missing, unknown or of another shape."""
     missing = [name for name in expected if name not in found]
     unknown = [name for name in found if name not in expected]
     wrong = [
@@ -120,6 +120,6 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _bins_of(topology: Topology) -> int:
-    """Classes of the head, 0 without one."""
+    """The number of classes of the distribution head; 0 for a network without one."""
     name = topology.outputs.get("logits")
     return next((layer.channels for layer in topology.layers if layer.name == name), 0)

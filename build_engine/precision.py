@@ -1,9 +1,9 @@
-"""fp16 as data in the graph: one strongly typed ONNX file, half precision where it costs nothing.
+"""fp16 in the graph itself: one strongly typed ONNX file, with half precision where it costs no accuracy.
 
-Half precision runs from the first weighted layer to the last. What stands before the first (scaling L) and after
-the last (softmaxes, scales to ab, squared distances folded into queries) stays in fp32: it is a handful of
-element-wise operations and would lose what the eye sees. The stages of a touch stay in fp32 whole: they hold
-exponentials up to e^30, where fp16 ends at e^11, and at most 107 MMAC.
+Half precision runs from the first weighted layer to the last. What comes before (scaling L) and after (softmaxes,
+scaling to ab, the squared distances in the queries) stays in fp32: it is a few element-wise operations, and fp16 would
+lose visible differences there. The touch stages stay in fp32 altogether: they are small, and their exponentials reach
+e³⁰, where fp16 ends at e¹¹.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from .fold import element_types
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 # Sums of squares and exponentials of unbounded numbers.
 ALWAYS_WIDE = frozenset({"LayerNormalization", "Exp", "Pow", "ReduceSum", "ReduceMean", "Softmax", "LogSoftmax"})
-# Inputs that are no tensors of the computation and keep their type: Resize's roi and scales.
+# Inputs that keep their type because they are parameters, not data: roi and scales of Resize.
 KEPT_INPUTS = {"Resize": (1, 2)}
 MAX_HALF = 65504.0
 
 
 def to_half(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelProto:
-    """A copy of a plain fp32 graph with fp16 between its first and last weighted layers.
+    """A copy of a folded fp32 graph with fp16 between its first and last weighted layers.
 
-    keep: names of nodes that stay in fp32. Inputs and outputs of the graph keep their types. Casts are explicit,
-    as strongly typed TensorRT networks need them.
+    keep: names of nodes that stay in fp32. Inputs and outputs of the graph keep their types. Casts are explicit
+    nodes, as strongly typed TensorRT networks need them.
     """
     model = shape_inference.infer_shapes(model)
     floats = {n for n, kind in element_types(model).items() if kind == TensorProto.FLOAT}
-    narrow = half_nodes(model, keep)
+    half = half_nodes(model, keep)
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    _Narrower(result, floats, narrow).run()
+    _HalfWriter(result, floats, half).run()
     del result.graph.value_info[:]
     return shape_inference.infer_shapes(result)
 
@@ -55,7 +55,7 @@ def half_nodes(model: onnx.ModelProto, keep: Collection[str] = ()) -> set[int]:
 
 
 def _follow_consumers(nodes: list[onnx.NodeProto], chosen: set[int]) -> None:
-    """A DequantizeLinear gives what its layer computes in."""
+    """A DequantizeLinear has the precision of the layer that reads it."""
     consumers: dict[str, list[int]] = {}
     for index, node in enumerate(nodes):
         for name in node.input:
@@ -83,11 +83,11 @@ def _reached(nodes: list[onnx.NodeProto], forward: bool) -> set[int]:
     return found
 
 
-class _Narrower:
-    """Rewrites one graph in place: fp16 copies of constants, casts where fp16 and fp32 meet."""
+class _HalfWriter:
+    """Rewrites one graph in place: fp16 copies of constants, and casts between fp16 and fp32 nodes."""
 
-    def __init__(self, model: onnx.ModelProto, floats: set[str], narrow: set[int]) -> None:
-        self.graph, self.floats, self.narrow = model.graph, floats, narrow
+    def __init__(self, model: onnx.ModelProto, floats: set[str], half_nodes: set[int]) -> None:
+        self.graph, self.floats, self.half_nodes = model.graph, floats, half_nodes
         self.constants = {i.name: i for i in model.graph.initializer}
         self.casts: dict[tuple[str, int], str] = {}
         self.half_tensors: dict[str, str] = {}
@@ -96,7 +96,7 @@ class _Narrower:
     def run(self) -> None:
         outputs = {o.name for o in self.graph.output}
         for index, node in enumerate(list(self.graph.node)):
-            half = index in self.narrow
+            half = index in self.half_nodes
             for place, name in enumerate(node.input):
                 if name in self.floats and place not in KEPT_INPUTS.get(node.op_type, ()):
                     node.input[place] = self._as(name, half)
@@ -115,7 +115,7 @@ class _Narrower:
         self.graph.initializer.extend(kept)
 
     def _as(self, name: str, half: bool) -> str:
-        """The name under which tensor `name` is to be had in fp16 or in fp32."""
+        """The name of tensor `name` in fp16 or in fp32; adds a cast where it is needed."""
         if name in self.constants:
             return self._constant(name) if half else name
         is_half = name in self.half_tensors
@@ -129,13 +129,13 @@ class _Narrower:
         return self.casts[key]
 
     def _constant(self, name: str) -> str:
-        narrowed = f"{name}/half"
-        if narrowed not in self.constants:
+        half = f"{name}/half"
+        if half not in self.constants:
             values = np.clip(numpy_helper.to_array(self.constants[name]), -MAX_HALF, MAX_HALF)
-            tensor = numpy_helper.from_array(values.astype(np.float16), narrowed)
-            self.constants[narrowed] = tensor
+            tensor = numpy_helper.from_array(values.astype(np.float16), half)
+            self.constants[half] = tensor
             self.graph.initializer.append(tensor)
-        return narrowed
+        return half
 
     def _cast(self, source: str, target: str, kind: int) -> None:
         self.nodes.append(helper.make_node("Cast", [source], [target], name=f"{target}/cast", to=kind))

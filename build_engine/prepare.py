@@ -1,4 +1,4 @@
-"""From a bundle and a wish to graphs that may be used: precision chosen, ranges checked, accuracy gated."""
+"""Prepare a bundle for a back end: choose the precision, check the ranges, convert, and limit the loss of accuracy."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Say = Callable[[str], None]
 
 
 class AccuracyLost(LivetintError):
-    """A narrower precision loses more than its limit."""
+    """A precision loses more accuracy than its limit allows."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A bundle at a precision with what it costs. `converted` holds the graphs in the back end's dialect."""
+    """A bundle, the same bundle converted to a precision in the dialect of a back end, and what that costs."""
 
     bundle: Bundle
     converted: Bundle
@@ -48,10 +48,10 @@ def default_target(installed: Sequence[str]) -> str:
 def bundle_at_precision(
     bundle: Bundle, precision: str, dialect: str, ranges: Ranges | None = None, cases: Sequence[Case] | None = None
 ) -> Bundle:
-    """The bundle's graphs at a precision, in a back end's dialect. `ranges`: those of the bundle if None.
+    """The bundle converted to a precision, in the dialect of a back end.
 
-    `cases` serve to pick a method where the ranges come without a choice. Raises ConfigError for INT8 without
-    ranges that fit.
+    ranges: None for those of the bundle. cases: to choose a method if the ranges come without a choice; None for the
+    bundled photographs. Raises ConfigError for INT8 without ranges of this bundle.
     """
     ranges = ranges or ranges_of(bundle)
     choice = None
@@ -61,27 +61,23 @@ def bundle_at_precision(
     return apply_precision(bundle, precision, dialect, ranges, choice)
 
 
-def check_accuracy(prepared: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Prepared:
-    """Measure what `prepared` lost against `bundle` and say it.
+def check_accuracy(converted: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Prepared:
+    """Measure what `converted` loses against `bundle` and report it through say(line).
 
-    Raises AccuracyLost beyond the limit for trained bundles, unless forced.
+    Raises AccuracyLost if a trained bundle loses more than the limit, unless `force` is set.
     """
-    result = Prepared(
-        bundle, prepared, precision, measure_accuracy(bundle, prepared, precision, dialect, example_cases())
-    )
-    say(result.accuracy.sentence())
-    if bundle.manifest.trained and not result.accuracy.within and not force:
-        raise AccuracyLost(
-            f"{result.accuracy.sentence()}; use another --precision, calibrate again, or build with --force"
-        )
-    return result
+    accuracy = measure_accuracy(bundle, converted, precision, dialect, example_cases())
+    say(accuracy.sentence())
+    if bundle.manifest.trained and not accuracy.within and not force:
+        raise AccuracyLost(f"{accuracy.sentence()}; use another --precision, calibrate again, or build with --force")
+    return Prepared(bundle, converted, precision, accuracy)
 
 
 def check_plans_accuracy(bundle: Bundle, folder: Path, precision: str, force: bool, say: Say) -> Accuracy | None:
-    """Run the plans in `folder` on this machine's GPU and measure what they lost; None where no GPU can run them.
+    """Run the plans in `folder` on this machine's GPU and measure what they lose; None if no GPU can run them.
 
-    Raises AccuracyLost beyond the limit for trained bundles, unless forced; the plans are then unlisted, so that no
-    runner takes them.
+    Raises AccuracyLost if a trained bundle loses more than the limit, unless `force` is set. The list of plans is
+    then removed, so that no runner loads them.
     """
     cases = example_cases()
     try:
@@ -103,7 +99,7 @@ def check_plans_accuracy(bundle: Bundle, folder: Path, precision: str, force: bo
 def prepare_for_onnxruntime(
     bundle: Bundle, precision: str, ranges: Ranges | None, force: bool, say: Say = lambda line: None
 ) -> Prepared:
-    """Narrow and judge for ONNX Runtime; precision "auto" is the fastest within its limit, measured here."""
+    """Convert for ONNX Runtime and check the accuracy. "auto" is the fastest precision within its limit, timed here."""
     dialect = "onnxruntime"
     if precision != "auto":
         return check_accuracy(
@@ -115,15 +111,17 @@ def prepare_for_onnxruntime(
         candidates.append(check_accuracy(converted, bundle, "int8", dialect, True, say))
     allowed = [c for c in candidates if c.accuracy.within or not bundle.manifest.trained]
     seconds = _encode_seconds([c.converted for c in allowed], example_cases()[0])
-    times = {c.precision: least for c, least in zip(allowed, seconds, strict=True)}
+    times = {c.precision: shortest for c, shortest in zip(allowed, seconds, strict=True)}
     best = min(allowed, key=lambda c: times[c.precision])
     say(f"auto: {best.precision} (" + ", ".join(f"{name} {s * 1e3:.1f} ms" for name, s in times.items()) + ")")
     return best
 
 
 def _encode_seconds(bundles: Sequence[Bundle], case: Case) -> list[float]:
-    """The least time of a few runs through the part that a precision changes; the bundles take turns, so that a
-    machine that gets busy meanwhile is unfair to none."""
+    """The shortest of a few runs through the part that a precision changes, for each bundle.
+
+    The bundles take turns, so that other load on the machine affects all of them alike.
+    """
     with contextlib.ExitStack() as stack:
         runners = [stack.enter_context(OnnxRunner(bundle)) for bundle in bundles]
         times = [[_seconds_once(runner, case) for runner in runners] for _ in range(TIMED_RUNS)]
@@ -139,12 +137,15 @@ def _seconds_once(runner: OnnxRunner, case: Case) -> float:
 
 
 def onnxruntime_folder(bundle: Bundle, precision: str) -> Path:
-    """Where a bundle for ONNX Runtime goes without -o: among the user's models, found as NAME-PRECISION."""
+    """Where a bundle for ONNX Runtime is written without -o: among the user's models, as NAME-PRECISION."""
     return cache_folder() / f"{bundle.name}-{precision}"
 
 
 def write_onnxruntime(folder: Path, bundle: Bundle, prepared: Prepared) -> Bundle:
-    """The converted graphs as a bundle of their own: `--model` takes it, by folder or by name."""
+    """Write the converted graphs as a bundle, which `--model` takes by folder or by name.
+
+    Raises ModelFileError if `folder` is that of `bundle` itself.
+    """
     if folder.resolve() == bundle.folder.resolve():
         raise ModelFileError(f"{folder} is the bundle itself; name another folder with -o")
     name = f"{bundle.name}-{prepared.precision}"

@@ -1,11 +1,10 @@
-"""INT8 as data in the graph: explicit QuantizeLinear/DequantizeLinear around convolutions, from measured ranges.
+"""INT8 in the graph itself: explicit QuantizeLinear/DequantizeLinear around convolutions, from measured ranges.
 
-One set of ranges serves two dialects. TensorRT wants signed symmetric activations and floats between layers, so
-only a convolution's input and weights are quantised, and the rest of the graph becomes fp16. ONNX Runtime on x86
-wants unsigned activations with a zero point, and quantised outputs and biases as well, or it does not use its
-integer kernels. Where the CPU has no instruction for sums of 8-bit products (VNNI), those kernels add pairs of
-products in 16 bits, which saturate: there weights are scaled so that no two products of one channel can, which
-costs most layers one of their 8 bits.
+One set of ranges serves two dialects. TensorRT takes signed symmetric activations and floats between layers: only
+the input and the weights of a convolution are quantised, and the rest of the graph becomes fp16. ONNX Runtime on x86
+takes unsigned activations with a zero point; it uses its integer kernels only if outputs and biases are quantised as
+well. On a CPU without instructions for sums of 8-bit products (VNNI) those kernels add pairs of products in 16 bits,
+which can saturate. There, weights are scaled so that no pair of one channel can, which costs most layers one of 8 bits.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference, version_con
 from ..engine.errors import ConfigError
 from .precision import to_half
 
-# Axis of the output channels in a weight tensor.
+# The axis of the output channels in a weight tensor.
 CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1}
-# Activations that ONNX Runtime folds into the convolution before them.
-FOLDED_ACTIVATIONS = frozenset({"Relu", "Clip"})
-# DequantizeLinear gives fp16 from this opset on; the IR version is the one it came with.
+# Activations that ONNX Runtime fuses with the convolution before them.
+FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
+# The first opset whose DequantizeLinear can output fp16, and the IR version of that opset.
 HALF_OPSET, HALF_IR = 19, 9
 MIN_SCALE = 2.0**-24
 MAX_WEIGHT = 127
@@ -35,7 +34,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution that can be quantised. `output` is the tensor after the activation that is folded into it."""
+    """A convolution that can be quantised. `output` is the tensor after the activation that is fused with it."""
 
     name: str
     kind: str
@@ -47,9 +46,9 @@ class Layer:
 
 
 def layers_of(model: onnx.ModelProto) -> list[Layer]:
-    """The convolutions of a plain graph whose weights are constant, in the order of computation.
+    """The convolutions of a folded graph whose weights are constant, in the order of computation.
 
-    A layer is named after its weight tensor, which is what an export names alike every time.
+    A layer is named after its weight tensor, because every export gives that the same name.
     """
     constants = {i.name for i in model.graph.initializer}
     users = _users(model)
@@ -60,17 +59,17 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
             continue
         output = node.output[0]
         after = users.get(output, [])
-        if output not in outputs and len(after) == 1 and after[0].op_type in FOLDED_ACTIVATIONS:
+        if output not in outputs and len(after) == 1 and after[0].op_type in FUSED_ACTIVATIONS:
             output = after[0].output[0]
         bias = node.input[2] if len(node.input) > 2 else ""
         groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        name = _plain_name(node.input[1])
+        name = _layer_name(node.input[1])
         found.append(Layer(name, node.op_type, groups, node.input[0], node.input[1], bias, output))
     return found
 
 
 def measured_tensors(model: onnx.ModelProto) -> list[str]:
-    """The activations whose ranges quantisation needs, in order, each once."""
+    """The names of the activations whose ranges quantisation needs, in order, without repetitions."""
     names = [name for layer in layers_of(model) for name in (layer.input, layer.output)]
     return list(dict.fromkeys(names))
 
@@ -78,14 +77,15 @@ def measured_tensors(model: onnx.ModelProto) -> list[str]:
 def quantise_for_tensorrt(
     model: onnx.ModelProto, ranges: Mapping[str, Range], keep: Collection[str] = (), half: bool = True
 ) -> onnx.ModelProto:
-    """Signed 8-bit Q/DQ on the input and the weights of every convolution but those in `keep`.
+    """Signed 8-bit Q/DQ on the input and the weights of every convolution that is not in `keep`.
 
-    Depthwise convolutions are left alone: they wait for memory, and their 8-bit kernels make plans larger (27 MB
-    instead of 17 for the encoder of `touch`). So are deconvolutions: TensorRT gave invalid answers for quantised
-    ones with an activation (NVIDIA/TensorRT#4366).
+    Depthwise convolutions are not quantised: memory limits their speed, and their 8-bit kernels make plans larger
+    (27 MB instead of 17 for the encoder of `touch`). Transposed convolutions are not quantised either: TensorRT gave
+    wrong results for quantised ones with an activation (NVIDIA/TensorRT#4366).
 
-    half: the rest in fp16, as strongly typed networks need it (opset 19). Without, the rest stays fp32 at the
-    graph's own opset: what TensorRT 8.6 takes, which chooses fp16 itself when its builder flag allows.
+    half: True makes the rest fp16 (opset 19), as strongly typed networks need it. False leaves the rest in fp32 and
+    the opset as it is: TensorRT 8.6 takes such graphs and chooses fp16 itself if its builder flag allows it.
+    Raises ConfigError if `ranges` are of another graph.
     """
     result = version_converter.convert_version(model, HALF_OPSET) if half else _copy(model)
     writer = _Writer(result, half)
@@ -110,9 +110,10 @@ def quantise_for_onnxruntime(
     keep: Collection[str] = (),
     pairs_saturate: bool = False,
 ) -> onnx.ModelProto:
-    """Unsigned 8-bit activations with zero points, int8 weights, int32 biases: the integer kernels of x86.
+    """Unsigned 8-bit activations with zero points, int8 weights and int32 biases, as the integer kernels of x86 take.
 
-    pairs_saturate: the CPU adds pairs of products in 16 bits.
+    pairs_saturate: whether the CPU adds pairs of products in 16 bits. Raises ConfigError if `ranges` are of another
+    graph.
     """
     result = _copy(model)
     writer = _Writer(result, half=False)
@@ -121,7 +122,7 @@ def quantise_for_onnxruntime(
     outputs = {o.name for o in result.graph.output}
     for layer in chosen:
         if layer.output in outputs:
-            writer.narrow_output(layer.output, *affine[layer.output])
+            writer.quantise_output(layer.output, *affine[layer.output])
     for layer in chosen:
         node = writer.producer_of_weight[layer.weight]
         scale, zero = affine[layer.input]
@@ -153,26 +154,26 @@ def _affine(bounds: Range) -> tuple[float, np.uint8]:
 
 
 class _Writer:
-    """Collects Q/DQ nodes for one graph and puts every node back in the order of computation."""
+    """Collects the Q/DQ nodes for one graph and inserts them in the order of computation."""
 
     def __init__(self, model: onnx.ModelProto, half: bool) -> None:
         self.model, self.graph, self.half = model, model.graph, half
         self.constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
         self.producer_of_weight = {n.input[1]: n for n in model.graph.node if n.op_type in CHANNEL_AXIS}
-        self.after: dict[str, list[onnx.NodeProto]] = {}
-        self.first: list[onnx.NodeProto] = []
-        self.made: dict[str, str] = {}
-        self.moved: dict[str, str] = {}
+        self.after: dict[str, list[onnx.NodeProto]] = {}  # tensor → nodes to insert after it is computed
+        self.first: list[onnx.NodeProto] = []  # nodes that depend on constants alone
+        self.dequantised: dict[str, str] = {}  # tensor → its name after Q/DQ
+        self.renamed: dict[str, str] = {}  # output of the graph → its name before Q/DQ
 
     def storable(self, scale: float) -> float:
-        """The scale itself, or the next one that fp16 can hold."""
+        """The scale, or for fp16 graphs the next larger one that fp16 can represent."""
         scale = max(scale, MIN_SCALE)
         return float(_round_up(np.array([scale], np.float32))[0]) if self.half else scale
 
     def activation(self, name: str, scale: float, zero: np.generic) -> str:
-        """The name of `name` after a trip through 8 bits; one Q/DQ pair per tensor."""
-        name = self.moved.get(name, name)
-        if name not in self.made:
+        """Quantise and dequantise tensor `name`: the name of the result. There is one Q/DQ pair per tensor."""
+        name = self.renamed.get(name, name)
+        if name not in self.dequantised:
             base = f"{name}/q8"
             self._add(f"{base}/scale", np.float32(scale))
             self._add(f"{base}/zero", zero)
@@ -181,17 +182,17 @@ class _Writer:
                 helper.make_node("QuantizeLinear", [name, *pair], [base], name=f"{base}/quantize"),
                 helper.make_node("DequantizeLinear", [base, *pair], [f"{base}/back"], name=f"{base}/dequantize"),
             ])  # fmt: skip
-            self.made[name] = f"{base}/back"
-        return self.made[name]
+            self.dequantised[name] = f"{base}/back"
+        return self.dequantised[name]
 
-    def narrow_output(self, name: str, scale: float, zero: np.generic) -> None:
-        """An output of the graph goes through 8 bits as well: without, its convolution would not be an integer one."""
-        wide = self.moved[name] = f"{name}/wide"
+    def quantise_output(self, name: str, scale: float, zero: np.generic) -> None:
+        """Quantise and dequantise an output of the graph too; otherwise its convolution would not use integers."""
+        unquantised = self.renamed[name] = f"{name}/wide"
         for node in self.graph.node:
-            node.output[:] = [wide if output == name else output for output in node.output]
-        back = self.activation(wide, scale, zero)
+            node.output[:] = [unquantised if output == name else output for output in node.output]
+        back = self.activation(unquantised, scale, zero)
         self.replace(name, back)
-        self.after[wide].append(helper.make_node("Identity", [back], [name], name=f"{name}/output"))
+        self.after[unquantised].append(helper.make_node("Identity", [back], [name], name=f"{name}/output"))
 
     def weights(self, layer: Layer, pairs_saturate: bool = False) -> tuple[str, NDArray[np.float32]]:
         """int8 weights with one scale per output channel: the dequantised tensor's name, and the scales."""
@@ -201,29 +202,30 @@ class _Writer:
         if self.half:
             scales = _round_up(scales)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
-        whole = np.clip(np.rint(values / scales.reshape(shape)), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8)
-        return self._dequantised(layer.weight, whole, scales, axis), scales
+        integers = np.clip(np.rint(values / scales.reshape(shape)), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8)
+        return self._dequantised(layer.weight, integers, scales, axis), scales
 
     def bias(self, layer: Layer, scales: NDArray[np.float32]) -> str:
+        """An int32 bias with one scale per channel: the dequantised tensor's name."""
         limit = 2.0**31 - 1
-        whole = np.clip(np.rint(self.constants[layer.bias].astype(np.float64) / scales), -limit, limit)
-        return self._dequantised(f"{layer.bias}/of/{layer.weight}", whole.astype(np.int32), scales, 0)
+        integers = np.clip(np.rint(self.constants[layer.bias].astype(np.float64) / scales), -limit, limit)
+        return self._dequantised(f"{layer.bias}/of/{layer.weight}", integers.astype(np.int32), scales, 0)
 
-    def _dequantised(self, name: str, whole: NDArray, scales: NDArray[np.float32], axis: int) -> str:
-        base = f"{name}/q{whole.dtype.itemsize * 8}"
-        if base not in self.made:
-            self._add(base, whole)
+    def _dequantised(self, name: str, integers: NDArray, scales: NDArray[np.float32], axis: int) -> str:
+        base = f"{name}/q{integers.dtype.itemsize * 8}"
+        if base not in self.dequantised:
+            self._add(base, integers)
             self._add(f"{base}/scales", scales.astype(np.float32))
-            self._add(f"{base}/zeros", np.zeros(scales.shape, whole.dtype))
+            self._add(f"{base}/zeros", np.zeros(scales.shape, integers.dtype))
             inputs = [base, f"{base}/scales", f"{base}/zeros"]
             self.first.append(
                 helper.make_node("DequantizeLinear", inputs, [f"{base}/back"], name=f"{base}/dequantize", axis=axis)
             )
-            self.made[base] = f"{base}/back"
-        return self.made[base]
+            self.dequantised[base] = f"{base}/back"
+        return self.dequantised[base]
 
     def replace(self, old: str, new: str) -> None:
-        """Every node of the graph that reads `old` reads `new`."""
+        """Let every node of the graph that reads `old` read `new` instead."""
         for node in self.graph.node:
             for place, name in enumerate(node.input):
                 if name == old:
@@ -256,8 +258,8 @@ class _Writer:
 def _weight_scales(values: NDArray[np.float32], pairs_saturate: bool) -> NDArray[np.float32]:
     """Scales float32 [C] of weights [C, ...], one an output channel.
 
-    pairs_saturate: any two weights of one sign add up to at most 127 steps (128 rounded), so that with activations up
-    to 255 a pair of products stays below 2¹⁵ whichever two the kernel adds.
+    pairs_saturate: limit the sum of any two weights of one sign to 127 steps (128 after rounding). With activations up
+    to 255 a pair of products then stays below 2¹⁵, whichever two the kernel adds.
     """
     rows = values.reshape(len(values), -1)
     span = np.abs(rows).max(1)
@@ -281,7 +283,7 @@ def _users(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
     return users
 
 
-def _plain_name(weight: str) -> str:
+def _layer_name(weight: str) -> str:
     return weight.removesuffix("/float32").removesuffix(".weight")
 
 
@@ -298,7 +300,7 @@ def _clone(node: onnx.NodeProto) -> onnx.NodeProto:
 
 
 def bytes_by_type(data: bytes) -> dict[str, int]:
-    """Element type → bytes of the constants of an ONNX file: what a reader wants to know of a narrowed graph."""
+    """Element type → bytes of the constants in an ONNX file."""
     sizes: dict[str, int] = {}
     for initialiser in onnx.load_model_from_string(data).graph.initializer:
         kind = TensorProto.DataType.Name(initialiser.data_type).lower()

@@ -1,4 +1,4 @@
-"""A table of layers and its weights as an ONNX file, without torch."""
+"""Write a topology and its weights as an ONNX file, without torch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def topology_model(topology: Topology, weights: Weights, size: tuple[int, int] | None = (256, 256)) -> onnx.ModelProto:
-    """The network as ONNX; initialisers carry the state-dict's names, BatchNorms stay nodes of their own.
+    """The network as an ONNX model. Initialisers have the state dict's keys as names; BatchNorms stay separate nodes.
 
-    size: H and W of `planes`, multiples of 8; None leaves both open. Raises ModelFileError naming missing entries.
+    size: H and W of `planes`, multiples of 8; None leaves both open. Raises ModelFileError for missing weights and
+    for other sizes.
     """
     shapes = topology.shapes()
     missing = [key for key in shapes if key not in weights]
@@ -41,7 +42,7 @@ def topology_model(topology: Topology, weights: Weights, size: tuple[int, int] |
 
 
 def random_weights(topology: Topology, seed: int = 17) -> dict[str, NDArray[np.float32]]:
-    """Untrained weights that keep activations within bounds: He-scaled convolutions, neutral BatchNorms."""
+    """Random weights that keep activations in range: convolutions scaled after He, BatchNorms that change nothing."""
     rng = np.random.default_rng(seed)
     weights = {}
     for layer in topology.layers:
@@ -83,7 +84,7 @@ def _constants(topology: Topology) -> list[onnx.TensorProto]:
 
 
 def _nodes(layer: Layer, named: Mapping[str, str]) -> list[onnx.NodeProto]:
-    """The nodes of one layer. A layer that is an output of the graph writes under the output's name."""
+    """The nodes of one layer. `named`: layer → output of the graph; such a layer's result has the output's name."""
     result = named.get(layer.name, layer.name)
     sources = [named.get(name, name) for name in layer.sources]
 
@@ -123,7 +124,7 @@ def _nodes(layer: Layer, named: Mapping[str, str]) -> list[onnx.NodeProto]:
 
 
 def _sum(layer: Layer, sources: list[str], result: str) -> list[onnx.NodeProto]:
-    """Additions of two at a time: what every back end fuses."""
+    """A sum as additions of two tensors each, because every back end fuses those."""
     nodes, total = [], sources[0]
     for index, source in enumerate(sources[1:]):
         last = index == len(sources) - 2

@@ -1,4 +1,4 @@
-"""`touch` as a bundle: three ONNX stages with fp16 weights, and the way back from a bundle to weights."""
+"""Bundles of `touch`: export three ONNX stages with fp16 weights, and read the weights back from a bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .networks.touch import TouchNetwork
 FORM = "hint-attention-3"
 MAX_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
-# Initialisers at least this large are stored as fp16; small ones (biases, reach) stay as they are.
+# Initialisers with at least this many values are stored as fp16; smaller ones (biases, reach) stay in fp32.
 HALF_FROM = 256
 
 
@@ -37,7 +37,7 @@ class EncoderStage(nn.Module):
 
 
 class TouchStage(nn.Module):
-    """Maps and hints → ab [1, 2, 256, 256] in CIELAB units; `colours` in CIELAB units too."""
+    """Maps and hints, their colours in CIELAB units → ab [1, 2, 256, 256] in CIELAB units."""
 
     maps = tuple(name for name in MAP_NAMES if name != "logits")
 
@@ -65,7 +65,7 @@ class DistributionStage(nn.Module):
 
 
 def unpack(names: tuple[str, ...], inputs: tuple[Tensor, ...]) -> tuple[Maps, Hints, Tensor, tuple[Tensor, ...]]:
-    """Positional graph inputs → maps (those not among `names` empty), hints, global hints, what is left."""
+    """Positional inputs of a graph → maps (those not in `names` are empty), hints, global hints, further inputs."""
     given = dict(zip(names, inputs, strict=False))
     maps = Maps(*(given.get(name, inputs[0].new_zeros(0)) for name in MAP_NAMES))
     *hints, global_hints = inputs[len(names) : len(names) + len(HINT_INPUTS)]
@@ -104,7 +104,7 @@ def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> d
 
 
 def example_hints(number: int) -> tuple[Tensor, ...]:
-    """Some hints in the graph's form: positions, colours, sizes, valid, global hints."""
+    """`number` hints as inputs of a graph: positions, colours, sizes, valid, global hints."""
     place = torch.linspace(0.1, 0.9, number)
     return (
         torch.stack([place, place.flip(0)], 1)[None],
@@ -116,9 +116,9 @@ def example_hints(number: int) -> tuple[Tensor, ...]:
 
 
 def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Large float32 initialisers become fp16 ones of the same name, cast back to float32 where they are used.
+    """Store large float32 initialisers as fp16 under the same names, with a cast to float32 where they are used.
 
-    Halves the file and changes nothing at run time: every back end folds a cast of a constant when it loads.
+    This halves the file. At run time it costs nothing, because every back end folds casts of constants when it loads.
     """
     graph, casts = model.graph, []
     for initialiser in graph.initializer:

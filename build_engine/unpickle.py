@@ -1,8 +1,8 @@
-"""The one program that may open a pickle: a child process with limits, from `.pth` to safetensors.
+"""The only program that opens a pickle: a child process with limits that converts `.pth` to safetensors.
 
-`python -m livetint.build_engine.unpickle CHECKPOINT.pth OUT.safetensors`. The unpickler is torch's restricted one
-(weights_only), in a torch that is new enough for its known holes to be closed; memory, CPU time and the
-size of what it writes are limited on top. What went wrong is the last line on stderr.
+`python -m livetint.build_engine.unpickle CHECKPOINT.pth OUT.safetensors`. It uses torch's restricted unpickler
+(weights_only), in a version of torch without its known vulnerabilities. Memory, CPU time and the size of the output
+are limited as well. The last line on stderr says what went wrong.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def main(source: str, target: str) -> int:
     tensors, reason = _tensors(loaded, torch.Tensor)
     if reason:
         return _refuse(reason)
-    plain = {
+    weights = {
         name: (value.float() if value.is_floating_point() else value).detach().clone().contiguous()
         for name, value in tensors.items()
     }
-    save_file(plain, target)
+    save_file(weights, target)
     return 0
 
 
@@ -54,26 +54,26 @@ def _tensors(loaded: object, kind: type) -> tuple[dict, str]:
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict) or not loaded:
         return {}, f"it holds a {type(loaded).__name__}, expected a state dict"
-    strange = [name for name, value in loaded.items() if not isinstance(name, str) or not isinstance(value, kind)]
-    if strange:
-        return {}, f"its entry {strange[0]!r} is no tensor, expected a state dict"
+    others = [name for name, value in loaded.items() if not isinstance(name, str) or not isinstance(value, kind)]
+    if others:
+        return {}, f"its entry {others[0]!r} is no tensor, expected a state dict"
     return dict(loaded), ""
 
 
 def _limit() -> None:
-    """Limits from here on: the imports before are ours and need much address space."""
+    """Set the limits. They start here, because the imports before need much address space."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         used = pages * os.sysconf("SC_PAGE_SIZE")
-        for what, most in (
+        for resource_kind, limit in (
             (resource.RLIMIT_AS, used + MEMORY_BYTES),
             (resource.RLIMIT_CPU, CPU_SECONDS),
             (resource.RLIMIT_FSIZE, FILE_BYTES),
             (resource.RLIMIT_CORE, 0),
         ):
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(resource_kind, (limit, limit))
 
 
 def _first_line(error: BaseException) -> str:
