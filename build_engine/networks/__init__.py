@@ -1,4 +1,4 @@
-"""The networks. The paper's three are tables (`TOPOLOGIES`), free of torch; `touch` is a PyTorch module."""
+"""The networks. The paper's three are topologies (`TOPOLOGIES`), without torch; `touch` is a PyTorch module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .hypercolumn import siggraph17_hypercolumn
 from .siggraph17 import siggraph17
 from .topology import Topology
 
-# name of the network, as `models import --as` and configurations take it → its table
+# Name of the network, as `models import --as` and training configurations take it → its topology.
 TOPOLOGIES: dict[str, Callable[[], Topology]] = {
     "siggraph17": siggraph17,
     "siggraph17-hypercolumn": siggraph17_hypercolumn,

@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0 as a feature extractor, with its BatchNorms folded into the convolutions.
 
-Topology of the published EfficientNet-Lite 0 (TensorFlow's SAME padding, ReLU6, no squeeze-and-excitation).
-The statistics of its BatchNorms stay frozen when it is trained further, so folding them once is exact and
-leaves plain convolutions for every back end.
+The topology is that of the published EfficientNet-Lite 0 (TensorFlow's SAME padding, ReLU6, no
+squeeze-and-excitation). The statistics of its BatchNorms stay frozen in further training, so folding them once is
+exact, and every back end gets simple convolutions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TAPS = {4: 24, 8: 40, 16: 112, 32: 320}
 
 
 class SameConv(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding: for stride 2 the odd row and column go to the far side."""
+    """Convolution with TensorFlow's SAME padding: for stride 2 the odd row and column are added at the far side."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
@@ -83,9 +83,9 @@ class EfficientNetLite0(nn.Module):
 
 
 def fold_released_weights(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of EfficientNetLite0 from the released one (bias-free convolutions and BatchNorms apart).
+    """State dict of EfficientNetLite0 from a released one, which has BatchNorms and convolutions without biases.
 
-    `released` uses the names of the usual PyTorch port (`_conv_stem`, `_bn0`, `_blocks.N._expand_conv`, …).
+    `released` has the names of the usual PyTorch port (`_conv_stem`, `_bn0`, `_blocks.N._expand_conv`, …).
     """
     folded: dict[str, Tensor] = {}
 

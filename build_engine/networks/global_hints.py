@@ -1,8 +1,8 @@
-"""The Global Hints Network: colour from L and from what is asked of the picture as a whole.
+"""The Global Hints Network: colour from L and from statistics that are asked of the whole picture.
 
-The vector of 316 holds the histogram over the 313 bins and its flag, the mean saturation and its flag. Four
-layers of 512 channels turn it into one vector that is added to every cell of block 4's map. There are no hints
-at points and no distribution head.
+The vector of 316 contains the histogram over the 313 bins and its flag, and the mean saturation and its flag. Four
+layers of 512 channels turn it into one vector, which is added to every cell of block 4's map. There are no hints at
+points and no distribution head.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def siggraph17_global() -> Topology:
         table.conv(histogram, "global_histogram.0", WIDTH, kernel=1),
         table.conv(saturation, "global_saturation.0", WIDTH, kernel=1),
     )
-    source = table.plain("relu", table.add("global1.sum", *first), "global1.0")
-    source = table.plain("norm", source, "global1.1")
+    source = table.pointwise("relu", table.add("global1.sum", *first), "global1.0")
+    source = table.pointwise("norm", source, "global1.1")
     for number in (2, 3, 4):
-        source = table.plain("relu", table.conv(source, f"global{number}.0", WIDTH, kernel=1), f"global{number}.1")
-        source = table.plain("norm", source, f"global{number}.2")
+        source = table.pointwise("relu", table.conv(source, f"global{number}.0", WIDTH, kernel=1), f"global{number}.1")
+        source = table.pointwise("norm", source, f"global{number}.2")
     maps = encoder(table, 1, source)
     maps["model8"] = eighth(table, maps)
     return table.finish({"ab": decoder(table, maps)})

@@ -1,9 +1,10 @@
-"""Hint attention, the head of `touch`: places ask the hints, and a null token that stands for the automatic colour.
+"""Hint attention, the head of `touch`: cells attend over the hints and a null token for the automatic colour.
 
-What flows is each hint's difference from the automatic colour. Nothing in a touch is a learned convolution.
+The values are the hints' differences from the automatic colour. A touch contains no learned convolution. The terms
+(weight, gate, share, surprise, focus, narrowing, contrast, mood) are explained in `engine/kernels/touch.cuh`.
 
-Shapes below: B photographs, N hints (static padding allowed, `valid` says which count), h heads, P = H/4 · W/4.
-Positions are x, y in 0…1; hint colours are ab/110; sizes are the patch's side in working pixels of 256.
+Shapes below: B photographs, N hints (may be padded; `valid` marks the real ones), h heads, P = H/4 · W/4 cells.
+Positions are x, y in 0…1; hint colours are ab/110; sizes are the side of the patch in working pixels (of 256).
 """
 
 from __future__ import annotations
@@ -29,42 +30,41 @@ DISTRIBUTION_HIDDEN = 256
 # A hint's logit against the null token is clamped here, so that its exponential and their sum stay finite.
 MAX_LOGIT = 30.0
 MASKED_LOGIT = -1e4
-# Where the places of the distance penalty count from, in x and in y.
+# Origin of the positions in the distance penalty, in x and in y.
 MIDDLE = 0.5
-# Rounds of self-consistency: how often the hints' values are corrected by what the attention gives at the hints.
+# Iterations that correct the hints' values by what the attention gives at the hints.
 ROUNDS = 3
-# Radius (standard deviation) in working pixels of the last, smooth correction around a hint.
+# Standard deviation in working pixels of the last, smooth correction around a hint.
 ANCHOR_PX = 7.0
-# A head's distance penalty is exp(REACH_SLOPE · reach): trained by small steps, it has to go far.
+# The distance penalty of a head is exp(REACH_SLOPE · reach). The slope lets small training steps change it much.
 REACH_SLOPE = 5.0
-# Most that a hint moves the logarithm of a head's gate where the head listens to it, the slope of what gives it and of
-# what gives the narrowing (trained by small steps, both have to go far), and where focus starts: from the wide heads to
-# the narrow ones.
+# The largest focus, the slope of the layers that give focus and narrowing (as above, for small training steps), and
+# the initial focus, which moves attention from the wide heads to the narrow ones.
 MAX_FOCUS, FOCUS_SLOPE = 6.0, 8.0
 INITIAL_FOCUS = (-4.0, -2.0, 4.0, 2.0)
-# By how much at most a hint that surprises multiplies or divides a head's distance penalty, as a logarithm, and where
-# that starts: the second head, which carries a hint beyond its thing, then reaches less far.
+# The largest narrowing, as a logarithm, and the initial one: the second head, which would carry a hint beyond its
+# object, then reaches less far.
 MAX_NARROWING = 3.0
 INITIAL_NARROWING = (0.0, math.log(3), 0.0, 0.0)
-# Odds of surprising hints against the automatic colour that are made even, as a logarithm (a fifth of the say becomes
-# half), and the power that odds are raised to.
+# The initial contrast: the odds of surprising hints against the null token that become even, as a logarithm (a share
+# of a fifth becomes half), and the power to which odds are raised.
 INITIAL_CONTRAST = (math.log(0.2 / 0.8), 3.0)
-# Added to both shares before their odds are taken.
+# Added to both shares before their odds are computed.
 MIN_SHARE = 1e-4
-# A hint this far from the automatic colour (ΔE in ab) is half a surprise, and how fast it becomes a whole one.
+# The distance from the automatic colour (ΔE in ab) at which surprise is ½, and the width of the transition.
 SURPRISE_AT, SURPRISE_WITHIN = 40.0, 4.0
-# Under the root of a squared distance in ab/110, so that its slope stays finite.
+# Added to a squared distance in ab/110 under the root, so that the root's slope stays finite.
 MIN_SURPRISE = 1e-6
-# Where the flags of the histogram and of the saturation lie in the 316 global numbers.
+# Positions of the flags of the histogram and of the saturation in the 316 global hints.
 FLAGS = (VECTOR_LENGTH - 3, VECTOR_LENGTH - 1)
 # Encoder outputs in the order of the exported graph.
 MAP_NAMES = ("query", "key", "gate", "base", "mood", "up", "logits")
 
 
 class Maps(NamedTuple):
-    """What the encoder leaves for the touches of one photograph.
+    """The encoder's output for the touches of one photograph.
 
-    query [B, h, KEY + 5, P]: scaled queries with the distance penalty and the null logit folded in
+    query [B, h, KEY + 5, P]: scaled queries that contain the distance penalty and the null logit
     (see `HintAttention.queries`); key [B, h·KEY, H/4, W/4]; gate [B, h, H/4, W/4], sums to 1 over heads;
     base [B, 2, H/4, W/4] automatic ab/110; mood [B, 2, MOOD, P]; up [B, 9, 16, P], sums to 1 over the nine
     neighbours; logits [B, 313, H/4, W/4].
@@ -94,9 +94,11 @@ def hints_from_inputs(positions: Tensor, colours: Tensor, sizes: Tensor, valid: 
 
 
 class Tokens(NamedTuple):
-    """What the hints say: keys [B, h, N, KEY + 5]; surprise [B, N] in 0…1; focus [B, h, N], by how much the logarithm
-    of a head's gate moves at a place where the head listens to this hint alone (0 for hints that surprise nobody); the
-    mood vector [B, MOOD], pooled over hints and global hints."""
+    """What the attention knows of the hints.
+
+    keys [B, h, N, KEY + 5]; surprise [B, N] in 0…1; focus [B, h, N]: how far the logarithm of a head's gate moves in a
+    cell where this hint has all the weight (0 without surprise); mood [B, MOOD], pooled over hints and global hints.
+    """
 
     keys: Tensor
     surprise: Tensor
@@ -109,8 +111,11 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def softmax_over_planes(x: Tensor) -> Tensor:
-    """Softmax over axis 1 of few large planes. ONNX Runtime transposes everything for a softmax along any axis but
-    the last; the same in single operations takes a tenth of its time."""
+    """Softmax over axis 1, for few large planes.
+
+    ONNX Runtime transposes everything for a softmax along any axis but the last; single operations take a tenth of
+    its time.
+    """
     weights = torch.exp(x - x.amax(1, keepdim=True))
     return weights / weights.sum(1, keepdim=True)
 
@@ -118,11 +123,11 @@ def softmax_over_planes(x: Tensor) -> Tensor:
 class HintAttention(nn.Module):
     """Features → maps once per photograph; maps and hints → colours at every touch.
 
-    Heads differ in reach: the widest carries a hint to the rest of its scene, narrow ones stop at its thing. Places
-    say by `gate` which head they follow. Hints whose colour is a surprise have more to say, for the true colour of a
-    sky tells of the water as well, but a red coat where brown was foreseen is nobody else's: `focus` moves the gates
-    where such a hint is heard, `narrowing` makes heads reach less far for it, `contrast` lets it have all of a place
-    or nothing, and it is left out of the mood of the picture.
+    Heads differ in reach: the widest carries a hint through the scene, the narrow ones stop at its object. `gate` says
+    which head a cell follows. The colour of a sky also predicts the colour of the water, but a red coat where brown
+    was predicted says nothing about the rest. So a hint with surprise is treated differently: `focus` moves the gates
+    where it has weight, `narrowing` shortens the reach of the heads for it, `contrast` gives it nearly all of a cell
+    or nearly nothing, and it does not count for the mood of the picture.
     """
 
     def __init__(self) -> None:
@@ -135,11 +140,11 @@ class HintAttention(nn.Module):
         self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
         self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
         self.token_focus, self.token_narrowing = nn.Linear(128, HEADS), nn.Linear(128, HEADS)
-        # Where surprise begins, in ab/110, and how steeply.
+        # The distance in ab/110 at which surprise is ½, and the slope there.
         self.surprise = nn.Parameter(torch.tensor([SURPRISE_AT / AB_SCALE, AB_SCALE / SURPRISE_WITHIN]))
-        # The odds that become even, and their power.
+        # The logarithm of the odds that become even, and the power of odds.
         self.contrast = nn.Parameter(torch.tensor(INITIAL_CONTRAST))
-        # No biases: without global hints the vector is zero and so is what it adds.
+        # Without biases, so that nothing is added without global hints, when the vector is zero.
         self.global_hidden = nn.Linear(VECTOR_LENGTH, 128, bias=False)
         self.global_mood = nn.Linear(128, MOOD, bias=False)
         self.up_hidden, self.up = conv3(WIDTH, 96), nn.Conv2d(96, 9 * 16, 1)
@@ -166,8 +171,11 @@ class HintAttention(nn.Module):
         self.up.bias.data = centre.reshape(-1)  # type: ignore[union-attr]
 
     def maps(self, features: Tensor) -> Maps:
-        """features [B, WIDTH, H/4, W/4] → Maps. A layer trained by Adam just before the × 110 is too restless
-        unscaled, hence the factor 0.1 on `base` and `mood`."""
+        """features [B, WIDTH, H/4, W/4] → Maps.
+
+        The factor 0.1 on `base` and `mood` makes training calmer: Adam's steps in these layers are multiplied by 110
+        afterwards.
+        """
         batch, _, height, width = sizes(features)
         cells = height * width
         up = self.up(F.leaky_relu(self.up_hidden(features), 0.1)).reshape(batch, 9, 16, cells)
@@ -190,9 +198,9 @@ class HintAttention(nn.Module):
 
             q·k/√KEY − t ρ ‖p − p_n‖² + w − null,  ρ = exp(REACH_SLOPE · reach)
 
-        of a hint at p_n, which narrows the head by t and weighs w, against the null token: the squared distance is a
-        product too, of (2ρx, 2ρy, −ρ‖p‖², 1) with (t x_n, t y_n, t, −t ρ‖p_n‖² + w). Places count from the middle of
-        the picture: the four terms cancel nearly, and what float32 rounds off them is a quarter then.
+        of a hint at p_n with narrowing factor t and weight w, against the null token. The squared distance is a product
+        too, of (2ρx, 2ρy, −ρ‖p‖², 1) with (t x_n, t y_n, t, −t ρ‖p_n‖² + w). Positions are relative to the middle of
+        the picture: the four terms nearly cancel, and float32 then rounds off only a quarter as much.
         """
         batch, _, height, width = sizes(features)
         cells = height * width
@@ -205,8 +213,10 @@ class HintAttention(nn.Module):
         return torch.cat([query, place.expand(batch, -1, -1, -1), -null], 2)
 
     def hint_keys(self, key: Tensor, hints: Hints, narrowing: Tensor, weight: Tensor) -> Tensor:
-        """Sampled keys [B, h·KEY, N], hints, the factors [B, h, N] of their distance penalties and their weights
-        [B, h, N] → keys [B, h, N, KEY + 5]."""
+        """Keys [B, h, N, KEY + 5] of the hints, from the key map sampled at the hints, [B, h·KEY, N].
+
+        narrowing [B, h, N]: factors of the distance penalties. weight [B, h, N]: added to the logits.
+        """
         own = key.reshape(int(key.shape[0]), HEADS, KEY, -1).transpose(2, 3)
         places = hints.positions - MIDDLE
         reach = torch.exp(REACH_SLOPE * self.reach)[None, :, None]
@@ -216,29 +226,29 @@ class HintAttention(nn.Module):
         return torch.cat([own, places[:, None] * narrowing[..., None], rest], 3)
 
     def tokens(self, maps: Maps, hints: Hints, global_hints: Tensor) -> Tokens:
-        """What the hints say, from the encoder's maps and the global hints."""
+        """Tokens of the hints, from the encoder's maps and the global hints [B, 316]."""
         here = at_hints(maps, hints)
         key, base = sample(maps.key, here), sample(maps.base, here)
         ab = hints.ab.transpose(1, 2)
         size = ((hints.size - DEFAULT_SIZE_PX) / 4)[:, None]
-        # A hint says less about the rest of the picture where its statistics are known already.
+        # A hint says less about the rest of the picture if the picture's statistics are given.
         known = torch.stack([global_hints[:, flag] for flag in FLAGS], 1)[:, :, None].expand_as(ab)
         token = torch.cat([key, (ab - base) * 4, ab * 4, size, known], 1).transpose(1, 2)
         token = F.gelu(self.token(token))
         surprise = self.surprise_of(ab - base) * hints.valid
-        said = self.token_mood(token) * (hints.valid - surprise)[..., None]
-        mood = said.sum(1) / (1 + hints.valid.sum(1, keepdim=True))
+        moods = self.token_mood(token) * (hints.valid - surprise)[..., None]
+        mood = moods.sum(1) / (1 + hints.valid.sum(1, keepdim=True))
         mood = mood + self.global_mood(F.gelu(self.global_hidden(global_hints)))
         focus = bounded(self.token_focus(token), MAX_FOCUS).transpose(1, 2) * surprise[:, None]
         narrowing = bounded(self.token_narrowing(token), MAX_NARROWING).transpose(1, 2) * surprise[:, None]
-        # In the heads that it asks for a hint is louder as well, so that it fills its thing.
+        # A hint gets more weight in the heads that its focus favours, so that it fills its object.
         weight = self.token_weight(token).transpose(1, 2) + F.relu(focus)
         return Tokens(self.hint_keys(key, hints, torch.exp(narrowing), weight), surprise, focus, mood)
 
     def surprise_of(self, delta: Tensor) -> Tensor:
-        """How much of a surprise hints are, [B, N] in 0…1, by their distance [B, 2, N] from the automatic colour."""
-        far = torch.sqrt((delta**2).sum(1) + MIN_SURPRISE)
-        return torch.sigmoid((far - self.surprise[0]) * self.surprise[1])
+        """Surprise [B, N] in 0…1 of hints, from their differences [B, 2, N] from the automatic colour in ab/110."""
+        distance = torch.sqrt((delta**2).sum(1) + MIN_SURPRISE)
+        return torch.sigmoid((distance - self.surprise[0]) * self.surprise[1])
 
     def colours(self, maps: Maps, hints: Hints, global_hints: Tensor) -> tuple[Tensor, Tensor]:
         """One touch: ab [B, 2, H, W] in CIELAB units, and the coarse ab/110 [B, 2, H/4, W/4]."""
@@ -250,21 +260,24 @@ class HintAttention(nn.Module):
         here = at_hints(maps, hints)
         delta = (hints.ab.transpose(1, 2) - sample(base, here)) * hints.valid[:, None]
         values = self.consistent_values(maps, tokens, delta, here)
-        # [B, h, N, P]: hints are rows, so that no plane is transposed.
+        # [B, h, N, P]: with hints as rows no plane is transposed.
         weights = torch.exp((tokens.keys @ maps.query).clamp(max=MAX_LOGIT))
         surprise = tokens.surprise[:, None]
-        said = torch.cat([values * (1 - surprise), values * surprise, surprise, torch.ones_like(surprise)], 1)
-        flow = torch.cat([said[:, None].expand(-1, HEADS, -1, -1), tokens.focus[:, :, None]], 2) @ weights
-        total = 1 + flow[:, :, 5]
-        gate = focused(maps.gate.reshape(batch, HEADS, cells), flow[:, :, 6] / total) / total
-        mixed = (flow[:, :, :5] * gate[:, :, None]).sum(1)
+        # All weighted sums over the hints in one product.
+        summed = torch.cat([values * (1 - surprise), values * surprise, surprise, torch.ones_like(surprise)], 1)
+        sums = torch.cat([summed[:, None].expand(-1, HEADS, -1, -1), tokens.focus[:, :, None]], 2) @ weights
+        total = 1 + sums[:, :, 5]
+        gate = focused(maps.gate.reshape(batch, HEADS, cells), sums[:, :, 6] / total) / total
+        mixed = (sums[:, :, :5] * gate[:, :, None]).sum(1)
         gain = self.gain_of_surprise(mixed[:, 4:5], gate.sum(1, keepdim=True))
         coarse = base + (mixed[:, :2] + mixed[:, 2:4] * gain).reshape(batch, 2, height, width)
         return anchor(upsample_convex(coarse * AB_SCALE, maps.up), hints), coarse
 
     def shares(self, tokens: Tokens, query: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
-        """Each hint's share [B, N, P] in the colour of P places, and that of the automatic colour [B, 1, P], from the
-        places' queries [B, h, KEY + 5, P] and gates [B, h, P]. Together they sum to 1."""
+        """Shares [B, N, P] of the hints at P places, and the null token's share [B, 1, P]; together they sum to 1.
+
+        query [B, h, KEY + 5, P] and gate [B, h, P]: the maps at these places.
+        """
         weights = torch.exp((tokens.keys @ query).clamp(max=MAX_LOGIT))
         total = 1 + weights.sum(2)
         gate = focused(gate, (tokens.focus[:, :, None] @ weights)[:, :, 0] / total) / total
@@ -274,17 +287,19 @@ class HintAttention(nn.Module):
         return share * (1 + tokens.surprise[..., None] * gain), null - surprising * gain
 
     def gain_of_surprise(self, surprising: Tensor, null: Tensor) -> Tensor:
-        """What the shares of surprising hints are multiplied by, from their sum and from the automatic colour's share,
-        both [B, 1, P]: the odds between the two are raised to a power, what the two have together stays."""
-        odds = torch.log((surprising + MIN_SHARE) / (null + MIN_SHARE))
-        wanted = torch.sigmoid((odds - self.contrast[0]) * self.contrast[1])
-        return wanted * (surprising + null) / (surprising + MIN_SHARE)
+        """Factor [B, 1, P] of the shares of surprising hints, from their sum and the null token's share [B, 1, P].
+
+        The odds between the two are raised to a power; their sum stays.
+        """
+        log_odds = torch.log((surprising + MIN_SHARE) / (null + MIN_SHARE))
+        part = torch.sigmoid((log_odds - self.contrast[0]) * self.contrast[1])
+        return part * (surprising + null) / (surprising + MIN_SHARE)
 
     def consistent_values(self, maps: Maps, tokens: Tokens, delta: Tensor, here: Taps) -> Tensor:
-        """What each hint must send, [B, 2, N], so that all together give `delta` [B, 2, N] where they are, `here`.
+        """The values [B, 2, N] with which the attention gives the colours `delta` [B, 2, N] at the hints.
 
-        With A[n, m] the share of hint n in the colour at hint m, the values solve v A = delta; a few steps of
-        Richardson's iteration v ← v + delta − v A come close without a solver in the graph.
+        here: the cells under the hints. With A[n, m] the share of hint n at hint m, the values solve v A = delta. A few
+        steps of Richardson's iteration v ← v + delta − v A approximate them without a solver in the graph.
         """
         share, _ = self.shares(tokens, queries_at(maps, here), sample(maps.gate, here))
         values = delta
@@ -293,8 +308,10 @@ class HintAttention(nn.Module):
         return values
 
     def distribution(self, maps: Maps, hints: Hints, global_hints: Tensor, points: Tensor) -> Tensor:
-        """Probabilities [B, Q, 313] at points [B, Q, 2]: the same attention mixes the automatic distribution
-        (the null token's) with the hints' soft bins."""
+        """Probabilities [B, Q, 313] at points [B, Q, 2] (x, y in 0…1).
+
+        The same attention mixes the automatic distribution (the null token's) with the soft bins of the hints.
+        """
         logits = sample(maps.logits, taps(points, *sizes(maps.base)[2:])).transpose(1, 2)
         return self.mix_distribution(maps, hints, global_hints, points, logits)
 
@@ -304,23 +321,23 @@ class HintAttention(nn.Module):
         """As `distribution`, from the automatic logits [B, Q, 313] at the points."""
         tokens = self.tokens(maps, hints, global_hints)
         automatic = (logits + self.bins_mood(tokens.mood)[:, None]).softmax(-1)
-        there = taps(points, *sizes(maps.base)[2:])
-        share, null = self.shares(tokens, queries_at(maps, there), sample(maps.gate, there))
+        at_points = taps(points, *sizes(maps.base)[2:])
+        share, null = self.shares(tokens, queries_at(maps, at_points), sample(maps.gate, at_points))
         return automatic * null.transpose(1, 2) + share.transpose(1, 2) @ self.soft_bins(hints.ab * AB_SCALE)
 
     def soft_bins(self, ab: Tensor) -> Tensor:
-        """ab [B, N, 2] → [B, N, 313]: Gaussian weights of all centres (σ of the soft encoding), normalised."""
+        """ab [B, N, 2] → [B, N, 313]: Gaussian weights of all bin centres (σ of the soft encoding), normalised."""
         difference = ab[:, :, None] - self.centres  # type: ignore[operator]
         return (-(difference**2).sum(-1) / (2 * bins.SIGMA**2)).softmax(-1)
 
 
 def bounded(x: Tensor, largest: float) -> Tensor:
-    """A layer's output brought to ± `largest`: trained by small steps, it has to go far, hence the slope."""
+    """A layer's output limited to ± `largest`. The slope lets small training steps change it much."""
     return largest * torch.tanh(FOCUS_SLOPE * x)
 
 
 def bias_for(wanted: Tensor, largest: float) -> Tensor:
-    """The bias of a layer by which `bounded` gives `wanted` [h] on average, within ± `largest`."""
+    """The bias of a layer for which `bounded` gives `wanted` [h] on average; `wanted` lies within ± `largest`."""
     return torch.atanh(wanted / largest) / FOCUS_SLOPE
 
 
@@ -344,11 +361,11 @@ def queries_at(maps: Maps, places: Taps) -> Tensor:
 
 
 def anchor(ab: Tensor, hints: Hints) -> Tensor:
-    """Take up what is still missing at the hints with smooth bumps of ANCHOR_PX, so that the asked colour is met.
+    """Correct ab with a Gaussian of ANCHOR_PX around each hint, so that the pixel under a hint has the hint's colour.
 
-    ab [B, 2, H, W] and the result in CIELAB units. What counts is the pixel under the hint, not its patch's mean:
-    that is where a person looks for the colour. The bumps exp(−d²/2σ²) overlap; their heights come from the
-    normalised iteration u ← u + (r − K u) / K1, which converges for every Gaussian kernel matrix K.
+    ab [B, 2, H, W] and the result are in CIELAB units. The pixel under the hint counts, not the mean of its patch,
+    because a person looks for the colour there. The Gaussians overlap; their amplitudes come from the normalised
+    iteration u ← u + (r − K u) / K1, which converges for every Gaussian kernel matrix K.
     """
     _, _, height, width = sizes(ab)
     sigma = ANCHOR_PX / WORKING_PX
@@ -363,7 +380,7 @@ def anchor(ab: Tensor, hints: Hints) -> Tensor:
     share = 1 / kernel.sum(1, keepdim=True).clamp(min=1e-4)
     shown = sample(ab, taps(hints.positions, height, width))
     missing = (hints.ab.transpose(1, 2) * AB_SCALE - shown) * hints.valid[:, None]
-    height_of = missing * share
+    amplitudes = missing * share
     for _ in range(ROUNDS):
-        height_of = height_of + (missing - height_of @ kernel) * share
-    return ab + (down[:, None].transpose(-1, -2) * height_of[:, :, None]) @ across[:, None]
+        amplitudes = amplitudes + (missing - amplitudes @ kernel) * share
+    return ab + (down[:, None].transpose(-1, -2) * amplitudes[:, :, None]) @ across[:, None]

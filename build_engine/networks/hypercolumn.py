@@ -1,7 +1,7 @@
 """The paper's own distribution head on the trunk of `siggraph17`: a hypercolumn over six blocks, 313 classes.
 
-Each of blocks 3 to 8 gives 384 channels at quarter resolution; their sum is one linear layer over the
-concatenated maps. The head learns from the trunk and never changes it: gradients stop at all six branches.
+Each of blocks 3 to 8 gives 384 channels at quarter resolution. Their sum equals one linear layer over the
+concatenated maps. The head does not train the trunk: gradients stop at all six branches.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ def siggraph17_hypercolumn() -> Topology:
     maps["model8"] = eighth(table, maps)
     branches = []
     for number in range(3, 9):
-        source = table.plain("stop", maps[f"model{number}"], f"head.source{number}")
+        source = table.pointwise("stop", maps[f"model{number}"], f"head.source{number}")
         key = f"hypercolumn.conv{number}"
         at_quarter = number in (3, 8)
         branches.append(table.conv(source, key, WIDTH) if at_quarter else table.deconv(source, key, WIDTH))
-    source = table.plain("relu", table.add("hypercolumn.sum", *branches), "hypercolumn.relu")
+    source = table.pointwise("relu", table.add("hypercolumn.sum", *branches), "hypercolumn.relu")
     logits = table.conv(source, "hypercolumn.classes", IN_GAMUT_BINS, kernel=1)
     return table.finish({"ab": decoder(table, maps), "logits": logits})

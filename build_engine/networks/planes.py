@@ -1,4 +1,4 @@
-"""A table of layers as a PyTorch module, with the table's names as state-dict keys."""
+"""A topology as a PyTorch module, with the names of the topology as state-dict keys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ...engine.inputs import AB_SCALE
 from . import TOPOLOGIES
 from .topology import EPSILON, LEAK, Layer, Topology
 
-# Where gradients may be stopped: the head (always, as in the paper) and, in one stage of the retrained release,
-# the colour decoder instead.
+# Where gradients can be stopped: at the head, as in the paper, or, in one stage of the retrained release, at the
+# colour decoder instead.
 HEAD, DECODER = "head", "decoder"
 
 
 class PlanesNetwork(nn.Module):
-    """The paper's networks: `forward(planes[, global])` gives the table's outputs by name.
+    """One of the paper's networks: `forward(planes[, global])` returns the topology's outputs by name.
 
-    stopped: labels of the gradient stops that are closed ("head", "decoder"). They change no value, only what
-    learns.
+    stopped: labels of the gradient stops that are closed ("head", "decoder"). They change no value, only which layers
+    are trained.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -54,15 +54,15 @@ class PlanesNetwork(nn.Module):
             return x
         if layer.kind == "slice":
             return x[:, layer.first : layer.first + layer.channels]
-        return _PLAIN[layer.kind](x)
+        return _FUNCTIONS[layer.kind](x)
 
 
 def decimate(x: Tensor) -> Tensor:
-    """Every second row and column, the first ones kept, in the form that TensorRT and ncnn run best."""
+    """Every second row and column, starting with the first, in the form that TensorRT and ncnn run fastest."""
     return F.max_pool2d(x, 1, 2)
 
 
-_PLAIN = {
+_FUNCTIONS = {
     "relu": F.relu,
     "leaky": lambda x: F.leaky_relu(x, LEAK),
     "tanh": torch.tanh,

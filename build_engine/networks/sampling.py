@@ -1,10 +1,10 @@
-"""Planes of cells and places between them: what a plane says at a place, and a plane enlarged.
+"""Sampling of planes at places between their cells, and upsampling of planes.
 
-Shapes below: B photographs, C channels, planes of h · w = P cells, Q places (x, y in 0…1), T cells that speak for one.
+Shapes below: B photographs, C channels, planes of h · w = P cells, Q places (x, y in 0…1), T cells (taps) per place.
 
-Written for ONNX Runtime on few cores. Cells are gathered whole, all channels of a cell side by side: taken out of
-planes one by one they miss the cache every time. The copy that lies so depends on the photograph alone, and the engine
-makes it once for all touches (`engine/runners/subgraph.py`).
+Written for ONNX Runtime on few cores. A cell is gathered with all its channels side by side: gathered channel by
+channel, every access misses the cache. The transposed copy of a map depends on the photograph alone, and the engine
+computes it once for all touches (`engine/runners/subgraph.py`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from ...engine.hints import WORKING_PX
 
 # A hint's patch is read at the midpoints of its four quarters.
 QUARTERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
-# So few channels are taken one by one: to turn their planes around costs more.
-FEW = 8
-# Fine pixels of one cell in a row.
-ENLARGED = 4
+# Up to this many channels are gathered channel by channel: transposing their planes costs more.
+MAX_GATHERED_CHANNELS = 8
+# Pixels of the upsampled plane per cell, in x and in y.
+UPSAMPLING = 4
 
 
 class Taps(NamedTuple):
-    """Which cells speak for each place, [B, Q, T] (row · w + column), and how much; a place's weights sum to 1."""
+    """The cells [B, Q, T] (row · w + column) that are averaged for each place, and their weights, which sum to 1."""
 
     cells: Tensor
     weights: Tensor
 
 
 def sizes(x: Tensor) -> tuple[int, ...]:
-    """Shape as plain integers: an export then sees constants, and only the hint axis stays open."""
+    """The shape as integers. An export then contains them as constants, and only the hint axis stays dynamic."""
     return tuple(int(n) for n in x.shape)
 
 
@@ -51,32 +51,34 @@ def taps(points: Tensor, height: int, width: int) -> Taps:
 
 
 def patch_taps(positions: Tensor, size: Tensor, height: int, width: int) -> Taps:
-    """The cells that speak for the patches of hints: positions [B, Q, 2], sides `size` [B, Q] in working pixels."""
+    """The cells under the patches of hints: positions [B, Q, 2], sides `size` [B, Q] in working pixels."""
     batch, step = int(positions.shape[0]), (size / (4 * WORKING_PX))[:, :, None, None]
     points = positions[:, :, None] + torch.tensor(QUARTERS, device=positions.device) * step
     cells, weights = taps(points.reshape(batch, -1, 2), height, width)
-    of_one = 4 * len(QUARTERS)
-    return Taps(cells.reshape(batch, -1, of_one), weights.reshape(batch, -1, of_one) / len(QUARTERS))
+    count = 4 * len(QUARTERS)
+    return Taps(cells.reshape(batch, -1, count), weights.reshape(batch, -1, count) / len(QUARTERS))
 
 
 def sample(plane: Tensor, at: Taps) -> Tensor:
-    """What plane [B, C, h, w] says at places, [B, C, Q]."""
+    """The plane [B, C, h, w] at places: [B, C, Q]."""
     batch, channels, height, width = sizes(plane)
-    of_one = int(at.cells.shape[2])
+    count = int(at.cells.shape[2])
     planes = plane.float().reshape(batch, channels, height * width)
-    if channels <= FEW:
+    if channels <= MAX_GATHERED_CHANNELS:
         cells = at.cells.reshape(batch, 1, -1).expand(-1, channels, -1)
-        return (planes.gather(2, cells).reshape(batch, channels, -1, of_one) * at.weights[:, None]).sum(3)
+        return (planes.gather(2, cells).reshape(batch, channels, -1, count) * at.weights[:, None]).sum(3)
     first = (torch.arange(batch, device=plane.device) * height * width)[:, None, None]
     rows = planes.transpose(1, 2).reshape(-1, channels)
-    picked = rows.index_select(0, (at.cells + first).reshape(-1)).reshape(-1, of_one, channels)
-    said = at.weights.reshape(-1, 1, of_one) @ picked
-    return said.reshape(batch, -1, channels).transpose(1, 2)
+    gathered = rows.index_select(0, (at.cells + first).reshape(-1)).reshape(-1, count, channels)
+    averaged = at.weights.reshape(-1, 1, count) @ gathered
+    return averaged.reshape(batch, -1, channels).transpose(1, 2)
 
 
 def upsample_convex(coarse: Tensor, up: Tensor) -> Tensor:
-    """[B, C, h, w] and weights [B, 9, 16, P] → [B, C, 4h, 4w]: each fine pixel is a convex mixture of the
-    3 × 3 coarse cells around it (borders repeated)."""
+    """Convex upsampling: [B, C, h, w] and weights [B, 9, 16, P] → [B, C, 4h, 4w].
+
+    Each fine pixel is a convex combination of the 3 × 3 coarse cells around it; borders are repeated.
+    """
     batch, channels, height, width = sizes(coarse)
     padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
     around = [padded[:, :, row : row + height, left : left + width] for row in range(3) for left in range(3)]
@@ -85,9 +87,11 @@ def upsample_convex(coarse: Tensor, up: Tensor) -> Tensor:
 
 
 def interleave(fine: Tensor, height: int, width: int) -> Tensor:
-    """[B, C, 16, P], the fine pixels of each cell row by row → [B, C, 4h, 4w]. What `pixel_shuffle` does, in two
-    transpositions that ONNX Runtime has fast ways for."""
+    """The fine pixels of each cell, row by row, [B, C, 16, P] → [B, C, 4h, 4w].
+
+    The same as `pixel_shuffle`, in two transpositions for which ONNX Runtime has fast kernels.
+    """
     batch, channels = int(fine.shape[0]), int(fine.shape[1])
-    lines = fine.reshape(-1, ENLARGED, height * width).transpose(1, 2)
-    lines = lines.reshape(-1, ENLARGED, height, width * ENLARGED).transpose(1, 2)
-    return lines.reshape(batch, channels, height * ENLARGED, width * ENLARGED)
+    lines = fine.reshape(-1, UPSAMPLING, height * width).transpose(1, 2)
+    lines = lines.reshape(-1, UPSAMPLING, height, width * UPSAMPLING).transpose(1, 2)
+    return lines.reshape(batch, channels, height * UPSAMPLING, width * UPSAMPLING)

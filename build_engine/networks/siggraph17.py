@@ -1,8 +1,8 @@
 """The Local Hints Network of Zhang et al. (SIGGRAPH 2017), layer for layer, with the released 529-way head.
 
-Ten blocks. The first three halve the map by decimation (every second row and column, no pooling); the fifth and
-sixth see wider by dilation 2; three transposed convolutions lead back, each joined by addition with a 3 × 3
-convolution of the encoder's map of that size. In every block but the last one BatchNorm follows the last ReLU.
+Ten blocks. After each of the first three, the map is halved by decimation (every second row and column, no pooling).
+The fifth and sixth have dilation 2. Three transposed convolutions upsample again; to each, a 3 × 3 convolution of the
+encoder's map of the same size is added. In every block but the last, a BatchNorm follows the last ReLU.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def siggraph17() -> Topology:
     table = Builder()
     maps = encoder(table, 4)
     maps["model8"] = eighth(table, maps)
-    head = table.plain("stop", maps["model8"], "head.source")
+    head = table.pointwise("stop", maps["model8"], "head.source")
     logits = table.conv(head, "model_class.0", GRID_BINS, kernel=1)
     return table.finish({"ab": decoder(table, maps), "logits": logits})
 
 
 def encoder(table: Builder, channels: int, global_source: str | None = None) -> dict[str, str]:
-    """Blocks 1 to 7; `global_source`: a vector of 512 channels added to what block 4 gives. Block → its result."""
+    """Blocks 1 to 7: block → name of its result. global_source: a vector of 512 channels, added to block 4's map."""
     maps = {}
     source = table.input("planes", channels)
     for name, widths, dilation in (
@@ -47,24 +47,27 @@ def encoder(table: Builder, channels: int, global_source: str | None = None) -> 
 
 
 def eighth(table: Builder, maps: dict[str, str]) -> str:
-    """Block 8 at quarter resolution, where the distribution heads read."""
+    """Block 8, at quarter resolution. The distribution heads read its map."""
     up = table.deconv(maps["model7"], "model8up.0", 256)
     skip = table.conv(maps["model3"], "model3short8.0", 256)
-    source = table.plain("relu", table.add("model8.sum", up, skip), "model8.0")
+    source = table.pointwise("relu", table.add("model8.sum", up, skip), "model8.0")
     return table.block(source, "model8", (256, 256), first=1)
 
 
 def decoder(table: Builder, maps: dict[str, str]) -> str:
-    """Blocks 9 and 10 and the colours. Reads the encoder's maps through gradient stops labelled `decoder`,
-    which are open unless a training stage closes them."""
-    one, two, eight = (table.plain("stop", maps[f"model{n}"], f"decoder.source{n}") for n in (1, 2, 8))
+    """Blocks 9 and 10 and the colours.
+
+    They read the encoder's maps through gradient stops labelled `decoder`, which are open unless a training stage
+    closes them.
+    """
+    one, two, eight = (table.pointwise("stop", maps[f"model{n}"], f"decoder.source{n}") for n in (1, 2, 8))
     up = table.deconv(eight, "model9up.0", 128)
     skip = table.conv(two, "model2short9.0", 128)
-    source = table.plain("relu", table.add("model9.sum", up, skip), "model9.0")
+    source = table.pointwise("relu", table.add("model9.sum", up, skip), "model9.0")
     source = table.block(source, "model9", (128,), first=1)
     up = table.deconv(source, "model10up.0", 128)
     skip = table.conv(one, "model1short10.0", 128)
-    source = table.plain("relu", table.add("model10.sum", up, skip), "model10.0")
-    source = table.plain("leaky", table.conv(source, "model10.1", 128), "model10.2")
-    source = table.plain("tanh", table.conv(source, "model_out.0", 2, kernel=1), "model_out.1")
-    return table.plain("scale", source, "ab")
+    source = table.pointwise("relu", table.add("model10.sum", up, skip), "model10.0")
+    source = table.pointwise("leaky", table.conv(source, "model10.1", 128), "model10.2")
+    source = table.pointwise("tanh", table.conv(source, "model_out.0", 2, kernel=1), "model_out.1")
+    return table.pointwise("scale", source, "ab")

@@ -1,7 +1,7 @@
-"""A network as a table of layers: the one description that the PyTorch module and the ONNX file are made from.
+"""A network as a table of layers, from which both the PyTorch module and the ONNX file are made.
 
-Nothing here needs torch or onnx. A table is a tuple of `Layer`s in the order they run; each names the layers it
-reads. Keys are state-dict prefixes (`model1.0`), so that weights find their place by name everywhere.
+Nothing here needs torch or onnx. A topology is a tuple of `Layer`s in the order in which they run; each names the
+layers that it reads. Names are state-dict prefixes (`model1.0`), so weights are assigned by name everywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Layer:
     dilation: int = 1
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """State-dict entry → shape; empty for layers without weights."""
+        """State-dict key → shape; empty for layers without weights."""
         if self.kind == "conv":
             weight = (self.channels, self.first, self.kernel, self.kernel)
         elif self.kind == "deconv":
@@ -63,16 +63,16 @@ class Topology:
     outputs: dict[str, str]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every state-dict entry that holds weights, in the order the layers run → shape."""
+        """State-dict key → shape of all weights, in the order of the layers."""
         return {key: shape for layer in self.layers for key, shape in layer.shapes().items()}
 
     def macs(self, height: int = 256, width: int = 256) -> int:
-        """Multiply-accumulates of one pass over all outputs."""
+        """Multiply-accumulates of one pass that computes all outputs."""
         return sum(layer.macs(height, width) for layer in self.layers)
 
 
 class Builder:
-    """Collects layers; every method appends one and returns its name."""
+    """Collects layers. Every method appends one or more and returns the name of the last."""
 
     def __init__(self) -> None:
         self.layers: dict[str, Layer] = {}
@@ -96,25 +96,25 @@ class Builder:
         return self._append(Layer("decimate", f"{source}.decimated", (source,), read.channels, read.stride * 2))
 
     def add(self, name: str, *sources: str) -> str:
-        """Sum; a vector [B, C, 1, 1] among the sources is spread over the others' map."""
+        """The sum of the sources; a vector [B, C, 1, 1] among them is broadcast over the map of the others."""
         read = self.layers[sources[0]]
         return self._append(Layer("add", name, sources, read.channels, read.stride))
 
     def slice(self, source: str, name: str, first: int, channels: int) -> str:
         return self._append(Layer("slice", name, (source,), channels, self.layers[source].stride, first))
 
-    def plain(self, kind: str, source: str, name: str) -> str:
-        """norm, relu, leaky, tanh, scale or stop: what leaves the shape as it is."""
+    def pointwise(self, kind: str, source: str, name: str) -> str:
+        """A layer that does not change the shape: norm, relu, leaky, tanh, scale or stop."""
         read = self.layers[source]
         return self._append(Layer(kind, name, (source,), read.channels, read.stride))
 
     def block(self, source: str, name: str, widths: tuple[int, ...], dilation: int = 1, first: int = 0) -> str:
-        """Convolutions with a ReLU each, then one BatchNorm; keys count every layer from `first`."""
+        """Convolutions, each followed by a ReLU, then one BatchNorm; the layers are numbered from `first`."""
         for index, channels in enumerate(widths):
             key = first + 2 * index
             source = self.conv(source, f"{name}.{key}", channels, dilation=dilation)
-            source = self.plain("relu", source, f"{name}.{key + 1}")
-        return self.plain("norm", source, f"{name}.{first + 2 * len(widths)}")
+            source = self.pointwise("relu", source, f"{name}.{key + 1}")
+        return self.pointwise("norm", source, f"{name}.{first + 2 * len(widths)}")
 
     def finish(self, outputs: dict[str, str]) -> Topology:
         return Topology(tuple(self.layers.values()), dict(self.inputs), outputs)

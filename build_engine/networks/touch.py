@@ -1,6 +1,6 @@
-"""The network `touch`: encode a photograph once, answer every touch by hint attention (`hint_attention.py`).
+"""The network `touch`: encode a photograph once, then answer every touch by hint attention (`hint_attention.py`).
 
-The encoder sees only L and runs once per photograph. It leaves maps at quarter resolution, which the attention reads.
+The encoder reads only L and runs once per photograph. The attention reads its maps, at a quarter of the resolution.
 Shapes: B photographs, tokens [B, T, C].
 """
 
@@ -15,11 +15,12 @@ from .sampling import sizes
 
 
 def double(x: Tensor) -> Tensor:
+    """A map at twice its size, bilinear."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Residual(nn.Module):
-    """x + conv(relu(conv(relu(x)))); starts as the identity."""
+    """x + conv(relu(conv(relu(x)))); initialised as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
