@@ -1,8 +1,8 @@
-"""Weights of `touch` changed by hand: mixed with another bundle's, heads that reach further, other gates on average.
+"""Change the weights of `touch` by hand: mix them with another bundle's, change reach, gates, narrowing or contrast.
 
-Trained weights lie in a valley: the middle between two of them is often smoother than either, and how far the heads
-reach and which gates a surprising hint asks for trade what a touch fills for where it stops. What a change does is
-measured like anything else: `livetint bench accuracy --model NEW --regions`.
+The average of two trained sets of weights is often better than either. The reach of the heads, and the gates that a
+surprising hint favours, decide how much of an object a touch fills and where it stops. Measure a change with `livetint
+bench accuracy --model NEW --regions`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from .run import CARD
 
 @dataclass(frozen=True)
 class Change:
-    """What to change, in this order; None leaves it.
+    """What to change, in this order; None changes nothing.
 
-    other, share: a bundle whose weights count `share` (0…1), the first one's the rest. reach: factors of the heads'
-    distance penalties ρ, from the widest head to the narrowest. gates: the logarithms by which a hint that surprises
-    moves the heads' gates on average, within ± MAX_FOCUS. narrowing: the factors, within exp(± MAX_NARROWING),
-    by which it narrows the heads on average. contrast: the share against the automatic colour that becomes half, and
-    the power of the odds.
+    other, share: another bundle, and the share (0…1) of its weights in the mixture. reach: factors of the distance
+    penalties ρ of the heads, from the widest head to the narrowest. gates: the mean focus of surprising hints in each
+    head, within ± MAX_FOCUS. narrowing: the mean narrowing factors of surprising hints, within exp(± MAX_NARROWING).
+    contrast: the share against the automatic colour that becomes half, and the power of the odds.
     """
 
     other: Bundle | None = None
@@ -44,9 +43,9 @@ class Change:
 
 
 def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle:
-    """Write `bundle` with `change` to the folder `output`, without INT8 ranges, which no longer hold.
+    """Write `bundle` with `change` to the folder `output`, without INT8 ranges, which would no longer be valid.
 
-    Raises ConfigError for bundles of other networks and for numbers out of range, OutputError where nothing can be
+    Raises ConfigError for bundles of other networks and for numbers out of range, OutputError if `output` cannot be
     written.
     """
     network = TouchNetwork()

@@ -1,7 +1,7 @@
-"""Old prints: what a century does to the lightness of a photograph, as augmentation.
+"""Augmentation: the lightness of a photograph as that of an old print.
 
-Only L ages; the colours to be learned stay those of the scene. (The bench measures on aged pictures of its own,
-made by other rules: `bench/accuracy/aging.py`.)
+Only L is changed; the colours to be learned stay those of the scene. The bench measures on aged pictures that are made
+by other rules (`bench/accuracy/aging.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_SCRATCHES = 5
 
 
 def age(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """L [S, S] in 0…100 → the same as an old print: blur, fading, grain, scratches, each present by chance."""
+    """L [S, S] in 0…100 → L of an old print: blur, fading, grain and scratches, each with some probability."""
     aged = L
     if rng.random() < 0.5:
         aged = np.asarray(cv2.GaussianBlur(aged, (0, 0), float(rng.uniform(0.4, 1.5))), np.float32)
@@ -28,7 +28,7 @@ def age(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]
 
 
 def _faded(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Blacks lifted, whites lowered, the middle tones bent by a gamma."""
+    """Lighter blacks, darker whites, and a gamma for the middle tones."""
     black, white = rng.uniform(0, 25), rng.uniform(75, 100)
     bent = (np.clip(L, 0, 100) / 100) ** rng.uniform(0.7, 1.4)
     return (black + (white - black) * bent).astype(np.float32)

@@ -12,8 +12,8 @@ from ..engine.files import read_toml
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """sources: folders or tar files, relative to the working directory. held_out: for the curve in the log.
-    side_px: photographs are squashed to this side and kept in memory. limit: at most this many, 0 = all."""
+    """sources: folders or tar files, relative to the working directory. held_out: the same, for the curve in the log.
+    side_px: photographs are squashed to this side and kept in memory. limit: at most this many; 0 for all."""
 
     sources: list[str]
     held_out: list[str]
@@ -23,12 +23,12 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """crop_px: side of the training crop. min_crop: its least share of the side. recoloured: share of
-    photographs with regions in other colours. lone_region: share in which one region wears another colour and has all
-    the hints, while nothing else may move (`touch` only). aged: share whose lightness looks like an old print's.
-    uniform_counts: share of batches with uniform hint counts; the others are geometric with parameter geometric_p,
-    their mean (1 − p) / p. max_hints: the largest count. full_reveal: share of pictures revealed whole (plane
-    networks only). global_share: share in which each global statistic is revealed."""
+    """crop_px: side of the training crop. min_crop: its smallest share of the photograph's side. recoloured: share of
+    photographs with recoloured regions. lone_region: share in which one region is recoloured and has all the hints,
+    while everything else should keep its colours (`touch` only). aged: share whose lightness is that of an old print.
+    uniform_counts: share of batches with uniform numbers of hints; the others are geometric with parameter geometric_p
+    and mean (1 − p) / p. max_hints: the largest number. full_reveal: share of pictures revealed whole (networks of
+    planes only). global_share: share in which each global statistic is revealed."""
 
     crop_px: int = 128
     min_crop: float = 0.7
@@ -43,10 +43,10 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """AdamW with a warm-up and a cosine to zero over `steps`. encoder_rate, backbone_rate: shares of the rate that
-    the encoder of `touch` and the backbone inside it get; with 0 for both only the attention learns, in less than
-    half the time a step. only: what names of weights begin with that are trained, the rest staying as it is; empty
-    for all. average: decay of the exponential moving average of the weights that is exported."""
+    """AdamW with a warm-up and a cosine to zero over `steps`. encoder_rate, backbone_rate: shares of the rate for the
+    encoder of `touch` and for the backbone inside it; with 0 for both only the attention is trained, and a step takes
+    less than half the time. only: prefixes of the names of the weights to train; empty for all. average: decay of the
+    exponential moving average of the weights, which is exported."""
 
     steps: int
     batch: int = 16
@@ -61,13 +61,12 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """huber: weight of the Huber loss, times `lone` in pictures with a lone region, of which `inside`
-    (0…1) is the region's and the rest that of what should not move. coarse: weight of the Huber loss
-    before upsampling. picture: weight of the mean error of a picture in dB. distribution: weight of the
-    cross-entropy, which looks at `distribution_points` cells a picture. distribution_gradient: whether it trains the
-    features too.
-    The paper's networks read `distribution` and colour alone: huber, or l1 for the retrained release's
-    10 · |d| / 110; their cross-entropy looks at every cell."""
+    """huber: weight of the Huber loss. In pictures with a lone region it is multiplied by `lone`, and the region has
+    the part `inside` (0…1) of it. coarse: weight of the Huber loss before upsampling. picture: weight of the mean error
+    of a picture in dB. distribution: weight of the cross-entropy, at `distribution_points` cells per picture.
+    distribution_gradient: whether the cross-entropy also trains the features.
+    The paper's networks use only `distribution` and `colour`: huber, or l1 for the 10 · |d| / 110 of the retrained
+    release. Their cross-entropy uses every cell."""
 
     huber: float = 1.0
     lone: float = 1.0
@@ -81,10 +80,10 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stretch of a run of one of the paper's networks, at a constant rate.
+    """A part of a training run of one of the paper's networks, at a constant rate.
 
-    leads: whose loss trains the trunk, `colour` (the head looks on) or `classes` (the colour decoder looks on).
-    hints: whether hints at points are shown.
+    leads: the loss that trains the trunk, `colour` (the head gets detached features) or `classes` (the colour decoder
+    does). hints: whether hints at points are given.
     """
 
     steps: int
@@ -94,7 +93,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the bundle says of itself: the licence of the weights, the photographs and their licences, notes."""
+    """For model.toml and the model card: version, licence of the weights, the photographs and their licences, notes."""
 
     version: str
     licence: str
@@ -104,9 +103,9 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """network: which to train. output: folder for checkpoints, the log and the finished bundle. device: auto, cpu or
-    cuda. bf16: auto uses it where the CPU has it. every: steps between checkpoints and held-out curves.
-    stages: one after the other, in place of the cosine. eccv16: checkpoint of the network of Zhang et al. 2016 whose
-    conv1 to conv8 to start from. Both are for the paper's networks."""
+    cuda. bf16: auto uses it if the hardware has it. every: steps between checkpoints and held-out curves.
+    stages: one after the other, instead of the cosine. eccv16: checkpoint of the network of Zhang et al. 2016, whose
+    conv1 to conv8 are the initial weights. Both are for the paper's networks."""
 
     network: str
     output: str

@@ -21,14 +21,14 @@ from .tasks import Task
 
 COUNTS = (0, 1, 10, 100)
 PATCH_PX = 6
-# The same points for every run, whatever its seed, so that curves of different runs can be set side by side.
+# The points do not depend on the run's seed, so that curves of different runs can be compared.
 POINTS_SEED = 2017
 
 
 def held_out_curve(
     task: Task, weights: dict[str, torch.Tensor], squares: NDArray[np.uint8], device: torch.device
 ) -> dict[str, float]:
-    """Mean PSNR gained over grey in dB, by number of points, of `weights` on `squares` [n, s, s, 3]."""
+    """Number of points → mean gain of PSNR over grey in dB, of `weights` on `squares` uint8 [n, s, s, 3]."""
     network = copy.deepcopy(task.network)
     network.load_state_dict(weights)
     network.eval()

@@ -1,4 +1,4 @@
-"""Batches for training: crops of photographs held in memory, with a simulated visitor's hints on them."""
+"""Batches for training: crops of photographs in memory, with hints of a simulated visitor."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .aging import age
 from .config import Augmentation
 from .recolour import recolour, recolour_one
 
-# Hints of a lone region: at most as many as a visitor's few touches, where its soft mask is nearly one.
+# A lone region gets a few hints, at most this many, where its soft mask is above this value.
 MAX_IN_REGION = 5
-SURELY_INSIDE = 0.95
+INSIDE_REGION = 0.95
 
 
 @dataclass
@@ -30,9 +30,9 @@ class Batch:
 
     L [B, 1, S, S] in 0…100; ab [B, 2, S, S] in CIELAB units; positions [B, N, 2] as x, y in 0…1;
     colours [B, N, 2] in CIELAB units; sizes [B, N] in working pixels of 256; valid [B, N] in {0, 1};
-    global_hints [B, 316]; natural [B]: False where regions wear colours that nothing in L predicts;
-    touched [B, 1, S, S] in 0…1: where ab is what is wanted; elsewhere the automatic colours are, because the hints
-    of that picture all lie in one recoloured region.
+    global_hints [B, 316]; natural [B]: False for pictures with recoloured regions, whose colours L does not predict;
+    touched [B, 1, S, S] in 0…1: where ab is to be learned. In a picture whose hints all lie in one recoloured region it
+    is that region; elsewhere the automatic colours should stay.
     """
 
     L: NDArray[np.float32]
@@ -47,7 +47,7 @@ class Batch:
 
 
 def draw_crop(rgb: NDArray[np.uint8], crop: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random square of `rgb` [n, n, 3], at least `min_crop` of its side, at crop_px, often mirrored."""
+    """A random square of `rgb` [n, n, 3], at least `min_crop` of its side, resized to crop_px, often mirrored."""
     side = rgb.shape[0]
     taken = int(rng.integers(int(side * crop.min_crop), side + 1))
     y, x = rng.integers(0, side - taken + 1, 2)
@@ -77,7 +77,7 @@ def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rn
 
 @dataclass
 class _Sample:
-    """One picture of a batch: CIELAB [S, S, 3], its patches, its global vector, and the lone region if it has one."""
+    """One picture of a batch: CIELAB [S, S, 3], the patches of its hints, its global hints, its lone region if any."""
 
     lab: NDArray[np.float32]
     patches: visitor.Patches
@@ -90,7 +90,7 @@ def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.ra
     kind = rng.random()
     lone = recolour_one(rgb, rng) if kind < settings.lone_region else None
     if lone is not None:
-        patches = visitor.patches_within(rng, lone[1] > SURELY_INSIDE, int(rng.integers(1, MAX_IN_REGION + 1)))
+        patches = visitor.patches_within(rng, lone[1] > INSIDE_REGION, int(rng.integers(1, MAX_IN_REGION + 1)))
         return _Sample(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
     natural = kind >= settings.lone_region + settings.recoloured
     lab = lab_of(rgb) if natural else recolour(rgb, rng)
@@ -110,8 +110,10 @@ def make_batch(
     patches: list[visitor.Patches],
     vectors: NDArray[np.float32],
 ) -> Batch:
-    """Lab planes [B, 3, S, S], a list of patches a picture and global vectors [B, 316] as a Batch of natural pictures;
-    the hints' colours are the planes' mean ab under the patches."""
+    """A Batch of natural pictures from Lab planes [B, 3, S, S], the patches of each, and global hints [B, 316].
+
+    A hint has the mean ab under its patch.
+    """
     number = max(1, *map(len, patches)) if patches else 1
     shape = (len(planes), number)
     positions, colours = np.zeros((*shape, 2), np.float32), np.zeros((*shape, 2), np.float32)
@@ -130,9 +132,9 @@ def make_batch(
 def batches(
     squares: NDArray[np.uint8], size: int, settings: Augmentation, seed: int, first: int = 0, ahead: int = 4
 ) -> Generator[Batch, None, None]:
-    """Endless batches, drawn `ahead` by one background thread.
+    """Endless batches from number `first`, prepared by one background thread that is at most `ahead` batches ahead.
 
-    Batch k depends on the seed and k alone, so that a resumed run sees what it would have seen. An error in the
+    Batch k depends only on the seed and k, so a resumed run gets the batches that it would have got. An error in the
     thread is raised here.
     """
     ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)

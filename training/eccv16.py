@@ -1,7 +1,8 @@
-"""Starting from the automatic network of Zhang et al. (ECCV 2016), as the paper did.
+"""Start training from the automatic network of Zhang et al. (ECCV 2016), as the paper did.
 
-That network is the trunk without skips and hints: its blocks 1 to 8 have the same convolutions. Its first one
-sees L alone; it fills the L channel here, and the three hint channels stay as they were initialised.
+That network is the trunk without skip connections and hints: its blocks 1 to 8 have the same convolutions. Its first
+convolution reads only L; its weights become those of the L channel here, and the three hint channels keep their initial
+values.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from ..build_engine.networks.planes import PlanesNetwork
 from ..engine.errors import ModelFileError
 
 FIRST = "model1.0.weight"
-# Block 8 there: transposed convolution, two convolutions, then the classes (left out). There is no BatchNorm.
+# Its block 8: a transposed convolution, two convolutions, then the classes (not used here). It has no BatchNorm.
 RENAMED = {"model8.0": "model8up.0", "model8.2": "model8.1", "model8.4": "model8.3"}
 TRUNK = tuple(f"model{number}." for number in range(1, 8))
 
 
 def start_from_eccv16(network: PlanesNetwork, weights: Mapping[str, NDArray[np.float32]]) -> list[str]:
-    """Take over conv1 to conv8 from the released state dict; returns the entries that were filled.
+    """Load conv1 to conv8 from the released state dict; returns the names of the weights that were loaded.
 
-    Raises ModelFileError naming what is missing or of another shape.
+    Raises ModelFileError that names what is missing or of another shape.
     """
     own = network.state_dict()
     taken = {}
@@ -48,7 +49,7 @@ def start_from_eccv16(network: PlanesNetwork, weights: Mapping[str, NDArray[np.f
 
 
 def _source(name: str) -> str | None:
-    """Where an entry of ours comes from; None for what starts fresh."""
+    """The name in the released state dict of one of our weights; None for weights that it does not have."""
     if name.startswith(TRUNK):
         return name
     layer, leaf = name.rsplit(".", 1)

@@ -1,4 +1,4 @@
-"""The training loop: resumable, averaged weights, a held-out curve at every checkpoint."""
+"""The training loop: it can be resumed, averages the weights, and measures a held-out curve at every checkpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..calibration.photographs import load_squares
 from ..engine.errors import ConfigError, ModelFileError
-from ..engine.files import atomic_write, replacing
+from ..engine.files import atomic_write, replacing, write_error
 from .config import Config
 from .curve import held_out_curve
 from .data import Batch, batches
@@ -36,8 +36,8 @@ def no_progress(done: int, total: int, checkpoint: str) -> None:
 
 
 @dataclass
-class RunProgress:
-    """How far a run is: steps done, seconds spent, and the last held-out curve."""
+class RunStatus:
+    """The state of a run: steps done, seconds spent, and the last held-out curve."""
 
     step: int = 0
     seconds: float = 0.0
@@ -45,7 +45,7 @@ class RunProgress:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` takes the GPU if there is one."""
+    """The device called `name`; `auto` takes the GPU if there is one. Raises ConfigError for `cuda` without a GPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
@@ -54,7 +54,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def uses_bf16(setting: str, device: torch.device) -> bool:
-    """bf16 where the CPU has it in hardware; emulated bf16 is several times slower than float32."""
+    """Whether to train in bf16. `auto`: if the hardware has it; emulated it is several times slower than fp32."""
     if setting not in ("auto", "yes", "no"):
         raise ConfigError(f"bf16 is {setting!r}; it is auto, yes or no")
     if setting != "auto":
@@ -66,14 +66,18 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
 
 def train(
     task: Task, config: Config, resume: bool = False, seconds: float | None = None, progress: Progress = no_progress
-) -> RunProgress:
+) -> RunStatus:
     """Train for the configured steps, or until `seconds` have passed (a checkpoint is written either way).
 
     Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl. Calls
-    `progress` after every step.
+    `progress` after every step. Raises ConfigError for unusable settings or photographs, OutputError if the folder
+    cannot be written, ModelFileError if there is nothing to resume.
     """
     output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(output, error) from error
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -84,26 +88,26 @@ def train(
     run = _Run(task, network, config, device)
     if resume:
         run.load(output / STATE)
-    source = batches(squares, config.optimiser.batch, config.augmentation, config.seed, run.progressed.step)
-    started, spent = time.monotonic(), run.progressed.seconds
+    source = batches(squares, config.optimiser.batch, config.augmentation, config.seed, run.status.step)
+    started, spent = time.monotonic(), run.status.seconds
     checkpoint = ""
     with denormals_flushed():
-        while run.progressed.step < config.optimiser.steps:
+        while run.status.step < config.optimiser.steps:
             run.one_step(next(source))
-            run.progressed.seconds = spent + time.monotonic() - started
+            run.status.seconds = spent + time.monotonic() - started
             late = seconds is not None and time.monotonic() - started >= seconds
-            if late or run.progressed.step % config.every == 0 or run.progressed.step == config.optimiser.steps:
+            if late or run.status.step % config.every == 0 or run.status.step == config.optimiser.steps:
                 checkpoint = run.checkpoint(output, held_out)
-            progress(run.progressed.step, config.optimiser.steps, checkpoint)
+            progress(run.status.step, config.optimiser.steps, checkpoint)
             if late:
                 break
     source.close()
-    return run.progressed
+    return run.status
 
 
 @contextlib.contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Far hints have weights near zero, which as denormal numbers triple a step's time on a CPU."""
+    """Flush denormal numbers to zero: distant hints have such weights, which triple the time of a step on a CPU."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -122,23 +126,25 @@ def rate_at(config: Config, step: int) -> float:
 
 
 class _Run:
-    """The moving parts of a run: optimiser, averaged weights, progress."""
+    """What changes during a run: weights, their average, the optimiser with its schedule, and the status."""
 
     def __init__(self, task: Task, network: nn.Module, config: Config, device: torch.device) -> None:
         self.task, self.network, self.config, self.device = task, network, config, device
-        learning = [([p for p in group if p.requires_grad], share) for group, share in task.parameter_groups()]
-        groups = [{"params": parameters, "lr": share} for parameters, share in learning if parameters]
+        trained = [([p for p in group if p.requires_grad], share) for group, share in task.parameter_groups()]
+        # The schedule gives the rate; a group's own "lr" is its share of that.
+        groups = [{"params": parameters, "lr": share} for parameters, share in trained if parameters]
         self.shares = [group["lr"] for group in groups]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay)
         self.schedule = LambdaLR(self.optimiser, partial(rate_at, config))
         self.average = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True)
         self.average.update_parameters(network)  # the first update copies the weights
         self.bf16 = uses_bf16(config.bf16, device)
-        self.progressed = RunProgress()
+        self.status = RunStatus()
         self.recent: list[dict[str, float]] = []
 
     def one_step(self, batch: Batch) -> None:
-        self.task.enter(self.config.stage_at(self.progressed.step))
+        """Train on one batch."""
+        self.task.set_stage(self.config.stage_at(self.status.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             terms = self.task.losses(batch, self.device)
         total = torch.stack(list(terms.values())).sum()
@@ -148,11 +154,11 @@ class _Run:
         self.optimiser.step()
         self.schedule.step()
         self.average.update_parameters(self.network)
-        self.progressed.step += 1
+        self.status.step += 1
         self.recent.append({name: float(term.detach()) for name, term in terms.items()})
 
     def _average(self, kept: Sequence[torch.Tensor], new: Sequence[torch.Tensor], updates: torch.Tensor | int) -> None:
-        """Exponential moving average; its decay grows with the updates so that early weights are forgotten."""
+        """Exponential moving average. Its decay grows with the updates, so that early weights are forgotten."""
         decay = min(self.config.optimiser.average, int(updates) / (9 + int(updates)))
         for average, value in zip(kept, new, strict=True):
             if average.dtype.is_floating_point:
@@ -161,33 +167,33 @@ class _Run:
                 average.copy_(value)
 
     def checkpoint(self, output: Path, held_out: NDArray[np.uint8]) -> str:
-        """Write all that a resumed run needs and one line of log; returns the line to show."""
+        """Write everything that a resumed run needs and one line of the log; returns a line to show."""
         means = {name: float(np.mean([r[name] for r in self.recent])) for name in self.recent[0]} if self.recent else {}
         self.recent.clear()
         averaged = {k: v.detach().cpu().contiguous() for k, v in self.average.module.state_dict().items()}
-        self.progressed.curve = held_out_curve(self.task, averaged, held_out, self.device)
+        self.status.curve = held_out_curve(self.task, averaged, held_out, self.device)
         atomic_write(output / AVERAGED, save(averaged))
         state = {
             "network": self.network.state_dict(),
             "averaged": self.average.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "step": self.progressed.step,
-            "seconds": self.progressed.seconds,
+            "step": self.status.step,
+            "seconds": self.status.seconds,
             "shuffle": torch.get_rng_state(),
         }
         with replacing(output / STATE) as path:
             torch.save(state, path)
         line = {
-            "step": self.progressed.step, "seconds": round(self.progressed.seconds), "losses": means,
-            "gain_db": self.progressed.curve,
+            "step": self.status.step, "seconds": round(self.status.seconds), "losses": means,
+            "gain_db": self.status.curve,
         }  # fmt: skip
         before = (output / LOG).read_bytes() if (output / LOG).exists() else b""
         atomic_write(output / LOG, before + json.dumps(line).encode() + b"\n")
-        curve = " ".join(f"{k}:{v:.2f}" for k, v in self.progressed.curve.items())
+        curve = " ".join(f"{k}:{v:.2f}" for k, v in self.status.curve.items())
         return f"loss {sum(means.values()):.3f} gain dB {curve}"
 
     def load(self, path: Path) -> None:
-        """Carry on from state.pt. Raises ModelFileError if there is none or it is of another run."""
+        """Resume from state.pt. Raises ModelFileError if it is missing, damaged or of another network."""
         if not path.is_file():
             raise ModelFileError(f"{path} does not exist, so there is nothing to resume; start without --resume")
         try:
@@ -195,36 +201,36 @@ class _Run:
             self.network.load_state_dict(state["network"])
             self.average.module.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
-            step, self.progressed.seconds = state["step"], state["seconds"]
+            step, self.status.seconds = state["step"], state["seconds"]
             torch.set_rng_state(state["shuffle"].cpu())
         except Exception as error:  # a damaged file, or one of another network, fails in many ways
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ModelFileError(f"{path} cannot be resumed ({reason}); start without --resume") from error
-        self.progressed.step = step
+        self.status.step = step
         self.average.n_averaged.fill_(step + 1)
-        # Where the schedule stands follows from the step, so it is not part of state.pt.
+        # The position of the schedule follows from the step, so it is not part of state.pt.
         for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
             group["initial_lr"] = share
         self.schedule = LambdaLR(self.optimiser, partial(rate_at, self.config), last_epoch=step - 1)
 
 
 def initialise(network: nn.Module, weights: dict[str, torch.Tensor]) -> list[str]:
-    """Take over every entry whose name and shape agree; returns the names that started fresh."""
+    """Load every weight whose name and shape agree; returns the names that keep their initial values."""
     own = network.state_dict()
     fits = {k: v.to(own[k].dtype) for k, v in weights.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict(fits, strict=False)
     return [name for name in own if name not in fits]
 
 
-def freeze_all_but(network: nn.Module, beginnings: list[str]) -> None:
-    """Freeze every parameter whose name begins with none of `beginnings`; an empty list freezes nothing.
+def freeze_all_but(network: nn.Module, prefixes: list[str]) -> None:
+    """Freeze every parameter whose name starts with none of `prefixes`; an empty list freezes nothing.
 
-    Raises ConfigError for a beginning that no parameter has.
+    Raises ConfigError for a prefix that no parameter has.
     """
     named = dict(network.named_parameters())
-    for beginning in beginnings:
-        if not any(name.startswith(beginning) for name in named):
-            raise ConfigError(f"optimiser.only names {beginning!r}, but no weight of the network begins so")
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in named):
+            raise ConfigError(f"optimiser.only names {prefix!r}, but no weight of the network starts with that")
     for name, weight in named.items():
-        if beginnings and not name.startswith(tuple(beginnings)):
+        if prefixes and not name.startswith(tuple(prefixes)):
             weight.requires_grad_(False)

@@ -17,17 +17,18 @@ def huber(predicted: Tensor, true: Tensor, weights: Tensor | None = None) -> Ten
     """Smooth L1 on ab in CIELAB units, both [B, 2, H, W]: ½d² below d = 1, d − ½ above (Zhang et al. 2017, eq. 2),
     summed over the two channels, averaged over pixels and pictures so that rates do not depend on the size.
 
-    weights [B, 1, H, W], of mean 1, say how much a pixel counts."""
+    weights [B, 1, H, W]: weights of the pixels, with mean 1; None for equal ones.
+    """
     losses = F.huber_loss(predicted.float(), true.float(), delta=HUBER_DELTA, reduction="none")
     return 2 * (losses if weights is None else losses * weights).mean()
 
 
 def picture_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """10 log₁₀ of each picture's mean squared error of ab, averaged over pictures, in dB: what a mean of PSNR
-    counts, lightness being given. Both [B, 2, H, W] in CIELAB units; one square unit is the floor; B may be 0.
+    """10 log₁₀ of (1 + the mean squared error of ab) of each picture, averaged over the pictures, in dB.
 
-    Where Huber's loss settles on the likeliest colour, this one settles on the mean, and it weighs a slip in a pale
-    picture as heavily as one in a colourful picture.
+    Both [B, 2, H, W] in CIELAB units; B may be 0. This is what a mean PSNR measures, since L is given. The Huber loss
+    prefers the most likely colour; this one prefers the mean, and an error in a pale picture counts as much as one in a
+    colourful picture.
     """
     squared = ((predicted.float() - true.float()) ** 2).mean((1, 2, 3))
     return 10 * torch.log10(1 + squared).sum() / max(len(squared), 1)
@@ -39,15 +40,17 @@ def cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def absolute(predicted: Tensor, true: Tensor) -> Tensor:
-    """10 · |d| / 110 on ab in CIELAB units, summed over the two channels, averaged over pixels and pictures: what
-    the retrained release minimises instead of the paper's Huber loss."""
+    """10 · |d| / 110 on ab in CIELAB units, summed over the two channels, averaged over pixels and pictures.
+
+    The retrained release minimises it instead of the paper's Huber loss.
+    """
     return 2 * L1_WEIGHT / AB_SCALE * F.l1_loss(predicted.float(), true.float())
 
 
 def grid_cross_entropy(logits: Tensor, ab: Tensor) -> Tensor:
     """−log p of the class of ab, averaged: logits [B, 529, h, w], ab [B, 2, h, w] in CIELAB units.
 
-    Classes run over the 23 × 23 grid of step 10, a slow and b fast.
+    The classes are the cells of the 23 × 23 grid of step 10; a varies slowly and b fast.
     """
     first, last = float(bins.GRID_CENTRES.min()), float(bins.GRID_CENTRES.max())
     side = int((last - first) / bins.STEP) + 1

@@ -27,8 +27,8 @@ from .losses import absolute, cross_entropy, grid_cross_entropy, huber
 class PlanesTask:
     """siggraph17, siggraph17-hypercolumn or siggraph17-global, by `config.network`.
 
-    In the paper's order the Huber loss trains trunk and decoder while the head learns from detached features; a
-    stage that `classes` lead turns that round.
+    As in the paper, the Huber loss trains trunk and decoder, and the head is trained on detached features. In a stage
+    with leads = "classes" it is the other way round.
     """
 
     mask = "zero-one"
@@ -46,8 +46,8 @@ class PlanesTask:
     def network(self) -> PlanesNetwork:
         return self.planes
 
-    def enter(self, stage: Stage | None) -> None:
-        """Open and close the gradient stops as the stage says."""
+    def set_stage(self, stage: Stage | None) -> None:
+        """Open and close the gradient stops for the stage."""
         self.stage = stage
         leads = stage.leads if stage else "colour"
         self.planes.stopped = frozenset({HEAD if leads == "colour" else DECODER})
@@ -56,7 +56,7 @@ class PlanesTask:
         return [(list(self.planes.parameters()), 1.0)]
 
     def losses(self, batch: Batch, device: torch.device) -> dict[str, Tensor]:
-        """Huber (or L1) on ab, and cross-entropy where there is a head."""
+        """Huber (or L1) on ab, and cross-entropy for networks with a distribution head."""
         hinted = self.stage.hints if self.stage else True
         full_share = self.config.augmentation.full_reveal if hinted else 0.0
         answers = self._forward(self.planes, batch, device, hinted, full_share)
@@ -87,9 +87,10 @@ class PlanesTask:
 def input_planes(
     batch: Batch, settings: InputTable, hinted: bool = True, full_share: float = 0.0
 ) -> NDArray[np.float32]:
-    """A batch as the networks take it: L, a, b and mask, float32 [B, 4, S, S], normalised.
+    """A batch as input of the networks: L, a, b and mask, float32 [B, 4, S, S], normalised by `settings`.
 
-    Patches are scaled with the crop. `full_share` of the pictures are revealed whole; `hinted` False shows nothing.
+    The patches of hints are scaled with the crop. With probability `full_share` a picture is revealed whole. hinted:
+    whether hints are given at all.
     """
     rng = np.random.default_rng(int(torch.randint(1 << 31, (1,))))
     side = batch.L.shape[-1]
@@ -102,7 +103,7 @@ def input_planes(
 
 
 def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:
-    """The hints on one picture of a batch, their patches in pixels of a crop of `side`."""
+    """The hints on picture `index` of a batch, with patches in pixels of a crop of side `side`."""
     count = int(batch.valid[index].sum())
     sizes = np.clip(np.rint(batch.sizes[index, :count] * side / WORKING_PX), MIN_SIZE_PX, MAX_SIZE_PX).astype(int)
     return [
@@ -116,8 +117,8 @@ def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:
 def distribution_loss(logits: Tensor, true: Tensor) -> Tensor:
     """Cross-entropy of a head at quarter resolution against the true ab [B, 2, H, W].
 
-    529 classes: the class of every fourth pixel (the released training); 313 classes: ab reduced bilinearly to a
-    quarter, then soft-encoded over ten neighbours (the paper's).
+    529 classes: the class of every fourth pixel, as in the released training. 313 classes: ab downsampled bilinearly
+    to a quarter, then soft-encoded over ten neighbours, as in the paper.
     """
     if logits.shape[1] == len(bins.GRID_CENTRES):
         return grid_cross_entropy(logits, true[:, :, ::4, ::4])
@@ -128,8 +129,9 @@ def distribution_loss(logits: Tensor, true: Tensor) -> Tensor:
 
 
 def initialise(network: PlanesNetwork) -> None:
-    """Fresh weights: He normals; the last layer, the global branch and the hypercolumn start small, so that the
-    first colours are near grey."""
+    """Initial weights: normal, scaled after He. The last layer, the global branch and the hypercolumn get small ones,
+    so that the first colours are nearly grey.
+    """
     for name, module in network.named_modules():
         if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             continue

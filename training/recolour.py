@@ -1,8 +1,8 @@
-"""Photographs in which some regions wear colours of their own.
+"""Augmentation: photographs with recoloured regions.
 
-In a real photograph a hint's colour agrees with its scene, so a network may learn that one red patch reddens
-everything. Here regions (clusters of colour, lightness and place) turn to colours that nothing else predicts:
-a hint must then travel by structure and stop at the object.
+In a real photograph the colour of a hint agrees with its scene, so a network may learn that one red patch reddens
+everything. Here some regions (clusters of colour, lightness and position) get colours that nothing else predicts. Then
+a hint has to spread by structure and stop at the edge of its object.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ..calibration.photographs import lab_of
 from ..engine.colour.cielab import lab_to_srgb, srgb_to_lab
 
 CLUSTER_SIDE_PX = 40
-# What one flood of a photograph smoothed by mean shift may spread over: smoothing in space (px at a side of 192) and in
+# For regions by flood fill on a photograph smoothed by mean shift: the smoothing in space (px at a side of 192) and in
 # colour, and the largest difference between neighbours.
 SHIFT_PX, SHIFT_COLOUR, FLOOD_STEP = 8.0, 14.0, 3
-# A lone region: how often it is a flood, its share of the picture, how far its mean ab moves at least, and how often
-# another is tried.
+# A lone region: how often it comes from a flood fill, its share of the picture, how far its mean ab has to move, and
+# the number of attempts.
 FLOODED = 0.5
 MIN_SHARE, MAX_SHARE = 0.015, 0.4
 MIN_CHANGE, TRIES = 25.0, 6
 
 
 def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3], some of 3 to 7 regions turned and shifted in ab, in gamut."""
+    """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3] in gamut: some of 3 to 7 regions rotated and shifted in ab."""
     lab = lab_of(rgb)
     labels, number = _clusters(lab, rng)
     ab = lab[..., 1:].copy()
@@ -39,10 +39,10 @@ def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.flo
 def recolour_one(
     rgb: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """One connected region turned to another colour: CIELAB float32 [H, W, 3] and its soft mask [H, W] in 0…1.
+    """Recolour one connected region: CIELAB float32 [H, W, 3] and the region's soft mask [H, W] in 0…1.
 
-    Half of the regions are parts of clusters, which a network cannot always foresee; the others are floods that stop at
-    the edges of things. None where no region of a fit size moved far enough.
+    Half of the regions are parts of clusters, whose edges a network cannot always predict; the others come from flood
+    fills, which stop at the edges of objects. None if no region of a suitable size changed enough.
     """
     lab = lab_of(rgb)
     smooth = _smoothed(rgb) if rng.random() < FLOODED else None
@@ -60,12 +60,15 @@ def recolour_one(
 
 
 def _smoothed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mean shift in colour and place: things become even, edges stay."""
+    """Mean shift in colour and position: objects become uniform, edges stay."""
     return np.asarray(cv2.pyrMeanShiftFiltering(rgb, SHIFT_PX * rgb.shape[0] / 192, SHIFT_COLOUR, maxLevel=1), np.uint8)
 
 
 def _flood(smooth: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """What one flood from a random place of a smoothed photograph spreads over, closed over specks; None if unfit."""
+    """The region of a flood fill from a random pixel of a smoothed photograph, without small holes.
+
+    None if its size is not suitable.
+    """
     height, width = smooth.shape[:2]
     flooded = np.zeros((height + 2, width + 2), np.uint8)
     start = int(rng.integers(width)), int(rng.integers(height))
@@ -81,11 +84,11 @@ def _cluster_part(lab: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
 
 def _connected(cluster: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """One of the connected parts of a cluster whose share of the picture is fit, or None."""
+    """A random connected part of a cluster, bool [s, s], among those of a suitable size; None if there is none."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(cluster.astype(np.uint8), connectivity=4)
     shares = stats[:, cv2.CC_STAT_AREA] / cluster.size
-    fit = [i for i in range(1, number) if MIN_SHARE <= shares[i] <= MAX_SHARE]
-    return labels == rng.choice(fit) if fit else None
+    suitable = [i for i in range(1, number) if MIN_SHARE <= shares[i] <= MAX_SHARE]
+    return labels == rng.choice(suitable) if suitable else None
 
 
 def _clusters(lab: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.int32], int]:
@@ -108,7 +111,7 @@ def _soft_mask(region: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.
 
 
 def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """ab turned by any angle, its chroma scaled by 0.7…1.6, then shifted by up to 45 in any direction."""
+    """ab rotated by a random angle, with chroma scaled by 0.7…1.6, then shifted by up to 45 in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * rng.uniform(0.7, 1.6)
     direction = rng.normal(0, 1, 2)
@@ -117,5 +120,5 @@ def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
 
 def _in_gamut(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] of the nearest sRGB, channel by channel."""
+    """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] after clipping each sRGB channel into 0…1."""
     return srgb_to_lab(lab_to_srgb(np.concatenate([L, ab], -1, dtype=np.float32)))

@@ -16,12 +16,12 @@ from ..engine.bundle import Bundle, Manifest, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
 from .config import Card, Config, load_config
-from .loop import AVERAGED, LOG, Progress, RunProgress, freeze_all_but, initialise, no_progress, train
+from .loop import AVERAGED, LOG, Progress, RunStatus, freeze_all_but, initialise, no_progress, train
 from .planes_task import PlanesTask
 from .tasks import Task, TouchTask
 
 CARD = "MODEL_CARD.md"
-# network: how to make its task, and how its trained network becomes a manifest and files
+# Name of the network → what makes its task.
 TASKS: dict[str, Callable[[Config], Task]] = {"touch": TouchTask, **dict.fromkeys(TOPOLOGIES, PlanesTask)}
 
 
@@ -34,15 +34,15 @@ def run(
 ) -> Bundle:
     """Train as the TOML file at `path` says and write `<output>/bundle`.
 
-    `init`: name or folder of a bundle whose weights to start from, wherever names and shapes agree.
-    `seconds`: stop after this long, with a checkpoint to resume from. Returns the bundle.
+    init: name or folder of a bundle; training starts from its weights where names and shapes agree.
+    seconds: stop after this time, with a checkpoint to resume from. Returns the bundle.
     """
     config = load_config(path)
     task = task_of(config)
     if init and not resume:
         initialise(task.network, weights_of(find_model(init)))
-    progressed = train(task, config, resume, seconds, progress)
-    return export_run(task, config, progressed, init)
+    status = train(task, config, resume, seconds, progress)
+    return export_run(task, config, status, init)
 
 
 def task_of(config: Config) -> Task:
@@ -54,13 +54,13 @@ def task_of(config: Config) -> Task:
     return task
 
 
-def export_run(task: Task, config: Config, progressed: RunProgress, init: str | None = None) -> Bundle:
+def export_run(task: Task, config: Config, status: RunStatus, init: str | None = None) -> Bundle:
     """Write the averaged weights of a run as a bundle with its model card."""
     output = Path(config.output)
     network = task.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     network.load_state_dict(load_file(output / AVERAGED))
     manifest, files = bundle_parts(task, config.card)
-    files[CARD] = model_card(config, progressed, init, _curves(output / LOG)).encode()
+    files[CARD] = model_card(config, status, init, _curves(output / LOG)).encode()
     return write_bundle(output / "bundle", manifest, files)
 
 
@@ -76,17 +76,17 @@ def bundle_parts(task: Task, card: Card) -> tuple[Manifest, dict[str, bytes]]:
     raise ConfigError(f"there is no bundle for {type(task).__name__}")
 
 
-def model_card(config: Config, progressed: RunProgress, init: str | None, curves: list[dict]) -> str:
-    """MODEL_CARD.md: what the weights are, what they were trained on and how far they came."""
-    counts = list(progressed.curve)
+def model_card(config: Config, status: RunStatus, init: str | None, curves: list[dict]) -> str:
+    """The contents of MODEL_CARD.md: what the weights are, what they were trained on, and their held-out curve."""
+    counts = list(status.curve)
     lines = [
         f"# {config.network} {config.card.version}",
         "",
         f"* Licence of the weights: {config.card.licence}",
         f"* Trained on: {config.card.data}",
         f"* Started from: {init or 'a fresh initialisation'}",
-        f"* {progressed.step} steps of {config.optimiser.batch} crops of {config.augmentation.crop_px} px, "
-        f"{progressed.seconds / 60:.0f} minutes",
+        f"* {status.step} steps of {config.optimiser.batch} crops of {config.augmentation.crop_px} px, "
+        f"{status.seconds / 60:.0f} minutes",
         f"* {config.augmentation.recoloured:.0%} of the photographs recoloured by regions; "
         "weights averaged over the steps",
     ]
@@ -110,7 +110,7 @@ def model_card(config: Config, progressed: RunProgress, init: str | None, curves
 
 
 def _curves(log: Path, most: int = 12) -> list[dict]:
-    """At most `most` lines of the log, evenly spaced, the last one included."""
+    """At most `most` lines of the log, evenly spaced, including the last."""
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     stride = -(-len(lines) // most)
     return lines[::-1][::stride][::-1]

@@ -1,4 +1,4 @@
-"""What a network is trained to do: from a batch to its loss, and from photographs to its curve."""
+"""Training tasks: how a network gets from a batch to its losses, and what it predicts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The network that is trained."""
         ...
 
     def losses(self, batch: Batch, device: torch.device) -> dict[str, Tensor]:
-        """Named terms; their sum is minimised."""
+        """The named terms of the loss; their sum is minimised."""
         ...
 
     def predict(self, network: nn.Module, batch: Batch, device: torch.device) -> NDArray[np.float32]:
         """ab [B, 2, S, S] in CIELAB units."""
         ...
 
-    def enter(self, stage: Stage | None) -> None:
-        """Told before every step which stage of the run it belongs to."""
+    def set_stage(self, stage: Stage | None) -> None:
+        """Called before every step with the stage of the run to which the step belongs."""
         ...
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Parameters and the share of the learning rate they get."""
+        """Groups of parameters, each with its share of the learning rate."""
         ...
 
 
@@ -59,10 +59,10 @@ class TouchTask:
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing in the encoder learns."""
+        """Whether no weight of the encoder is trained."""
         return not any(weight.requires_grad for weight in self.touch.encoder.parameters())
 
-    def enter(self, stage: Stage | None) -> None:
+    def set_stage(self, stage: Stage | None) -> None:
         """`touch` is trained in one stage."""
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
@@ -82,60 +82,66 @@ class TouchTask:
             features = network.encoder(L)
         maps = network.attention.maps(features)
         maps = Maps(*(plane.float() for plane in maps))
-        # A recoloured picture teaches how far hints reach, not what colour things have by themselves.
+        # A recoloured picture teaches how far hints reach, but not which colours objects have.
         natural = torch.from_numpy(batch.natural).to(device)[:, None, None, None]
         maps = maps._replace(base=torch.where(natural, maps.base, maps.base.detach()))
         with torch.autocast(device.type, enabled=False):
             fine, coarse = network.attention.colours(maps, hints, global_hints)
             whole = torch.from_numpy(batch.touched.min((1, 2, 3)) == 1).to(device)
-            wanted = self._wanted(batch, maps, hints, global_hints, true, ~whole)
-            target = torch.nn.functional.avg_pool2d(true, 4)
+            targets = self._targets(batch, maps, hints, global_hints, true, ~whole)
+            coarse_true = torch.nn.functional.avg_pool2d(true, 4)
             terms = {
                 "huber": weights.huber
-                * huber(fine, wanted, pixel_weights(batch.touched, weights.lone, weights.inside).to(device)),
-                "coarse": weights.coarse * huber(coarse * AB_SCALE, torch.nn.functional.avg_pool2d(wanted, 4)),
+                * huber(fine, targets, pixel_weights(batch.touched, weights.lone, weights.inside).to(device)),
+                "coarse": weights.coarse * huber(coarse * AB_SCALE, torch.nn.functional.avg_pool2d(targets, 4)),
                 "picture": weights.picture * picture_error(fine[whole], true[whole]),
             }
             terms["distribution"] = weights.distribution * self._distribution_loss(
-                features.float(), maps, hints, global_hints, target, natural[..., 0]
+                features.float(), maps, hints, global_hints, coarse_true, natural[..., 0]
             )
         return terms
 
-    def _wanted(
+    def _targets(
         self, batch: Batch, maps: Maps, hints: Hints, global_hints: Tensor, true: Tensor, lone: Tensor
     ) -> Tensor:
-        """The true ab [B, 2, S, S]; outside the region of the pictures `lone` bool [B], what was there before the
-        touch. Their loss in dB would outweigh all others, being nearly met: Huber's alone teaches them."""
+        """The ab [B, 2, S, S] to be learned: the true one, but in pictures with a lone region (`lone` bool [B]) what
+        the network shows without hints, outside that region.
+
+        These pictures have the Huber loss alone: their error is so small that a loss in dB would outweigh all others.
+        """
         if not bool(lone.any()):
             return true
-        some, nothing = Maps(*(plane[lone] for plane in maps)), Hints(*(field[lone, :1] for field in hints))
+        their_maps, no_hints = Maps(*(plane[lone] for plane in maps)), Hints(*(field[lone, :1] for field in hints))
         with torch.no_grad():
-            nothing = nothing._replace(valid=torch.zeros_like(nothing.valid))
-            before = self.network.attention.colours(some, nothing, global_hints[lone])[0]
-        touched = torch.from_numpy(batch.touched).to(true.device)[lone]
-        wanted = true.clone()
-        wanted[lone] = true[lone] * touched + before * (1 - touched)
-        return wanted
+            no_hints = no_hints._replace(valid=torch.zeros_like(no_hints.valid))
+            automatic = self.network.attention.colours(their_maps, no_hints, global_hints[lone])[0]
+        region = torch.from_numpy(batch.touched).to(true.device)[lone]
+        targets = true.clone()
+        targets[lone] = true[lone] * region + automatic * (1 - region)
+        return targets
 
     def _distribution_loss(
-        self, features: Tensor, maps: Maps, hints: Hints, global_hints: Tensor, target: Tensor, natural: Tensor
+        self, features: Tensor, maps: Maps, hints: Hints, global_hints: Tensor, true: Tensor, natural: Tensor
     ) -> Tensor:
-        """Cross-entropy at random cells. Unless configured otherwise, only the head learns from it; the automatic
-        distribution learns from natural pictures alone (natural [B, 1, 1])."""
+        """Cross-entropy at random cells against the true ab [B, 2, H/4, W/4].
+
+        Unless configured otherwise it trains only the head. The automatic distribution is trained only on natural
+        pictures (natural bool [B, 1, 1]).
+        """
         weights, attention = self.config.losses, self.network.attention
         if not weights.distribution_gradient:
             features = features.detach()
             maps = Maps(*(plane.detach() for plane in maps))
-        batch, _, height, width = target.shape
-        cells = torch.randint(height * width, (batch, weights.distribution_points), device=target.device)
+        batch, _, height, width = true.shape
+        cells = torch.randint(height * width, (batch, weights.distribution_points), device=true.device)
         picked = torch.gather(features.flatten(2), 2, cells[:, None].expand(-1, features.shape[1], -1))
         logits = attention.bin_logits(picked[..., None])[..., 0].transpose(1, 2)
         logits = torch.where(natural, logits, logits.detach())
         row, column = cells // width, cells % width
         points = torch.stack([(column + 0.5) / width, (row + 0.5) / height], -1)
         mixed = attention.mix_distribution(maps, hints, global_hints, points, logits)
-        colours = torch.gather(target.flatten(2), 2, cells[:, None].expand(-1, 2, -1)).transpose(1, 2)
-        encoded = torch.from_numpy(bins.soft_encode(colours.cpu().numpy())).to(target.device)
+        colours = torch.gather(true.flatten(2), 2, cells[:, None].expand(-1, 2, -1)).transpose(1, 2)
+        encoded = torch.from_numpy(bins.soft_encode(colours.cpu().numpy())).to(true.device)
         return cross_entropy(mixed, encoded)
 
     def predict(self, network: nn.Module, batch: Batch, device: torch.device) -> NDArray[np.float32]:
@@ -145,10 +151,12 @@ class TouchTask:
 
 
 def pixel_weights(touched: NDArray[np.float32], lone: float, within: float) -> Tensor:
-    """Weights of pixels [B, 1, S, S]: 1 in pictures that are wanted whole. The inside of a lone region counts `within`,
-    however small it is, the outside the rest, and both `lone` times as much as the pixels of other pictures.
+    """Weights of pixels in the Huber loss, [B, 1, S, S].
 
-    touched [B, 1, S, S] in 0…1, all 1 in those other pictures."""
+    touched [B, 1, S, S] in 0…1: the lone region of a picture; all 1 in other pictures, whose pixels have weight 1. A
+    lone region has the part `within` of its picture's weight, however small the region is, and the rest of the picture
+    has 1 − within. The weight of the whole picture is `lone` times that of another.
+    """
     inside = torch.from_numpy(touched)
     share = inside.mean((2, 3), keepdim=True)
     both = within * inside / share + (1 - within) * (1 - inside) / (1 - share).clamp(min=1e-6)

@@ -144,7 +144,7 @@ def test_a_few_steps_lower_every_loss(network: str, folder: Path) -> None:
     optimiser = torch.optim.Adam(task.network.parameters(), 3e-4)
     history = []
     for _ in range(6):
-        task.enter(None)
+        task.set_stage(None)
         torch.manual_seed(1)
         terms = task.losses(batch, torch.device("cpu"))
         history.append({name: float(value.detach()) for name, value in terms.items()})
@@ -199,7 +199,7 @@ def test_stages_decide_who_teaches_the_trunk(folder: Path) -> None:
     config = settings(folder, "siggraph17", stages)
     task, taught = PlanesTask(config), {}
     for step, name in ((0, "distribution"), (1, "colour")):
-        task.enter(config.stage_at(step))
+        task.set_stage(config.stage_at(step))
         for loss in ("colour", "distribution"):
             task.network.zero_grad(set_to_none=True)
             task.losses(a_batch(1), torch.device("cpu"))[loss].backward()
