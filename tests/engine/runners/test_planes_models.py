@@ -96,7 +96,7 @@ def suggesting(a: int, b: int, tmp_path: Path) -> Bundle:
     planes = table.input("planes", 4)
     quarter = table.decimate(table.decimate(planes))
     logits = table.conv(quarter, "model_class.0", 529, kernel=1)
-    topology = table.finish({"ab": table.plain("scale", table.conv(planes, "out", 2), "ab"), "logits": logits})
+    topology = table.finish({"ab": table.pointwise("scale", table.conv(planes, "out", 2), "ab"), "logits": logits})
     weights = {key: np.zeros_like(value) for key, value in random_weights(topology).items()}
     weights["model_class.0.bias"][23 * round((a + 110) / 10) + round((b + 110) / 10)] = 100
     manifest = planes_manifest("siggraph17", "0", "none", "none", trained=False)
