@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +30,26 @@ def until(condition: Callable[[], T | None], what: str, patience_s: float = PATI
             return value
         assert time.monotonic() < end, f"waited {patience_s} s in vain for {what}"
         time.sleep(0.03)
+
+
+def complete(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, on an event loop and in a thread of its own: a browser test that ran before may have
+    left Playwright's loop in this one."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 class RunningKiosk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import struct
 import threading
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from livetint.kiosk.engine.channel import MAX_MESSAGE_BYTES, EngineEnd, ServerEnd
 from livetint.kiosk.messages import Answer, PictureRef, Task
+
+from .running import complete
 
 REFS = (PictureRef("one", "1"), PictureRef("two", "2"))
 
@@ -31,7 +32,7 @@ def test_a_task_brings_descriptors_of_its_own(ends: tuple[ServerEnd, EngineEnd])
     for file, ref in zip(files, REFS, strict=True):
         os.write(file, ref.id.encode())
     task = Task("edit", *REFS, descriptors=REFS)
-    asyncio.run(server.send(task, files))
+    complete(server.send(task, files))
     for file in files:
         os.close(file)
     received = engine.receive()
@@ -58,7 +59,7 @@ def test_messages_longer_than_what_the_sockets_hold_arrive_whole(ends: tuple[Ser
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    assert asyncio.run(exchange()) == answer
+    assert complete(exchange()) == answer
     worker.join()
     assert received == [(task, [])]
 
@@ -69,7 +70,7 @@ def test_an_end_in_the_middle_of_a_message_is_an_end(ends: tuple[ServerEnd, Engi
     engine.socket.sendall(sent)
     engine.socket.close()
     with pytest.raises(EOFError):
-        asyncio.run(server.receive())
+        complete(server.receive())
 
 
 def test_the_engine_notices_that_the_server_is_gone(ends: tuple[ServerEnd, EngineEnd]) -> None:
@@ -82,7 +83,7 @@ def test_malformed_messages_are_refused(ends: tuple[ServerEnd, EngineEnd]) -> No
     server, engine = ends
     engine.socket.sendall(struct.pack("<I", MAX_MESSAGE_BYTES + 1))
     with pytest.raises(ValueError, match="at most"):
-        asyncio.run(server.receive())
+        complete(server.receive())
     engine.socket.sendall(struct.pack("<I", 2) + b"xx")
     with pytest.raises(ValueError, match="malformed"):
-        asyncio.run(server.receive())
+        complete(server.receive())

@@ -22,7 +22,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from .processes import alive
-from .running import RunningKiosk, until
+from .running import RunningKiosk, complete, until
 from .test_server import controls, edit, first_picture, reply
 
 Send = Callable[[Message], Awaitable[None]]
@@ -59,7 +59,7 @@ def test_a_page_that_is_gone_before_the_welcome_ends_without_a_traceback(gone_at
         await touches(page(send))
         assert touches.controller is None
 
-    asyncio.run(run())
+    complete(run())
 
 
 def test_a_page_that_is_gone_before_it_is_told_to_wait_takes_nothing_from_the_one_at_the_controls() -> None:
@@ -84,7 +84,7 @@ def test_a_page_that_is_gone_before_it_is_told_to_wait_takes_nothing_from_the_on
         await end_tasks([first])
         assert touches.controller is None
 
-    asyncio.run(run())
+    complete(run())
 
 
 def test_a_page_that_leaves_during_a_slow_edit_frees_the_controls_at_once_and_costs_no_engine(
@@ -131,7 +131,7 @@ def test_a_task_that_loses_a_cancellation_is_ended_all_the_same() -> None:
         assert [task.done() for task in tasks] == [True, True]
         assert lost == 2
 
-    asyncio.run(run())
+    complete(run())
 
 
 # Files
@@ -144,7 +144,7 @@ def served(file: NamelessFile, visit: Visit, send: Send, receive: Callable[[], A
         scope: dict[str, Any] = {"type": "http", "method": "POST", "headers": [], "asgi": {"spec_version": "2.3"}}
         await FileReply(file, visit, "image/png", {})(scope, receive, send)
 
-    asyncio.run(run())
+    complete(run())
 
 
 async def stays() -> Message:
@@ -250,7 +250,7 @@ def test_work_of_a_visit_is_cancelled_with_it_and_has_tidied_up_when_that_is_sai
         with pytest.raises(VisitOver):
             await visit.during(asyncio.sleep(0))
 
-    asyncio.run(run())
+    complete(run())
 
 
 def test_work_of_a_visit_gives_its_result_or_its_error_and_is_cancelled_with_whoever_waits() -> None:
@@ -285,7 +285,7 @@ def test_work_of_a_visit_gives_its_result_or_its_error_and_is_cancelled_with_who
         assert cancelled
         assert len(asyncio.all_tasks()) == 1, "nothing runs on"
 
-    asyncio.run(run())
+    complete(run())
 
 
 def test_the_end_of_the_kiosk_ends_the_visit(stub: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from livetint.kiosk.server.gallery import Gallery
 from livetint.kiosk.settings import LANGUAGES
 from PIL import Image
 
-from .running import PATIENCE_S
+from .running import PATIENCE_S, complete
 
 
 def picture(folder: Path, name: str, grey: int = 90) -> None:
@@ -132,7 +132,7 @@ def follow(gallery: Gallery, work: Callable[[], Awaitable[None]]) -> None:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    asyncio.run(run())
+    complete(run())
 
 
 async def until_true(condition: Callable[[], bool]) -> None:
@@ -258,7 +258,7 @@ def test_a_picture_that_was_replaced_unnoticed_is_not_opened_for_the_old_one(tmp
     replace(tmp_path, "a.png", 200)
     with pytest.raises(KeyError):
         gallery.open(shown.ref.id)
-    asyncio.run(gallery.reload())
+    complete(gallery.reload())
     [shown] = gallery.pictures.values()
     os.close(gallery.open(shown.ref.id))
     (tmp_path / "a.png").unlink()

@@ -16,7 +16,7 @@ from livetint.kiosk.messages import Answer, Edit, PictureRef, Task
 from livetint.kiosk.settings import EngineTable
 
 from .processes import facts_of
-from .running import PATIENCE_S
+from .running import PATIENCE_S, complete
 from .test_engine_process import SLOW, SLOW_SIZE, paint
 
 
@@ -65,7 +65,7 @@ def with_link(stub: Path, test: Callable[[EngineLink], Coroutine[Any, Any, None]
         async with link() as ready:
             await asyncio.wait_for(test(ready), 2 * PATIENCE_S)
 
-    asyncio.run(run())
+    complete(run())
 
 
 async def until_exists(path: Path) -> None:

@@ -23,7 +23,7 @@ from livetint.kiosk.server.previews import SIZES_PX, PreviewFailed, Previews
 from PIL import Image
 
 from .processes import alive, children
-from .running import RunningKiosk, until
+from .running import RunningKiosk, complete, until
 from .test_server import PHOTO, controls, edit, first_picture, reply
 
 A, B, C = (PictureRef(letter * 16, letter) for letter in "abc")
@@ -75,7 +75,7 @@ def with_previews(folder: Folder, work: Callable[[Previews], Awaitable[None]], m
         assert process is None or not alive(process)
         assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
-    asyncio.run(run())
+    complete(run())
 
 
 async def started(previews: Previews) -> int:

@@ -19,6 +19,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from .running import complete
+
 VERSION = importlib.metadata.version("uvicorn")
 HTTP = "uvicorn.protocols.http.h11_impl:H11Protocol"
 SOCKET = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
@@ -155,7 +157,7 @@ def serve_bytes(data: bytes, check: Callable[[Any, Wire], None]) -> list[str]:
         check(protocol, wire)
         protocol.connection_lost(None)
 
-    asyncio.run(run())
+    complete(run())
     return called
 
 
