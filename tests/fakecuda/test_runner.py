@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -264,6 +265,23 @@ def test_guided_pictures_are_composed_on_the_gpu_and_recorded_beside_the_others(
         np.testing.assert_array_equal(on_processor, compose(large, ab, method="guided"))
         with pytest.raises(ConfigError, match="bilinear, guided"):
             runner.render(features, (), NO_GLOBAL_HINTS, L_planes[0], "edge-aware")
+
+
+def test_a_photograph_that_was_rendered_is_not_kept(gpu: Standin, tmp_path: Path, photo: Photo):
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle, display=(40, 60)) as runner:
+        features = runner.encode(lightness_of(32))
+        L = resize_lightness(photo.L, (40, 60))
+        runner.render(features, some_hints(2), NO_GLOBAL_HINTS, L)
+        kept = weakref.ref(L)
+        del L
+        gc.collect()
+        assert kept() is None, "a visitor's photograph goes with its owner"
+        other = resize_lightness(photo.L, (40, 60))[::-1].copy()
+        got = runner.render(features, some_hints(2), NO_GLOBAL_HINTS, other)
+        expected = compose(other, runner.colorize(features, some_hints(2)))
+        assert np.abs(got.astype(int) - expected).max() <= 1
 
 
 def test_a_forgotten_runner_gives_the_gpu_back(gpu: Standin, tmp_path: Path):

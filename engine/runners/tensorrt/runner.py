@@ -177,7 +177,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._slots = [self.device.memory(self.stages.arena.features_bytes) for _ in range(KEPT_PHOTOGRAPHS)]
         self._owners: dict[int, weakref.ref[DeviceFeatures]] = {}  # slot → its features, least recently used first
         self._current: weakref.ref[DeviceFeatures] | None = None
-        self._uploaded: NDArray[np.float32] | None = None
+        self._uploaded: weakref.ref[NDArray[np.float32]] | None = None
         self._frame_size: tuple[int, ...] | None = None
         self._shares = None
         self.served_by = self._choose(touch_by)
@@ -271,7 +271,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
 
     def _upload_lightness(self, L: NDArray[np.float32]) -> None:
         """Upload L of display size, unless it is there. Graphs for another size are freed."""
-        if L is self._uploaded:
+        if self._uploaded is not None and self._uploaded() is L:
             return
         if L.shape != self._frame_size:
             for key in [key for key in self._graphs if key[0] == "picture"]:
@@ -279,4 +279,4 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             self._frame_size = L.shape
         self._uploaded = None
         self.stages.upload_lightness(L)
-        self._uploaded = L
+        self._uploaded = weakref.ref(L)
