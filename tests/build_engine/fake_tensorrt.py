@@ -1,4 +1,4 @@
-"""A stand-in for the `tensorrt` module that records what a build asked of it, in the shape of one version."""
+"""A stand-in for the `tensorrt` module that records the calls of a build, with the interface of one version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FakeConfig:
 
 
 class FakeTensorRT:
-    """What build_plan touches: 8.6 has no strong typing, 10 and 11 have; 11 lost the precision flags."""
+    """The part that build_plan uses: 8.6 has no strong typing, 10 and 11 have it; 11 has no precision flags."""
 
     def __init__(self, version: str, parses: bool = True, builds: bool = True, driver: bool = True) -> None:
         self.__version__ = version

@@ -1,4 +1,4 @@
-"""Weights and inputs that several tests of the paper's networks share."""
+"""Weights and inputs for several tests of the paper's networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEED = 20170731
 
 @lru_cache(2)
 def recipe_weights(network: str, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Every entry of a network's table by the golden recipe, which gives every BatchNorm its own numbers."""
+    """All weights of a network by the golden recipe, which gives every BatchNorm different numbers."""
     return {key: recipe.weight(key, shape, seed) for key, shape in TOPOLOGIES[network]().shapes().items()}
 
 

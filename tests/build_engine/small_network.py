@@ -1,4 +1,4 @@
-"""A small convolutional network as a bundle of planes: what precision and plans are tested on in seconds."""
+"""A small convolutional network as a bundle of planes, to test precisions and plans in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From checkpoints to bundles: what is taken, what is refused, and that nothing unpickles freely."""
+"""Importing checkpoints as bundles: what is accepted, what is refused, and that pickles are opened only with limits."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_safetensors_are_read_without_a_pickle(tmp_path: Path) -> None:
     ("name", "mask"),
     [("siggraph17-df00044c.pth", "zero-one"), ("caffemodel.pth", "zero-one"), ("pytorch.pth", "centred")],
 )
-def test_published_checkpoints_bring_their_mask_convention(tmp_path: Path, name: str, mask: str) -> None:
+def test_the_mask_convention_of_published_checkpoints_is_known(tmp_path: Path, name: str, mask: str) -> None:
     (tmp_path / name).write_bytes(b"")
     assert mask_convention(tmp_path / name, "auto") == mask
     assert mask_convention(tmp_path / name, "centred") == "centred"
 
 
-def test_an_unknown_checkpoint_needs_its_mask_said(tmp_path: Path) -> None:
+def test_the_mask_of_an_unknown_checkpoint_has_to_be_stated(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").write_bytes(b"")
     with pytest.raises(ConfigError, match="--mask zero-one"):
         import_checkpoint(tmp_path / "mine.pth", "siggraph17", tmp_path / "bundle")
@@ -141,7 +141,7 @@ def test_memory_is_limited_while_unpickling(tmp_path: Path, monkeypatch: pytest.
     import torch
 
     path = tmp_path / "huge.pth"
-    torch.save({"a": torch.zeros(1).expand(1 << 31)}, path)  # 4 bytes in the file, 8 GiB once made plain
+    torch.save({"a": torch.zeros(1).expand(1 << 31)}, path)  # 4 bytes in the file, 8 GiB in memory
     with pytest.raises(ModelFileError, match="cannot be imported"):
         read_weights(path)
 

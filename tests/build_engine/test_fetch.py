@@ -1,4 +1,4 @@
-"""Fetching from a file server that is honest, slow to finish, forgetful or wrong."""
+"""Downloads from a file server that works, breaks off, ignores ranges, redirects or sends a wrong file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DIGITS = hashlib.sha256(CONTENT).hexdigest()[:8]
 
 @dataclass
 class Server:
-    """What the server does: `break_after` bytes of an answer it hangs up, for the first `breaks` answers.
+    """What the server does: it closes the first `breaks` connections after `break_after` bytes.
 
     redirect: where every request is sent instead.
     """
@@ -85,7 +85,7 @@ def serving(state: Server, encrypted: ssl.SSLContext | None = None) -> Iterator[
 
     class Listener(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that turns a certificate down is no news."""
+            """Do not print that a client refused the certificate."""
 
     with Listener(("127.0.0.1", 0), Handler) as listener:
         if encrypted is not None:
@@ -127,7 +127,7 @@ def secure(certificate: Path) -> Iterator[Server]:
         yield state
 
 
-def test_a_whole_file_arrives_and_leaves_nothing_beside_it(server: Server, tmp_path: Path) -> None:
+def test_a_complete_file_leaves_nothing_beside_it(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     download(server.url, tmp_path / "w.pth", DIGITS, lambda done, total: seen.append((done, total)))
     assert (tmp_path / "w.pth").read_bytes() == CONTENT
@@ -135,7 +135,7 @@ def test_a_whole_file_arrives_and_leaves_nothing_beside_it(server: Server, tmp_p
     assert seen[-1] == (len(CONTENT), len(CONTENT))
 
 
-def test_a_broken_download_is_carried_on(server: Server, tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed(server: Server, tmp_path: Path) -> None:
     server.breaks, server.break_after = 2, 300_000
     download(server.url, tmp_path / "w.pth", DIGITS)
     assert (tmp_path / "w.pth").read_bytes() == CONTENT
@@ -155,13 +155,13 @@ def test_a_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> 
     assert (tmp_path / "w.pth").read_bytes() == CONTENT
 
 
-def test_a_part_that_was_whole_already_is_checked_and_taken(server: Server, tmp_path: Path) -> None:
+def test_a_part_that_is_complete_is_checked_and_used(server: Server, tmp_path: Path) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT)
     download(server.url, tmp_path / "w.pth", DIGITS)
     assert (tmp_path / "w.pth").read_bytes() == CONTENT
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_a_part_longer_than_the_file_is_removed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT + b"more")
     download(server.url, tmp_path / "w.pth", DIGITS)
     assert (tmp_path / "w.pth").read_bytes() == CONTENT

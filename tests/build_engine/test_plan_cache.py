@@ -1,4 +1,4 @@
-"""Plans of a small network, built for real: cached, found stale for every reason there is, and rebuilt."""
+"""Real plans of a small network: cached, found stale for every possible reason, and rebuilt."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def test_a_power_cut_leaves_the_old_plans(bundle, rtx, tmp_path, monkeypatch, fa
     assert verified_plan(folder, old.plans[0])
 
 
-def test_two_builders_do_not_harm_each_other(bundle, rtx, tmp_path):
+def test_two_builders_at_once_build_once(bundle, rtx, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda _: build(bundle, tmp_path / "plans", rtx), range(2)))
     assert sorted(built for _, built, _ in results) == [False, True]
     assert results[0][0] == results[1][0]
 
 
-def test_what_fails_while_the_lock_is_held_keeps_its_own_name(tmp_path):
+def test_an_error_while_the_lock_is_held_stays_that_error(tmp_path):
     with pytest.raises(ConnectionError), plan_cache.locked(tmp_path / "plans"):
         raise ConnectionError("not about the folder")
     (tmp_path / "file").touch()
@@ -184,7 +184,7 @@ def test_plans_are_validated_and_nonsense_is_malformed(bundle, rtx):
     assert "MALFORMED" in (plan_validity(rtx, b"x" * 500) or "")
 
 
-def test_progress_is_told_and_bad_graphs_are_refused_in_tensorrts_words(bundle, rtx):
+def test_progress_is_reported_and_bad_graphs_are_refused_with_the_message_of_tensorrt(bundle, rtx):
     graph = static_graphs(apply_precision(bundle, "fp16", "tensorrt"))[0]
     steps: list[tuple[str, int, int]] = []
     build_plan(rtx, graph.onnx, OPTIONS, lambda *step: steps.append(step))

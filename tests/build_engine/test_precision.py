@@ -1,4 +1,4 @@
-"""Folding changes nothing, fp16 loses little, and what must stay wide stays wide."""
+"""Folding changes no result, fp16 loses little, and what has to stay in fp32 stays in fp32."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def test_what_cannot_be_computed_is_refused_in_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_graph_is_refused_in_words():
+def test_a_file_that_is_no_graph_is_refused_in_one_sentence():
     with pytest.raises(ModelFileError, match="cannot be prepared"):
         fold_constants(helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString()[:-3] + b"xyz")
 
 
-def test_half_keeps_inputs_outputs_and_the_tail_wide():
+def test_fp16_leaves_inputs_outputs_and_the_last_operations_in_fp32():
     model = to_half(fold_constants(small_graph()))
     onnx.checker.check_model(model, full_check=True)
     types = element_types(model)
@@ -114,7 +114,7 @@ def test_half_keeps_inputs_outputs_and_the_tail_wide():
     assert {"Conv", "ConvTranspose", "Relu", "LeakyRelu"} <= half - wide
 
 
-def test_half_is_near_and_half_as_large():
+def test_fp16_is_close_to_fp32_and_smaller():
     feed = small_planes(1)[0]
     model = fold_constants(small_graph())
     narrow = to_half(model)
@@ -129,7 +129,7 @@ def test_named_nodes_stay_in_fp32():
     assert {types[name] for name in [*kept.input, *kept.output]} == {TensorProto.FLOAT}
 
 
-def test_exponentials_stay_wide_between_products():
+def test_exponentials_stay_in_fp32_between_products():
     node = helper.make_node
     graph = helper.make_graph(
         [node("MatMul", ["x", "w"], ["a"]), node("Exp", ["a"], ["b"]), node("MatMul", ["b", "w"], ["y"])],

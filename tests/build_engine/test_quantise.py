@@ -1,4 +1,4 @@
-"""INT8 in two dialects from one set of ranges: each keeps to its back end's rules, both stay near fp32."""
+"""INT8 in two dialects from one set of ranges: each follows the rules of its back end, both are close to fp32."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
 
 
-def test_layers_are_named_after_their_weights_and_end_behind_a_folded_activation(model):
+def test_layers_are_named_after_their_weights_and_include_a_fused_activation(model):
     layers = {layer.name: layer for layer in layers_of(model)}
     assert list(layers) == ["first", "second", "up", "head"]
     assert layers["first"].output == "b"
@@ -57,7 +57,7 @@ def test_layers_are_named_after_their_weights_and_end_behind_a_folded_activation
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_tensorrt_takes_signed_symmetric_inputs_and_weights_alone(model, ranges, half):
+def test_for_tensorrt_only_inputs_and_weights_are_quantised_signed_and_symmetric(model, ranges, half):
     quantised = quantise_for_tensorrt(model, ranges, half=half)
     onnx.checker.check_model(quantised, full_check=True)
     values = constants(quantised)
@@ -78,7 +78,7 @@ def test_scales_are_exact_in_fp16(model, ranges):
     assert any(v.dtype == np.float32 for n, v in values.items() if "/scale" in n)
 
 
-def test_onnxruntime_takes_unsigned_activations_and_whole_biases(model, ranges):
+def test_for_onnxruntime_activations_are_unsigned_and_biases_integers(model, ranges):
     quantised = quantise_for_onnxruntime(model, ranges)
     kinds = bytes_by_type(quantised.SerializeToString())
     assert {"uint8", "int8", "int32"} <= kinds.keys()
@@ -86,7 +86,7 @@ def test_onnxruntime_takes_unsigned_activations_and_whole_biases(model, ranges):
 
 
 @pytest.mark.parametrize("dialect", ["tensorrt", "tensorrt-8", "onnxruntime"])
-def test_every_dialect_stays_near_fp32(model, ranges, dialect):
+def test_every_dialect_is_close_to_fp32(model, ranges, dialect):
     if dialect == "onnxruntime":
         found = run(quantise_for_onnxruntime(model, ranges))
     else:
@@ -102,7 +102,7 @@ def test_kept_layers_are_not_touched(model, ranges):
     assert "first.weight" in constants(some) and "head.weight" not in constants(some)
 
 
-def test_preparing_a_quantised_graph_again_does_not_undo_it(model, ranges):
+def test_folding_a_quantised_graph_does_not_undo_the_quantisation(model, ranges):
     quantised = quantise_for_tensorrt(model, ranges)
     again = fold_constants(quantised.SerializeToString())
     assert bytes_by_type(again.SerializeToString())["int8"] == bytes_by_type(quantised.SerializeToString())["int8"]
@@ -136,7 +136,7 @@ def test_without_vnni_no_pair_of_products_can_saturate(model, ranges):
         ("x86_64", None, True),
     ],
 )
-def test_vnni_is_read_from_what_the_cpu_says(tmp_path: Path, machine, flags, saturates):
+def test_vnni_is_read_from_the_cpu_flags(tmp_path: Path, machine, flags, saturates):
     cpuinfo = tmp_path / "cpuinfo"
     if flags is not None:
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
@@ -147,7 +147,7 @@ PLANE = [1, 4, 16, 16]
 
 
 def chain(number: int, outputs: list[int]) -> onnx.ModelProto:
-    """`number` convolutions in a row, layers "0", "1", …; those in `outputs` give an output "y0", "y1", … each."""
+    """`number` convolutions in sequence, layers "0", "1", …; those in `outputs` have an output "y0", "y1", …."""
     rng = np.random.default_rng(5)
     weights = [
         numpy_helper.from_array(rng.normal(size=(4, 4, 3, 3)).astype(np.float32), f"{n}.weight") for n in range(number)
@@ -166,8 +166,7 @@ def chain(number: int, outputs: list[int]) -> onnx.ModelProto:
 
 
 def quantised_chain(model: onnx.ModelProto, keep: list[str], path: Path) -> tuple[list[str], float]:
-    """Kinds of the nodes as ONNX Runtime runs them, and the largest mean error of an output, as a share of its
-    largest value."""
+    """The operators that ONNX Runtime runs, and the largest mean error of an output relative to its largest value."""
     feed = {"x": np.random.default_rng(6).uniform(-1, 1, PLANE).astype(np.float32)}
     ranges = all_methods(measure(model, measured_tensors(model), [feed]))["minmax"]
     options = ort.SessionOptions()
@@ -183,14 +182,14 @@ def quantised_chain(model: onnx.ModelProto, keep: list[str], path: Path) -> tupl
     return kinds, max(float(np.abs(a - b).mean() / np.abs(b).max()) for a, b in pairs)
 
 
-def test_convolutions_that_end_in_an_output_are_integer_ones_too(tmp_path: Path):
+def test_convolutions_that_give_an_output_use_integers_too(tmp_path: Path):
     kinds, error = quantised_chain(chain(2, [0, 1]), [], tmp_path / "optimised.onnx")
     assert kinds.count("QLinearConv") == 2 and "Conv" not in kinds
     assert error < 0.02
 
 
-def test_a_kept_layer_stays_wide_in_onnxruntime_as_well(tmp_path: Path):
-    """Between a dequantised input and a quantised output ONNX Runtime would narrow its weights by itself."""
+def test_a_kept_layer_stays_in_fp32_in_onnxruntime_too(tmp_path: Path):
+    """Without care ONNX Runtime quantises its weights, between a dequantised input and a quantised output."""
     kinds, error = quantised_chain(chain(3, [2]), ["1"], tmp_path / "optimised.onnx")
     assert kinds.count("QLinearConv") == 2 and kinds.count("Conv") == 1
     assert error < 0.02

@@ -1,4 +1,4 @@
-"""Real plans of the real networks, built without a GPU: every stage of `touch`, `siggraph17` in every precision."""
+"""Plans of the real networks, built without a GPU: every stage of `touch`, `siggraph17` in every precision."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rtx() -> LoadedTarget:
 
 @pytest.fixture(scope="module")
 def touch(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The bundled `touch`, or one with random weights where none is bundled."""
+    """The bundled `touch`, or one with random weights if none is bundled."""
     if (bundled_folder() / "touch").is_dir():
         return Bundle.load(bundled_folder() / "touch")
     pytest.importorskip("torch")
@@ -52,7 +52,7 @@ def siggraph17(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Ranges
 def life_of_plans(
     bundle: Bundle, graphs: list[Graph], folder: Path, rtx: LoadedTarget, options: PlanOptions
 ) -> list[Plan]:
-    """Built, valid, found again; stale after one byte of a graph or of a plan has changed, and rebuilt."""
+    """They are built, valid and found again; after a change of one byte of a graph or a plan they are rebuilt."""
     manifest, built = build_plans(bundle, graphs, folder, rtx, options)
     assert built and len(manifest.plans) == len(graphs)
     for plan in manifest.plans:

@@ -1,4 +1,4 @@
-"""What planes of cells say between cells, and how they are enlarged."""
+"""Sampling of planes between cells, and upsampling."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_samples_are_bilinear_and_borders_are_repeated(channels, height, width, 
     torch.testing.assert_close(sample(plane, taps(points, height, width)), expected[..., 0], atol=1e-4, rtol=1e-4)
 
 
-def test_gradients_reach_the_cells_that_spoke_and_no_others():
+def test_gradients_reach_only_the_cells_that_were_sampled():
     plane = torch.zeros(2, 12, 4, 4, requires_grad=True)
     sample(plane, taps(torch.full((2, 1, 2), 0.5), 4, 4)).sum().backward()
     expected = torch.zeros(4, 4)

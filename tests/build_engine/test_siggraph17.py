@@ -1,4 +1,4 @@
-"""The paper's networks against the authors' module: keys, counts and answers."""
+"""The paper's networks compared with the authors' module: keys, counts and outputs."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_decimation_keeps_every_second_row_and_column_bit_for_bit() -> None:
 
 @needs("torch")
 @pytest.mark.parametrize("network", ["siggraph17", "siggraph17-hypercolumn"])
-def test_the_head_never_teaches_the_trunk(network: str) -> None:
+def test_the_head_does_not_train_the_trunk(network: str) -> None:
     import torch
     from livetint.build_engine.networks.planes import planes_network
 
@@ -161,7 +161,7 @@ def test_the_head_never_teaches_the_trunk(network: str) -> None:
 
 
 @needs("torch")
-def test_in_the_classification_stage_the_decoder_leaves_the_trunk_alone() -> None:
+def test_in_the_classification_stage_the_decoder_does_not_train_the_trunk() -> None:
     import torch
     from livetint.build_engine.networks.planes import DECODER, planes_network
 
@@ -193,7 +193,7 @@ def test_hypercolumn_sums_its_branches_as_one_layer_over_the_concatenated_maps()
 
 
 def test_batch_norms_are_exact_at_padded_borders_even_with_negative_gamma() -> None:
-    """BatchNorm follows ReLU here: folded forward into a padded convolution it would be wrong at the border."""
+    """A BatchNorm follows a ReLU here: folded into the next, padded convolution it would be wrong at the border."""
     weights = dict(recipe_weights("siggraph17", 8))
     for key in list(weights):
         if (
@@ -211,7 +211,7 @@ def test_batch_norms_are_exact_at_padded_borders_even_with_negative_gamma() -> N
 
 
 def plain_answer(weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """ab by onnx's reference evaluator: every node as written, nothing fused."""
+    """ab by the reference evaluator of onnx, which runs every node as written and fuses nothing."""
     from onnx.reference import ReferenceEvaluator
 
     model = topology_model(TOPOLOGIES["siggraph17"](), weights, (32, 32))

@@ -1,4 +1,4 @@
-"""The network `touch`: its cost, its promises, and that the exported stages answer like PyTorch."""
+"""The network `touch`: its cost, its properties, and that the exported stages compute the same as PyTorch."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def test_hints_and_the_automatic_colour_share_every_place(network, maps):
 
 @settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_contrast_keeps_what_a_hint_and_the_automatic_colour_have_together_and_their_order(one, other):
-    """Shares that surprising hints are given of places where ordinary hints have nothing."""
+def test_contrast_keeps_the_sum_of_a_hints_share_and_the_automatic_one_and_their_order(one, other):
+    """Shares of surprising hints in cells where ordinary hints have none."""
     attention, plane = TouchNetwork().attention, torch.tensor([[[min(one, other), max(one, other)]]])
     with torch.no_grad():
         given = plane * attention.gain_of_surprise(plane, 1 - plane)
@@ -145,7 +145,7 @@ def test_contrast_keeps_what_a_hint_and_the_automatic_colour_have_together_and_t
     assert 0 <= less <= more + 1e-6 <= 1 + 2e-6
 
 
-def test_contrast_takes_little_away_and_fills_the_rest():
+def test_contrast_removes_small_shares_and_completes_large_ones():
     attention, plane = TouchNetwork().attention, torch.tensor([[[0.0, 0.05, 0.2, 0.6, 1.0]]])
     with torch.no_grad():
         given = (plane * attention.gain_of_surprise(plane, 1 - plane)).flatten().tolist()
@@ -156,7 +156,7 @@ def test_contrast_takes_little_away_and_fills_the_rest():
     assert given[4] == pytest.approx(1, abs=1e-3)
 
 
-def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far_and_sets_no_mood(network):
+def test_surprise_moves_gates_shortens_the_reach_and_leaves_the_mood(network):
     photo = Photo.open(bundled_folder().parent / "photos" / "coffee.jpg")
     with torch.no_grad():
         kept = network(torch.tensor(photo.working_L)[None, None])
@@ -165,7 +165,7 @@ def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far
     foreseen = sample(kept.base, patch_taps(place, one * 6, 64, 64)).transpose(1, 2)
 
     def reach(away: float) -> tuple[float, float, float]:
-        """Largest focus, how far colours move on average by the hint's own change, and the mood's length."""
+        """The largest focus, the mean change of colours relative to the hint's own, and the norm of the mood."""
         hints = Hints(place, foreseen + torch.tensor([away, 0.0]), one * 6, one)
         with torch.no_grad():
             said = network.attention.tokens(kept, hints, none)
@@ -179,7 +179,7 @@ def test_what_surprises_nobody_moves_no_gate_and_what_surprises_reaches_less_far
     assert none_left < 0.02 * mood
 
 
-def test_without_global_hints_the_global_path_is_silent(network):
+def test_without_global_hints_the_global_layers_add_nothing(network):
     zero = torch.zeros(1, 316)
     attention = network.attention
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_the_softmax_of_few_planes_is_a_softmax():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 1000))
-def test_the_anchor_meets_separate_hints_and_moves_smoothly(number, seed):
+def test_the_correction_gives_separate_hints_their_colours_and_is_smooth(number, seed):
     rng = np.random.default_rng(seed)
     positions = np.stack([(np.arange(number) + 0.5) / number, rng.uniform(0.1, 0.9, number)], 1)[None]
     hints = Hints(

@@ -1,4 +1,4 @@
-"""Reading sets of photographs: folders and tar files, in a fixed order, with plain errors."""
+"""Reading sets of photographs: folders and tar files, in a fixed order, with clear errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_tar_is_read_in_its_own_order(folder, tmp_path):
     assert len(load_squares([path, folder], 8, limit=3)) == 3
 
 
-def test_what_is_no_set_is_refused(tmp_path):
+def test_anything_but_a_set_of_photographs_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="neither a folder nor a tar"):
         load_squares(tmp_path / "missing", 8)
     with pytest.raises(ConfigError, match="holds no photographs"):
@@ -66,7 +66,7 @@ def test_lab_is_that_of_the_definition_and_of_photographs():
     np.testing.assert_allclose(found[..., 1:].transpose(2, 0, 1), photo.working_ab(), atol=0.002)
 
 
-def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(folder, monkeypatch):
+def test_samples_skip_held_out_photographs_repeat_the_rest_and_stop_at_the_number(folder, monkeypatch):
     looked = []
     squares = samples.squares
 
@@ -86,7 +86,7 @@ def test_samples_skip_those_kept_apart_go_round_and_stop_when_there_are_enough(f
 
 
 def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_path):
-    """The histogram pools ab once, as it does at run time and in training: fine stripes of two colours stay two."""
+    """The histogram pools ab once, as at run time and in training: fine stripes of two colours stay two colours."""
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, (np.arange(256) // 4) % 2 == 0] = 200, 40, 40
     stripes[:, (np.arange(256) // 4) % 2 == 1] = 40, 60, 200

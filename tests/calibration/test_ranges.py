@@ -1,4 +1,4 @@
-"""Ranges: streaming histograms that grow, three readings of them, and a file that says how it was made."""
+"""Ranges: streaming histograms that widen, three methods to read them, and the file with its provenance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FINITE = st.one_of(st.floats(-1e4, 1e4, width=32), st.floats(width=32, allow_nan
 @pytest.mark.filterwarnings("error")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=40), st.integers(1, 4))
-def test_every_method_lies_within_the_extremes_and_holds_zero(values, parts):
+def test_every_range_lies_within_the_extremes_and_contains_zero(values, parts):
     found = histogram(*np.array_split(np.array(values, np.float32), min(parts, len(values))))
     low, high = min(0.0, *values), max(0.0, *values)
     for method in METHODS:
@@ -50,7 +50,7 @@ def test_the_largest_and_the_smallest_numbers_fall_into_their_bins(extreme: np.f
     assert found.counts[0] and found.counts[-1] and found.range("minmax") == (-float(extreme), float(extreme))
 
 
-def test_thinning_visits_every_column_of_a_wide_map():
+def test_thinning_reads_every_column_of_a_wide_map():
     columns = np.broadcast_to(np.arange(256, dtype=np.float32), (1, 16, 256, 256))
     found = histogram(columns)
     assert found.counts.sum() < columns.size / 8
@@ -58,7 +58,7 @@ def test_thinning_visits_every_column_of_a_wide_map():
     assert len(filled) == 256 and filled.max() < 1.2 * filled.min()
 
 
-def test_growing_loses_no_counts_and_order_does_not_matter():
+def test_widening_loses_no_counts_and_order_does_not_matter():
     rng = np.random.default_rng(0)
     small, large = rng.normal(size=5000), rng.normal(size=5000) * 70
     one, other = histogram(small, large), histogram(large, small)
@@ -67,7 +67,7 @@ def test_growing_loses_no_counts_and_order_does_not_matter():
     assert one.range("percentile")[1] == pytest.approx(other.range("percentile")[1], abs=one.span / 1000)
 
 
-def test_a_percentile_and_entropy_clip_a_lonely_outlier():
+def test_percentile_and_entropy_clip_a_single_outlier():
     values = np.random.default_rng(1).normal(size=60_000)
     values[7] = 500
     found = histogram(np.abs(values))
@@ -76,7 +76,7 @@ def test_a_percentile_and_entropy_clip_a_lonely_outlier():
     assert found.range("entropy")[1] < 100
 
 
-def test_a_relu_keeps_its_zero_and_nothing_stays_nothing():
+def test_ranges_of_a_relu_start_at_zero_and_those_of_zeros_are_empty():
     found = histogram(np.maximum(np.random.default_rng(2).normal(size=1000), 0))
     assert all(found.range(method)[0] == 0 for method in METHODS)
     assert histogram(np.zeros(10)).range("entropy") == (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The simulated visitor draws what the paper says."""
+"""The simulated visitor has the distributions of the paper."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_patches_lie_inside_on_whole_pixels(seed, count):
         assert (edge >= 0).all() and (edge + patches.size <= 256).all() and (edge == np.trunc(edge)).all()
 
 
-def test_places_are_gaussian_about_the_centre():
+def test_positions_are_gaussian_around_the_centre():
     patches = visitor.gaussian_patches(np.random.default_rng(0), 20000, (6, 6))
     assert patches.top.mean() == pytest.approx(125, abs=2)
     assert 45 < patches.top.std() < 63  # 62.5 before clipping
@@ -77,7 +77,7 @@ def test_one_picture_in_a_hundred_is_revealed_whole():
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 6))
-def test_a_visitor_who_touches_one_thing_stays_on_it(seed, count):
+def test_a_visitor_who_touches_one_object_stays_inside_it(seed, count):
     region = np.zeros((64, 64), bool)
     region[20:40, 8:30] = True
     patches = visitor.patches_within(np.random.default_rng(seed), region, count)
@@ -88,7 +88,7 @@ def test_a_visitor_who_touches_one_thing_stays_on_it(seed, count):
         assert top >= 20 and top + size <= 40 and left >= 8 and left + size <= 30, "patches have room here"
 
 
-def test_a_thing_smaller_than_a_patch_is_touched_where_it_is():
+def test_an_object_smaller_than_a_patch_is_touched_at_its_place():
     region = np.zeros((64, 64), bool)
     region[0, 63] = True
     patches = visitor.patches_within(np.random.default_rng(1), region, 2)

@@ -1,4 +1,4 @@
-"""Weights changed by hand: what was asked for changes, nothing else, and bad numbers are refused."""
+"""Changing weights by hand: only what was requested changes, and unusable numbers are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def changed(first: Bundle, second: Bundle) -> set[str]:
     return {name for name, weights in old.items() if not torch.equal(weights, new[name])}
 
 
-def test_reach_and_gates_change_as_asked_and_the_rest_stays(tmp_path):
+def test_reach_and_gates_change_as_requested_and_the_rest_stays(tmp_path):
     adjust("touch", "-o", tmp_path / "new", "--version", "x", "--reach", "1,1.8,0.5,1", "--gates=-5,-0.6,3.9,2.1")
     old, new = find_model("touch"), find_model(str(tmp_path / "new"))
     assert changed(old, new) <= {"attention.reach", "attention.token_focus.bias"}
@@ -41,7 +41,7 @@ def test_reach_and_gates_change_as_asked_and_the_rest_stays(tmp_path):
     assert "Distance penalties times 1, 1.8, 0.5, 1." in new.files["MODEL_CARD.md"].decode()
 
 
-def test_narrowing_and_contrast_change_as_asked_and_the_rest_stays(tmp_path):
+def test_narrowing_and_contrast_change_as_requested_and_the_rest_stays(tmp_path):
     adjust("touch", "-o", tmp_path / "new", "--version", "x", "--narrowing", "1,4,0.5,2", "--contrast", "0.1", "2.5")
     new = find_model(str(tmp_path / "new"))
     assert changed(find_model("touch"), new) == {"attention.token_narrowing.bias", "attention.contrast"}

@@ -1,4 +1,4 @@
-"""Training of the paper's networks: losses, stages, planes, the ECCV 2016 start, and a step that helps."""
+"""Training of the paper's networks: losses, stages, input planes, weights of ECCV 2016, steps that lower the loss."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_few_steps_lower_every_loss(network: str, folder: Path) -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Maps of a few cells are done sooner by one thread than by several that wait for each other."""
+    """One thread: maps of a few cells are computed faster by one than by several that wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -166,8 +166,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_histogram_moves_the_outputs_histogram(folder: Path) -> None:
-    """Pictures that L cannot tell apart, red or blue: only what is asked of the whole picture says which."""
+def test_a_histogram_hint_changes_the_histogram_of_the_output(folder: Path) -> None:
+    """The pictures have the same L and are red or blue: only the global hint says which."""
     torch.manual_seed(0)
     task = PlanesTask(settings(folder, "siggraph17-global"))
     L = np.random.default_rng(0).uniform(20, 80, (1, 8, 8))
@@ -194,7 +194,7 @@ def test_a_histogram_moves_the_outputs_histogram(folder: Path) -> None:
         assert to_asked < to_other, f"picture {n}: {to_asked:.3f} to what was asked, {to_other:.3f} to the other"
 
 
-def test_stages_decide_who_teaches_the_trunk(folder: Path) -> None:
+def test_stages_decide_which_loss_trains_the_trunk(folder: Path) -> None:
     stages = '[[stages]]\nsteps = 1\nrate = 1e-4\nleads = "classes"\nhints = false\n[[stages]]\nsteps = 1\nrate = 1e-5'
     config = settings(folder, "siggraph17", stages)
     task, taught = PlanesTask(config), {}

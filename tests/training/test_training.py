@@ -110,8 +110,8 @@ def test_checkpoints_are_synced_before_they_replace_the_ones_before(folder, monk
     ]  # fmt: skip
 
 
-def test_starting_from_a_bundle_starts_where_it_ended(folder):
-    """One step at almost no rate from the bundled weights leaves the bundled curve."""
+def test_training_from_a_bundle_starts_with_its_weights(folder):
+    """One step at almost no rate does not change the bundled weights."""
     path = write_settings(folder, steps=1)
     path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-9"))
     run(path, init="touch")
@@ -120,7 +120,7 @@ def test_starting_from_a_bundle_starts_where_it_ended(folder):
         torch.testing.assert_close(ended[name], weight, atol=1e-4, rtol=1e-3)
 
 
-def test_a_frozen_encoder_stays_as_it_is_while_the_attention_learns(folder):
+def test_a_frozen_encoder_does_not_change_while_the_attention_is_trained(folder):
     path = write_settings(folder, steps=2)
     path.write_text(path.read_text().replace("rate = 3e-4", "rate = 1e-3\nencoder_rate = 0.0\nbackbone_rate = 0.0"))
     task = TouchTask(load_config(path))
@@ -131,7 +131,7 @@ def test_a_frozen_encoder_stays_as_it_is_while_the_attention_learns(folder):
     assert not [name for name, weight in task.network.encoder.named_parameters() if weight.requires_grad]
 
 
-def test_only_what_is_named_learns(folder):
+def test_only_the_named_weights_are_trained(folder):
     path = write_settings(folder, steps=2)
     path.write_text(path.read_text().replace("rate = 3e-4", 'rate = 1e-3\nonly = ["attention.global_"]'))
     path.write_text(path.read_text().replace("max_hints = 12", "max_hints = 0\nglobal_share = 1.0"))
@@ -140,7 +140,7 @@ def test_only_what_is_named_learns(folder):
     assert moved == {"attention.global_hidden.weight", "attention.global_mood.weight"}
 
 
-def test_recoloured_pictures_teach_nothing_about_automatic_colours(folder):
+def test_recoloured_pictures_do_not_train_the_automatic_colours(folder):
     """The automatic colours and the automatic distribution get no gradient from them; the reach of hints does."""
     task = TouchTask(load_config(write_settings(folder, steps=1)))
     settings = Augmentation(crop_px=64, recoloured=1.0, uniform_counts=1.0, max_hints=12, global_share=0.0)
@@ -165,7 +165,7 @@ def test_the_saturation_shown_in_training_is_that_of_every_pixel():
     assert batch.global_hints[0, 314] == pytest.approx(saturation_of(dots[0] / 255), abs=1e-4)
 
 
-def test_nothing_to_resume_is_said(folder):
+def test_resuming_without_a_checkpoint_is_refused(folder):
     with pytest.raises(ModelFileError, match="nothing to resume"):
         run(write_settings(folder, steps=2), resume=True)
 
@@ -202,7 +202,7 @@ def test_a_checkpoint_that_cannot_be_resumed_is_refused_in_one_line(folder, dama
 
 
 def test_the_average_forgets_the_first_weights(folder):
-    """After one step a tenth of the average is the weights of before."""
+    """After one step the initial weights are a tenth of the average."""
     run(write_settings(folder, steps=1), init="touch")
     before = weights_of(find_model("touch"))
     after = torch.load(folder / "run" / "state.pt", weights_only=True)["network"]
@@ -253,7 +253,7 @@ def test_every_shipped_configuration_is_valid():
         load_config(str(path))
 
 
-def test_batches_do_not_depend_on_where_a_run_was_cut():
+def test_batches_do_not_depend_on_where_a_run_was_interrupted():
     settings = Augmentation(crop_px=32)
     source = batches(squares(), 2, settings, seed=3)
     whole = [next(source) for _ in range(3)]
@@ -286,8 +286,8 @@ def test_huber_is_quadratic_then_linear():
     assert huber(zero + 3.0, zero).item() == pytest.approx(2 * 2.5)
 
 
-def test_a_pictures_error_is_its_own_mean_in_decibels():
-    """Two pictures, one ten times as far off: the mean of their dB, not the dB of their mean."""
+def test_the_error_in_decibels_is_averaged_over_pictures():
+    """Of two pictures, one has ten times the error: the result is the mean of their dB, not the dB of their mean."""
     true = torch.zeros(2, 2, 4, 4)
     predicted = torch.stack([torch.full((2, 4, 4), 3.0), torch.full((2, 4, 4), 30.0)])
     assert picture_error(predicted, true).item() == pytest.approx(5 * np.log10(10.0 * 901.0), rel=1e-5)
@@ -325,8 +325,8 @@ def test_a_lone_region_is_in_one_piece_and_nothing_else_changes():
         assert cv2.connectedComponents((mask > 0.5).astype(np.uint8))[0] == 2
 
 
-def test_a_flood_stops_at_the_edges_of_things(monkeypatch):
-    """A grey disc on a brighter ground, both with grain: the flood is the one or the other, to its edge."""
+def test_a_flood_fill_stops_at_the_edges_of_objects(monkeypatch):
+    """A grey disc on a lighter ground, both with grain: a flood fill takes one of them, up to its edge."""
     monkeypatch.setattr("livetint.training.recolour.FLOODED", 1.0)
     y, x = np.mgrid[:96, :96]
     disc = np.hypot(y - 48, x - 40) < 25
@@ -340,13 +340,13 @@ def test_a_flood_stops_at_the_edges_of_things(monkeypatch):
         assert (region != disc).mean() < 0.02
 
 
-def test_a_picture_whose_regions_will_not_move_far_enough_is_left(monkeypatch):
+def test_a_picture_whose_regions_do_not_change_enough_is_not_used(monkeypatch):
     monkeypatch.setattr("livetint.training.recolour.MIN_CHANGE", 500.0)
     assert recolour_one(coffee(), np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_old_print_is_light_and_still_the_picture(seed):
+def test_an_aged_print_is_still_a_lightness_and_resembles_the_picture(seed):
     L = lab_of(coffee())[..., 0]
     aged = age(L, np.random.default_rng(seed))
     assert aged.dtype == np.float32 and aged.shape == L.shape and 0 <= aged.min() <= aged.max() <= 100
@@ -354,7 +354,7 @@ def test_an_old_print_is_light_and_still_the_picture(seed):
 
 
 def lone_batch(**settings):
-    """A batch of lone regions alone: [2] crops with a visitor's few hints in one recoloured region each."""
+    """A batch of 2 crops that have a few hints each, all in one recoloured region."""
     settings = Augmentation(crop_px=64, lone_region=1.0, recoloured=0.0, **settings)
     return draw_batch(np.stack([coffee()] * 3), 4, settings, np.random.default_rng(6))
 
@@ -370,8 +370,8 @@ def test_hints_of_a_lone_region_lie_in_it():
         assert (batch.touched[index, 0, rows, columns] > 0.5).all()
 
 
-def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
-    """A network whose hints reach nowhere but their region has nothing to learn outside it."""
+def test_outside_a_lone_region_the_automatic_colours_are_the_target(folder):
+    """Inside its region such a picture is compared with its colours, outside with those that it has without hints."""
     task = TouchTask(load_config(write_settings(folder, steps=1)))
     batch = lone_batch()
     lone = batch.touched.min((1, 2, 3)) < 1
@@ -389,7 +389,7 @@ def test_outside_a_lone_region_the_automatic_colours_are_wanted(folder):
     assert lone.any() and abs(float(blind["huber"].detach() - losses["huber"].detach())) > 1e-3
 
 
-def test_a_small_lone_region_counts_as_much_as_is_wanted():
+def test_the_weight_of_a_lone_region_does_not_depend_on_its_size():
     touched = np.ones((2, 1, 8, 8), np.float32)
     touched[1] = 0
     touched[1, 0, :2, :2] = 1
