@@ -1,4 +1,4 @@
-"""Everything about a kiosk that a house may set: one typed table, read from one TOML file.
+"""Everything that staff may set about a kiosk: one typed table, read from one TOML file.
 
 The field's name, its default and its description are the setting's name, default and help; docs/kiosk.md is
 tested against them. An unknown key is refused with the nearest known one.
@@ -155,7 +155,7 @@ def load_settings(path: Path | None) -> Settings:
     try:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_in_words(str(error))}; see docs/kiosk.md for every setting") from error
+        raise ConfigError(f"{path}: {_key_first(str(error))}; see docs/kiosk.md for every setting") from error
     _check(settings, path)
     return settings
 
@@ -163,8 +163,8 @@ def load_settings(path: Path | None) -> Settings:
 def load_for_service(path: Path, state: Path) -> tuple[Settings, str]:
     """Settings for an exhibit that has to open whatever staff wrote, and what is wrong with the file ("" if nothing).
 
-    A good file is copied to `state`; in the place of a bad one its last good copy is used. Raises ConfigError where
-    there is none, or where it is no good any more either.
+    A valid file is copied to the folder `state`. The last such copy stands in for an invalid file. Raises ConfigError
+    where there is no copy, or where the copy is not valid any more either.
     """
     copy = state / "last-good.toml"
     try:
@@ -205,12 +205,13 @@ def _refuse_unknown(raw: dict[str, Any], path: Path) -> None:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """What a misspelt name may have meant, in words."""
+    """A sentence that suggests what a misspelt name may have meant."""
     close = get_close_matches(name, known, 1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
-def _in_words(message: str) -> str:
+def _key_first(message: str) -> str:
+    """msgspec's message with the key at fault in front."""
     found = re.search(r" - at `\$\.(.+)`", message)
     return f"{found[1]}: {message[: found.start()]}" if found else message
 

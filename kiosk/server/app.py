@@ -1,4 +1,4 @@
-"""The kiosk's addresses: the page and its files, pictures by id, saving, health, metrics, the WebSocket."""
+"""The kiosk's addresses: the page and its files, pictures by id, saving, uploads, health, metrics, the WebSocket."""
 
 from __future__ import annotations
 
@@ -31,9 +31,132 @@ log = logging.getLogger("livetint.kiosk")
 WEB = Path(__file__).resolve().parents[1] / "web"
 BODY_DEADLINE_S = 5.0
 
+# Saves an edit for a visit; the reply is for the page.
+Save = Callable[[Edit, Visit], Awaitable[Response]]
+
 
 class BodyRefused(LivetintError):
     """A request's body is too long, too slow or not what was expected."""
+
+
+def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
+    """The application of the kiosk's own port."""
+    answers = Answers(kiosk, touches)
+    routes = [
+        Route("/settings.json", answers.settings),
+        Route("/pictures/{id}/{size:int}.jpg", answers.picture),
+        Route("/save/{place}", answers.save, methods=["POST"]),
+        Route("/uploads", answers.upload, methods=["POST"]),
+        Route("/uploads", answers.wipe, methods=["DELETE"]),
+        Route("/healthz", answers.healthz),
+        Route("/readyz", answers.readyz),
+        Route("/pagez", answers.pagez),
+        Route("/metrics", answers.metrics),
+        WebSocketRoute("/touches", touches.__call__),
+        Route("/{path:path}", answers.file),
+    ]
+    return Starlette(routes=routes)
+
+
+class Answers:
+    """Answers the requests for one kiosk."""
+
+    def __init__(self, kiosk: Kiosk, touches: Touches) -> None:
+        self._kiosk = kiosk
+        self._touches = touches
+        self._files = web_files()
+        self._places = saving_places(kiosk)
+
+    async def file(self, request: Request) -> Response:
+        found = self._files.get(request.url.path)
+        return Response(found[0], media_type=found[1]) if found else _not_here()
+
+    async def settings(self, request: Request) -> Response:
+        return JSONResponse(self._kiosk.for_page())
+
+    async def picture(self, request: Request) -> Response:
+        """The grey preview of a picture in one of two sizes."""
+        size_px = int(request.path_params["size"])
+        if size_px not in SIZES_PX:
+            return _not_here()
+        try:
+            ref = self._kiosk.picture(request.path_params["id"]).ref
+            return Response(await self._kiosk.previews.get(ref, size_px), media_type="image/jpeg")
+        except KeyError:
+            return _not_here()
+        except LivetintError as error:
+            return PlainTextResponse(visitor_sentence(error), 503)
+
+    # Health
+
+    async def healthz(self, request: Request) -> Response:
+        healthy = self._kiosk.healthy
+        return JSONResponse({"healthy": healthy}, 200 if healthy else 503)
+
+    async def readyz(self, request: Request) -> Response:
+        ready = self._kiosk.engine.ready and self._kiosk.open_now
+        return JSONResponse(self._kiosk.status(), 200 if ready else 503)
+
+    async def pagez(self, request: Request) -> Response:
+        """For the timer that restarts the browser: 503 once a page should be there and shows no life."""
+        page = self._kiosk.page
+        return JSONResponse({"page": page.state}, 503 if page.lost else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        engine, metrics = self._kiosk.engine, self._kiosk.metrics
+        metrics.faults.set(engine.faults)
+        metrics.ready.set(engine.ready)
+        metrics.fresh.set(min(engine.fresh_s, 1e6))
+        hottest_c = self._kiosk.thermal.hottest_c
+        metrics.hottest.set(math.nan if hottest_c is None else hottest_c)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    # A visitor's pictures
+
+    async def save(self, request: Request) -> Response:
+        """Save the coloured photograph: as a download, to the venue's folder, or behind a QR code."""
+        kiosk, place, visit = self._kiosk, request.path_params["place"], self._kiosk.visit
+        if place not in self._places:
+            return _not_here()
+        try:
+            reply = await self._places[place](await _edit_in_body(request), visit)
+        except BodyRefused as error:
+            kiosk.metrics.refused.inc()
+            return PlainTextResponse(str(error), 400)
+        except KeyError:
+            return PlainTextResponse("This picture is no longer on show.", 404)
+        except VisitOver as error:
+            return PlainTextResponse(error.visitor_sentence, 410)
+        except LivetintError as error:
+            log.warning("picture not saved", extra={"facts": {"where": place, "reason": str(error)}})
+            return PlainTextResponse(visitor_sentence(error), 503)
+        kiosk.metrics.saves.inc()
+        return reply
+
+    async def upload(self, request: Request) -> Response:
+        """Take in a visitor's own picture. docs/kiosk.md has the contract."""
+        if not self._kiosk.settings.uploads.enabled:
+            return _not_here()
+        try:
+            if self._touches.controller is None:
+                raise UploadRefused(409, "This page is not at the controls. Please try again.")
+            picture = await self._kiosk.take_in(request.headers.get("content-length"), request.stream())
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except UploadRefused as error:
+            self._kiosk.metrics.refused.inc()
+            log.info("upload refused", extra={"facts": {"status": error.status, "reason": str(error)}})
+            return PlainTextResponse(error.visitor_sentence, error.status)
+        except VisitOver as error:
+            return PlainTextResponse(error.visitor_sentence, 410)
+        return JSONResponse(picture.for_visitors(), 201)
+
+    async def wipe(self, request: Request) -> Response:
+        """The page says that its visitor has left."""
+        if not self._kiosk.settings.uploads.enabled:
+            return _not_here()
+        self._kiosk.end_visit()
+        return Response(status_code=204)
 
 
 def web_files() -> dict[str, tuple[bytes, str]]:
@@ -49,111 +172,12 @@ def web_files() -> dict[str, tuple[bytes, str]]:
     return files
 
 
-def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
-    """The application of the kiosk's own port."""
-    files = web_files()
-    saving = saving_places(kiosk)
-
-    async def file(request: Request) -> Response:
-        found = files.get(request.url.path)
-        return Response(found[0], media_type=found[1]) if found else PlainTextResponse("not here", 404)
-
-    async def page_settings(request: Request) -> Response:
-        return JSONResponse(kiosk.for_page())
-
-    async def picture(request: Request) -> Response:
-        size_px = int(request.path_params["size"])
-        if size_px not in SIZES_PX:
-            return PlainTextResponse("not here", 404)
-        try:
-            ref = kiosk.picture(request.path_params["id"]).ref
-            return Response(await kiosk.previews.get(ref, size_px), media_type="image/jpeg")
-        except KeyError:
-            return PlainTextResponse("not here", 404)
-        except LivetintError as error:
-            return PlainTextResponse(visitor_sentence(error), 503)
-
-    async def healthz(request: Request) -> Response:
-        return JSONResponse({"healthy": kiosk.healthy}, 200 if kiosk.healthy else 503)
-
-    async def readyz(request: Request) -> Response:
-        ready = kiosk.engine.ready and kiosk.open_now
-        return JSONResponse(kiosk.status(), 200 if ready else 503)
-
-    async def pagez(request: Request) -> Response:
-        """For the watch over the browser: 503 once a page should be there and shows no life."""
-        return JSONResponse({"page": kiosk.page.state}, 503 if kiosk.page.lost else 200)
-
-    async def metrics(request: Request) -> Response:
-        kiosk.metrics.faults.set(kiosk.engine.faults)
-        kiosk.metrics.ready.set(kiosk.engine.ready)
-        kiosk.metrics.fresh.set(min(kiosk.engine.fresh_s, 1e6))
-        hottest_c = kiosk.thermal.hottest_c
-        kiosk.metrics.hottest.set(math.nan if hottest_c is None else hottest_c)
-        return Response(kiosk.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    async def save(request: Request) -> Response:
-        """The coloured photograph: as a download, into the venue's folder, or behind a QR code."""
-        place, visit = request.path_params["place"], kiosk.visit
-        if place not in saving:
-            return PlainTextResponse("not here", 404)
-        try:
-            reply = await saving[place](await _edit_in_body(request), visit)
-        except BodyRefused as error:
-            kiosk.metrics.refused.inc()
-            return PlainTextResponse(str(error), 400)
-        except KeyError:
-            return PlainTextResponse("This picture is no longer on show.", 404)
-        except VisitOver as error:
-            return PlainTextResponse(error.visitor_sentence, 410)
-        except LivetintError as error:
-            log.warning("picture not saved", extra={"facts": {"where": place, "reason": str(error)}})
-            return PlainTextResponse(visitor_sentence(error), 503)
-        kiosk.metrics.saves.inc()
-        return reply
-
-    async def uploads(request: Request) -> Response:
-        """The door for a visitor's own picture; docs/kiosk.md has its contract."""
-        if not kiosk.settings.uploads.enabled:
-            return PlainTextResponse("not here", 404)
-        if request.method == "DELETE":
-            kiosk.end_visit()
-            return Response(status_code=204)
-        try:
-            if touches.controller is None:
-                raise UploadRefused(409, "This page is not at the controls. Please try again.")
-            taken = await kiosk.take_in(request.headers.get("content-length"), request.stream())
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-        except UploadRefused as error:
-            kiosk.metrics.refused.inc()
-            log.info("upload refused", extra={"facts": {"status": error.status, "reason": str(error)}})
-            return PlainTextResponse(error.visitor_sentence, error.status)
-        except VisitOver as error:
-            return PlainTextResponse(error.visitor_sentence, 410)
-        return JSONResponse(taken.for_visitors(), 201)
-
-    routes = [
-        Route("/settings.json", page_settings),
-        Route("/pictures/{id}/{size:int}.jpg", picture),
-        Route("/save/{place}", save, methods=["POST"]),
-        Route("/uploads", uploads, methods=["POST", "DELETE"]),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/pagez", pagez),
-        Route("/metrics", metrics),
-        WebSocketRoute("/touches", touches.__call__),
-        Route("/{path:path}", file),
-    ]
-    return Starlette(routes=routes)
-
-
-def saving_places(kiosk: Kiosk) -> dict[str, Callable[[Edit, Visit], Awaitable[Response]]]:
-    """What the settings allow visitors to save to → how. The reply is for the page."""
+def saving_places(kiosk: Kiosk) -> dict[str, Save]:
+    """The places that the settings let visitors save to, by their name in the address."""
 
     async def download(edit: Edit, visit: Visit) -> Response:
-        named = {"content-disposition": 'attachment; filename="livetint.png"'}
-        return FileReply(await kiosk.exporter.render(edit, visit), visit, "image/png", named)
+        headers = {"content-disposition": 'attachment; filename="livetint.png"'}
+        return FileReply(await kiosk.exporter.render(edit, visit), visit, "image/png", headers)
 
     async def keep(edit: Edit, visit: Visit) -> Response:
         return JSONResponse({"name": await kiosk.exporter.keep(edit, visit)})
@@ -173,8 +197,20 @@ def saving_places(kiosk: Kiosk) -> dict[str, Callable[[Edit, Visit], Awaitable[R
     return {name: save for name, allowed, save in places if allowed}
 
 
+def make_takeaway(kiosk: Kiosk) -> Starlette:
+    """The application of the take-away listener: one picture per unguessable address, nothing else."""
+
+    async def fetch(request: Request) -> Response:
+        picture = kiosk.exporter.takeaways.get(request.path_params["key"])
+        if picture is None:
+            return PlainTextResponse("This picture is gone. Please make a new one at the exhibit.", 404)
+        return Response(picture, media_type="image/jpeg")
+
+    return Starlette(routes=[Route("/{key}", fetch)])
+
+
 async def _edit_in_body(request: Request) -> Edit:
-    """The edit to save, bounded in bytes and time before it is parsed."""
+    """The edit to save, bounded in bytes and time before it is parsed. Raises BodyRefused."""
     data = bytearray()
 
     async def read() -> None:
@@ -192,13 +228,5 @@ async def _edit_in_body(request: Request) -> Edit:
         raise BodyRefused("the request is not understood") from error
 
 
-def make_takeaway(kiosk: Kiosk) -> Starlette:
-    """The application of the take-away listener: one picture per unguessable id, nothing else."""
-
-    async def fetch(request: Request) -> Response:
-        picture = kiosk.exporter.takeaways.get(request.path_params["key"])
-        if picture is None:
-            return PlainTextResponse("This picture is gone. Please make a new one at the exhibit.", 404)
-        return Response(picture, media_type="image/jpeg")
-
-    return Starlette(routes=[Route("/{key}", fetch)])
+def _not_here() -> Response:
+    return PlainTextResponse("not here", 404)

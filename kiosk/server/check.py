@@ -1,4 +1,4 @@
-"""What staff want to know before opening time: everything that is wrong, in one go."""
+"""What staff want to know before opening time: everything that is wrong, all at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .exhibition import bundled_photos, check_gallery
 
 
 def problems_of(settings: Settings) -> list[str]:
-    """A sentence for each thing that would not work; empty when all is in order."""
+    """A sentence for each thing that would not work. Empty when everything is in order."""
     problems = []
     try:
         find_model(settings.engine.model)

@@ -1,8 +1,9 @@
-"""The child that opens a stranger's picture: few formats, little memory, little time, and nothing to lose.
+"""The child that opens a visitor's picture: few formats, little memory, little time.
 
 `python -m livetint.kiosk.server.decoding DESCRIPTOR MEGAPIXELS CPU_S` reads a file from standard input and writes its
-upright pixels to DESCRIPTOR as binary PPM (16-bit PGM for fine grey scans): no metadata, nothing compressed, nothing
-a decoder could trip over a second time. Exit code 2 and one line of reason when it is no picture.
+upright pixels to DESCRIPTOR as binary PPM (16-bit PGM for grey scans of more than 8 bits). That has no metadata and is
+not compressed, so that no other process runs a decoder on a visitor's file. Exit code 2 and one line of reason where
+the file is not a picture.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ import contextlib
 import os
 import sys
 
-# Before NumPy: every thread of its algebra would take address space that the limit has to allow.
+# Before NumPy: each thread of its linear algebra would take address space that the limit has to allow.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from ...engine.errors import ImageRejected
 from ...engine.image.decode import Pixels, decode_bytes
 from .limits import limit
 
-# The first bytes of what a phone or a camera gives. (WebP has its length between RIFF and WEBP.)
+# The first bytes of the files that phones and cameras write. (WebP has its length between RIFF and WEBP.)
 SIGNATURES = {
     "image/jpeg": (b"\xff\xd8\xff", b""),
     "image/png": (b"\x89PNG\r\n\x1a\n", b""),
     "image/webp": (b"RIFF", b"WEBP"),
 }
 SIGNATURE_BYTES = 12
-# Bytes per pixel: the decoders took 20 (WebP the most); what is written is three, or two for fine grey.
+# Bytes per pixel: the decoders took 20 (WebP the most); three are written, or two for 16-bit grey.
 WORK_BYTES, FILE_BYTES = 24, 3
 
 
 def kind_of(head: bytes) -> str | None:
-    """The MIME type of a file by its first SIGNATURE_BYTES bytes, None where it is not one of ours."""
+    """The MIME type of a file by its first SIGNATURE_BYTES bytes, or None where its format is not accepted."""
     for kind, (first, then) in SIGNATURES.items():
         if head.startswith(first) and head[8:SIGNATURE_BYTES].startswith(then):
             return kind
@@ -38,7 +39,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def pnm(pixels: Pixels) -> tuple[bytes, bytes]:
-    """Header and body of the picture as PPM, or as PGM of 16 bits where it is grey and that fine."""
+    """Header and body of the picture as PPM, or as 16-bit PGM where it is grey with more than 8 bits."""
     height, width = pixels.rgb.shape[:2]
     if pixels.grey16 is not None:
         return b"P5\n%d %d\n65535\n" % (width, height), pixels.grey16.astype(">u2").tobytes()

@@ -1,4 +1,4 @@
-"""Whether this machine has glyphs for the languages of the page, as fontconfig and so the browser sees it."""
+"""Whether this machine has glyphs for the languages of the page, as fontconfig (and so the browser) sees it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 from ..settings import LANGUAGES
 
-# What fontconfig calls a language, where that is not our name of it.
+# fontconfig's name of a language where it differs from ours.
 _TAGS = {"zh": "zh-cn"}
 PACKAGES = {"zh": "fonts-noto-cjk", "ja": "fonts-noto-cjk"}
 DEFAULT_PACKAGE = "fonts-noto-core"
@@ -31,7 +31,7 @@ def languages_without_glyphs() -> list[str] | None:
 
 
 def in_words(missing: list[str] | None) -> str:
-    """The finding for people, with the command that helps."""
+    """The result as a sentence, with the command that helps."""
     if missing is None:
         return "cannot tell which languages have glyphs; sudo apt-get install fontconfig"
     if not missing:

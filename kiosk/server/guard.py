@@ -1,7 +1,7 @@
-"""Who may talk to the kiosk. Web servers accept any Host and any Origin; this one checks both, exactly.
+"""Who may talk to the kiosk. Web servers accept any Host and any Origin; this one checks both exactly.
 
-A page of a stranger's site, open in a browser on this machine, could otherwise drive the exhibit: by Host where
-its name points at loopback (DNS rebinding), by Origin on a WebSocket, which browsers do not hold to one site.
+A page of another site, open in a browser on this machine, could otherwise control the exhibit: through Host where the
+site's name points at loopback (DNS rebinding), through Origin on a WebSocket, which browsers open to any site.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware: exact Host on everything, exact Origin on upgrades and changes, headers on every reply."""
+    """ASGI middleware: exact Host on every request, exact Origin on upgrades and changes, headers on every reply."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], camera: bool = False) -> None:
         self.app = app
@@ -70,11 +70,11 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def allowed_hosts(host: str, port: int, further: Collection[str] = ()) -> set[str]:
-    """Host headers of a listener: its own address and, on loopback, the names browsers use for that."""
+    """Host headers that a listener accepts: its address and, on loopback, the names that browsers use for it."""
     names = ("127.0.0.1", "localhost", "::1")
     return {authority(name, port) for name in (names if host in names else (host,))} | set(further)
 
 
 def authority(host: str, port: int) -> str:
-    """Host and port as addresses write them; IPv6 goes in brackets."""
+    """Host and port as in a URL, with IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""What a child process that works on pictures may use, and that those who paint come first."""
+"""Limits of a child process that works on pictures: memory, time, and its priority below those who paint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NICENESS, FIRST_TO_GO = 10, "900"
 
 
 def limit(pixels: int, cpu_s: int | None, work_bytes: int, file_bytes: int) -> None:
-    """Bound this process to what a picture of so many pixels needs. Memory over that is refused.
+    """Limit this process to what a picture of so many pixels needs. More memory is refused.
 
     cpu_s: the process is ended after so many seconds of CPU time; None: never, for a process that does many pictures.
     work_bytes and file_bytes: address space and size of a file, per pixel.

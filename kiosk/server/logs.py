@@ -22,7 +22,7 @@ class JsonLines(logging.Formatter):
 
 
 class LastErrors(logging.Handler):
-    """Keeps the last errors for the operator page."""
+    """Keeps the last warnings and errors for the operator page."""
 
     def __init__(self, count: int = 20) -> None:
         super().__init__(logging.WARNING)
@@ -33,7 +33,7 @@ class LastErrors(logging.Handler):
 
 
 def set_up_logs() -> LastErrors:
-    """Log the kiosk and the web server to standard error; returns the keeper of the last errors."""
+    """Log the kiosk and the web server to standard error. Returns the handler that keeps the last errors."""
     to_screen, kept = logging.StreamHandler(sys.stderr), LastErrors()
     for handler in (to_screen, kept):
         handler.setFormatter(JsonLines())

@@ -1,4 +1,4 @@
-"""Listen, serve, leave in order: the kiosk's own port, and the operator's and take-away's where set."""
+"""Runs a kiosk: listens on its own port, and on the operator's and the take-away's where set, until told to stop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .touches import Touches
 
 
 def run_kiosk(settings: Settings, errors: LastErrors, on_listening: Callable[[str], None]) -> None:
-    """Serve until told to stop; `on_listening` gets the address. Raises ConfigError when a port is taken."""
+    """Serve until SIGTERM or SIGINT. `on_listening` gets the address. Raises ConfigError where a port is taken."""
     asyncio.run(_run(settings, errors, on_listening))
 
 

@@ -1,4 +1,4 @@
-"""The WebSocket: one controller at a time, one edit running, one waiting, the latest wins."""
+"""The WebSocket: one page at the controls, one edit under way, one waiting; the latest wins."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from .tasks import end_tasks
 
 log = logging.getLogger("livetint.kiosk")
 
-# A finger sends at most one message per animation frame. Twice that of a 240 Hz panel is a flood, if it goes on.
+# A page sends at most one message per animation frame. Twice the rate of a 240 Hz panel is a flood, if it goes on.
 RATE_PER_S, BURST = 480.0, 960.0
 SEND_DEADLINE_S = 5.0
+# A page that lost its link may come back within this time, before the visit ends.
 GONE_S = 15.0
 TRIES = 3
+ANNOUNCE_EVERY_S = 1.0
+# Codes with which a WebSocket is closed.
 POLICY, TOO_BIG, BUSY = 1008, 1009, 4001
-# What talking to a page raises that has left, or that does not read.
+# What sending to a page raises when it has left or does not read.
 GONE = (WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, OSError)
 
 
 class Allowance:
     """A token bucket on the monotonic clock for messages that got no answer.
 
-    Who waits for each answer is held back by the answers, however fast this machine gives them, and is no flood.
+    A page that waits for each answer is held back by the answers, however fast they come, and is no flood.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,12 +51,12 @@ class Allowance:
         return self._tokens >= 0
 
     def give_back(self) -> None:
-        """An edit was answered: its message counts no longer."""
+        """An edit was answered, so that its message no longer counts."""
         self._tokens = min(BURST, self._tokens + 1)
 
 
 class Touches:
-    """Serves WebSockets of one kiosk."""
+    """Serves the WebSockets of one kiosk: one page is at the controls, others are told to wait."""
 
     def __init__(self, kiosk: Kiosk) -> None:
         self.kiosk = kiosk
@@ -81,7 +84,7 @@ class Touches:
         finally:
             if self._connection is connection:
                 self._connection = None
-                # Not at once: the page may only have lost its link, and asks for the same picture again.
+                # Not at once: a page that only lost its link asks for the same picture again.
                 self._end_of_visit = asyncio.get_running_loop().call_later(GONE_S, self.kiosk.end_visit)
 
     async def reload_page(self) -> None:
@@ -104,7 +107,7 @@ class Connection:
         self._allowance = Allowance()
 
     async def run(self) -> None:
-        """Until the browser leaves, misbehaves or reads too slowly. The engine ends an edit under way by itself."""
+        """Serve until the browser leaves, misbehaves or reads too slowly. The engine finishes an edit under way."""
         jobs: list[asyncio.Task[None]] = []
         try:
             await self.tell("welcome", open=self.kiosk.open_now)
@@ -119,7 +122,7 @@ class Connection:
             await end_tasks(jobs)
 
     async def tell(self, kind: str, **facts: object) -> None:
-        """A short message to the page, as JSON text."""
+        """Send a short message to the page, as JSON text."""
         await self._send(json.dumps({"type": kind, **facts}))
 
     async def _send(self, message: str | bytes) -> None:
@@ -142,22 +145,27 @@ class Connection:
             except (msgspec.DecodeError, UnicodeError):
                 return await self._refuse(POLICY, "the message is not understood")
             if isinstance(upward, Beat):
-                self._note(upward)
-                continue
-            if self._pending is not None:
-                self.kiosk.metrics.superseded.inc()
-                if self._pending.point is not None and upward.point is None and self._pending.photo == upward.photo:
-                    # A question for colours must not be lost to the edit that overtakes it.
-                    upward = msgspec.structs.replace(upward, point=self._pending.point)
-            self._pending = upward
-            self._news.set()
+                self._on_beat(upward)
+            else:
+                self._on_edit(upward)
+
+    def _on_edit(self, edit: Edit) -> None:
+        """The edit waits for its turn. It replaces one that waits already."""
+        older = self._pending
+        if older is not None:
+            self.kiosk.metrics.superseded.inc()
+            if older.point is not None and edit.point is None and older.photo == edit.photo:
+                # A question for colours must not be lost to the edit that overtakes it.
+                edit = msgspec.structs.replace(edit, point=older.point)
+        self._pending = edit
+        self._news.set()
 
     async def _refuse(self, code: int, reason: str) -> None:
         self.kiosk.metrics.refused.inc()
         log.warning("page refused", extra={"facts": {"reason": reason}})
         await self.socket.close(code, reason)
 
-    def _note(self, beat: Beat) -> None:
+    def _on_beat(self, beat: Beat) -> None:
         kiosk = self.kiosk
         kiosk.page.beat(beat.state)
         if beat.frame_ms is not None:
@@ -171,6 +179,7 @@ class Connection:
             kiosk.end_visit()
 
     async def _work(self) -> None:
+        """Answer the edits, one at a time."""
         tries = 0
         while True:
             await self._news.wait()
@@ -181,14 +190,14 @@ class Connection:
             try:
                 answer, pixels = await self.kiosk.colour(edit)
             except KeyError:
-                await self._say_no(edit, "This picture is no longer on show.")
+                await self._refuse_edit(edit, "This picture is no longer on show.")
             except TaskRefused as error:
-                await self._say_no(edit, visitor_sentence(error))
+                await self._refuse_edit(edit, visitor_sentence(error))
             except EngineLost as error:
                 tries += 1
                 if tries >= TRIES:
                     tries = 0
-                    await self._say_no(edit, visitor_sentence(error))
+                    await self._refuse_edit(edit, visitor_sentence(error))
                     continue
                 await self.tell("pause")
                 if self._pending is None:
@@ -200,7 +209,7 @@ class Connection:
                 self._allowance.give_back()
                 await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours), pixels))
 
-    async def _say_no(self, edit: Edit, sentence: str) -> None:
+    async def _refuse_edit(self, edit: Edit, sentence: str) -> None:
         self._allowance.give_back()
         await self.tell("refused", seq=edit.seq, sentence=sentence)
 
@@ -208,7 +217,7 @@ class Connection:
         """Tell the page of opening and closing, and of a changed gallery."""
         was_open, edition = self.kiosk.open_now, self.kiosk.gallery.edition
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(ANNOUNCE_EVERY_S)
             if self.kiosk.open_now != was_open:
                 was_open = self.kiosk.open_now
                 await self.tell("hours", open=was_open)
