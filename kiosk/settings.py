@@ -40,16 +40,16 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, Meta(description="Name or folder of the model bundle.")] = "touch"
     threads: Annotated[int, Meta(ge=0, le=64, description="Threads of the engine; 0: all CPU cores.")] = 0
     spin: Annotated[
-        bool, Meta(description="Threads never rest: quicker where no browser needs the CPU cores, and hotter.")
+        bool, Meta(description="Threads spin between touches: faster where no browser needs the CPU cores, and hotter.")
     ] = False
     device: Annotated[
         str, Meta(pattern="^(auto|cpu|cuda)$", description="Where it runs; auto: the GPU if it can, see docs/gpu.md.")
     ] = "auto"
     deadline_s: Annotated[
-        float, Meta(gt=0, le=60, description="An edit that takes longer gets the engine restarted.")
+        float, Meta(gt=0, le=60, description="Seconds; an edit that takes longer restarts the engine.")
     ] = 2.0
     spare: Annotated[
-        bool, Meta(description="A second engine stands by, so that a fault costs no start; it takes memory.")
+        bool, Meta(description="A second engine process stands by, so that a fault costs no start; it takes memory.")
     ] = True
 
 
@@ -64,12 +64,12 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[screen]"""
 
     panel_width_mm: Annotated[
-        float, Meta(ge=0, description="Width of the panel; buttons are sized in millimetres by it. 0: unknown.")
+        float, Meta(ge=0, description="Width of the panel in millimetres, by which buttons are sized; 0: unknown.")
     ] = 0.0
-    reach: Annotated[str, Meta(pattern="^(usual|low)$", description="low: everything in the lower part.")] = "usual"
-    contrast: Annotated[str, Meta(pattern="^(usual|high)$", description="Contrast at first.")] = "usual"
+    reach: Annotated[str, Meta(pattern="^(usual|low)$", description="low: all controls in the lower part.")] = "usual"
+    contrast: Annotated[str, Meta(pattern="^(usual|high)$", description="Contrast at the start of a visit.")] = "usual"
     pixels: Annotated[
-        str, Meta(pattern="^(auto|planes|jpeg)$", description="How colours travel; auto measures the browser.")
+        str, Meta(pattern="^(auto|planes|jpeg)$", description="How colours are sent; auto measures the browser.")
     ] = "auto"
     upsampling: Annotated[
         str,
@@ -81,17 +81,17 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VisitorsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[visitors]"""
 
-    language: Annotated[str, Meta(description="Language at first and after each visitor.")] = "en"
+    language: Annotated[str, Meta(description="Language at the start of a visit.")] = "en"
     languages: Annotated[tuple[str, ...], Meta(min_length=1, description="Languages offered.")] = LANGUAGES
     idle_s: Annotated[float, Meta(gt=0, description="Seconds without a touch until the warning.")] = 60.0
-    warning_s: Annotated[float, Meta(gt=0, description="Seconds the warning stands before the wipe.")] = 20.0
+    warning_s: Annotated[float, Meta(gt=0, description="Seconds from the warning to the wipe.")] = 20.0
 
 
 class SavingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[saving]"""
 
     download: Annotated[bool, Meta(description="Save offers the picture as a download.")] = True
-    folder: Annotated[str, Meta(description="Saved pictures go to this folder; empty: nowhere.")] = ""
+    folder: Annotated[str, Meta(description="Folder for saved pictures; empty: none.")] = ""
 
 
 class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +104,7 @@ class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(gt=0, le=MAX_UPLOAD_MEGAPIXELS, description="Larger pictures are refused.")
     ] = 24.0
     deadline_s: Annotated[
-        float, Meta(gt=0, le=120, description="A picture may take this long to arrive, and again to be opened.")
+        float, Meta(gt=0, le=120, description="Seconds that a picture may take to arrive, and again to be opened.")
     ] = 15.0
 
 
@@ -113,7 +113,7 @@ class TakeawayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address that visitors' phones reach; empty: no QR code.")] = ""
     port: Annotated[int, Meta(ge=0, le=MAX_PORT, description="Port of that listener.")] = 8018
-    minutes: Annotated[float, Meta(gt=0, le=1440, description="A picture can be fetched this long.")] = 10.0
+    minutes: Annotated[float, Meta(gt=0, le=1440, description="Minutes that a picture can be fetched.")] = 10.0
 
 
 class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

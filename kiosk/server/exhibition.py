@@ -1,4 +1,4 @@
-"""An exhibition: the bundled photographs, or a folder of staff's own.
+"""Reads an exhibition: the bundled photographs, or a folder that staff made.
 
 A folder holds pictures, one `photographs.toml`, and one `captions.LANGUAGE.toml` per language; the bundled folder is
 an example of all. Pictures are addressed by an id made from their content, never by a path.
@@ -50,7 +50,7 @@ class GalleryPicture(Picture):
 
     def open(self) -> int:
         try:
-            descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise KeyError(self.ref.id) from error
         if _stamp(descriptor) != self.stamp:
@@ -79,6 +79,10 @@ def load_gallery(folder: Path, known: Iterable[GalleryPicture] = ()) -> dict[str
         path = (folder / record.file).resolve()
         if not path.is_relative_to(root):
             raise ConfigError(f"{folder / LIST}: {record.file} leads out of the folder; copy the picture into it")
+        if not path.is_file():
+            raise ConfigError(
+                f"{folder / LIST}: {record.file} is missing, or no file; copy the picture into the folder"
+            )
         try:
             version, stamp = _read_version(path, versions)
         except OSError as error:
@@ -105,19 +109,19 @@ def _stamp(descriptor: int) -> Stamp:
 def _records(folder: Path) -> tuple[PictureRecord, ...]:
     records = _listed(folder)
     names = [record.file for record in records]
-    spoken = _captions(folder, names)
-    return tuple(_with_captions(record, spoken) for record in records)
+    captions = _captions(folder, names)
+    return tuple(_with_captions(record, captions) for record in records)
 
 
-def _with_captions(record: PictureRecord, spoken: dict[str, dict[str, CaptionRecord]]) -> PictureRecord:
-    found = {language: table[record.file] for language, table in spoken.items() if record.file in table}
-    titles = {language: words.title for language, words in found.items()}
-    captions = {language: words.caption for language, words in found.items() if words.caption}
+def _with_captions(record: PictureRecord, tables: dict[str, dict[str, CaptionRecord]]) -> PictureRecord:
+    found = {language: table[record.file] for language, table in tables.items() if record.file in table}
+    titles = {language: caption.title for language, caption in found.items()}
+    captions = {language: caption.caption for language, caption in found.items() if caption.caption}
     return msgspec.structs.replace(record, titles={**record.titles, **titles}, captions={**record.captions, **captions})
 
 
 def caption_files(folder: Path) -> dict[str, Path]:
-    """Language → file of its captions. Raises ConfigError for a language the kiosk does not speak."""
+    """Language → file of its captions. Raises ConfigError for a language that the kiosk does not have."""
     files = {}
     for path in sorted(folder.glob("captions.*.toml")):
         language = path.name.split(".")[1]
@@ -128,8 +132,8 @@ def caption_files(folder: Path) -> dict[str, Path]:
 
 
 def _captions(folder: Path, names: Sequence[str]) -> dict[str, dict[str, CaptionRecord]]:
-    """Language → picture's file → its words."""
-    spoken = {}
+    """Language → file of the picture → its caption."""
+    captions = {}
     for language, path in caption_files(folder).items():
         try:
             table = msgspec.convert(read_toml(path), dict[str, CaptionRecord])
@@ -138,8 +142,8 @@ def _captions(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Caption
         for name in table:
             if name not in names:
                 raise ConfigError(f"{path}: there is no picture {name!r} on show; {nearest(name, names)}")
-        spoken[language] = table
-    return spoken
+        captions[language] = table
+    return captions
 
 
 def _listed(folder: Path) -> tuple[PictureRecord, ...]:
@@ -158,16 +162,16 @@ def _listed(folder: Path) -> tuple[PictureRecord, ...]:
 
 
 def check_gallery(folder: Path, max_megapixels: float) -> list[str]:
-    """Sentences about what is wrong with an exhibition; empty when all pictures open. For staff."""
+    """Sentences for staff about what is wrong with an exhibition. Empty when everything is in order."""
     try:
         pictures = load_gallery(folder)
     except ConfigError as error:
         return [str(error)]
     problems = []
     for language, path in caption_files(folder).items():
-        silent = [picture.record.file for picture in pictures.values() if language not in picture.record.titles]
-        if silent:
-            problems.append(f"{path.name}: nothing is said of {', '.join(silent)}")
+        missing = [picture.record.file for picture in pictures.values() if language not in picture.record.titles]
+        if missing:
+            problems.append(f"{path.name}: nothing is said of {', '.join(missing)}")
     for picture in pictures.values():
         if not picture.record.rights and (folder / LIST).exists():
             problems.append(f"{picture.record.file}: the rights line is empty; say whose the picture is")

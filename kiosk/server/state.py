@@ -155,9 +155,9 @@ class Kiosk:
     async def take_in(self, length: str | None, body: AsyncIterable[bytes]) -> Picture:
         """Open an upload. Raises UploadRefused, and VisitOver where the visit ends meanwhile."""
         self._run_in_background(self.previews.stand_by())
-        picture, pushed_out = await self.uploads.receive(length, body, self.visit)
+        picture, replaced = await self.uploads.receive(length, body, self.visit)
         self.metrics.uploads.inc()
-        for older in pushed_out:
+        for older in replaced:
             self._forget(older)
         return picture
 

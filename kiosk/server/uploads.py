@@ -1,6 +1,6 @@
-"""A visitor's own picture: bounded before it is read, opened by a limited child, kept in memory, wiped.
+"""A visitor's own picture: checked before it is read, opened by a limited child process, kept in memory, wiped.
 
-`Uploads.receive` is the one door, for files and for the camera. docs/kiosk.md states its contract with the page.
+`Uploads.receive` takes files and camera pictures alike. docs/kiosk.md states its contract with the page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 
 class UploadRefused(LivetintError):
-    """A picture that is not taken in; `status` is HTTP's, the message a sentence for the visitor."""
+    """A picture that is not accepted. `status`: of the HTTP reply. sentence: for the visitor. reason: for the log."""
 
     def __init__(self, status: int, sentence: str, reason: str = "") -> None:
         super().__init__(reason or sentence)
@@ -49,7 +49,7 @@ class UploadedPicture(Picture):
 
 
 class Uploads:
-    """The pictures of the visitor who is there. Nothing of them has a name, a place on a disk or a line in the log."""
+    """The pictures of the present visitor. They have no names, are never on a disk, and no log line is about them."""
 
     def __init__(self, settings: UploadsTable) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class Uploads:
         self.pictures: dict[str, UploadedPicture] = {}
 
     def for_page(self) -> dict[str, Any] | None:
-        """What the page needs to know to offer the door, or None where it is shut."""
+        """What the page needs to know to offer uploads, or None where they are off."""
         if not self._settings.enabled:
             return None
         return {
@@ -74,7 +74,7 @@ class Uploads:
     async def receive(
         self, length: str | None, body: AsyncIterable[bytes], visit: Visit
     ) -> tuple[UploadedPicture, list[UploadedPicture]]:
-        """Take in a file whose header said `length` bytes → its picture, and the older ones it pushed out.
+        """Take in a file whose header said `length` bytes → its picture, and the older ones that it replaced.
 
         Raises UploadRefused, and VisitOver where `visit` ends meanwhile; nothing of the file is kept then.
         """
@@ -113,7 +113,7 @@ class Uploads:
         return bytes(data)
 
     async def _decode(self, data: bytes, file: NamelessFile) -> None:
-        """Let a child write the picture's pixels into `file`."""
+        """Let a child process write the picture's pixels to `file`."""
         settings = self._settings
         arguments = (file.descriptor, settings.max_megapixels, math.ceil(settings.deadline_s))
         try:
@@ -129,12 +129,12 @@ class Uploads:
     def _admit(self, file: NamelessFile) -> tuple[UploadedPicture, list[UploadedPicture]]:
         id = secrets.token_hex(8)
         picture = UploadedPicture(PictureRef(id, id), PictureRecord("", ""), file)
-        pushed_out = [self._drop(id) for id in list(self.pictures)[: len(self.pictures) - MAX_PICTURES + 1]]
+        replaced = [self._drop(id) for id in list(self.pictures)[: len(self.pictures) - MAX_PICTURES + 1]]
         self.pictures[id] = picture
-        return picture, pushed_out
+        return picture, replaced
 
     def wipe(self) -> list[UploadedPicture]:
-        """Let go of all; returns what there was, for others to forget it too."""
+        """Let go of all pictures. Returns them, so that others forget them too."""
         return [self._drop(id) for id in list(self.pictures)]
 
     def _drop(self, id: str) -> UploadedPicture:

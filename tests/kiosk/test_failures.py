@@ -1,4 +1,4 @@
-"""What fails, one test a row: whoever is painting goes on, and nothing is left half done.
+"""What fails, one test for each row of the table in docs/kiosk.md: painting goes on, and nothing is half done.
 
 Rows of the page (its link, idle) are in test_visit, stuck touches in test_gestures; memory over a long time is in
 test_endurance; the GPU's own faults are the runner's.
@@ -32,8 +32,8 @@ from websockets.sync.client import ClientConnection
 
 from .processes import alive, children, resident_kib
 from .running import PATIENCE_S, RunningKiosk, until
-from .test_house import address_in
 from .test_server import controls, edit, first_picture, free_port, reply
+from .test_venue import address_in
 
 # A visitor may wait this long while an engine is replaced.
 PAUSE_S = 3.0
@@ -149,7 +149,7 @@ def test_a_full_disk_refuses_the_saving_and_nothing_else(stub: Path, tmp_path: P
         assert len(list(kept.iterdir())) == 1
 
 
-def test_a_log_that_has_no_room_stops_nobody(stub: Path, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_stops_nothing(stub: Path, tmp_path: Path) -> None:
     with running(tmp_path, stub, log=Path("/dev/full")) as kiosk, controls(kiosk) as socket:
         os.kill(kiosk.worker, signal.SIGKILL)  # which wants to be logged
         socket.send(edit(first_picture(kiosk), 1))
@@ -238,7 +238,7 @@ def test_a_service_opens_with_the_last_good_settings(tmp_path: Path) -> None:
     assert (state / "last-good.toml").read_text() == NEW
 
 
-def test_a_disk_without_room_for_the_copy_is_a_complaint_only(tmp_path: Path) -> None:
+def test_a_disk_too_full_for_the_copy_is_only_a_warning(tmp_path: Path) -> None:
     (tmp_path / "kiosk.toml").write_text(NEW)
     settings, complaint = load_for_service(tmp_path / "kiosk.toml", tmp_path / "missing")
     assert settings.visitors.idle_s == 70
@@ -315,8 +315,8 @@ time.time = lambda: now() + 3600 * float(hours.read_text())
 """
 
 
-def said_time(kiosk: RunningKiosk) -> float:
-    """The wall clock of a kiosk, as its replies tell it: seconds since 1970."""
+def clock_of(kiosk: RunningKiosk) -> float:
+    """The wall clock of a kiosk from the date of its replies, in seconds since 1970."""
     connection = http.client.HTTPConnection("127.0.0.1", kiosk.port, timeout=PATIENCE_S)
     connection.request("GET", "/healthz")
     told = connection.getresponse().getheader("date")
@@ -332,12 +332,12 @@ def test_a_wall_clock_that_jumps_ends_no_deadline(stub: Path, tmp_path: Path) ->
     environment = {"PYTHONPATH": str(tmp_path), "LIVETINT_TEST_HOURS": str(hours)}
     takeaway = {"host": "127.0.0.1", "port": free_port(), "minutes": 10.0}
     with running(tmp_path / "k", stub, environment=environment, takeaway=takeaway) as kiosk, controls(kiosk) as socket:
-        photo, start = first_picture(kiosk), said_time(kiosk)
+        photo, start = first_picture(kiosk), clock_of(kiosk)
         code = kiosk.get("/save/takeaway", "POST", edit(photo).encode(), Origin=kiosk.address.rstrip("/"))[1]
         offered = address_in(code)
         for seq, jump in enumerate((5, -7), 1):
             atomic_write(hours, str(jump).encode())
-            until(lambda by=jump: (said_time(kiosk) - start) / by > 3000, "the jump")
+            until(lambda by=jump: (clock_of(kiosk) - start) / by > 3000, "the jump")
             socket.send(edit(photo, seq))
             assert reply(socket)[0]["seq"] == seq
             assert kiosk.get("/healthz")[0] == 200

@@ -1,4 +1,4 @@
-"""Exhibitions: a folder of pictures and a list."""
+"""Exhibitions: a folder of pictures and a list, followed while the kiosk runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_folder_without_a_list_shows_its_pictures_by_name(tmp_path: Path) -> N
         ("nonsense [", "not readable TOML"),
     ],
 )
-def test_a_bad_list_is_refused_in_words(tmp_path: Path, text: str, expected: str) -> None:
+def test_an_invalid_list_is_refused_in_a_sentence(tmp_path: Path, text: str, expected: str) -> None:
     folder = tmp_path / "show"
     folder.mkdir()
     picture(folder, "a.png")
@@ -67,6 +67,13 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         load_gallery(folder)
 
 
+def test_a_pipe_named_like_a_picture_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(ConfigError, match=r"b\.png is missing, or no file"):
+        load_gallery(tmp_path)
+
+
 def test_staff_are_told_of_every_picture_that_does_not_open(tmp_path: Path) -> None:
     picture(tmp_path, "fine.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
@@ -76,7 +83,7 @@ def test_staff_are_told_of_every_picture_that_does_not_open(tmp_path: Path) -> N
     assert check_gallery(tmp_path / "nowhere", 64)
 
 
-def test_the_bundled_photographs_speak_every_language_and_suggest_points() -> None:
+def test_the_bundled_photographs_have_captions_in_every_language_and_suggested_points() -> None:
     for shown in load_gallery(bundled_photos()).values():
         assert shown.record.titles.keys() == set(LANGUAGES) == shown.record.captions.keys(), shown.record.file
         assert len(shown.record.hints) >= 4
@@ -103,7 +110,7 @@ def test_captions_are_read_from_a_file_for_each_language(tmp_path: Path) -> None
         ("captions.de.toml", "nonsense [", "not readable TOML"),
     ],
 )
-def test_bad_captions_are_refused_in_words(tmp_path: Path, name: str, text: str, expected: str) -> None:
+def test_invalid_captions_are_refused_in_a_sentence(tmp_path: Path, name: str, text: str, expected: str) -> None:
     picture(tmp_path, "a.png")
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=expected):

@@ -32,7 +32,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(stub: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
+def venue(stub: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
     """A kiosk that takes uploads and saves to every place."""
     running = RunningKiosk(
         tmp_path_factory.mktemp("kiosk"), stub,
@@ -95,82 +95,82 @@ PLACES = pytest.mark.parametrize("place", ["download", "keep", "takeaway"])
 
 @PLACES
 def test_a_save_that_waits_while_its_visitor_is_wiped_writes_nothing_least_of_all_the_next_visitors_picture(
-    house: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str
+    venue: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str
 ) -> None:
     # A browser keeps its connection, and so B's upload gets the number of the descriptor that A's had.
     with (
-        controls(house) as socket,
-        contextlib.closing(HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)) as page,
+        controls(venue) as socket,
+        contextlib.closing(HTTPConnection("127.0.0.1", venue.port, timeout=PATIENCE_S)) as page,
     ):
         of_a = bring_by(page, plain(GREY_OF_A))
-        first = beside.submit(save, house, "download", of_a["id"])
-        child = stopped_child(house, ".rendering")
-        waiting = beside.submit(save, house, place, of_a["id"])
+        first = beside.submit(save, venue, "download", of_a["id"])
+        child = stopped_child(venue, ".rendering")
+        waiting = beside.submit(save, venue, place, of_a["id"])
         for seq in range(3):  # the engine answers in turns: the colours to save are asked for by then
-            socket.send(edit(first_picture(house), seq))
+            socket.send(edit(first_picture(venue), seq))
             reply(socket)
-        page.request("DELETE", "/uploads", headers={"Origin": house.address.rstrip("/")})
+        page.request("DELETE", "/uploads", headers={"Origin": venue.address.rstrip("/")})
         assert page.getresponse().read() == b""
         of_b = bring_by(page, plain(GREY_OF_B))
         go_on(child)
         assert first.result()[0] in (404, 410)
         assert waiting.result()[0] in (404, 410)
         assert list(kept.iterdir()) == []
-        assert len(held(house)) == 1
-        status, saved = save(house, "download", of_b["id"])
+        assert len(held(venue)) == 1
+        status, saved = save(venue, "download", of_b["id"])
         assert status == 200
         lightness = np.asarray(Image.open(io.BytesIO(saved)).convert("L"))
         assert abs(float(lightness.mean()) - GREY_OF_B) < 25
-        by_request(house, socket)
+        by_request(venue, socket)
 
 
 @PLACES
 @WIPES
 def test_a_save_under_way_ends_with_its_visit_also_of_a_picture_on_show(
-    house: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str, wipe: Wipe
+    venue: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str, wipe: Wipe
 ) -> None:
-    with controls(house) as socket:
-        saved = beside.submit(save, house, place, first_picture(house))
-        child = stopped_child(house, ".rendering")
-        wipe(house, socket)
+    with controls(venue) as socket:
+        saved = beside.submit(save, venue, place, first_picture(venue))
+        child = stopped_child(venue, ".rendering")
+        wipe(venue, socket)
         assert saved.result() == (410, b"This visit has ended. Please begin again.")
         assert list(kept.iterdir()) == []
-        until(lambda: child not in children(house.process.pid), "the end of the child")
+        until(lambda: child not in children(venue.process.pid), "the end of the child")
 
 
 @WIPES
 def test_an_upload_under_way_is_not_taken_in_once_its_visit_has_ended(
-    house: RunningKiosk, beside: ThreadPoolExecutor, wipe: Wipe
+    venue: RunningKiosk, beside: ThreadPoolExecutor, wipe: Wipe
 ) -> None:
-    with controls(house) as socket:
-        brought = beside.submit(bring, house, plain(GREY_OF_A))
-        child = stopped_child(house, ".decoding")
+    with controls(venue) as socket:
+        brought = beside.submit(bring, venue, plain(GREY_OF_A))
+        child = stopped_child(venue, ".decoding")
         if wipe is by_request:
-            wipe(house, socket)
+            wipe(venue, socket)
         else:
             socket.send(json.dumps({"type": "beat", "state": "attract", "event": "reset"}))
             until(lambda: brought.done(), "the refusal")
         go_on(child)
         assert brought.result()[0] == 410
-        assert held(house) == []
+        assert held(venue) == []
 
 
-def test_wiped_visits_leave_no_descriptor_and_no_process(house: RunningKiosk, beside: ThreadPoolExecutor) -> None:
-    with controls(house) as socket:
+def test_wiped_visits_leave_no_descriptor_and_no_process(venue: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+    with controls(venue) as socket:
 
         def visit() -> None:
-            _, told = bring(house, plain(GREY_OF_A))
-            saved = beside.submit(save, house, "keep", told["id"])
-            shown = beside.submit(house.get, f"/pictures/{told['id']}/480.jpg")
-            child = stopped_child(house, ".rendering")
-            by_request(house, socket)
+            _, told = bring(venue, plain(GREY_OF_A))
+            saved = beside.submit(save, venue, "keep", told["id"])
+            shown = beside.submit(venue.get, f"/pictures/{told['id']}/480.jpg")
+            child = stopped_child(venue, ".rendering")
+            by_request(venue, socket)
             go_on(child)
             assert saved.result()[0] in (404, 410)
             assert shown.result()[0] in (200, 404)
 
         visit()
-        before = facts_of(house.process.pid)[1]
+        before = facts_of(venue.process.pid)[1]
         for _ in range(5):
             visit()
-        until(lambda: facts_of(house.process.pid)[1] <= before, "as few descriptors as before")
-        assert children(house.process.pid, ".rendering") == []
+        until(lambda: facts_of(venue.process.pid)[1] <= before, "as few descriptors as before")
+        assert children(venue.process.pid, ".rendering") == []

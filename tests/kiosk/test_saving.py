@@ -1,4 +1,4 @@
-"""Saving: painting goes on meanwhile, what fails costs nobody anything, the file is what the command line writes."""
+"""Saving: painting goes on meanwhile, a failure costs nobody else anything, the file is the command line's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HINTS = [[0.3, 0.4, 20, 30, 5], [0.7, 0.6, -30, 10, 7]]
 
 @pytest.fixture(scope="module")
 def large(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
-    """A kiosk that shows one large picture, whose grain makes its file a long work."""
+    """A kiosk that shows one large picture, whose grain makes its file slow to write."""
     folder = tmp_path_factory.mktemp("large")
     show = folder / "show"
     show.mkdir()
@@ -57,8 +57,8 @@ def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk) -> Future[tuple[int, byt
     return pool.submit(kiosk.get, "/save/download", "POST", body, Origin=kiosk.address.rstrip("/"))
 
 
-def presses(kiosk: RunningKiosk) -> list[int]:
-    """Processes of the kiosk that make a file now."""
+def exports(kiosk: RunningKiosk) -> list[int]:
+    """Processes of the kiosk that are making a file now."""
     return children(kiosk.process.pid, "livetint.kiosk.server.rendering")
 
 
@@ -66,34 +66,34 @@ def test_painting_goes_on_while_a_large_picture_is_saved(large: RunningKiosk, be
     with controls(large) as socket:
         photo = first_picture(large)
         saved = save(beside, large)
-        until(lambda: presses(large), "the making of the file")
+        until(lambda: exports(large), "the process that makes the file")
         for seq in range(2, 12):
             socket.send(edit(photo, seq, hints=[[seq / 12, 0.5, 20, 20, 5]]))
             assert reply(socket)[0]["seq"] == seq
-        assert presses(large), "ten answers, and the file is still being made"
+        assert exports(large), "ten answers, and the file is still being made"
         status, data = saved.result()
     assert status == 200
     assert struct.unpack(">II", data[16:24]) == (WIDTH, HEIGHT)
 
 
-def test_two_savings_are_done_one_after_the_other(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+def test_two_files_are_made_one_after_the_other(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
     both = [save(beside, large), save(beside, large)]
     while not all(one.done() for one in both):
-        assert len(presses(large)) <= 1
+        assert len(exports(large)) <= 1
     assert both[0].result() == both[1].result()
     assert both[0].result()[0] == 200
 
 
-def test_a_saving_that_dies_is_said_and_costs_no_engine(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
+def test_a_save_whose_process_dies_costs_no_engine(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
     faults, engine = large.status()["engine_faults"], large.worker
     saved = save(beside, large)
-    os.kill(until(lambda: presses(large), "the making of the file")[0], signal.SIGKILL)
+    os.kill(until(lambda: exports(large), "the process that makes the file")[0], signal.SIGKILL)
     assert saved.result() == (503, b"The picture could not be saved.")
     assert (large.status()["engine_faults"], large.worker) == (faults, engine)
     assert "the child that saves ended with -9" in large.log.read_text()
 
 
-def test_the_file_is_what_the_command_line_writes(kiosk: RunningKiosk, stub: Path, beside: ThreadPoolExecutor) -> None:
+def test_the_file_is_that_of_the_command_line(kiosk: RunningKiosk, stub: Path, beside: ThreadPoolExecutor) -> None:
     status, data = save(beside, kiosk).result()
     assert status == 200
     session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
@@ -103,7 +103,7 @@ def test_the_file_is_what_the_command_line_writes(kiosk: RunningKiosk, stub: Pat
     assert np.abs(saved.astype(int) - session.render().astype(int)).max() <= 1
 
 
-def test_taken_away_pictures_have_a_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_away_pictures_take_a_limited_amount_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(takeaway, "MAX_BYTES", 100)
     takeaways = takeaway.Takeaways(TakeawayTable())
     keys = [takeaways.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]

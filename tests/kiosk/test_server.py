@@ -1,4 +1,4 @@
-"""The server by itself: who is let in, what is bounded, what happens when its engine fails."""
+"""The server by itself: who is let in, what is limited, what is refused and how."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_planes_answer_the_hints_and_suggest_colours(kiosk: RunningKiosk) -> Non
     np.testing.assert_allclose(planes[128, 128], expected, atol=0.5)
 
 
-def test_jpegs_come_where_asked_for(kiosk: RunningKiosk) -> None:
+def test_jpegs_are_sent_on_request(kiosk: RunningKiosk) -> None:
     with controls(kiosk) as socket:
         socket.send(edit(first_picture(kiosk), want="jpeg", width=320))
         header, pixels = reply(socket)
@@ -130,11 +130,11 @@ def test_every_reply_carries_the_headers_and_no_script_runs_inline(kiosk: Runnin
 
 
 @pytest.mark.parametrize("path", ["/../kiosk/app.py", "/%2e%2e/app.py", "/pictures/../../x/480.jpg", "/nothing"])
-def test_no_path_leads_out(kiosk: RunningKiosk, path: str) -> None:
+def test_no_address_leads_to_other_files(kiosk: RunningKiosk, path: str) -> None:
     assert kiosk.get(path)[0] == 404
 
 
-def test_pictures_are_had_by_id_in_two_sizes_only(kiosk: RunningKiosk) -> None:
+def test_previews_are_served_by_id_in_two_sizes_only(kiosk: RunningKiosk) -> None:
     photo = first_picture(kiosk)
     status, body = kiosk.get(f"/pictures/{photo}/480.jpg")
     assert (status, body[:2]) == (200, b"\xff\xd8")
@@ -163,7 +163,7 @@ def test_a_second_page_is_told_to_wait_and_gets_its_turn(kiosk: RunningKiosk) ->
         ('{"type":"edit","seq":1,"photo":"0123456789abcdef","extra":1}', 1008),
     ],
 )
-def test_a_message_that_is_none_ends_the_socket(kiosk: RunningKiosk, message: str, code: int) -> None:
+def test_an_invalid_message_ends_the_socket(kiosk: RunningKiosk, message: str, code: int) -> None:
     with controls(kiosk) as socket:
         socket.send(message)
         with pytest.raises(ConnectionClosed) as refusal:
@@ -174,7 +174,7 @@ def test_a_message_that_is_none_ends_the_socket(kiosk: RunningKiosk, message: st
 
 
 @pytest.mark.parametrize("kind", ["beat", "edit"])
-def test_a_flood_ends_its_socket_and_nobody_else(kiosk: RunningKiosk, kind: str) -> None:
+def test_a_flood_ends_its_own_socket_alone(kiosk: RunningKiosk, kind: str) -> None:
     message = edit(first_picture(kiosk)) if kind == "edit" else '{"type":"beat"}'
     with controls(kiosk) as socket, pytest.raises(ConnectionClosed) as refusal:
         for _ in range(10_000):
@@ -199,7 +199,7 @@ def test_a_flood_ends_its_socket_and_nobody_else(kiosk: RunningKiosk, kind: str)
         (10_000, 0.5, 2, False),
     ],
 )
-def test_a_flood_is_what_comes_unanswered_faster_than_any_panel(
+def test_only_unanswered_messages_faster_than_any_panel_are_a_flood(
     rate_per_s: int, answered: float, seconds: int, let_through: bool
 ) -> None:
     now = 0.0
@@ -215,7 +215,7 @@ def test_a_flood_is_what_comes_unanswered_faster_than_any_panel(
     assert taken is let_through
 
 
-def test_a_picture_that_left_the_show_is_refused_in_words(kiosk: RunningKiosk) -> None:
+def test_a_picture_no_longer_on_show_is_refused_in_a_sentence(kiosk: RunningKiosk) -> None:
     with controls(kiosk) as socket:
         socket.send(edit("0" * 16))
         told = json.loads(socket.recv(PATIENCE_S))
@@ -223,7 +223,7 @@ def test_a_picture_that_left_the_show_is_refused_in_words(kiosk: RunningKiosk) -
     assert "no longer on show" in told["sentence"]
 
 
-def test_one_hint_too_many_is_refused_in_words_and_the_next_edit_works(kiosk: RunningKiosk) -> None:
+def test_one_hint_too_many_is_refused_in_a_sentence_and_the_next_edit_works(kiosk: RunningKiosk) -> None:
     with controls(kiosk) as socket:
         photo = first_picture(kiosk)
         socket.send(edit(photo, hints=[[0.5, 0.5, 0, 0, 5]] * 129))
@@ -247,7 +247,7 @@ def test_a_changed_folder_is_shown_and_a_broken_list_is_not(stub: Path, tmp_path
         kiosk.close()
 
 
-def test_saving_keeps_a_full_size_picture_and_says_when_it_cannot(kiosk: RunningKiosk, tmp_path: Path) -> None:
+def test_saving_writes_the_full_size_picture_and_refuses_bad_requests(kiosk: RunningKiosk, tmp_path: Path) -> None:
     origin = kiosk.address.rstrip("/")
     body = edit(first_picture(kiosk), hints=[[0.5, 0.5, 20, 20, 5]]).encode()
     status, data = kiosk.get("/save/download", "POST", body, Origin=origin)
@@ -261,7 +261,7 @@ def test_saving_keeps_a_full_size_picture_and_says_when_it_cannot(kiosk: Running
     assert kiosk.get("/save/keep", "POST", b"{}", Origin=origin)[0] == 400
 
 
-def test_a_taken_port_is_said_in_one_line(kiosk: RunningKiosk, stub: Path) -> None:
+def test_a_taken_port_is_an_error_of_one_line(kiosk: RunningKiosk, stub: Path) -> None:
     command = [sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk"]
     result = subprocess.run(
         [*command, "--port", str(kiosk.port), "--model", str(stub)], capture_output=True, text=True, timeout=PATIENCE_S
@@ -281,7 +281,7 @@ def test_check_finds_faults_before_opening_time(stub: Path, tmp_path: Path) -> N
     assert "a.jpg" in str(ill.exception)
 
 
-def test_check_tells_of_everything_at_once(tmp_path: Path) -> None:
+def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(
         Settings(),
         engine=EngineTable(model="no-such-model"),

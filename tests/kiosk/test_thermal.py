@@ -1,4 +1,4 @@
-"""The kiosk warns the house when the machine gets hot: once, until it has cooled down."""
+"""The kiosk warns staff when the machine gets hot: once, until it has cooled down."""
 
 from __future__ import annotations
 

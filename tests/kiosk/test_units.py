@@ -1,4 +1,4 @@
-"""What the house installs: systemd units, the browser's policy, the languages."""
+"""What staff install: systemd units, the browser's policy, the languages."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_doctor_names_languages_without_glyphs_and_the_packages_that_have_them(
     assert "cannot tell" in in_words(languages_without_glyphs())
 
 
-def test_a_page_without_life_is_said_to_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_life_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     page = PageWatch()
     now = page.started_s
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -1,4 +1,4 @@
-"""A visitor's own picture: what is let in, what is refused and how, and that nothing of it stays."""
+"""A visitor's own picture: what is accepted, what is refused and how, and that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .test_server import controls, edit, reply
 
 
 @pytest.fixture(scope="module")
-def house(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
-    """A kiosk whose door for uploads is open, with narrow limits."""
+def venue(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKiosk]:
+    """A kiosk that takes uploads, within narrow limits."""
     folder = tmp_path_factory.mktemp("uploads")
     running = RunningKiosk(
         folder,
@@ -71,26 +71,26 @@ def held(kiosk: RunningKiosk) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_picture_brought_is_painted_shown_and_saved_like_any_other(house: RunningKiosk, kind: str) -> None:
-    with visit(house) as socket:
-        status, told = bring(house, picture(kind))
+def test_an_upload_is_painted_shown_and_saved_like_any_other_picture(venue: RunningKiosk, kind: str) -> None:
+    with visit(venue) as socket:
+        status, told = bring(venue, picture(kind))
         assert status == 201
         assert told["own"] is True
         socket.send(edit(told["id"], hints=[[0.5, 0.5, 20, 20, 5]]))
         assert reply(socket)[0]["kind"] == "planes"
-        assert house.get(f"/pictures/{told['id']}/480.jpg")[1][:2] == b"\xff\xd8"
-        status, saved = house.get("/save/download", "POST", edit(told["id"]).encode(), Origin=house.address.rstrip("/"))
+        assert venue.get(f"/pictures/{told['id']}/480.jpg")[1][:2] == b"\xff\xd8"
+        status, saved = venue.get("/save/download", "POST", edit(told["id"]).encode(), Origin=venue.address.rstrip("/"))
         assert status == 200
         assert struct.unpack(">II", saved[16:24]) == (300, 200)
 
 
-def test_its_lightness_is_the_file_s_own_and_it_stands_upright(house: RunningKiosk) -> None:
+def test_an_upload_keeps_its_lightness_and_is_turned_upright(venue: RunningKiosk) -> None:
     exif = Image.Exif()
     exif[274] = 6
     data = picture("JPEG", exif=exif, quality=98)
-    with visit(house):
-        _, told = bring(house, data)
-        status, saved = house.get("/save/download", "POST", edit(told["id"]).encode(), Origin=house.address.rstrip("/"))
+    with visit(venue):
+        _, told = bring(venue, data)
+        status, saved = venue.get("/save/download", "POST", edit(told["id"]).encode(), Origin=venue.address.rstrip("/"))
     assert status == 200
     expected = Photo.from_bytes(data)
     assert expected.size == (200, 300)
@@ -126,43 +126,43 @@ def bomb() -> bytes:
     ],
     ids=["svg", "pdf", "tiff", "gif", "nothing", "cut", "damaged", "bomb", "pixels", "bytes"],
 )
-def test_what_is_no_sound_small_photograph_is_refused_in_a_sentence(
-    house: RunningKiosk, data: bytes, status: int, sentence: str
+def test_anything_but_an_intact_photograph_within_the_limits_is_refused_in_a_sentence(
+    venue: RunningKiosk, data: bytes, status: int, sentence: str
 ) -> None:
-    with visit(house):
-        answered, said = bring(house, data)
+    with visit(venue):
+        answered, said = bring(venue, data)
     assert answered == status
     assert sentence in said
-    assert held(house) == []
+    assert held(venue) == []
 
 
-def test_the_length_is_judged_before_a_byte_is_read_and_has_to_be_said(house: RunningKiosk) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)
-    with visit(house):
+def test_the_length_is_required_and_checked_before_anything_is_read(venue: RunningKiosk) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", venue.port, timeout=PATIENCE_S)
+    with visit(venue):
         for header, expected in ((("Content-Length", str(1 << 40)), 413), (("Transfer-Encoding", "chunked"), 411)):
             connection.putrequest("POST", "/uploads")
-            connection.putheader("Origin", house.address.rstrip("/"))
+            connection.putheader("Origin", venue.address.rstrip("/"))
             connection.putheader(*header)
             connection.endheaders()
             assert connection.getresponse().status == expected
             connection.close()
 
 
-def test_nobody_at_the_controls_brings_nothing(house: RunningKiosk) -> None:
-    until(lambda: bring(house, picture())[0] == 409, "the page before to have left")
-    assert house.get("/uploads", "POST", picture(), Origin="http://evil.example")[0] == 403
-    assert house.get("/uploads", "POST", picture())[0] == 403
+def test_only_the_page_at_the_controls_may_upload(venue: RunningKiosk) -> None:
+    until(lambda: bring(venue, picture())[0] == 409, "the page before to have left")
+    assert venue.get("/uploads", "POST", picture(), Origin="http://evil.example")[0] == 403
+    assert venue.get("/uploads", "POST", picture())[0] == 403
 
 
-def test_a_wiped_picture_is_gone_from_every_place(house: RunningKiosk) -> None:
-    with visit(house) as socket:
-        _, told = bring(house, picture())
+def test_a_wiped_picture_is_gone_everywhere(venue: RunningKiosk) -> None:
+    with visit(venue) as socket:
+        _, told = bring(venue, picture())
         socket.send(edit(told["id"], 1))
         reply(socket)
-        assert len(held(house)) == 1
-        bring(house, b"", "DELETE")
-        assert held(house) == []
-        assert house.get(f"/pictures/{told['id']}/480.jpg")[0] == 404
+        assert len(held(venue)) == 1
+        bring(venue, b"", "DELETE")
+        assert held(venue) == []
+        assert venue.get(f"/pictures/{told['id']}/480.jpg")[0] == 404
         socket.send(edit(told["id"], 2))
         assert json.loads(socket.recv(PATIENCE_S))["type"] == "refused"
 
@@ -170,33 +170,33 @@ def test_a_wiped_picture_is_gone_from_every_place(house: RunningKiosk) -> None:
 @pytest.mark.parametrize(
     "beat", [{"state": "attract", "event": "reset"}, {"state": "gallery", "event": "session"}, {"state": "attract"}]
 )
-def test_the_end_of_a_visit_wipes_what_was_brought(house: RunningKiosk, beat: dict[str, str]) -> None:
-    with visit(house) as socket:
-        bring(house, picture())
-        assert len(held(house)) == 1
+def test_the_end_of_a_visit_wipes_the_uploads(venue: RunningKiosk, beat: dict[str, str]) -> None:
+    with visit(venue) as socket:
+        bring(venue, picture())
+        assert len(held(venue)) == 1
         socket.send(json.dumps({"type": "beat", "state": "painting"}))
         socket.send(json.dumps({"type": "beat", **beat}))
-        until(lambda: not held(house), "the wipe")
+        until(lambda: not held(venue), "the wipe")
 
 
-def test_three_are_kept_and_the_oldest_goes_first(house: RunningKiosk) -> None:
-    with visit(house):
-        ids = [bring(house, picture(size=(300 + n, 200)))[1]["id"] for n in range(4)]
-        assert len(held(house)) == 3
-        assert house.get(f"/pictures/{ids[0]}/480.jpg")[0] == 404
-        assert house.get(f"/pictures/{ids[3]}/480.jpg")[0] == 200
+def test_three_are_kept_and_the_oldest_goes_first(venue: RunningKiosk) -> None:
+    with visit(venue):
+        ids = [bring(venue, picture(size=(300 + n, 200)))[1]["id"] for n in range(4)]
+        assert len(held(venue)) == 3
+        assert venue.get(f"/pictures/{ids[0]}/480.jpg")[0] == 404
+        assert venue.get(f"/pictures/{ids[3]}/480.jpg")[0] == 200
 
 
-def test_neither_disk_nor_log_knows_of_it(house: RunningKiosk) -> None:
-    with visit(house):
-        _, told = bring(house, picture())
-        bring(house, b"%PDF")
-    for line in house.log.read_text().splitlines():
+def test_the_log_holds_nothing_of_an_upload(venue: RunningKiosk) -> None:
+    with visit(venue):
+        _, told = bring(venue, picture())
+        bring(venue, b"%PDF")
+    for line in venue.log.read_text().splitlines():
         assert told["id"] not in line
         assert "/fd/" not in line
 
 
-def test_a_slow_file_and_a_slow_picture_are_given_up(stub: Path, tmp_path: Path) -> None:
+def test_an_upload_that_arrives_or_opens_too_slowly_is_given_up(stub: Path, tmp_path: Path) -> None:
     kiosk = RunningKiosk(tmp_path, stub, uploads={"enabled": True, "deadline_s": 0.05})
     try:
         with controls(kiosk):
@@ -213,17 +213,17 @@ def test_a_slow_file_and_a_slow_picture_are_given_up(stub: Path, tmp_path: Path)
         kiosk.close()
 
 
-def test_the_door_is_shut_unless_a_house_opens_it(kiosk: RunningKiosk, house: RunningKiosk) -> None:
+def test_uploads_are_off_unless_they_are_enabled(kiosk: RunningKiosk, venue: RunningKiosk) -> None:
     assert json.loads(kiosk.get("/settings.json")[1])["uploads"] is None
     assert bring(kiosk, picture())[0] == 404
-    told = json.loads(house.get("/settings.json")[1])["uploads"]
+    told = json.loads(venue.get("/settings.json")[1])["uploads"]
     assert told == {
         "camera": True, "max_bytes": 1 << 20, "max_megapixels": 2.0, "types": ["image/jpeg", "image/png", "image/webp"],
     }  # fmt: skip
 
 
-def test_only_a_house_with_a_camera_lets_the_page_ask_for_it(kiosk: RunningKiosk, house: RunningKiosk) -> None:
-    for running, expected in ((kiosk, "camera=()"), (house, "camera=(self)")):
+def test_the_page_may_use_the_camera_only_where_it_is_enabled(kiosk: RunningKiosk, venue: RunningKiosk) -> None:
+    for running, expected in ((kiosk, "camera=()"), (venue, "camera=(self)")):
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_S)
         connection.request("GET", "/")
         assert expected in (connection.getresponse().getheader("permissions-policy") or "")

@@ -1,4 +1,4 @@
-"""What the house has: the operator page, the take-away, logs, figures, opening hours, systemd's ear."""
+"""What a venue gets: the operator page, the take-away, logs, metrics, opening hours, systemd's notifications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .test_server import controls, edit, first_picture, free_port, reply
 TOKEN = "a-long-enough-token"
 
 
-class House(RunningKiosk):
+class VenueKiosk(RunningKiosk):
     """A kiosk with an operator page and a take-away on ports of their own."""
 
     def __init__(self, folder: Path, stub: Path) -> None:
@@ -58,8 +58,8 @@ class House(RunningKiosk):
 
 
 @pytest.fixture(scope="module")
-def house(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    running = House(tmp_path_factory.mktemp("house"), stub)
+def venue(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueKiosk]:
+    running = VenueKiosk(tmp_path_factory.mktemp("venue"), stub)
     yield running
     running.close()
 
@@ -67,13 +67,13 @@ def house(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hous
 # The operator page
 
 
-def test_the_operator_page_needs_its_token_and_its_own_origin(house: House) -> None:
-    assert house.at(house.operator_port, "/")[0] == 401
-    assert house.operator("/", token="wrong-but-long-enough")[0] == 401
-    assert house.operator("/floor", "POST")[0] == 403
-    assert house.operator("/floor", "POST", Origin=house.address[:-1])[0] == 403
-    assert house.operator("/", Host="evil.example")[0] == 403
-    assert house.get("/floor", "POST", b"", Origin=house.address[:-1])[0] in (404, 405)
+def test_the_operator_page_needs_its_token_and_its_own_origin(venue: VenueKiosk) -> None:
+    assert venue.at(venue.operator_port, "/")[0] == 401
+    assert venue.operator("/", token="wrong-but-long-enough")[0] == 401
+    assert venue.operator("/floor", "POST")[0] == 403
+    assert venue.operator("/floor", "POST", Origin=venue.address[:-1])[0] == 403
+    assert venue.operator("/", Host="evil.example")[0] == 403
+    assert venue.get("/floor", "POST", b"", Origin=venue.address[:-1])[0] in (404, 405)
 
 
 def told(socket: Any, kind: str) -> dict[str, Any]:
@@ -84,29 +84,29 @@ def told(socket: Any, kind: str) -> dict[str, Any]:
             return json.loads(message)
 
 
-def test_the_operator_takes_the_exhibit_off_the_floor_and_loads_the_page_anew(house: House) -> None:
-    own = f"http://127.0.0.1:{house.operator_port}"
-    with controls(house) as socket:
-        assert b"Take off the floor" in house.operator("/")[1]
-        assert house.operator("/floor", "POST", Origin=own)[0] == 303
+def test_the_operator_takes_the_exhibit_off_the_floor_and_reloads_the_page(venue: VenueKiosk) -> None:
+    own = f"http://127.0.0.1:{venue.operator_port}"
+    with controls(venue) as socket:
+        assert b"Take off the floor" in venue.operator("/")[1]
+        assert venue.operator("/floor", "POST", Origin=own)[0] == 303
         assert told(socket, "hours")["open"] is False
-        assert house.status()["open"] is False
-        assert house.get("/healthz")[0] == 200
-        assert b"Put on the floor" in house.operator("/")[1]
-        assert house.operator("/floor", "POST", Origin=own)[0] == 303
+        assert venue.status()["open"] is False
+        assert venue.get("/healthz")[0] == 200
+        assert b"Put on the floor" in venue.operator("/")[1]
+        assert venue.operator("/floor", "POST", Origin=own)[0] == 303
         assert told(socket, "hours")["open"] is True
-        assert house.operator("/reload", "POST", Origin=own)[0] == 303
+        assert venue.operator("/reload", "POST", Origin=own)[0] == 303
         assert told(socket, "reload")
 
 
-def test_the_operator_reads_of_the_last_errors(house: House) -> None:
-    page = house.operator("/")[1].decode()
+def test_the_operator_page_shows_the_last_errors(venue: VenueKiosk) -> None:
+    page = venue.operator("/")[1].decode()
     assert "Working" in page
     assert "engine lost" not in page
-    os.kill(house.worker, signal.SIGKILL)
-    page = until(lambda: text if "engine lost" in (text := house.operator("/")[1].decode()) else "", "the error")
+    os.kill(venue.worker, signal.SIGKILL)
+    page = until(lambda: text if "engine lost" in (text := venue.operator("/")[1].decode()) else "", "the error")
     assert re.search(r"engine_faults</th><td>1<", page)
-    until(lambda: house.ready_again(0), "another engine")
+    until(lambda: venue.ready_again(0), "another engine")
 
 
 # The take-away
@@ -119,28 +119,28 @@ def address_in(code: bytes) -> str:
     return cv2.QRCodeDetector().detectAndDecode(drawn)[0]
 
 
-def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(house: House) -> None:
-    photo = first_picture(house)
-    status, code = house.get("/save/takeaway", "POST", edit(photo).encode(), Origin=house.address[:-1])
+def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(venue: VenueKiosk) -> None:
+    photo = first_picture(venue)
+    status, code = venue.get("/save/takeaway", "POST", edit(photo).encode(), Origin=venue.address[:-1])
     assert status == 200
     address = address_in(code)
-    start = f"http://127.0.0.1:{house.takeaway_port}"
+    start = f"http://127.0.0.1:{venue.takeaway_port}"
     assert address.startswith(start + "/")
     key = address.removeprefix(start)
     assert len(key) > 20
-    status, picture = house.at(house.takeaway_port, key)
+    status, picture = venue.at(venue.takeaway_port, key)
     assert status == 200
     assert Photo.from_bytes(picture).size == (1600, 1229)
     for path in ("/", "/settings.json", "/healthz", "/metrics", "/touches", "/main.js", key[:-1], key + "/x"):
-        assert house.at(house.takeaway_port, path)[0] == 404, path
+        assert venue.at(venue.takeaway_port, path)[0] == 404, path
     for method in ("POST", "PUT", "DELETE"):
-        assert house.at(house.takeaway_port, key, method, Origin=start)[0] == 405
-    assert house.at(house.takeaway_port, key, Host="evil.example")[0] == 403
+        assert venue.at(venue.takeaway_port, key, method, Origin=start)[0] == 405
+    assert venue.at(venue.takeaway_port, key, Host="evil.example")[0] == 403
     with pytest.raises(InvalidStatus):
-        connect(f"ws://127.0.0.1:{house.takeaway_port}/touches", origin=start).__enter__()  # type: ignore[arg-type]
+        connect(f"ws://127.0.0.1:{venue.takeaway_port}/touches", origin=start).__enter__()  # type: ignore[arg-type]
 
 
-def test_taken_away_pictures_are_gone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_away_pictures_are_gone_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     takeaways = Takeaways(TakeawayTable(host="10.0.0.1", minutes=10))
@@ -151,13 +151,13 @@ def test_taken_away_pictures_are_gone_in_time(monkeypatch: pytest.MonkeyPatch) -
     assert takeaways.get(key) is None
 
 
-def test_an_address_of_the_newer_kind_is_written_in_brackets() -> None:
+def test_an_ipv6_address_is_written_in_brackets() -> None:
     takeaways = Takeaways(TakeawayTable(host="fd00::1"))
     takeaways.port = 8018
     assert takeaways.offer(b"").startswith("http://[fd00::1]:8018/")
 
 
-# Logs and figures
+# Logs and metrics
 
 
 def test_logs_are_json_lines_of_known_facts_without_anything_of_a_visitor(stub: Path, tmp_path: Path) -> None:
@@ -183,22 +183,22 @@ def test_logs_are_json_lines_of_known_facts_without_anything_of_a_visitor(stub: 
         assert not re.search(r"0\.123|0\.456|somebody|GIF89a|[0-9a-f]{16}|127\.0\.0\.1", json.dumps(line)), line
 
 
-def test_figures_count_edits_stages_visits_and_faults_under_our_name(house: House) -> None:
-    def figures() -> dict[str, float]:
-        text = house.get("/metrics")[1].decode()
+def test_metrics_count_edits_stages_visits_and_faults_and_their_names_start_with_livetint(venue: VenueKiosk) -> None:
+    def metrics() -> dict[str, float]:
+        text = venue.get("/metrics")[1].decode()
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in rows}
 
-    before = figures()
+    before = metrics()
     assert all(name.startswith("livetint_") for name in before)
-    with controls(house) as socket:
+    with controls(venue) as socket:
         socket.send(json.dumps({"type": "beat", "state": "gallery", "event": "session"}))
-        socket.send(edit(first_picture(house), point=[0.5, 0.5]))
+        socket.send(edit(first_picture(venue), point=[0.5, 0.5]))
         reply(socket)
         socket.send(json.dumps({"type": "beat", "state": "painting", "frame_ms": 41.5}))
         socket.send(json.dumps({"type": "beat", "state": "attract", "event": "reset"}))
-        until(lambda: figures()["livetint_resets_total"] > before["livetint_resets_total"], "the reset")
-    after = figures()
+        until(lambda: metrics()["livetint_resets_total"] > before["livetint_resets_total"], "the reset")
+    after = metrics()
     for name in ("edits", "sessions", "resets"):
         assert after[f"livetint_{name}_total"] == before[f"livetint_{name}_total"] + 1
     for stage in ("encode", "touch", "suggest", "pack", "edit", "touch_to_frame"):
@@ -221,7 +221,7 @@ def test_opening_hours_follow_the_clock_over_midnight_too(monkeypatch: pytest.Mo
         assert not kiosk.open_now
 
 
-def test_systemd_hears_of_readiness_and_life_from_inferences_alone(stub: Path, tmp_path: Path) -> None:
+def test_systemd_is_notified_by_inferences_alone(stub: Path, tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(tmp_path / "notify"))
     listener.settimeout(PATIENCE_S)
@@ -248,7 +248,7 @@ def test_systemd_hears_of_readiness_and_life_from_inferences_alone(stub: Path, t
     listener.close()
 
 
-def test_systemd_listens_in_the_abstract_namespace_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notifications_go_to_a_socket_in_the_abstract_namespace_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert notify("READY=1") is False
     name = f"livetint-test-{os.getpid()}"
