@@ -21,6 +21,10 @@ class Takeaways:
         self.port = settings.port
         self._pictures: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
+    def __len__(self) -> int:
+        self._expire()
+        return len(self._pictures)
+
     def offer(self, picture: bytes) -> str:
         """Make a picture fetchable for a while. Returns the address that a phone opens."""
         self._expire()

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
 import os
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from livetint.kiosk.messages import Edit
+from livetint.kiosk.server import exports
+from livetint.kiosk.server.exhibition import bundled_photos
+from livetint.kiosk.server.exports import Exporter
+from livetint.kiosk.server.state import Kiosk
+from livetint.kiosk.server.visits import Visit, VisitOver
+from livetint.kiosk.settings import SavingTable, Settings, TakeawayTable, UploadsTable
 from PIL import Image
 from websockets.sync.client import ClientConnection
 
 from .processes import children, facts_of
 from .running import PATIENCE_S, RunningKiosk, until
-from .test_server import controls, edit, first_picture, free_port, reply
+from .test_server import PHOTO, controls, edit, first_picture, free_port, reply
 from .test_uploads import bring, held
 
+T = TypeVar("T")
 GREY_OF_A, GREY_OF_B = 60, 200
 
 
@@ -94,7 +104,7 @@ PLACES = pytest.mark.parametrize("place", ["download", "keep", "takeaway"])
 
 
 @PLACES
-def test_a_save_that_waits_while_its_visitor_is_wiped_writes_nothing_least_of_all_the_next_visitors_picture(
+def test_a_waiting_save_of_a_wiped_visit_never_writes_the_next_visitors_picture(
     venue: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str
 ) -> None:
     # A browser keeps its connection, and so B's upload gets the number of the descriptor that A's had.
@@ -126,7 +136,7 @@ def test_a_save_that_waits_while_its_visitor_is_wiped_writes_nothing_least_of_al
 
 @PLACES
 @WIPES
-def test_a_save_under_way_ends_with_its_visit_also_of_a_picture_on_show(
+def test_a_save_under_way_ends_with_its_visit(
     venue: RunningKiosk, kept: Path, beside: ThreadPoolExecutor, place: str, wipe: Wipe
 ) -> None:
     with controls(venue) as socket:
@@ -174,3 +184,91 @@ def test_wiped_visits_leave_no_descriptor_and_no_process(venue: RunningKiosk, be
             visit()
         until(lambda: facts_of(venue.process.pid)[1] <= before, "as few descriptors as before")
         assert children(venue.process.pid, ".rendering") == []
+
+
+# In this process, where a visit can end at any moment
+
+
+def of_visitors() -> list[str]:
+    """Files of visitors that this process holds open."""
+    names = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed while we look
+            names.append(str(entry.readlink()))
+    return [name for name in names if re.search("livetint-(upload|preview|render)", name)]
+
+
+async def body(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def test_a_preview_and_an_upload_in_flight_leave_nothing_behind() -> None:
+    async def run() -> None:
+        kiosk = Kiosk(Settings(uploads=UploadsTable(enabled=True, deadline_s=60.0)))
+        first = await kiosk.take_in(str(len(plain(1))), body(plain(1)))
+        preview = asyncio.ensure_future(kiosk.previews.get(first.ref, 480))
+        second = asyncio.ensure_future(kiosk.take_in(str(len(plain(2))), body(plain(2))))
+        while len(of_visitors()) < 4:  # two uploads and two sizes of a preview
+            await asyncio.sleep(0.001)
+        kiosk.end_visit()
+        with pytest.raises(KeyError):
+            await preview
+        with pytest.raises(VisitOver):
+            await second
+        assert of_visitors() == []
+        assert first.ref not in kiosk.previews
+        assert kiosk.uploads.pictures == {}
+        with pytest.raises(KeyError):
+            kiosk.open_picture(first.ref)
+        await kiosk.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("place", "moment"),
+    [
+        ("keep", "colours"), ("keep", "rendering"), ("keep", "copyfileobj"), ("keep", "sync"), ("keep", "_write"),
+        ("take_away", "colours"), ("take_away", "rendering"), ("take_away", "_read"),
+    ],
+)  # fmt: skip
+def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, moment: str
+) -> None:
+    settings = Settings(saving=SavingTable(folder=str(tmp_path)), takeaway=TakeawayTable(host="127.0.0.1"))
+    ab = io.BytesIO()
+    np.save(ab, np.zeros((2, 256, 256), np.float32))
+    source = bundled_photos() / PHOTO
+
+    def ended_after(function: Callable[..., T]) -> Callable[..., T]:
+        def wrapped(*arguments: Any) -> T:
+            result = function(*arguments)
+            visit.end()
+            return result
+
+        return wrapped
+
+    async def colours(edit: Edit) -> bytes:
+        if moment == "colours":
+            visit.end()
+        return ab.getvalue()
+
+    def open_picture(id: str) -> int:
+        if moment == "rendering":
+            asyncio.get_running_loop().call_soon(visit.end)
+        return os.open(source, os.O_RDONLY)
+
+    owner = exports.shutil if moment == "copyfileobj" else exports
+    if hasattr(owner, moment):  # a step in the thread that reads or writes the file
+        monkeypatch.setattr(owner, moment, ended_after(getattr(owner, moment)))
+
+    async def run() -> None:
+        exporter = Exporter(settings, colours, open_picture)
+        with pytest.raises(VisitOver):
+            await getattr(exporter, place)(Edit(1, "0" * 16), visit)
+        assert list(tmp_path.iterdir()) == []
+        assert len(exporter.takeaways) == 0
+        assert of_visitors() == []
+
+    visit = Visit()
+    asyncio.run(run())
