@@ -20,7 +20,6 @@ import numpy as np
 
 from ...engine.errors import LivetintError
 from ...engine.image.compose import compose
-from ...engine.image.decode import decode_stream
 from ...engine.image.encode import encode_rgb
 from ...engine.image.photo import Photo
 from .limits import limit, yield_to_painters
@@ -38,7 +37,7 @@ def main(arguments: list[str]) -> int:
     ab = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     try:
         with os.fdopen(int(source), "rb") as stream:
-            L = Photo(decode_stream(stream, "the picture", float(megapixels))).L
+            L = Photo.from_stream(stream, float(megapixels)).L
         data = encode_rgb(compose(L, ab, method=upsampling), extension)
     except LivetintError as error:
         sys.stderr.write(f"{error}\n")

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from ...engine.errors import LivetintError
 from ...engine.image.compose import compose, fitted, resize_lightness
-from ...engine.image.decode import decode_stream
 from ...engine.image.photo import Photo
 from .limits import limit, yield_to_painters
 
@@ -46,7 +45,7 @@ def grey_jpeg(L: NDArray[np.float32], size_px: int) -> bytes:
 def make_previews(source: int, targets: Sequence[int], sizes_px: Sequence[int], max_megapixels: float) -> None:
     """Read a photograph from descriptor `source`; write one preview to each of `targets`. Raises ImageRejected."""
     with open(source, "rb", closefd=False) as stream:
-        L = Photo(decode_stream(stream, "the picture", max_megapixels)).L
+        L = Photo.from_stream(stream, max_megapixels).L
     for target, size_px in zip(targets, sizes_px, strict=True):
         with open(target, "wb", closefd=False) as out:
             out.write(grey_jpeg(L, size_px))
