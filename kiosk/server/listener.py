@@ -1,7 +1,7 @@
-"""uvicorn with bounds: so many connections, so long for a request and its reply, and no lingering after goodbye.
+"""uvicorn with limits: on the number of connections, on the time of a request and of its reply, and on closing.
 
-The web server itself waits for ever for a client that sends half a header or reads half an answer. On the take-away's
-address, which strangers' phones reach, that would use up the descriptors of the whole kiosk.
+uvicorn itself waits for ever for a client that sends half a header or reads half an answer. On the take-away's address,
+which visitors' phones reach, that would use up the descriptors of the whole kiosk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from ..messages import MAX_BYTES
 
 MAX_CONNECTIONS = 64
-# A request has to be said within the first, done and its answer fetched within the second.
+# A client has the first to send its request, and the second until it has received the whole answer.
 REQUEST_DEADLINE_S, ANSWER_DEADLINE_S = 10.0, 180.0
 LEAVE_S = 3
 

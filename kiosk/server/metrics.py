@@ -1,4 +1,4 @@
-"""What /metrics shows. Counters only: nothing of a visitor."""
+"""What /metrics shows: counts and times, nothing of a visitor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         own = self.registry
         self.edits = Counter("livetint_edits", "Edits answered.", registry=own)
-        self.superseded = Counter("livetint_superseded", "Edits a later one overtook.", registry=own)
+        self.superseded = Counter("livetint_superseded", "Edits that a later one replaced.", registry=own)
         self.sessions = Counter("livetint_sessions", "Visitors who began.", registry=own)
         self.resets = Counter("livetint_resets", "Wipes after a visitor left.", registry=own)
         self.saves = Counter("livetint_saves", "Pictures saved.", registry=own)
@@ -22,9 +22,9 @@ class Metrics:
         self.uploads = Counter("livetint_uploads", "Visitors' own pictures opened.", registry=own)
         self.fallbacks = Counter("livetint_fallbacks", "Pages that asked for JPEGs.", registry=own)
         self.faults = Gauge("livetint_engine_faults", "Times the engine was replaced.", registry=own)
-        self.ready = Gauge("livetint_ready", "1 while an engine stands.", registry=own)
-        self.fresh = Gauge("livetint_inference_age_seconds", "Since an inference last succeeded.", registry=own)
-        self.hottest = Gauge("livetint_hottest_celsius", "The hottest zone of the machine; NaN unknown.", registry=own)
+        self.ready = Gauge("livetint_ready", "1 while an engine process is ready.", registry=own)
+        self.fresh = Gauge("livetint_inference_age_seconds", "Seconds since an inference last succeeded.", registry=own)
+        self.hottest = Gauge("livetint_hottest_celsius", "Hottest zone of the machine; NaN: unknown.", registry=own)
         self.latency = Histogram(
             "livetint_latency_ms", "Milliseconds by stage.", ["stage"], buckets=BUCKETS_MS, registry=own
         )
