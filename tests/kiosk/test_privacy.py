@@ -28,7 +28,7 @@ from PIL import Image
 from websockets.sync.client import ClientConnection
 
 from .processes import children, facts_of
-from .running import PATIENCE_S, RunningKiosk, until
+from .running import PATIENCE_S, RunningKiosk, complete, until
 from .test_server import PHOTO, controls, edit, first_picture, free_port, reply
 from .test_uploads import bring, held
 
@@ -222,7 +222,7 @@ def test_a_preview_and_an_upload_in_flight_leave_nothing_behind() -> None:
             kiosk.open_picture(first.ref)
         await kiosk.close()
 
-    asyncio.run(run())
+    complete(run())
 
 
 @pytest.mark.parametrize(
@@ -271,4 +271,4 @@ def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address
         assert of_visitors() == []
 
     visit = Visit()
-    asyncio.run(run())
+    complete(run())
