@@ -26,7 +26,7 @@ def test_a_visitor_who_begins_before_the_language_is_loaded_stays_in_the_gallery
     held: list[Any] = []
     visitor.page.route("**/languages/*.json", lambda route: held.append(route))
     visitor.page.reload(wait_until="commit")
-    until(lambda: visitor.evaluate("document.body.dataset.state") and held, "the request for the language")
+    until(lambda: visitor.evaluate("document.body?.dataset.state") and held, "the request for the language")
     visitor.page.click("#begin")
     visitor.until("document.body.dataset.state === 'gallery'")
     held[0].continue_()
