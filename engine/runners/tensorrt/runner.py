@@ -148,14 +148,16 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> NDArray[np.float32]:
         """The shares are computed on the CPU, from the encoder's maps on the GPU: they are needed when the finger is
         lifted, not at every move."""
-        graph = share_graph(self.bundle) if isinstance(self.stages, HintStages) else None
-        if graph is None or not isinstance(self.stages, HintStages):
+        if not isinstance(self.stages, HintStages):
             return super()._influence(features, hints, index, global_hints)
+        if self._shares is None:
+            graph = share_graph(self.bundle)
+            if graph is None:
+                return super()._influence(features, hints, index, global_hints)
+            self._shares = make_session(graph, default_threads(), spin=False)
         with self._lock, self.device.at_work("reading a photograph's features"):
             self._load_features(features)
             maps = self.stages.maps()
-        if self._shares is None:
-            self._shares = make_session(graph, default_threads(), spin=False)
         shares = run_graph(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
         return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
 
