@@ -15,6 +15,7 @@ from .cpu_features import pairs_saturate
 from .fold import fold_constants
 from .precision import to_half
 from .quantise import Range, quantise_for_onnxruntime, quantise_for_tensorrt
+from .split_attention import three_products
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -27,6 +28,22 @@ def convolution_stages(bundle: Bundle) -> list[str]:
     for stage, file in bundle.manifest.stages.items():
         seen.setdefault(file, stage)
     return list(seen.values())
+
+
+def stage_precision(bundle: Bundle, stage: str, precision: str) -> str:
+    """The precision that a stage has in a bundle at `precision`: "fp32" for stages that are never converted."""
+    files = bundle.manifest.stages
+    converted = {files[name] for name in convolution_stages(bundle)}
+    return precision if files[stage] in converted else "fp32"
+
+
+def measured_dialect(dialect: str) -> str:
+    """The dialect whose graphs round in ONNX Runtime as plans of `dialect` do.
+
+    Graphs of "tensorrt-8" have fp32 types everywhere, because builder flags narrow them. In ONNX Runtime they would
+    compute in fp32.
+    """
+    return "tensorrt" if dialect == "tensorrt-8" else dialect
 
 
 def ranges_of(bundle: Bundle) -> Ranges | None:
@@ -51,27 +68,37 @@ def model_at_precision(
     dialect: str,
     ranges: dict[str, Range] | None = None,
     keep: Collection[str] = (),
+    keep_fp32: Collection[str] = (),
 ) -> onnx.ModelProto:
     """A copy of a folded graph at a precision, in the dialect of a back end.
 
     Dialects: "tensorrt"; "tensorrt-8", before strong typing, where only Q/DQ are in the graph and builder flags choose
     fp16; "onnxruntime", for the CPU of this machine. ranges: tensor → (low, high), needed for INT8. keep: names of
-    layers that INT8 leaves alone. Raises ConfigError for INT8 without ranges.
+    layers that INT8 leaves alone. keep_fp32: names of nodes of `folded_for(model, dialect)` that stay in fp32 beside
+    those that always do; for "tensorrt-8" the builder must be given the same names. Raises ConfigError for INT8 without
+    ranges.
     """
+    model = folded_for(model, dialect)
     if precision == "fp32" or (precision == "fp16" and dialect == "tensorrt-8"):
         return model
     if precision == "fp16":
-        return to_half(model)
+        return to_half(model, keep_fp32)
     if ranges is None:
         raise ConfigError("INT8 needs ranges; run `livetint calibrate` and pass --ranges")
     if dialect == "onnxruntime":
         return quantise_for_onnxruntime(model, ranges, keep, pairs_saturate())
-    return quantise_for_tensorrt(model, ranges, keep, half=dialect == "tensorrt")
+    return quantise_for_tensorrt(model, ranges, keep, keep_fp32, half=dialect == "tensorrt")
 
 
-def folded_stages(bundle: Bundle) -> dict[str, onnx.ModelProto]:
-    """Stage → folded graph, for the stages that a precision converts."""
-    return {stage: fold_constants(bundle.stage(stage)) for stage in convolution_stages(bundle)}
+def folded_for(model: onnx.ModelProto, dialect: str) -> onnx.ModelProto:
+    """A folded graph as a dialect needs it at every precision: TensorRT gets q, k and v as three products."""
+    return model if dialect == "onnxruntime" else three_products(model)
+
+
+def folded_stages(bundle: Bundle, dialect: str = "onnxruntime") -> dict[str, onnx.ModelProto]:
+    """Stage → folded graph for a dialect, for the stages that a precision converts."""
+    stages = convolution_stages(bundle)
+    return {stage: folded_for(fold_constants(bundle.stage(stage)), dialect) for stage in stages}
 
 
 def apply_precision(
@@ -81,15 +108,17 @@ def apply_precision(
     ranges: Ranges | None = None,
     choice: Choice | None = None,
     models: Mapping[str, onnx.ModelProto] | None = None,
+    keep_fp32: Collection[str] = (),
 ) -> Bundle:
     """The bundle with its convolutional stages at `precision`, in memory, with new digests and without ranges.
 
-    models: the result of `folded_stages`, for callers that convert a bundle many times.
+    models: the result of `folded_stages`, for callers that convert a bundle many times. keep_fp32: names of nodes of
+    `folded_stages(bundle, dialect)` that stay in fp32.
     """
     files = {file: bundle.files[file] for file in bundle.manifest.stages.values()}
     for stage, model in (models or folded_stages(bundle)).items():
         bounds = ranges.of(stage, choice.method) if precision == "int8" and ranges and choice else None
-        converted = model_at_precision(model, precision, dialect, bounds, choice.keep if choice else ())
+        converted = model_at_precision(model, precision, dialect, bounds, choice.keep if choice else (), keep_fp32)
         files[bundle.manifest.stages[stage]] = converted.SerializeToString()
     manifest = msgspec.structs.replace(
         bundle.manifest, ranges="", files={name: sha256_of(data) for name, data in sorted(files.items())}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,8 +29,9 @@ from ..engine.runners.tensorrt.plan_folder import (
     verified_plan,
 )
 from ..engine.runners.tensorrt.versions import LoadedTarget
+from .apply_precision import stage_precision
 from .fold import fold_constants
-from .plans import PlanOptions, Progress, build_plan, plan_validity
+from .plans import Graph, PlanOptions, Progress, build_plan, plan_validity
 
 # The hint axis of TensorRT plans is static. A runner pads to the next of these.
 HINT_SIZES = (16, 64, 128)
@@ -41,38 +41,29 @@ LOCK_SECONDS = 1800
 TIMINGS = "timings.cache"
 
 
-@dataclass(frozen=True)
-class Graph:
-    """An ONNX graph with static shapes, from which one plan is built. hints, points: its axes, 0 if it has none."""
+def static_graphs(converted: Bundle, precision: str, keep_fp32: Collection[str] = ()) -> list[Graph]:
+    """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints.
 
-    stage: str
-    hints: int
-    points: int
-    onnx: bytes
-
-    @property
-    def title(self) -> str:
-        return f"{self.stage}-{self.hints}" if self.hints else self.stage
-
-
-def static_graphs(converted: Bundle) -> list[Graph]:
-    """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints."""
+    precision, keep_fp32: those that `converted` was made with. Stages that are never converted have fp32.
+    """
     graphs = []
     for stage in converted.manifest.stages:
+        own = stage_precision(converted, stage, precision)
+        keep = frozenset(keep_fp32) if own != "fp32" else frozenset()
         data = stage_graph(converted, stage)
         if converted.manifest.input.kind == "hints" and stage != "encoder":
             points = POINT_COUNT if stage == "distribution" else 0
             for hints in HINT_SIZES:
                 fixed = fold_constants(data, {"hints": hints, "points": points}).SerializeToString()
-                graphs.append(Graph(stage, hints, points, fixed))
+                graphs.append(Graph(stage, hints, points, fixed, own, keep))
         else:
-            graphs.append(Graph(stage, 0, 0, fold_constants(data).SerializeToString()))
+            graphs.append(Graph(stage, 0, 0, fold_constants(data).SerializeToString(), own, keep))
     return graphs
 
 
 def cache_key(graphs: list[Graph], target: LoadedTarget, capability: str | None, options: PlanOptions) -> str:
-    """SHA-256 over the graphs' bytes, target, version, GPU and every option."""
-    parts = [f"{g.title} {g.points} {sha256_of(g.onnx)}" for g in graphs]
+    """SHA-256 over the graphs with their precisions, target, version, GPU and every option."""
+    parts = [f"{g.title} {g.points} {sha256_of(g.onnx)} {g.precision} {sorted(g.keep_fp32)}" for g in graphs]
     parts += [target.name, target.version, capability or "no GPU", msgspec.json.encode(options).decode()]
     return sha256_of("\n".join(parts).encode())
 
@@ -128,7 +119,7 @@ def build_plans(
         plans = []
         for graph in graphs:
             follow = progress(graph.title) if progress else None
-            data, timings = build_plan(target, graph.onnx, options, follow, timings)
+            data, timings = build_plan(target, graph, options, follow, timings)
             _check_well_formed(target, graph, data)
             digest = sha256_of(data)
             file = f"{graph.title}-{digest[:12]}.plan"

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import tensorrt
 
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
+PRECISION_FLAGS: dict[str, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
     """Options of a build. All of them are part of the cache key.
 
-    precision: "fp32", "fp16" or "int8". workspace_mib: limit of a layer's scratch memory. optimisation: builder
-    level 0…5, None for TensorRT's default. hardware: a hardware compatibility level, "" for this GPU only.
+    precision: "fp32", "fp16" or "int8", of the stages that are converted. workspace_mib: limit of a layer's scratch
+    memory. optimisation: builder level 0…5, None for TensorRT's default. hardware: a hardware compatibility level, ""
+    for this GPU only.
     version_compatible: the plan runs in later versions too. compute_capabilities: GPUs that a target which builds for
     other machines (TensorRT-RTX) builds for; empty for all that it knows.
     """
@@ -34,6 +36,26 @@ class PlanOptions(msgspec.Struct, frozen=True):
     hardware: str = ""
     version_compatible: bool = False
     compute_capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX graph with static shapes, from which one plan is built.
+
+    hints, points: its axes, 0 if it has none. precision: of this stage, which need not be that of the bundle.
+    keep_fp32: names of nodes that stay in fp32 beside those that always do (precision.half_nodes).
+    """
+
+    stage: str
+    hints: int
+    points: int
+    onnx: bytes
+    precision: str = "fp32"
+    keep_fp32: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        return f"{self.stage}-{self.hints}" if self.hints else self.stage
 
 
 @dataclass(frozen=True)
@@ -59,21 +81,22 @@ def check_options(target: LoadedTarget, options: PlanOptions) -> None:
 
 def build_plan(
     target: LoadedTarget,
-    onnx: bytes,
+    graph: Graph,
     options: PlanOptions,
     progress: Progress | None = None,
     timing_cache: bytes = b"",
 ) -> tuple[bytes, bytes]:
-    """Build one plan from an ONNX graph with static shapes: the plan, and the timing cache (empty for RTX).
+    """Build one plan: the plan, and the timing cache (empty for RTX).
 
+    The graph's own precision counts, not that of `options`, which is the bundle's.
     Raises RunnerError with TensorRT's own words when parsing or building fails.
     """
     check_options(target, options)
     log = collecting_log(target.module)
     builder = _builder(target, log)
-    network, parser = parsed_network(target, builder, onnx, log)
+    network, parser = parsed_network(target, builder, graph.onnx, log)
     config = builder.create_builder_config()
-    cache = _configure(target, config, options, timing_cache)
+    cache = _configure(target, config, graph.precision, options, timing_cache)
     if progress is not None and target.traits.progress_monitor:
         config.progress_monitor = _monitor(target, progress)
     plan = builder.build_serialized_network(network, config)
@@ -142,7 +165,7 @@ def _builder(target: LoadedTarget, log: Any) -> tensorrt.Builder:
 
 
 def _configure(
-    target: LoadedTarget, config: tensorrt.IBuilderConfig, options: PlanOptions, timing_cache: bytes
+    target: LoadedTarget, config: tensorrt.IBuilderConfig, precision: str, options: PlanOptions, timing_cache: bytes
 ) -> tensorrt.ITimingCache | None:
     """Set all options on a builder config. Returns the timing cache object, or None for a target without one."""
     trt, traits = typed(target.module), target.traits
@@ -152,10 +175,8 @@ def _configure(
     if options.optimisation is not None:
         config.builder_optimization_level = options.optimisation
     if traits.precision_flags:
-        for precision, flags in (("fp16", ("FP16",)), ("int8", ("FP16", "INT8"))):
-            if options.precision == precision:
-                for flag in flags:
-                    config.set_flag(getattr(trt.BuilderFlag, flag))
+        for flag in PRECISION_FLAGS[precision]:
+            config.set_flag(getattr(trt.BuilderFlag, flag))
     if options.hardware:
         config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, options.hardware)
     if options.version_compatible:

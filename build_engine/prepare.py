@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +46,25 @@ def default_target(installed: Sequence[str]) -> str:
 
 
 def bundle_at_precision(
-    bundle: Bundle, precision: str, dialect: str, ranges: Ranges | None = None, cases: Sequence[Case] | None = None
+    bundle: Bundle,
+    precision: str,
+    dialect: str,
+    ranges: Ranges | None = None,
+    cases: Sequence[Case] | None = None,
+    keep_fp32: Collection[str] = (),
 ) -> Bundle:
     """The bundle converted to a precision, in the dialect of a back end.
 
     ranges: None for those of the bundle. cases: to choose a method if the ranges come without a choice; None for the
-    bundled photographs. Raises ConfigError for INT8 without ranges of this bundle.
+    bundled photographs. keep_fp32: names of nodes of `folded_stages(bundle, dialect)` that stay in fp32. Raises
+    ConfigError for INT8 without ranges of this bundle.
     """
     ranges = ranges or ranges_of(bundle)
     choice = None
     if precision == "int8" and ranges is not None:
         check_ranges(bundle, ranges)
         choice = ranges.choice or best_method(bundle, ranges, example_cases() if cases is None else cases)
-    return apply_precision(bundle, precision, dialect, ranges, choice)
+    return apply_precision(bundle, precision, dialect, ranges, choice, keep_fp32=keep_fp32)
 
 
 def check_accuracy(converted: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Prepared:

@@ -75,9 +75,15 @@ def measured_tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def quantise_for_tensorrt(
-    model: onnx.ModelProto, ranges: Mapping[str, Range], keep: Collection[str] = (), half: bool = True
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    keep: Collection[str] = (),
+    keep_fp32: Collection[str] = (),
+    half: bool = True,
 ) -> onnx.ModelProto:
-    """Signed 8-bit Q/DQ on the input and the weights of every convolution that is not in `keep`.
+    """Signed 8-bit Q/DQ on the input and the weights of every convolution whose layer is not in `keep`.
+
+    keep_fp32: names of nodes that stay in fp32. Such convolutions are not quantised.
 
     Depthwise convolutions are not quantised: memory limits their speed, and their 8-bit kernels make plans larger
     (27 MB instead of 17 for the encoder of `touch`). Transposed convolutions are not quantised either: TensorRT gave
@@ -90,9 +96,9 @@ def quantise_for_tensorrt(
     result = version_converter.convert_version(model, HALF_OPSET) if half else _copy(model)
     writer = _Writer(result, half)
     for layer in _chosen(result, ranges, keep):
-        if layer.groups > 1 or layer.kind != "Conv":
-            continue
         node = writer.producer_of_weight[layer.weight]
+        if layer.groups > 1 or layer.kind != "Conv" or node.name in keep_fp32:
+            continue
         low, high = ranges[layer.input]
         scale = writer.storable(max(abs(low), abs(high)) / 127)
         node.input[0] = writer.activation(layer.input, scale, np.int8(0))
@@ -101,7 +107,7 @@ def quantise_for_tensorrt(
     if not half:
         return result
     result.ir_version = max(result.ir_version, HALF_IR)
-    return to_half(shape_inference.infer_shapes(result))
+    return to_half(shape_inference.infer_shapes(result), keep_fp32)
 
 
 def quantise_for_onnxruntime(

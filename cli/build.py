@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from ..build_engine.accuracy_report import Accuracy
-from ..build_engine.apply_precision import PRECISIONS
-from ..build_engine.plan_cache import Graph, build_plans, cache_key, static_graphs, why_stale
-from ..build_engine.plans import PlanOptions, check_options, network_layers
+from ..build_engine.apply_precision import PRECISIONS, measured_dialect
+from ..build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
+from ..build_engine.plans import Graph, PlanOptions, check_options, network_layers
 from ..build_engine.prepare import (
     bundle_at_precision,
     check_accuracy,
@@ -118,12 +118,15 @@ def _build_plans(
 ) -> None:
     dialect, capability = target.traits.dialect, compute_capability()
     converted = bundle_at_precision(bundle, options.precision, dialect, ranges)
-    graphs = static_graphs(converted)
+    graphs = static_graphs(converted, options.precision)
     current, _ = why_stale(folder, bundle, target, capability, cache_key(graphs, target, capability, options))
     if current is not None and not force:
         manifest, built = current, False
     else:
-        accuracy = check_accuracy(converted, bundle, options.precision, dialect, force, _say).accuracy
+        measured = converted
+        if measured_dialect(dialect) != dialect:
+            measured = bundle_at_precision(bundle, options.precision, measured_dialect(dialect), ranges)
+        accuracy = check_accuracy(measured, bundle, options.precision, dialect, force, _say).accuracy
         with Bars() as bars:
             manifest, built = build_plans(
                 bundle, graphs, folder, target, options, capability,

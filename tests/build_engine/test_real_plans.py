@@ -82,7 +82,7 @@ def life_of_plans(
 def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: LoadedTarget, tmp_path: Path, precision: str):
     ranges = ranges_of(touch) or measure_ranges(touch, example_photographs(), samples=4, held_out=0)
     converted = apply_precision(touch, precision, "tensorrt", ranges, ranges.choice or MINMAX)
-    graphs = static_graphs(converted)
+    graphs = static_graphs(converted, precision)
     assert len(graphs) == 1 + 2 * len(HINT_SIZES)
     if precision != "fp32":
         # The stages of a touch are the same fp32 graphs at every precision.
@@ -97,6 +97,6 @@ def test_siggraph17_becomes_a_plan_of_the_expected_size(
 ):
     bundle, ranges = siggraph17
     converted = apply_precision(bundle, precision, "tensorrt", ranges, MINMAX)
-    graphs = [graph for graph in static_graphs(converted) if graph.stage == "colour"]
+    graphs = [graph for graph in static_graphs(converted, precision) if graph.stage == "colour"]
     plans = life_of_plans(bundle, graphs, tmp_path / "plans", rtx, PlanOptions(precision))
     assert plans[0].bytes / 1e6 == pytest.approx(megabytes, rel=0.05)

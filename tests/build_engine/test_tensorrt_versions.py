@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from livetint.build_engine.plans import PlanOptions, build_plan, check_options
+from livetint.build_engine.plans import Graph, PlanOptions, build_plan, check_options
 from livetint.build_engine.tensorrt_versions import compute_capability, enum_name, load_target
 from livetint.engine.errors import ConfigError, NoDevice, RunnerError
 from livetint.engine.runners.tensorrt.versions import LoadedTarget, traits_of, version_of
@@ -46,10 +46,14 @@ def fake(version: str, **kinds: bool) -> tuple[LoadedTarget, FakeTensorRT]:
     return LoadedTarget("tensorrt", module, version, traits_of("tensorrt", version_of(version))), module
 
 
+def graph(precision: str = "fp32") -> Graph:
+    return Graph("colour", 0, 0, b"onnx", precision)
+
+
 @pytest.mark.parametrize(("precision", "flags"), [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})])
 def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
     target, module = fake("8.6.1")
-    assert build_plan(target, b"onnx", PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
+    assert build_plan(target, graph(precision), PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
     assert module.network_flags == 1 << 0
     assert module.config.flags == flags, "TF32 is off: fp32 means fp32"
 
@@ -59,7 +63,7 @@ def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
 def test_later_versions_take_their_types_from_the_file(version, precision):
     target, module = fake(version)
     steps: list[tuple[str, int, int]] = []
-    build_plan(target, b"onnx", PlanOptions(precision), lambda *step: steps.append(step))
+    build_plan(target, graph(precision), PlanOptions(precision), lambda *step: steps.append(step))
     assert module.network_flags == 1 << 1
     assert not module.config.flags
     assert steps == [("build", 0, 2), ("build", 1, 2), ("build", 2, 2)], "outermost phase alone"
@@ -68,7 +72,7 @@ def test_later_versions_take_their_types_from_the_file(version, precision):
 def test_options_reach_the_builder():
     target, module = fake("10.3.0")
     options = PlanOptions("fp16", 64, 4, "AMPERE_PLUS", True)
-    build_plan(target, b"onnx", options)
+    build_plan(target, graph(), options)
     assert ("workspace", 64 << 20) in module.config.calls
     assert vars(module.config)["builder_optimization_level"] == 4
     assert vars(module.config)["hardware_compatibility_level"] == "ampere"
@@ -92,14 +96,14 @@ def test_options_a_version_lacks_are_refused(name, version, options, words):
 
 def test_what_tensorrt_says_is_in_the_error():
     with pytest.raises(RunnerError, match="unknown operator"):
-        build_plan(fake("10.3.0", parses=False)[0], b"onnx", PlanOptions())
+        build_plan(fake("10.3.0", parses=False)[0], graph(), PlanOptions())
     with pytest.raises(RunnerError, match="something about the GPU"):
-        build_plan(fake("10.3.0", builds=False)[0], b"onnx", PlanOptions())
+        build_plan(fake("10.3.0", builds=False)[0], graph(), PlanOptions())
 
 
 def test_without_a_driver_the_error_says_what_is_missing():
     with pytest.raises(RunnerError, match=r"something about the GPU; full TensorRT needs an NVIDIA driver"):
-        build_plan(fake("8.6.1", driver=False)[0], b"onnx", PlanOptions())
+        build_plan(fake("8.6.1", driver=False)[0], graph(), PlanOptions())
 
 
 def test_capabilities_and_versions_are_read():

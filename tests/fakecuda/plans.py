@@ -29,7 +29,7 @@ def build_for_standin(
     """Build the bundle's plans into `folder` or the user's cache, with the TensorRT that `import` finds. stages: () for
     all."""
     found = load_target(target)
-    graphs = static_graphs(apply_precision(bundle, precision, found.traits.dialect))
+    graphs = static_graphs(apply_precision(bundle, precision, found.traits.dialect), precision)
     folder = folder or cached_folder(bundle, target)
     kept = [graph for graph in graphs if not stages or graph.stage in stages]
     manifest, _ = build_plans(bundle, kept, folder, found, PlanOptions(precision), CAPABILITY)
