@@ -9,6 +9,7 @@ computes it once for all touches (`engine/runners/subgraph.py`).
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -53,10 +54,22 @@ def taps(points: Tensor, height: int, width: int) -> Taps:
 def patch_taps(positions: Tensor, size: Tensor, height: int, width: int) -> Taps:
     """The cells under the patches of hints: positions [B, Q, 2], sides `size` [B, Q] in working pixels."""
     batch, step = int(positions.shape[0]), (size / (4 * WORKING_PX))[:, :, None, None]
-    points = positions[:, :, None] + torch.tensor(QUARTERS, device=positions.device) * step
+    points = positions[:, :, None] + _quarters(positions.device) * step
     cells, weights = taps(points.reshape(batch, -1, 2), height, width)
     count = 4 * len(QUARTERS)
     return Taps(cells.reshape(batch, -1, count), weights.reshape(batch, -1, count) / len(QUARTERS))
+
+
+def _quarters(device: torch.device) -> Tensor:
+    """QUARTERS on a device. The CPU's are made anew, so that an export has them as a constant of its own."""
+    return torch.tensor(QUARTERS) if device.type == "cpu" else _kept_quarters(device)
+
+
+@functools.cache
+def _kept_quarters(device: torch.device) -> Tensor:
+    """QUARTERS copied to a device once: a CUDA graph cannot record a copy from the host's pageable memory."""
+    with torch.inference_mode(False):  # training may use them too
+        return torch.tensor(QUARTERS, device=device)
 
 
 def sample(plane: Tensor, at: Taps) -> Tensor:
