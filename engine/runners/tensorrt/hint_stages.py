@@ -76,11 +76,11 @@ class HintStages(Stages):
     def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
         stream = self.touch.stream
         if by == KERNELS:
-            steps: dict[str, Step] = {"touch kernels": functools.partial(self._fused_touch, stream)}
+            steps = self._touch_steps(stream)
         else:
             steps = {"network": functools.partial(self._plans["touch", capacity].enqueue, self._device, stream)}
         if min(self.ab.shape[1:]) >= WINDOW_PX:
-            steps["match hints"] = functools.partial(self._match_hints, stream)
+            steps |= self._match_steps(stream)
         return steps
 
     def _distribution_work(self, capacity: int, points: int) -> None:
@@ -94,33 +94,44 @@ class HintStages(Stages):
         )  # fmt: skip
         self._probabilities.to_host(stream, points * bins * 4)
 
-    def _fused_touch(self, stream: Stream) -> None:
-        """The touch stage as six kernels (kernels/README.md)."""
+    def _touch_steps(self, stream: Stream) -> dict[str, Step]:
+        """The touch stage as kernels (kernels/README.md), by name, in order."""
         buffer, arena = self.touch.buffer.addresses, self.arena.addresses
         work, weights = self._work, self._weights or 0
         records, count, wanted = buffer["records"], buffer["count"], buffer["global_hints"]
         query, key, gate, base, mood, up = (arena[name] for name in MAP_NAMES)
         rows, columns = self._cells
-        launch = functools.partial(self._kernels.launch, stream)
-        launch("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
-               rows, columns)  # fmt: skip
-        launch("touch_shares", 129, 1, records, count, wanted, weights, work)
-        launch("touch_values", 1, 1, records, count, work)
-        launch("touch_attention", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
-               rows, columns)  # fmt: skip
-        launch("touch_corrections", 1, 1, records, count, up, self._coarse, work, rows, columns)
-        launch("touch_upsample", columns, rows, records, count, up, self._coarse, work, self._ab.address, rows, columns)
+        kernel = functools.partial(self._kernel_step, stream)
+        steps = (
+            kernel("touch_tokens", 128, 1, records, count, query, key, gate, base, mood, wanted, weights, work,
+                 rows, columns),
+            kernel("touch_shares", 129, 1, records, count, wanted, weights, work),
+            kernel("touch_values", 1, 1, records, count, work),
+            kernel("touch_attention", rows * columns, 1, count, query, gate, base, mood, weights, work, self._coarse,
+                 rows, columns),
+            kernel("touch_corrections", 1, 1, records, count, up, self._coarse, work, rows, columns),
+            kernel("touch_upsample", columns, rows, records, count, up, self._coarse, work, self._ab.address,
+                 rows, columns),
+        )  # fmt: skip
+        return dict(steps)
 
-    def _match_hints(self, stream: Stream) -> None:
-        """ab on the GPU with the colours of the hints under them, as `match_hints` changes it."""
+    def _match_steps(self, stream: Stream) -> dict[str, Step]:
+        """ab on the GPU with the colours of the hints under them, as `match_hints` changes it: kernels by name, in
+        order."""
         buffer, ab, work = self.touch.buffer.addresses, self._ab.address, self._match_work
         records, count = buffer["records"], buffer["count"]
         height, width = self.ab.shape[1:]
-        launch = functools.partial(self._kernels.launch, stream)
-        launch("match_measure", MAX_HINTS, 1, records, count, ab, work, height, width)
-        launch("match_couple", MAX_HINTS, 1, count, work)
-        launch("match_solve", 1, 1, records, count, work)
-        launch("match_add", width, height, count, work, ab, height, width)
+        kernel = functools.partial(self._kernel_step, stream)
+        steps = (
+            kernel("match_measure", MAX_HINTS, 1, records, count, ab, work, height, width),
+            kernel("match_couple", MAX_HINTS, 1, count, work),
+            kernel("match_solve", 1, 1, records, count, work),
+            kernel("match_add", width, height, count, work, ab, height, width),
+        )
+        return dict(steps)
+
+    def _kernel_step(self, stream: Stream, name: str, columns: int, rows: int, *arguments: float) -> tuple[str, Step]:
+        return name, functools.partial(self._kernels.launch, stream, name, columns, rows, *arguments)
 
     def _touch_weights(self, required: bool) -> int | None:
         """The address of the fused kernels' weights; None if the kernels do not implement the bundle's form.
