@@ -25,6 +25,7 @@ from ...engine.errors import LivetintError, ModelFileError
 from ...engine.models import find_model
 from ...engine.runners.onnx import OnnxRunner
 from ...engine.runners.tensorrt.device import Device
+from ...engine.runners.tensorrt.plan_folder import StalePlan
 from ...engine.runners.tensorrt.runner import TensorRTRunner
 from ..environment import machine, model_table, versions
 from ..measure import Result
@@ -115,7 +116,7 @@ def compare_answers(bundle: Bundle, precision: str, cases: Sequence[Case], say: 
     for by in WAYS:
         try:
             runner = TensorRTRunner(bundle, touch_by=by)
-        except ModelFileError as error:
+        except (ModelFileError, StalePlan) as error:
             say(f"  {error}")
             continue
         with runner:

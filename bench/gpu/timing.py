@@ -39,7 +39,7 @@ def time_touch(
         colours = runner.stages.touch_steps(runner.served_by, capacity)
         steps = runner.stages.picture_steps(runner.served_by, capacity, L.shape, "bilinear")
         outside = {name: step for name, step in steps.items() if name not in NOT_OUTSIDE}
-        timer, stream = runner.device.timer(), runner.stages.touch.stream
+        timer, stream = runner.device.timer(), runner.stages.stream
         for name, step in (colours | steps).items():
             events[name] = _both(timer, stream, step, touches)
         events["outside the network"] = _both(timer, stream, lambda: run_steps(outside), touches)

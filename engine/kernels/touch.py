@@ -1,12 +1,15 @@
-"""The touch stage of the kernels: the form that they compute, its sizes, its weights and its scratch memory."""
+"""The touch stage of the kernels: which bundles they can serve, its sizes, its weights and its scratch memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
+from ..bundle import Bundle
 from ..errors import ModelFileError
 
 FORM = "hint-attention-3"
@@ -39,6 +42,27 @@ _WEIGHTS = (
 WORK_BYTES = 337_536
 # The same of the kernels of match_hints.cu (MatchWork there).
 MATCH_WORK_BYTES = 759_296
+
+
+def touch_weights(bundle: Bundle) -> NDArray[np.float32]:
+    """The weights of a bundle's touch stage for the kernels, float32 [n].
+
+    Raises ModelFileError, with the reason, for bundles whose touch stage the kernels cannot serve.
+    """
+    manifest = bundle.manifest
+    if "touch" not in manifest.stages:
+        raise ModelFileError(f"model {bundle.name} has no touch stage, so the touch kernels cannot serve it")
+    graph = onnx.load_model_from_string(bundle.stage("touch")).graph
+    return pack_weights(manifest.touch_form, {i.name: numpy_helper.to_array(i) for i in graph.initializer})
+
+
+def kernels_serve(bundle: Bundle) -> bool:
+    """Whether the kernels can serve a bundle's touch stage. It then needs no plan."""
+    try:
+        touch_weights(bundle)
+    except ModelFileError:
+        return False
+    return True
 
 
 def pack_weights(form: str, initialisers: Mapping[str, NDArray]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import gc
 import sys
 import weakref
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from livetint.engine.image.compose import compose, resize_lightness
 from livetint.engine.models import bundled_folder
 from livetint.engine.runners.base import NO_GLOBAL_HINTS, Runner
 from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.tensorrt.plan_folder import StalePlan
 from livetint.engine.runners.tensorrt.runner import KEPT_PHOTOGRAPHS, TensorRTRunner
 
 from ..kiosk.stub_bundle import write_stub_bundle
@@ -92,20 +94,41 @@ def test_half_precision_at_the_plans_doors(gpu: Standin, tmp_path: Path):
         assert gpu.calls("cuGraphLaunch") == 1, "the first 256 points are recorded, the rest replay them"
 
 
-def test_touches_go_to_whichever_is_faster_and_knows_the_form(
-    gpu: Standin, touch: Bundle, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.WARM_UP", 1)
-    monkeypatch.setattr("livetint.engine.runners.tensorrt.runner.TIMED", 1)
+def test_kernels_answer_touches_where_they_know_the_form_and_need_no_plan(gpu: Standin, touch: Bundle):
     build_for_standin(touch, "fp32")
     with TensorRTRunner(touch) as runner:
-        assert runner.served_by in ("plan", "kernels")
-        assert {key[1] for key in runner._graphs} == {"plan", "kernels"}, "both were timed"
+        assert runner.served_by == "kernels"
+        assert not runner._graphs, "nothing is timed at start"
+        assert {stage for stage, _ in runner.stages._plans} == {"encoder", "distribution"}
     other = Bundle(touch.folder, msgspec.structs.replace(touch.manifest, touch_form="another-1"), touch.files)
     with TensorRTRunner(other) as runner:
         assert runner.served_by == "plan"
     with pytest.raises(ModelFileError, match="another-1"):
         TensorRTRunner(other, touch_by="kernels")
+
+
+def test_without_a_plan_of_the_touch_stage(gpu: Standin, touch: Bundle, photo: Photo):
+    build_for_standin(touch, "fp32", stages=("encoder", "distribution"))
+    before = gpu.held_bytes
+    with TensorRTRunner(touch) as runner, OnnxRunner(touch) as expected:
+        assert runner.served_by == "kernels"
+        ab = runner.colorize(runner.encode(photo.working_L), some_hints(5))
+        same = expected.colorize(expected.encode(photo.working_L), some_hints(5))
+        np.testing.assert_allclose(ab, same, atol=0.06)
+    with pytest.raises(StalePlan, match=r"kernels serve it; `livetint build touch --all-plans`"):
+        TensorRTRunner(touch, touch_by="plan")
+    other = Bundle(touch.folder, msgspec.structs.replace(touch.manifest, touch_form="another-1"), touch.files)
+    with pytest.raises(StalePlan, match="no plan of stage 'touch'; build again"):
+        TensorRTRunner(other)
+    assert gpu.held_bytes == before
+
+
+def test_touches_and_distributions_share_one_stream_and_one_scratch_memory(gpu: Standin, touch: Bundle):
+    build_for_standin(touch, "fp32")
+    with TensorRTRunner(touch, touch_by="plan") as runner:
+        assert gpu.calls("cuStreamCreate") == 1
+        contexts: list[Any] = [plan._context for plan in runner.stages._plans.values()]
+        assert len({context._scratch.ctypes.data for context in contexts}) == 1
 
 
 @pytest.mark.parametrize(("precision", "by"), [("fp16", "plan"), ("fp32", "plan"), ("fp32", "kernels")])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from ...bundle import Bundle
 from ...errors import ModelFileError
-from ...kernels.touch import MATCH_WORK_BYTES, MAX_HINTS, WORK_BYTES, pack_weights
+from ...kernels.touch import MATCH_WORK_BYTES, MAX_HINTS, WORK_BYTES, kernels_serve, touch_weights
 from ...match_geometry import WINDOW_PX
 from .device import Device, Stream
 from .stages import KERNELS, PLAN, Stages, Step
@@ -25,6 +23,11 @@ class HintStages(Stages):
     """The stages of `touch`. A photograph's features are the encoder's outputs."""
 
     def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
+        """touch_by: PLAN, KERNELS or "auto", which takes the kernels where they can serve the bundle.
+
+        Raises ModelFileError for KERNELS where they cannot.
+        """
+        self._packed = _packed_weights(bundle, touch_by)
         super().__init__(device, bundle, display, touch_by)
         if self._max_hints > MAX_HINTS:
             raise ModelFileError(
@@ -34,19 +37,32 @@ class HintStages(Stages):
         self._match_work = device.memory(MATCH_WORK_BYTES)
         rows, columns = self._cells
         self._coarse = device.memory(2 * rows * columns * 4)
-        self._weights = None if touch_by == PLAN else self._touch_weights(required=touch_by == KERNELS)
-        self._work = device.memory(WORK_BYTES) if self._weights is not None else 0
+        self._weights = self._work = 0
+        if self._packed is not None:
+            self._weights, self._work = device.memory(self._packed.nbytes), device.memory(WORK_BYTES)
+            device.upload(self._weights, self._packed)
 
     @property
     def has_kernels(self) -> bool:
-        return self._weights is not None
+        return self._packed is not None
 
     def hint_capacity(self, stage: str, count: int) -> int:
         return min(capacity for name, capacity in self._plans if name == stage and capacity >= count)
 
+    def _needs_plan(self, stage: str) -> bool:
+        return stage != "touch" or not self.has_kernels
+
+    def _missing_plan(self, stage: str) -> str:
+        if stage == "touch" and kernels_serve(self._bundle):
+            return (
+                "there is no plan of the touch stage, because kernels serve it; "
+                f"`livetint build {self._bundle.name} --all-plans` builds one"
+            )
+        return super()._missing_plan(stage)
+
     def encode(self, L: NDArray[np.float32]) -> None:
         self._normalise_lightness(L, "encoder", "light")
-        self._plans["encoder", 0].enqueue(self._device, self.touch.stream)
+        self._plans["encoder", 0].enqueue(self._device, self.stream)
 
     def maps(self) -> dict[str, NDArray[np.float32]]:
         """The features that are loaded now, by name, copied to the host as float32."""
@@ -59,7 +75,7 @@ class HintStages(Stages):
 
     @property
     def _max_hints(self) -> int:
-        return max(capacity for _, capacity in self._plans)
+        return max(MAX_HINTS, *(capacity for _, capacity in self._plans))
 
     @property
     def _cells(self) -> tuple[int, int]:
@@ -74,7 +90,7 @@ class HintStages(Stages):
         return list(self._plans["encoder", 0].outputs)
 
     def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
-        stream = self.touch.stream
+        stream = self.stream
         if by == KERNELS:
             steps = self._touch_steps(stream)
         else:
@@ -84,8 +100,8 @@ class HintStages(Stages):
         return steps
 
     def _distribution_work(self, capacity: int, points: int) -> None:
-        stream = self.distribution.stream
-        self.distribution.buffer.block.to_device(stream)
+        stream = self.stream
+        self.buffer.block.to_device(stream)
         self._plans["distribution", capacity].enqueue(self._device, stream)
         bins = self.probabilities.shape[1]
         self._kernels.launch(
@@ -96,8 +112,8 @@ class HintStages(Stages):
 
     def _touch_steps(self, stream: Stream) -> dict[str, Step]:
         """The touch stage as kernels (kernels/README.md), by name, in order."""
-        buffer, arena = self.touch.buffer.addresses, self.arena.addresses
-        work, weights = self._work, self._weights or 0
+        buffer, arena = self.buffer.addresses, self.arena.addresses
+        work, weights = self._work, self._weights
         records, count, wanted = buffer["records"], buffer["count"], buffer["global_hints"]
         query, key, gate, base, mood, up = (arena[name] for name in MAP_NAMES)
         rows, columns = self._cells
@@ -118,7 +134,7 @@ class HintStages(Stages):
     def _match_steps(self, stream: Stream) -> dict[str, Step]:
         """ab on the GPU with the colours of the hints under them, as `match_hints` changes it: kernels by name, in
         order."""
-        buffer, ab, work = self.touch.buffer.addresses, self._ab.address, self._match_work
+        buffer, ab, work = self.buffer.addresses, self._ab.address, self._match_work
         records, count = buffer["records"], buffer["count"]
         height, width = self.ab.shape[1:]
         kernel = functools.partial(self._kernel_step, stream)
@@ -133,20 +149,14 @@ class HintStages(Stages):
     def _kernel_step(self, stream: Stream, name: str, columns: int, rows: int, *arguments: float) -> tuple[str, Step]:
         return name, functools.partial(self._kernels.launch, stream, name, columns, rows, *arguments)
 
-    def _touch_weights(self, required: bool) -> int | None:
-        """The address of the fused kernels' weights; None if the kernels do not implement the bundle's form.
 
-        Raises ModelFileError instead where they are `required`.
-        """
-        model = onnx.load_model_from_string(self._bundle.stage("touch"))
-        try:
-            weights = pack_weights(
-                self._bundle.manifest.touch_form, {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-            )
-        except ModelFileError:
-            if required:
-                raise
-            return None
-        address = self._device.memory(weights.nbytes)
-        self._device.upload(address, weights)
-        return address
+def _packed_weights(bundle: Bundle, touch_by: str) -> NDArray[np.float32] | None:
+    """The kernels' weights, or None where a plan answers touches. Raises ModelFileError as HintStages does."""
+    if touch_by == PLAN:
+        return None
+    try:
+        return touch_weights(bundle)
+    except ModelFileError:
+        if touch_by == KERNELS:
+            raise
+        return None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .device import Stream
-from .stages import Lane, Stages, Step
+from .stages import Stages, Step
 
 # These bundles have no limit of hints. This is the limit of the buffer on the GPU.
 MAX_HINTS_ON_PLANES = 1024
@@ -29,6 +29,9 @@ class PlaneStages(Stages):
     def encode(self, L: NDArray[np.float32]) -> None:
         self._normalise_lightness(L, "colour", "planes")
 
+    def _needs_plan(self, stage: str) -> bool:
+        return True
+
     @property
     def _max_hints(self) -> int:
         return self._bundle.manifest.input.max_hints or MAX_HINTS_ON_PLANES
@@ -40,19 +43,19 @@ class PlaneStages(Stages):
         return ["planes"]
 
     def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
-        stream, steps = self.touch.stream, {}
+        stream, steps = self.stream, {}
         if self._bundle.manifest.input.local:
-            steps["raster"] = functools.partial(self._rasterise, self.touch)
+            steps["raster"] = self._rasterise
         steps["network"] = functools.partial(self._plans["colour", 0].enqueue, self._device, stream)
         if self._bundle.manifest.output.ab_scale != 1:
             steps["scale"] = functools.partial(self._rescale, stream)
         return steps
 
     def _distribution_work(self, capacity: int, points: int) -> None:
-        stream, buffer, plan = self.distribution.stream, self.distribution.buffer, self._plans["distribution", 0]
+        stream, buffer, plan = self.stream, self.buffer, self._plans["distribution", 0]
         buffer.block.to_device(stream)
         if self._bundle.manifest.input.local:
-            self._rasterise(self.distribution)
+            self._rasterise()
         plan.enqueue(self._device, stream)
         bins = self.probabilities.shape[1]
         _, _, rows, columns = plan.outputs["logits"].shape
@@ -63,14 +66,14 @@ class PlaneStages(Stages):
         )  # fmt: skip
         self._probabilities.to_host(stream, points * bins * 4)
 
-    def _rasterise(self, lane: Lane) -> None:
+    def _rasterise(self) -> None:
         """Enqueue: hints → the planes of ab and mask, after the plane of L (`inputs.planes_input`)."""
         settings = self._bundle.manifest.input
         height, width = settings.working_size
-        kind, buffer = self._kind("colour", "planes"), lane.buffer.addresses
+        kind, buffer = self._kind("colour", "planes"), self.buffer.addresses
         planes = self.arena.addresses["planes"] + height * width * (2 if kind == "f16" else 4)
         self._kernels.launch(
-            lane.stream, f"hint_planes_{kind}", width, height, buffer["records"], buffer["count"], planes,
+            self.stream, f"hint_planes_{kind}", width, height, buffer["records"], buffer["count"], planes,
             height, width, float(settings.ab_scale), *map(float, settings.mask),
         )  # fmt: skip
 

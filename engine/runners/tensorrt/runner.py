@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -20,17 +19,16 @@ from ...bundle import Bundle
 from ...colour.global_hints import GlobalHints
 from ...errors import DeviceLost
 from ...hints import Hint
-from ..base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Features, Runner, distribution_table
+from ..base import INFLUENCE_CELLS, Features, Runner, distribution_table
 from ..onnx import default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
-from .device import DEFAULT_DEADLINE_S, Device, Graph, Stream
+from .device import DEFAULT_DEADLINE_S, Device, Graph
 from .hint_stages import HintStages
 from .plane_stages import PlaneStages
 from .stages import KERNELS, PLAN
 
 # The number of photographs whose features stay on the GPU; a kiosk keeps as many open.
 KEPT_PHOTOGRAPHS = 4
-WARM_UP, TIMED = 2, 20
 
 
 class DeviceFeatures(Features):
@@ -44,7 +42,7 @@ class DeviceFeatures(Features):
 class TensorRTRunner(Runner[DeviceFeatures]):
     """Runs a bundle's plans on the GPU. Calls from several threads are served one at a time.
 
-    served_by: "plan" or "kernels", what answers touches: the faster one, if the kernels implement the touch stage.
+    served_by: "plan" or "kernels", what answers touches: the kernels where they can serve the bundle's touch stage.
     lost: the reason for a permanent error, else "". After one, every call raises DeviceLost; the owner must end the
     process (exit code 70) and start another. device, stages: for benches.
     """
@@ -58,8 +56,10 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> None:
         """display: (width, height) of the largest picture that `render` composes on the GPU; (0, 0) for none.
 
-        touch_by: "auto", "plan" or "kernels". deadline_s: the longest wait before the GPU counts as lost.
-        Raises NoDevice, StalePlan (no plans for this GPU yet), DeviceFull, DeviceError, DeviceLost.
+        touch_by: "auto", "plan" or "kernels"; "auto" takes the kernels where they can serve the bundle. deadline_s:
+        the longest wait before the GPU counts as lost. Raises NoDevice, StalePlan (no plans for this GPU yet, or none
+        of the touch stage for "plan"), ModelFileError ("kernels" where they cannot serve), DeviceFull, DeviceError,
+        DeviceLost.
         """
         super().__init__(bundle)
         self._lock = threading.RLock()
@@ -117,7 +117,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             by, capacity = self._write_hints(features, hints, global_hints)
             make = functools.partial(self.stages.picture_work, by, capacity, L.shape, method)
             key = ("picture", by, capacity, L.shape, method)
-            self._replay(self.stages.touch.stream, key, "rendering a touch", make)
+            self._replay(key, "rendering a touch", make)
             return self.stages.pixels(L.shape).copy()
 
     def _distribution(
@@ -129,17 +129,17 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> NDArray[np.float32]:
         doing = "computing a distribution"
         probabilities = np.empty((len(points), len(distribution_table(self.bundle).centres)), np.float32)
-        lane, max_points = self.stages.distribution, self.stages.max_points
+        buffer, max_points = self.stages.buffer, self.stages.max_points
         with self._lock, self.device.at_work(doing):
             self._load_features(features)
             capacity = self.stages.hint_capacity("distribution", len(hints))
-            lane.buffer.write(hints, global_hints, capacity)
+            buffer.write(hints, global_hints, capacity)
             for start in range(0, len(points), max_points):
                 part = points[start : start + max_points]
                 size = self.stages.point_capacity(len(part))
-                lane.buffer.write_points(part, size)
+                buffer.write_points(part, size)
                 make = functools.partial(self.stages.distribution_work, capacity, size)
-                self._replay(lane.stream, ("distribution", capacity, size), doing, make)
+                self._replay(("distribution", capacity, size), doing, make)
                 probabilities[start : start + len(part)] = self.stages.probabilities[: len(part)]
         return probabilities
 
@@ -182,29 +182,12 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._uploaded: weakref.ref[NDArray[np.float32]] | None = None
         self._frame_size: tuple[int, ...] | None = None
         self._shares = None
-        self.served_by = self._choose(touch_by)
-
-    def _choose(self, touch_by: str) -> str:
-        """What answers touches. "auto" times both, on a grey photograph with hints for the smallest plan."""
-        if touch_by != "auto" or not self.stages.has_kernels:
-            return KERNELS if touch_by == KERNELS and self.stages.has_kernels else PLAN
-        grey = DeviceFeatures(self, np.full(self.bundle.manifest.input.working_size, 50, np.float32))
-        self._encode_into_slot(grey)
-        hints = [Hint(0.1 + 0.08 * i, 0.5, 30, 10) for i in range(10)]
-        times = {}
-        for self.served_by in (PLAN, KERNELS):
-            seconds = []
-            for _ in range(WARM_UP + TIMED):
-                started = time.perf_counter()
-                self._touch(grey, hints, NO_GLOBAL_HINTS)
-                seconds.append(time.perf_counter() - started)
-            times[self.served_by] = sorted(seconds[WARM_UP:])[TIMED // 2]
-        return min(times, key=lambda name: times[name])
+        self.served_by = KERNELS if self.stages.has_kernels else PLAN
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
         by, capacity = self._write_hints(features, hints, global_hints)
         make = functools.partial(self.stages.touch_work, by, capacity)
-        self._replay(self.stages.touch.stream, ("touch", by, capacity), "answering a touch", make)
+        self._replay(("touch", by, capacity), "answering a touch", make)
 
     def _write_hints(
         self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints
@@ -213,13 +196,13 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         (PLAN or KERNELS), and how many hints the plan takes."""
         self._load_features(features)
         capacity = 0 if self.served_by == KERNELS else self.stages.hint_capacity("touch", len(hints))
-        self.stages.touch.buffer.write(hints, global_hints, capacity)
+        self.stages.buffer.write(hints, global_hints, capacity)
         return self.served_by, capacity
 
-    def _replay(self, stream: Stream, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
+    def _replay(self, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
         """Launch the graph of `key` and wait. The first time, `make` gives the work. It runs once without a graph, as
         TensorRT requires before a capture, and is then recorded."""
-        graph = self._graphs.get(key)
+        stream, graph = self.stages.stream, self._graphs.get(key)
         if graph is not None:
             graph.launch(doing)
             stream.wait(doing)
@@ -236,7 +219,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         error the slot has no owner, and the photograph is encoded again when it is used."""
         self._current = None
         slot = self._free_slot()
-        arena, stream = self.stages.arena, self.stages.touch.stream
+        arena, stream = self.stages.arena, self.stages.stream
         self.stages.encode(features.L)
         stream.copy(self._slots[slot], arena.features_address, arena.features_bytes)
         stream.wait("encoding a photograph")
@@ -252,7 +235,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             self._encode_into_slot(features)
             return
         self._current = None
-        arena, stream = self.stages.arena, self.stages.touch.stream
+        arena, stream = self.stages.arena, self.stages.stream
         stream.copy(arena.features_address, self._slots[features.slot], arena.features_bytes)
         stream.wait("switching photographs")
         self._owners[features.slot] = self._owners.pop(features.slot)

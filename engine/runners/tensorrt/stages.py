@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +32,12 @@ HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "global
 Step = Callable[[], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Lane:
-    """A stream and its hint buffer. Lanes work independently of one another."""
-
-    stream: Stream
-    buffer: HintBuffer
-
-
 class Stages(ABC):
     """A bundle on the GPU. All memory is allocated here, once.
 
-    touch, distribution: the lanes of touches and of distributions. ab float32 [2, H, W] and probabilities float32
-    [points, bins] are host views, valid after a wait and until the next run.
+    stream, buffer: all work is done in one stream, from one hint buffer; the runner serves one call at a time. ab
+    float32 [2, H, W] and probabilities float32 [points, bins] are host views, valid after a wait and until the next
+    run.
     """
 
     def __init__(self, device: Device, bundle: Bundle, display: tuple[int, int], touch_by: str) -> None:
@@ -56,7 +48,8 @@ class Stages(ABC):
         self._kernels = device.kernels(load_fatbin())
         self._plans = self._load(trt, manifest)
         self._point_capacities = self._capacities_of_points()
-        self.touch, self.distribution = self._lane(), self._lane()
+        self.stream = device.stream()
+        self.buffer = HintBuffer(device, self._max_hints, self.max_points)
         self._allocate()
         self._allocate_display(*display)
 
@@ -66,6 +59,10 @@ class Stages(ABC):
     @abstractmethod
     def has_kernels(self) -> bool:
         """Whether the fused kernels implement this bundle's touch stage."""
+
+    @abstractmethod
+    def _needs_plan(self, stage: str) -> bool:
+        """Whether a stage runs by a plan. Plans of other stages are not loaded."""
 
     @property
     @abstractmethod
@@ -110,9 +107,9 @@ class Stages(ABC):
 
     def upload_lightness(self, L: NDArray[np.float32]) -> None:
         """Enqueue uploads of L at display size, and of the L of its cells."""
-        _upload(self._display_L, L, self.touch.stream)
+        _upload(self._display_L, L, self.stream)
         height, width = self.ab.shape[1:]
-        _upload(self._cell_L, resize_lightness(L, (width, height)), self.touch.stream)
+        _upload(self._cell_L, resize_lightness(L, (width, height)), self.stream)
 
     def touch_work(self, by: str, capacity: int) -> Step:
         """Hints on the host → ab on the host. by: PLAN or KERNELS. capacity: of the plan."""
@@ -120,9 +117,9 @@ class Stages(ABC):
 
     def touch_steps(self, by: str, capacity: int) -> dict[str, Step]:
         """The steps of `touch_work`, by name, in order."""
-        stream = self.touch.stream
+        stream = self.stream
         return {
-            "upload": functools.partial(self.touch.buffer.block.to_device, stream),
+            "upload": functools.partial(self.buffer.block.to_device, stream),
             **self._colour_steps(by, capacity),
             "download": functools.partial(self._ab.to_host, stream),
         }
@@ -134,9 +131,9 @@ class Stages(ABC):
 
     def picture_steps(self, by: str, capacity: int, frame: tuple[int, ...], method: str) -> dict[str, Step]:
         """The steps of `picture_work`, by name, in order."""
-        stream = self.touch.stream
+        stream = self.stream
         return {
-            "upload": functools.partial(self.touch.buffer.block.to_device, stream),
+            "upload": functools.partial(self.buffer.block.to_device, stream),
             **self._colour_steps(by, capacity),
             "compose": functools.partial(self._compose, stream, method, *frame),
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
@@ -166,7 +163,7 @@ class Stages(ABC):
 
     def _normalise_lightness(self, L: NDArray[np.float32], stage: str, name: str) -> None:
         """Enqueue: working L → the tensor `name`, normalised as in `inputs.normalise_lightness`."""
-        stream = self.touch.stream
+        stream = self.stream
         _upload(self._L, L, stream)
         self._kernels.launch(
             stream, f"L_plane_{self._kind(stage, name)}", L.size, 1, self._L.address, self.arena.addresses[name],
@@ -178,19 +175,20 @@ class Stages(ABC):
     def _load(self, trt: TensorRT, manifest: PlanManifest) -> dict[tuple[str, int], LoadedPlan]:
         plans: dict[tuple[str, int], LoadedPlan] = {}
         self._jit: dict[str, bytes] = {}
-        for entry in manifest.plans:
+        for entry in (entry for entry in manifest.plans if self._needs_plan(entry.stage)):
             title = f"{entry.stage}-{entry.hints}" if entry.hints else entry.stage
             self._jit[title] = read_jit_cache(self._folder, title)
             plan = trt.plan(title, verified_plan(self._folder, entry), self._jit[title])
             self._device.on_close(plan.close)
             plans[entry.stage, entry.hints] = plan
-        for stage in self._bundle.manifest.stages:
+        for stage in filter(self._needs_plan, self._bundle.manifest.stages):
             if not any(name == stage for name, _ in plans):
-                raise StalePlan(f"there is no plan of stage {stage!r}; build again")
+                raise StalePlan(self._missing_plan(stage))
         return plans
 
-    def _lane(self) -> Lane:
-        return Lane(self._device.stream(), HintBuffer(self._device, self._max_hints, self.max_points))
+    def _missing_plan(self, stage: str) -> str:
+        """What is wrong, and what to do, where a stage has no plan."""
+        return f"there is no plan of stage {stage!r}; build again with `livetint build {self._bundle.name}`"
 
     def _allocate(self) -> None:
         device, manifest = self._device, self._bundle.manifest
@@ -209,11 +207,10 @@ class Stages(ABC):
 
     def _bind(self) -> None:
         size = max(plan.scratch_bytes for plan in self._plans.values())
-        scratch = {lane: self._device.memory(size) for lane in (self.touch, self.distribution)}
-        for (stage, _), plan in self._plans.items():
-            lane = self.distribution if stage == "distribution" else self.touch
-            addresses = all_addresses({"ab": self._ab.address}, lane.buffer.addresses, self.arena.addresses)
-            plan.bind(addresses, scratch[lane], size)
+        scratch = self._device.memory(size)
+        addresses = all_addresses({"ab": self._ab.address}, self.buffer.addresses, self.arena.addresses)
+        for plan in self._plans.values():
+            plan.bind(addresses, scratch, size)
 
     def _allocate_display(self, width: int, height: int) -> None:
         self.display_pixels = width * height
