@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from ..engine.hints import Hint
 from ..engine.image.compose import compose
 from ..engine.runners.base import Runner
 from ..engine.runners.onnx import OnnxRunner, session_options
+from .half_arithmetic import EmulatedRunner
+from .limits import FAULT_AB, FAULT_FACTOR, FAULT_MAP, Limits, limits_of
 
-# The most dB of PSNR that a precision may lose against fp32 on photographs with hints.
-LIMITS_DB = {"fp32": 0.01, "fp16": 0.05, "int8": 0.3}
 DEFAULT_HINTS = 10
 # A photograph with a smaller mean chroma is grey and shows nothing of lost colour.
 GREY_CHROMA = 4.0
@@ -41,6 +41,8 @@ class Accuracy(msgspec.Struct, frozen=True):
     """What a precision costs on photographs with hints.
 
     max_ab, mean_ab: |Δab| in CIELAB units. delta_e: mean CIE76. lost_db: mean PSNR of fp32 minus that of `precision`.
+    worst_map, map_error: the encoder's map with the largest error, and that rms error over the map's spread; "" and 0
+    for models without maps. limits: what is allowed.
     """
 
     precision: str
@@ -51,18 +53,43 @@ class Accuracy(msgspec.Struct, frozen=True):
     psnr_fp32: float
     psnr: float
     lost_db: float
-    limit_db: float
+    worst_map: str
+    map_error: float
+    limits: Limits
 
     @property
     def within(self) -> bool:
-        return self.lost_db <= self.limit_db
+        limits = self.limits
+        return self.lost_db <= limits.lost_db and self.mean_ab <= limits.mean_ab and self.map_error <= limits.map_error
+
+    def is_fault(self, expected: Accuracy) -> bool:
+        """Whether this is more than rounding can do, so that the back end answers wrongly.
+
+        expected: the same precision in ONNX Runtime. The errors are beyond the limits, beyond half of what the smallest
+        planted fault shows, and a multiple of `expected` (limits.py).
+        """
+        if self.within:
+            return False
+        by_ab = self.mean_ab > max(FAULT_AB, FAULT_FACTOR * expected.mean_ab)
+        return by_ab or self.map_error > max(FAULT_MAP, FAULT_FACTOR * expected.map_error)
 
     def sentence(self) -> str:
         """One line to show."""
+        limits = self.limits
+        maps = f"map {self.worst_map!r} off by {self.map_error:.3f} of its spread (limit {limits.map_error}), "
         return (
-            f"{self.precision}: {self.lost_db:+.3f} dB lost (limit {self.limit_db}), mean |Δab| {self.mean_ab:.3f}, "
+            f"{self.precision}: {self.lost_db:+.3f} dB lost (limit {limits.lost_db}), "
+            f"mean |Δab| {self.mean_ab:.3f} (limit {limits.mean_ab}), {maps if self.worst_map else ''}"
             f"max {self.max_ab:.1f}, ΔE {self.delta_e:.3f}, on {self.photographs} photographs with hints"
         )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model gives for a case: ab float32 [2, H, W], and the encoder's maps by name; {} if not asked for."""
+
+    ab: NDArray[np.float32]
+    maps: Mapping[str, NDArray[np.float32]]
 
 
 class StrictRunner(OnnxRunner):
@@ -101,26 +128,31 @@ def example_cases() -> list[Case]:
     return cases_of(squares(example_photographs()))
 
 
-def answers(runner: Runner, cases: Sequence[Case]) -> list[NDArray[np.float32]]:
-    """ab float32 [2, H, W] of every case."""
+def answers(runner: Runner, cases: Sequence[Case], maps: bool = True) -> list[Answer]:
+    """The answer to every case. maps: whether the encoder's maps are wanted too; they take 13 MB for each case."""
     local = runner.bundle.manifest.input.local
-    return [runner.colorize(runner.encode(case.L), case.hints if local else ()) for case in cases]
+    found = []
+    for case in cases:
+        features = runner.encode(case.L)
+        ab = runner.colorize(features, case.hints if local else ())
+        found.append(Answer(ab, runner.feature_maps(features) if maps else {}))
+    return found
 
 
 def compare(
-    precision: str,
-    cases: Sequence[Case],
-    reference: Sequence[NDArray[np.float32]],
-    found: Sequence[NDArray[np.float32]],
+    precision: str, cases: Sequence[Case], reference: Sequence[Answer], found: Sequence[Answer], arithmetic: str = ""
 ) -> Accuracy:
-    """The differences of two sets of answers, ab float32 [2, H, W], to the same cases."""
-    differences = [np.abs(a - b) for a, b in zip(reference, found, strict=True)]
-    labs = [[_lab(case, ab) for case, ab in zip(cases, some, strict=True)] for some in (reference, found)]
+    """The differences of two sets of answers to the same cases. arithmetic: of `limits_of`."""
+    differences = [
+        np.nan_to_num(np.abs(a.ab - b.ab), nan=np.inf, posinf=np.inf) for a, b in zip(reference, found, strict=True)
+    ]
+    labs = [[_lab(case, answer.ab) for case, answer in zip(cases, some, strict=True)] for some in (reference, found)]
     scores = [
-        float(np.mean([min(psnr(compose(case.L, ab), case.rgb), 100.0) for case, ab in zip(cases, some, strict=True)]))
+        float(np.mean([_psnr(case, answer.ab) for case, answer in zip(cases, some, strict=True)]))
         for some in (reference, found)
     ]
     mean_delta_e = float(np.mean([delta_e(a, b).mean() for a, b in zip(*labs, strict=True)]))
+    worst, error = max(map_errors(reference, found).items(), key=lambda item: item[1], default=("", 0.0))
     return Accuracy(
         precision=precision,
         photographs=len(cases),
@@ -130,24 +162,57 @@ def compare(
         psnr_fp32=round(scores[0], 4),
         psnr=round(scores[1], 4),
         lost_db=round(scores[0] - scores[1], 4),
-        limit_db=LIMITS_DB[precision],
+        worst_map=worst,
+        map_error=round(error, 5),
+        limits=limits_of(precision, arithmetic),
     )
 
 
-def reference_answers(bundle: Bundle, cases: Sequence[Case], threads: int | None = None) -> list[NDArray[np.float32]]:
+def map_errors(reference: Sequence[Answer], found: Sequence[Answer]) -> dict[str, float]:
+    """Map → its rms error over its spread, which is how much the map differs from photograph to photograph.
+
+    The spread is the rms over the map of the standard deviation over the photographs. What is the same for every
+    photograph, such as the channels of position in `query`, does not count. {} for fewer than two photographs, or
+    without maps.
+    """
+    errors = {}
+    for name in reference[0].maps if len(reference) > 1 else ():
+        right = np.stack([answer.maps[name] for answer in reference])
+        wrong = np.stack([answer.maps[name] for answer in found])
+        spread = float(np.sqrt(right.var(0, ddof=1, dtype=np.float64).mean()))
+        error = float(np.sqrt(np.square(wrong - right, dtype=np.float64).mean()))
+        errors[name] = error / spread if spread > 0 else float(error > 0)
+    return {name: error if np.isfinite(error) else np.inf for name, error in errors.items()}
+
+
+def reference_answers(
+    bundle: Bundle, cases: Sequence[Case], threads: int | None = None, maps: bool = True
+) -> list[Answer]:
     """The answers of the bundle's own fp32 graphs."""
     with OnnxRunner(bundle, threads) as runner:
-        return answers(runner, cases)
+        return answers(runner, cases, maps)
 
 
 def measure_accuracy(
     bundle: Bundle, converted: Bundle, precision: str, dialect: str, cases: Sequence[Case], threads: int | None = None
 ) -> Accuracy:
     """fp32 against `converted` on `cases`, both in ONNX Runtime on the CPU."""
-    kind = OnnxRunner if dialect == "onnxruntime" else StrictRunner
-    with kind(converted, threads) as runner:
+    on_cpu = dialect == "onnxruntime"
+    with (OnnxRunner if on_cpu else StrictRunner)(converted, threads) as runner:
         found = answers(runner, cases)
-    return compare(precision, cases, reference_answers(bundle, cases, threads), found)
+    return compare(precision, cases, reference_answers(bundle, cases, threads), found, dialect if on_cpu else "")
+
+
+def measure_emulated(bundle: Bundle, half: Bundle, cases: Sequence[Case]) -> Accuracy:
+    """fp32 against `half`, a bundle at fp16 in the dialect "tensorrt", computed with a GPU's fp16 arithmetic."""
+    with EmulatedRunner(half) as runner:
+        found = answers(runner, cases)
+    return compare("fp16", cases, reference_answers(bundle, cases), found, "emulated")
+
+
+def _psnr(case: Case, ab: NDArray[np.float32]) -> float:
+    """PSNR in dB of the coloured case, at most 100; 0 for ab that is not finite."""
+    return min(psnr(compose(case.L, ab), case.rgb), 100.0) if np.isfinite(ab).all() else 0.0
 
 
 def _lab(case: Case, ab: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -189,14 +189,14 @@ class _AccuracyMeter:
     def __init__(self, bundle: Bundle, cases: Sequence[Case], threads: int) -> None:
         self.bundle, self.cases, self.threads = bundle, cases, threads
         self.models = folded_stages(bundle)
-        self.reference = reference_answers(bundle, cases, threads)
+        self.reference = reference_answers(bundle, cases, threads, maps=False)
 
     def loss(self, ranges: Ranges, choice: Choice, number: int | None = None) -> tuple[float, float]:
         """dB lost and mean |Δab| of `choice` on the first `number` cases, or on all."""
         cases = self.cases[:number]
         converted = apply_precision(self.bundle, "int8", "onnxruntime", ranges, choice, self.models)
         with OnnxRunner(converted, self.threads) as runner:
-            found = compare("int8", cases, self.reference[:number], answers(runner, cases))
+            found = compare("int8", cases, self.reference[:number], answers(runner, cases, maps=False))
         return found.lost_db, found.mean_ab
 
 

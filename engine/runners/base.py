@@ -114,6 +114,14 @@ class Runner(ABC, Generic[F]):
             raise HintRejected(f"there is no hint {index}; there are {len(hints)}, counted from 0")
         return self._influence(features, hints, index, global_hints)
 
+    def feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
+        """The encoder's outputs for a photograph, by name, as float32; for measuring. Do not change the arrays.
+
+        Empty for models without an encoder. Raises RunnerError for features of another runner.
+        """
+        self._check_owner(features)
+        return self._feature_maps(features)
+
     def render(
         self,
         features: F,
@@ -168,6 +176,9 @@ class Runner(ABC, Generic[F]):
     @abstractmethod
     def _close(self) -> None: ...
 
+    def _feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
+        return {}
+
     def _influence(
         self, features: F, hints: Sequence[Hint], index: int, global_hints: GlobalHints
     ) -> NDArray[np.float32]:
@@ -195,10 +206,13 @@ class Runner(ABC, Generic[F]):
         if self._closed:
             raise RunnerError("this runner is closed; make a new one")
 
-    def _check(self, features: F, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
+    def _check_owner(self, features: F) -> None:
         self._check_open()
         if not features.made_by(self):
             raise RunnerError("these features are another runner's; encode the photograph with this one")
+
+    def _check(self, features: F, hints: Sequence[Hint], global_hints: GlobalHints) -> None:
+        self._check_owner(features)
         check_hints(self.bundle, hints, global_hints)
 
 

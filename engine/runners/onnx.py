@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -32,6 +32,16 @@ TOUCH_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "point
 DISABLED_OPTIMISERS = ["WeightBiasQuantization"]
 
 
+class Session(Protocol):
+    """What a runner uses of an ONNX Runtime session."""
+
+    def get_inputs(self) -> Sequence[Any]: ...
+
+    def get_outputs(self) -> Sequence[Any]: ...
+
+    def run(self, output_names: Any, input_feed: Any, /) -> Sequence[Any]: ...
+
+
 class OnnxFeatures(Features):
     """One photograph encoded on the CPU.
 
@@ -52,8 +62,8 @@ class _Stage:
     once: runs once per photograph, with its SHA-256. rest: runs at every touch.
     """
 
-    once: tuple[str, ort.InferenceSession] | None
-    rest: ort.InferenceSession
+    once: tuple[str, Session] | None
+    rest: Session
 
 
 def default_threads() -> int:
@@ -78,7 +88,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
         self.spin = spin
         self.threads = threads or default_threads()
         self._stages: dict[str, _Stage] = {}
-        self._shares: ort.InferenceSession | None = None
+        self._shares: Session | None = None
         self._stage("encoder" if self._staged else "colour")
 
     @property
@@ -124,6 +134,9 @@ class OnnxRunner(Runner[OnnxFeatures]):
             return bins.temper(probabilities, table.temperature_scale)
         logits = self._run("distribution", features, inputs)[0]
         return distribution_at(logits, points, table.temperature_scale)
+
+    def _feature_maps(self, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
+        return dict(features.maps) if self._staged else {}
 
     def _influence(
         self, features: OnnxFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
@@ -179,7 +192,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
 
-    def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
+    def _session(self, data: bytes, threads: int) -> Session:
         """A graph, ready to run. A subclass may run it with other options."""
         return make_session(data, threads, self.spin)
 
@@ -194,9 +207,7 @@ def make_session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceS
     )
 
 
-def run_graph(
-    session: ort.InferenceSession, inputs: Mapping[str, NDArray[np.float32]]
-) -> dict[str, NDArray[np.float32]]:
+def run_graph(session: Session, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     """The outputs of a graph by name. It takes those of `inputs` that it needs."""
     names = [value.name for value in session.get_outputs()]
     outputs = session.run(names, {value.name: inputs[value.name] for value in session.get_inputs()})

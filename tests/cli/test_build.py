@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from livetint.build_engine import prepare
 from livetint.build_engine.accuracy_report import cases_of, example_photographs
+from livetint.build_engine.limits import LIMITS, Limits
 from livetint.calibration import samples
 from livetint.calibration.ranges import load_ranges
 from livetint.cli.build import build
@@ -116,7 +117,7 @@ def test_a_trained_bundle_that_loses_too_much_is_refused_unless_forced(
     trained = write_bundle(
         calibrated.folder, msgspec.structs.replace(calibrated.manifest, trained=True), calibrated.files
     )
-    monkeypatch.setattr("livetint.build_engine.accuracy_report.LIMITS_DB", {"int8": -np.inf})
+    monkeypatch.setitem(LIMITS, "int8 onnxruntime", Limits(-np.inf, np.inf, np.inf))
     arguments = (trained.folder, "--target", "onnxruntime", "--precision", "int8", "-o", tmp_path / "q")
     refused = run(build, *arguments)
     assert isinstance(refused.exception, LivetintError) and "--force" in str(refused.exception)
@@ -149,7 +150,6 @@ def test_plans_are_tried_on_the_gpu_where_there_is_one(
         calibrated.folder, msgspec.structs.replace(calibrated.manifest, trained=True), calibrated.files
     )
     monkeypatch.setattr(prepare, "TensorRTRunner", GpuRunner)
-    monkeypatch.setattr("livetint.build_engine.accuracy_report.LIMITS_DB", {"fp16": 0.05})
     arguments = (trained.folder, "--target", "tensorrt-rtx", "--precision", "fp16", "-o", tmp_path / "p")
     result = run(build, *arguments, "--compute-capability", "8.6")
     assert "on the GPU, fp16" in result.output or "on the GPU, fp16" in str(result.exception)

@@ -143,6 +143,13 @@ class TensorRTRunner(Runner[DeviceFeatures]):
                 probabilities[start : start + len(part)] = self.stages.probabilities[: len(part)]
         return probabilities
 
+    def _feature_maps(self, features: DeviceFeatures) -> dict[str, NDArray[np.float32]]:
+        if not isinstance(self.stages, HintStages):
+            return {}
+        with self._lock, self.device.at_work("reading a photograph's features"):
+            self._load_features(features)
+            return self.stages.maps()
+
     def _influence(
         self, features: DeviceFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
     ) -> NDArray[np.float32]:
@@ -155,9 +162,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             if graph is None:
                 return super()._influence(features, hints, index, global_hints)
             self._shares = make_session(graph, default_threads(), spin=False)
-        with self._lock, self.device.at_work("reading a photograph's features"):
-            self._load_features(features)
-            maps = self.stages.maps()
+        maps = self._feature_maps(features)
         shares = run_graph(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
         return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
 

@@ -61,6 +61,19 @@ class RunnerContract:
         np.testing.assert_array_equal(features.L, opened.lightness)
         assert not features.L.flags.writeable and features.made_by(opened.runner)
 
+    def test_feature_maps_are_those_of_the_photograph(self, opened: Opened) -> None:
+        runner = opened.runner
+        ours, theirs = runner.encode(opened.lightness), runner.encode(100 - opened.lightness)
+        maps = {name: values.copy() for name, values in runner.feature_maps(ours).items()}
+        assert bool(maps) is (runner.bundle.manifest.input.kind == "hints")
+        others = runner.feature_maps(theirs)
+        for name, values in runner.feature_maps(ours).items():
+            assert values.dtype == np.float32
+            np.testing.assert_array_equal(values, maps[name])
+        if maps:
+            assert set(maps) >= {"query", "key", "gate", "base", "mood", "up"}
+            assert not np.array_equal(others["base"], maps["base"])
+
     def test_distributions_sum_to_one(self, opened: Opened) -> None:
         runner = opened.runner
         if runner.bundle.manifest.distribution is None:
@@ -117,6 +130,7 @@ class RunnerContract:
             lambda: opened.runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
             lambda: opened.runner.influence(features, [RED], 0),
             lambda: opened.runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
+            lambda: opened.runner.feature_maps(features),
         )
         for question in questions:
             with pytest.raises(RunnerError, match="these features are another runner's; encode the photograph with"):
@@ -152,6 +166,7 @@ class RunnerContract:
             lambda: runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
             lambda: runner.influence(features, [RED], 0),
             lambda: runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
+            lambda: runner.feature_maps(features),
         )
         for question in questions:
             with pytest.raises(RunnerError, match="this runner is closed; make a new one"):
