@@ -111,6 +111,7 @@ def _gpu(nvml: Any, index: int) -> dict[str, Any]:
         "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
         "power_mw": lambda: nvml.nvmlDeviceGetPowerUsage(handle),
         "memory_used_mib": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used >> 20,
+        "busy_percent": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
     }
     answers: dict[str, Any] = {}
     for name, question in questions.items():

@@ -1,191 +1,217 @@
-"""Everything that is measured on a GPU, in one run.
+"""Everything that is measured on a GPU, in one run: plans built, answers compared with the CPU's, every stage timed,
+the kernels checked, and PyTorch beside them.
 
-The kernels against their references and under compute-sanitizer, plans built, answers compared with OnnxRunner, every
-stage timed by CUDA events with and without its graph, and PyTorch where it is installed. A step that cannot run
-leaves its reason in the result.
+Each step runs in a process of its own, with a time limit. The result is saved after every step; a step that fails
+leaves its reason and the next one runs. The steps of most worth come first.
 """
 
 from __future__ import annotations
 
-import subprocess
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ...build_engine.accuracy_report import Case, answers, compare, example_cases
 from ...build_engine.planes_bundle import write_untrained
 from ...engine.bundle import Bundle
 from ...engine.errors import LivetintError, ModelFileError
 from ...engine.models import find_model
-from ...engine.runners.onnx import OnnxRunner
 from ...engine.runners.tensorrt.device import Device
-from ...engine.runners.tensorrt.plan_folder import StalePlan
-from ...engine.runners.tensorrt.runner import TensorRTRunner
 from ..environment import machine, model_table, versions
 from ..measure import Result
-from .kernel_lab import check_kernels
-from .pytorch import time_torch
-from .timing import time_touch
+from .findings import aims_of, warnings_of, wrong_in
+from .kernel_lab import KernelLab, LabLimits
+from .processes import NOT_DONE, Say, attempt, in_process, run_limited
+from .torch_process import time_torch
 
-SCHEMA = 1
+SCHEMA = 2
 MODELS = ("touch", "siggraph17")
-# Models with random weights must answer alike, but they have no accuracy to lose: the largest mean |Δab|.
-UNTRAINED_AB = 1.0
-# What can answer a touch; the kernels only where they know the model's form.
-WAYS = ("plan", "kernels")
 BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "build")
+QUICK_S = 225.0
+QUICK_TOUCHES, QUICK_OPTIMISATION = 200, 1
+# Less time than this is not worth a start.
+MIN_S = 8.0
 
-Say = Callable[[str], None]
+Save = Callable[[Result], None]
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is asked of a run.
 
-    models: names or folders. precision: of the plans. touches: samples of every stage. hints: in a timed touch.
-    display: width and height of composed pictures. kernels: whether the kernel lab runs, which takes minutes.
+    models: names or folders. precision: of the plans. touches: samples of every stage. hints: numbers of hints of
+    timed touches. display: width and height of composed pictures. kernels: whether the kernel lab runs. lab: the lab's
+    program, if it is compiled already. build: whether plans are built; without, those of earlier builds are measured.
+    build_options: for `livetint build`. torch_python: an interpreter with PyTorch, None for this one. quick: all in
+    four minutes, without compute-sanitizer.
     """
 
     models: tuple[str, ...] = MODELS
-    precision: str = "fp16"
+    precision: str = "auto"
     touches: int = 1000
-    hints: int = 16
+    hints: tuple[int, ...] = (1, 16, 64, 128)
     display: tuple[int, int] = (1920, 1080)
     kernels: bool = True
+    lab: Path | None = None
+    build: bool = True
+    build_options: tuple[str, ...] = ()
+    torch_python: str | None = None
+    quick: bool = False
+
+    @property
+    def main_hints(self) -> int:
+        """The number of hints that is compared with PyTorch and the aims."""
+        return 16 if 16 in self.hints else self.hints[0]
 
 
-def measure_gpu(settings: Settings, say: Say) -> Result:
-    """Check and time everything on the first GPU; `say` gets a line about each step. Raises NoDevice without a GPU."""
-    Device().close()
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that each step may take."""
+
+    build_s: float = 3600
+    answers_s: float = 300
+    stages_s: float = 600
+    torch_s: float = 900
+    lab: LabLimits = field(default_factory=LabLimits)
+    # Kept free by the builds of all models but the first, for what comes after them.
+    reserve_s: float = 0
+
+
+QUICK_LIMITS = Limits(
+    build_s=120, answers_s=30, stages_s=40, torch_s=60, lab=LabLimits(compile_s=45, lab_s=30, tool_s=0), reserve_s=65
+)
+
+
+def quick(settings: Settings) -> Settings:
+    """The settings of a quick run: fewer touches, and a low optimisation level unless another is asked for."""
+    options = settings.build_options
+    if "--optimisation" not in options:
+        options = (*options, "--optimisation", str(QUICK_OPTIMISATION))
+    return replace(settings, quick=True, touches=min(settings.touches, QUICK_TOUCHES), build_options=options)
+
+
+def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) -> Result:
+    """Check and time everything on the first GPU. `say` gets a line about each step, `save` the result after each.
+
+    Raises NoDevice without a GPU, at once.
+    """
+    before = machine()  # before this process has anything on the GPU
+    device = Device()
+    capability = device.compute_capability
+    gpu = {"name": device.name, "compute_capability": capability, "integrated": device.integrated}
+    device.close()
     result: Result = {
-        "schema": SCHEMA, "kind": "gpu", "machine": machine(), "versions": versions(),
-        "display": list(settings.display), "touches": settings.touches, "hints": settings.hints,
-        "precision": settings.precision, "models": {},
+        "schema": SCHEMA, "kind": "gpu", "gpu": gpu, "machine": before, "versions": versions(),
+        "display": list(settings.display), "touches": settings.touches, "hints": list(settings.hints),
+        "main_hints": settings.main_hints, "precision": settings.precision, "quick": settings.quick,
+        "build_options": list(settings.build_options), "models": {}, "kernels": {}, "torch": {},
     }  # fmt: skip
-    result["kernels"] = check_kernels(say) if settings.kernels else {"status": "skipped"}
     with tempfile.TemporaryDirectory() as folder:
-        for name in settings.models:
-            say(f"{name}:")
-            result["models"][name] = _model(_bundle(name, Path(folder), say), settings, say)
-    return result | {"wrong": wrong_in(result)}
+        run = _Run(settings, QUICK_LIMITS if settings.quick else Limits(), result, Path(folder), say, save)
+        run.all(capability)
+    result["machine_after"] = machine()
+    run.note()
+    return result
 
 
-def _model(bundle: Bundle, settings: Settings, say: Say) -> dict[str, Any]:
-    """Everything about one model. A step that cannot be done holds its reason."""
-    cases = example_cases()
-    steps: dict[str, Callable[[], dict[str, Any]]] = {
-        "build": lambda: _build(bundle, settings.precision),
-        "answers": lambda: compare_answers(bundle, settings.precision, cases, say),
-        "stages": lambda: _time(bundle, cases, settings),
-        "torch": lambda: time_torch(bundle, settings.touches, settings.hints),
-    }
-    return {"model": model_table(bundle)} | {name: _attempt(step, say) for name, step in steps.items()}
+class _Run:
+    """The steps of one run. `result` is filled by them."""
 
+    def __init__(self, settings: Settings, limits: Limits, result: Result, folder: Path, say: Say, save: Save) -> None:
+        self._settings, self._limits, self._folder = settings, limits, folder
+        self.result, self._say, self._save = result, say, save
+        self._started = time.perf_counter()
+        self._bundles: dict[str, Bundle] = {}
 
-def _bundle(name: str, folder: Path, say: Say) -> Bundle:
-    """A model by name. One of the paper's networks gets random weights where others were not fetched."""
-    try:
-        return find_model(name)
-    except ModelFileError:
-        if name not in MODELS:
-            raise
-        say(f"  there is no {name} here; it gets random weights: its cost is right, its colours mean nothing")
-        return write_untrained(folder / name, name)
-
-
-def _build(bundle: Bundle, precision: str) -> dict[str, Any]:
-    started = time.perf_counter()
-    command = [*BUILD, str(bundle.folder), "--precision", precision]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ModelFileError(f"livetint build failed: {done.stderr.strip().rpartition(chr(10))[2]}")
-    return {"seconds": round(time.perf_counter() - started, 2), "said": done.stdout.strip().splitlines()}
-
-
-def compare_answers(bundle: Bundle, precision: str, cases: Sequence[Case], say: Say) -> dict[str, Any]:
-    """The GPU's answers against the CPU's in fp32, for each way that can answer a touch."""
-    with OnnxRunner(bundle) as runner:
-        reference = answers(runner, cases)
-    found: dict[str, Any] = {}
-    for by in WAYS:
+    def all(self, capability: str) -> None:
+        lab = KernelLab(self._folder, capability, self._settings.lab) if self._settings.kernels else None
         try:
-            runner = TensorRTRunner(bundle, touch_by=by)
-        except (ModelFileError, StalePlan) as error:
-            say(f"  {error}")
-            continue
-        with runner:
-            if runner.served_by != by:
-                continue
-            accuracy = compare(precision, cases, reference, answers(runner, cases))
-        within = accuracy.within if bundle.manifest.trained else accuracy.mean_ab <= UNTRAINED_AB
-        found[by] = {"lost_db": accuracy.lost_db, "mean_ab": accuracy.mean_ab, "max_ab": accuracy.max_ab,
-                     "within": within}  # fmt: skip
-    return found
+            for index, name in enumerate(self._settings.models):
+                self._model(name, self._limits.reserve_s if index else 0)
+                if index == 0:
+                    self._kernels(lab)
+            self._torch()
+        finally:
+            if lab is not None:
+                lab.close()
+
+    def note(self) -> None:
+        """Draw the conclusions from what there is, and save it."""
+        self.result["seconds"] = round(time.perf_counter() - self._started, 1)
+        self.result["warnings"] = warnings_of(self.result)
+        self.result["aims"] = aims_of(self.result)
+        self.result["wrong"] = wrong_in(self.result)
+        self._save(self.result)
+
+    def _model(self, name: str, reserve_s: float) -> None:
+        self._say(f"{name}:")
+        found: dict[str, Any] = {}
+        self.result["models"][name] = found
+        opened = attempt(name, lambda: {"model": model_table(self._bundle(name))}, self._say)
+        found |= {key: value for key, value in opened.items() if key != "seconds"}
+        if NOT_DONE in opened:
+            self.note()
+            return
+        bundle, limits, settings = self._bundles[name], self._limits, self._settings
+        given = {"bundle": str(bundle.folder), "display": settings.display, "touches": settings.touches,
+                 "hints": settings.hints}  # fmt: skip
+        if settings.build:
+            self._step(found, "build", limits.build_s, lambda s: build_plans(bundle, settings, s, self._say), reserve_s)
+        self._step(found, "answers", limits.answers_s, lambda s: in_process("answers", given, s, self._say))
+        self._step(found, "stages", limits.stages_s, lambda s: in_process("stages", given, s, self._say))
+
+    def _kernels(self, lab: KernelLab | None) -> None:
+        if lab is None:
+            self.result["kernels"] = {NOT_DONE: "left out"}
+            return
+        limits = self._limits.lab
+        self._step(self.result, "kernels", math.inf, lambda left_s: lab.check(limits.within(left_s), self._say))
+
+    def _torch(self) -> None:
+        settings = self._settings
+
+        def work(limit_s: float) -> dict[str, Any]:
+            return time_torch(
+                self._bundles, settings.touches, settings.main_hints, limit_s, self._say, settings.torch_python
+            )
+
+        self._step(self.result, "torch", self._limits.torch_s, work)
+
+    def _step(
+        self, found: dict[str, Any], name: str, limit_s: float, work: Callable[[float], dict[str, Any]],
+        reserve_s: float = 0,
+    ) -> None:  # fmt: skip
+        """found[name] = work(the seconds that it may take), unless too little time is left; then save the result."""
+        left_s = QUICK_S - (time.perf_counter() - self._started) - reserve_s if self._settings.quick else limit_s
+        if left_s < MIN_S:
+            found[name] = {NOT_DONE: "no time was left"}
+        else:
+            self._say(f"  {name}")
+            found[name] = attempt(name, lambda: work(min(limit_s, left_s)), self._say)
+        self.note()
+
+    def _bundle(self, name: str) -> Bundle:
+        """A model by name. One of the paper's networks gets random weights where others were not fetched."""
+        try:
+            bundle = find_model(name)
+        except ModelFileError:
+            if name not in MODELS:
+                raise
+            self._say(f"  there is no {name} here; it gets random weights: its cost is right, its colours mean nothing")
+            bundle = write_untrained(self._folder / name, name)
+        self._bundles[name] = bundle
+        return bundle
 
 
-def _time(bundle: Bundle, cases: Sequence[Case], settings: Settings) -> dict[str, Any]:
-    with TensorRTRunner(bundle, display=settings.display) as runner:
-        L = np.random.default_rng(0).uniform(0, 100, settings.display[::-1]).astype(np.float32)
-        return {
-            "card": runner.device.name,
-            "compute_capability": runner.device.compute_capability,
-            "integrated": runner.device.integrated,
-            "tensorrt": runner.tensorrt,
-            "served_by": runner.served_by,
-            **time_touch(runner, cases[0].L, L, settings.touches, settings.hints),
-        }
-
-
-def _attempt(step: Callable[[], dict[str, Any]], say: Say) -> dict[str, Any]:
-    """A step's result, or why there is none."""
-    try:
-        return step()
-    except LivetintError as error:
-        say(f"  not done: {error}")
-        return {"not_done": str(error)}
-
-
-def wrong_in(result: Result) -> list[str]:
-    """What answered wrongly, in words; empty when all that could be checked is right."""
-    wrong = [f"kernels: {step}" for step, found in result["kernels"].items() if found == "failed"]
-    for name, model in result["models"].items():
-        for by, found in model["answers"].items():
-            if by != "not_done" and not found["within"]:
-                wrong.append(f"{name} by {by}: mean |Δab| {found['mean_ab']:.3f}, {found['lost_db']:+.3f} dB lost")
-    return wrong
-
-
-def as_lines(result: Result) -> str:
-    """For the terminal."""
-    lines = [f"kernels   {', '.join(f'{step} {found}' for step, found in result['kernels'].items() if step != 'said')}"]
-    for name, model in result["models"].items():
-        lines.append(f"\n{name} ({model['model']['version']}), {result['precision']}, {result['hints']} hints")
-        lines += _model_lines(model)
-    return "\n".join(lines + [f"WRONG  {line}" for line in result["wrong"]])
-
-
-def _model_lines(model: dict[str, Any]) -> list[str]:
-    stages, torch = model["stages"], model["torch"]
-    lines = [f"  not timed: {stages['not_done']}"] if "not_done" in stages else []
-    for by, found in model["answers"].items():
-        if by != "not_done":
-            lines.append(f"  answers of the {by}: {found['lost_db']:+.3f} dB, mean |Δab| {found['mean_ab']:.3f}")
-    if "events" in stages:
-        lines.append(f"  {stages['card']} ({stages['compute_capability']}), {stages['tensorrt']}, "
-                     f"touches served by the {stages['served_by']}")  # fmt: skip
-        lines.append(f"  {'stage, median ms':<34}{'direct':>10}{'graph':>10}")
-        lines += [_row(stage, found) for stage, found in stages["events"].items()]
-        lines += [_row(f"{stage} (host clock)", {"graph": found}) for stage, found in stages["host"].items()]
-    lines += [_row(f"PyTorch: {stage}", found) for stage, found in torch.get("events", {}).items()]
-    return lines + ([f"  PyTorch not timed: {torch['not_done']}"] if "not_done" in torch else [])
-
-
-def _row(stage: str, found: dict[str, Any]) -> str:
-    times = [f"{found[kind]['p50']:>10.4f}" if kind in found else f"{'':>10}" for kind in ("direct", "graph")]
-    return f"  {stage:<34}{''.join(times)}"
+def build_plans(bundle: Bundle, settings: Settings, limit_s: float, say: Say) -> dict[str, Any]:
+    """Build a model's plans in the user's cache. said: the build's lines."""
+    command = [*BUILD, str(bundle.folder), "--precision", settings.precision, *settings.build_options]
+    ended = run_limited(command, limit_s)
+    if not ended.well:
+        say(ended.output.strip())
+        raise LivetintError(f"livetint build: {ended.reason}")
+    return {"said": ended.output.strip().splitlines()}

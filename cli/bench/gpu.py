@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ...bench.gpu.run import Settings, as_lines, measure_gpu
+from ...bench.gpu.findings import as_lines
+from ...bench.gpu.processes import without_folders, write_json
+from ...bench.gpu.run import Settings, measure_gpu, quick
+from ...bench.measure import Result
+from ...bench.options import counts
 from ...engine.files import check_writable
-from .common import finish, json_option, say
+from .common import json_option, say
 
 DEFAULTS = Settings()
+MAX_HINTS = 128
 
 
 def _size(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -22,20 +28,32 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
     return int(width), int(height)
 
 
+def _hints(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    found = counts(text)
+    if not 1 <= found[0] <= found[-1] <= MAX_HINTS:
+        raise click.BadParameter(f"{text!r} is out of range; a touch has 1 to {MAX_HINTS} hints")
+    return found
+
+
 @click.command()
 @click.option("--model", "models", multiple=True, default=DEFAULTS.models, show_default=True, help="Names or folders.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
+    type=click.Choice(["auto", "fp32", "fp16", "int8"]),
     default=DEFAULTS.precision,
     show_default=True,
     help="Of the plans.",
 )
+@click.option("--quick", "in_short", is_flag=True, help="All in four minutes: 200 touches, quick builds, no sanitizer.")
 @click.option(
-    "--touches", type=click.IntRange(8), default=DEFAULTS.touches, show_default=True, help="Samples of every stage."
+    "--touches", type=click.IntRange(4), default=DEFAULTS.touches, show_default=True, help="Samples of every stage."
 )
 @click.option(
-    "--hints", type=click.IntRange(1, 128), default=DEFAULTS.hints, show_default=True, help="Hints of a timed touch."
+    "--hints",
+    default=",".join(map(str, DEFAULTS.hints)),
+    show_default=True,
+    callback=_hints,
+    help="Numbers of hints of timed touches, with commas.",
 )
 @click.option(
     "--display",
@@ -45,11 +63,33 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
     callback=_size,
     help="Size of composed pictures.",
 )
-@click.option("--skip-kernels", is_flag=True, help="Leave out the kernel lab and compute-sanitizer (minutes).")
+@click.option("--torch-python", metavar="PYTHON", help="A Python with PyTorch and NumPy, if this one has no PyTorch.")
+@click.option("--skip-build", is_flag=True, help="Measure the plans that are there.")
+@click.option("--optimisation", type=click.IntRange(0, 5), help="Of the builds; with --quick 1 if not given.")
+@click.option("--skip-kernels", is_flag=True, help="Leave out the kernel lab and compute-sanitizer.")
+@click.option("--lab", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The lab, if compiled.")
 @json_option
-def gpu(json_file: Path | None, skip_kernels: bool, **options: Any) -> None:
-    """Check and time Livetint on this machine's NVIDIA GPU. Exits with 1 when something answers wrongly."""
+def gpu(
+    json_file: Path | None,
+    skip_kernels: bool,
+    skip_build: bool,
+    in_short: bool,
+    optimisation: int | None,
+    **options: Any,
+) -> None:
+    """Check and time Livetint on this machine's NVIDIA GPU. Exits with 1 when something answers wrongly.
+
+    The file of --json is written after every step.
+    """
     check_writable(json_file)
-    result = measure_gpu(Settings(kernels=not skip_kernels, **options), say)
-    finish(json_file, result, as_lines(result))
+    build_options = () if optimisation is None else ("--optimisation", str(optimisation))
+    settings = Settings(kernels=not skip_kernels, build=not skip_build, build_options=build_options, **options)
+    command = shlex.join(["livetint", *sys.argv[1:]])
+
+    def save(result: Result) -> None:
+        if json_file is not None:
+            write_json(json_file, without_folders({**result, "command": command}))
+
+    result = measure_gpu(quick(settings) if in_short else settings, say, save)
+    click.echo(as_lines(result))
     sys.exit(1 if result["wrong"] else 0)

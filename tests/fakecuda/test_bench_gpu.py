@@ -1,17 +1,26 @@
-"""`livetint bench gpu` runs from end to end on the stand-in: answers agree, every stage has its times."""
+"""`livetint bench gpu` runs from end to end on the stand-in: answers agree, every stage has its times, and whatever
+fails leaves the rest."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from livetint.bench.gpu.kernel_lab import TOOLS, check_kernels
-from livetint.bench.gpu.run import compare_answers, wrong_in
+from click.testing import CliRunner, Result
+from livetint.bench.gpu import processes
+from livetint.bench.gpu.child import compare_answers
+from livetint.bench.gpu.findings import wrong_in
+from livetint.bench.gpu.kernel_lab import TOOLS, KernelLab, LabLimits
+from livetint.bench.gpu.run import Settings, measure_gpu, quick
+from livetint.bench.gpu.timing import time_way
 from livetint.build_engine.accuracy_report import Case
 from livetint.cli.bench.gpu import gpu as command
+from livetint.engine.models import find_model
+from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
 from ..needs import needs
 from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
@@ -19,60 +28,187 @@ from .standin import Standin
 
 pytestmark = [needs("c++"), needs("pycuda")]
 
+SHORT = ("--touches", "4", "--display", "16x12", "--hints", "1,16", "--skip-kernels")
 
-def test_one_json_and_one_table(gpu: Standin, tmp_path: Path):
-    bundle, path = tiny_bundle(tmp_path / "tiny", side=256, ab_scale=2.0), tmp_path / "card.json"
-    done = CliRunner().invoke(
-        command, ["--model", str(bundle.folder), "--touches", "8", "--display", "16x12", "--skip-kernels",
-                  "--json", str(path)],
-    )  # fmt: skip
+
+def bench(model: Path, json_file: Path, *options: str) -> Result:
+    return CliRunner().invoke(command, ["--model", str(model), *SHORT, "--json", str(json_file), *options])
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return tiny_bundle(tmp_path / "tiny", side=256, ab_scale=2.0).folder
+
+
+@pytest.fixture
+def broken_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """broken_child(step, code): that step runs `code` instead, in its own process; the others are as they are."""
+
+    def install(step: str, code: str) -> None:
+        script = tmp_path / "child.py"
+        script.write_text(
+            "import os, time\nfrom livetint.bench.gpu import child\nrun = child._run\n"
+            "def broken(given, save):\n"
+            f"    if given['step'] != {step!r}:\n        return run(given, save)\n    {code}\n"
+            "child._run = broken\nchild.main()\n"
+        )
+        monkeypatch.setattr(processes, "CHILD", (sys.executable, str(script)))
+
+    return install
+
+
+def test_one_json_and_one_table(gpu: Standin, tiny: Path, tmp_path: Path):
+    path = tmp_path / "gpu.json"
+    done = bench(tiny, path)
     assert done.exit_code == 0, done.output
     report = json.loads(path.read_text())
-    model = report["models"][str(bundle.folder)]
+    model = report["models"][str(tiny)]
     assert report["wrong"] == [] and model["answers"]["plan"]["within"]
-    assert model["build"]["seconds"] > 0 and model["stages"]["served_by"] == "plan"
-    events = model["stages"]["events"]
-    assert list(events) == [
+    assert model["build"]["seconds"] > 0 and list(model["stages"]["plan"]["hints"]) == ["1", "16"]
+    times = model["stages"]["plan"]["hints"]["16"]
+    assert list(times["steps"]) == [
         "upload", "raster", "network", "scale", "download", "compose", "download picture",
-        "outside the network", "touch → picture", "touch → ab", "encoder",
     ]  # fmt: skip
-    for stage, found in events.items():
-        assert found["direct"]["n"] == 8 and (stage == "encoder" or found["graph"]["n"] == 8)
-    assert model["stages"]["host"]["touch → ab"]["p50"] > 0
-    assert "not_done" in model["torch"], "there is no GPU for PyTorch"
-    for words in ("stand-in (no GPU)", "touch → picture", "PyTorch not timed"):
+    for group in ("network", "outside the network", "touch → ab", "touch → picture", "touch → picture, not copied"):
+        assert times[group]["direct"]["n"] == times[group]["graph"]["n"] == 4
+        assert times[group]["sum_of_steps"]["graph"] == pytest.approx(
+            sum(times["steps"][step]["graph"] for step in times[group]["of"]), abs=1e-5
+        )
+    assert times["outside the network"]["of"] == ["upload", "raster", "scale", "compose"]
+    assert times["touch → ab"]["host"]["p50"] > 0 and model["stages"]["plan"]["encoder"]["graph"]["p50"] > 0
+    assert "not_done" in report["torch"], "there is no GPU for PyTorch"
+    for words in ("stand-in (no GPU)", "touch → picture", "PyTorch: not timed", "aim: "):
         assert words in done.output
+    assert str(tmp_path) not in json.dumps({**report, "models": list(report["models"].values())})
 
 
-def test_wrong_answers_are_told(gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    bundle = tiny_bundle(tmp_path / "tiny", side=256)
+def test_the_kernels_of_a_touch_are_its_network(gpu: Standin):
+    """No group counts the kernels of the touch stage as being outside the network."""
+    bundle = find_model("touch")
+    build_for_standin(bundle)
+    with TensorRTRunner(bundle, (16, 12), touch_by="kernels") as runner:
+        times = time_way(runner, lightness_of(256), np.full((12, 16), 50, np.float32), 4, [1])["hints"]["1"]
+    assert times["network"]["of"] == [
+        "touch_tokens", "touch_shares", "touch_values", "touch_attention", "touch_corrections", "touch_upsample",
+    ]  # fmt: skip
+    assert times["match hints"]["of"] == ["match_measure", "match_couple", "match_solve", "match_add"]
+    assert times["outside the network"]["of"] == ["upload", *times["match hints"]["of"], "compose"]
+    assert times["touch → picture, not copied"]["of"] == [
+        "upload", *times["network"]["of"], *times["match hints"]["of"], "compose",
+    ]  # fmt: skip
+
+
+def test_a_step_that_raises_leaves_its_reason_and_the_rest(gpu: Standin, tiny: Path, tmp_path: Path, broken_child):
+    broken_child("answers", "raise TypeError('not a plan')")
+    path = tmp_path / "gpu.json"
+    done = bench(tiny, path)
+    model = json.loads(path.read_text())["models"][str(tiny)]
+    assert model["answers"]["not_done"] == "TypeError: not a plan"
+    assert "Traceback" in done.output and "not done: TypeError" in done.output
+    assert model["stages"]["plan"]["hints"]["16"]["touch → ab"]["graph"]["n"] == 4 and done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("save({'kernels': {'within': True, 'sentence': 'right'}}); os.abort()", "signal 6"),
+        ("save({'kernels': {'within': True, 'sentence': 'right'}}); time.sleep(600)", "did not end within 8 s"),
+    ],
+)
+def test_what_a_step_found_before_it_died_is_kept(broken_child, code: str, reason: str):
+    broken_child("answers", code)
+    found = processes.in_process("answers", {}, 8, print)
+    assert reason in found["not_done"] and found["kernels"]["sentence"] == "right"
+
+
+def test_the_result_is_saved_after_every_step(gpu: Standin, tiny: Path):
+    saved: list[Any] = []
+
+    def save(result: Any) -> None:
+        saved.append(json.loads(json.dumps(processes.plain(result))))
+
+    settings = Settings((str(tiny),), "fp16", 4, (1,), (16, 12), kernels=False)
+    measure_gpu(settings, print, save)
+    models = [set(result["models"][str(tiny)]) for result in saved]
+    assert models[0] == {"model", "build"} and models[1] == {"model", "build", "answers"} and "stages" in models[2]
+    assert "not_done" in saved[3]["kernels"] or "not_done" in saved[3]["torch"]
+    assert all(result["schema"] == 2 and "aims" in result for result in saved)
+
+
+def test_without_plans_the_reasons_are_in_the_result(gpu: Standin, tiny: Path, tmp_path: Path):
+    path = tmp_path / "gpu.json"
+    done = bench(tiny, path, "--skip-build")
+    model = json.loads(path.read_text())["models"][str(tiny)]
+    assert done.exit_code == 0 and "build" not in model
+    assert "no plans" in model["answers"]["not_done"] and "no plans" in model["stages"]["not_done"]
+
+
+def test_wrong_answers_end_with_exit_code_1_and_a_result(
+    gpu: Standin, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle = tiny_bundle(tmp_path / "small", side=256)
     build_for_standin(bundle)
     case = Case(np.zeros((256, 256, 3), np.uint8), lightness_of(256), some_hints(5))
-    assert compare_answers(bundle, "fp16", [case], print)["plan"]["within"]
+    assert compare_answers(bundle, cases=[case])["plan"]["within"]
+    path = tmp_path / "gpu.json"
+    assert bench(bundle.folder, path, "--skip-build").exit_code == 0
     monkeypatch.setenv("FAKECUDA_SPOIL", "1")
-    answers = compare_answers(bundle, "fp16", [case], print)
-    assert not answers["plan"]["within"]
-    report = {"kernels": {"lab": "failed", "said": {}}, "models": {"tiny": {"answers": answers}}}
-    assert [line.partition(":")[0] for line in wrong_in(report)] == ["kernels", "tiny by plan"]
+    done = bench(bundle.folder, path, "--skip-build")
+    report = json.loads(path.read_text())
+    assert done.exit_code == 1 and f"WRONG  {bundle.folder} by plan" in done.output
+    assert not report["models"][str(bundle.folder)]["answers"]["plan"]["within"]
+    report["kernels"] = {"lab": "failed", "memcheck": "passed", "said": {}}
+    assert [line.split(":")[0] for line in wrong_in(report)] == ["kernels", f"{bundle.folder} by plan"]
 
 
-def test_kernels_are_checked_with_what_the_machine_has(gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_quick_run_has_its_own_settings_and_an_end(
+    gpu: Standin, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert quick(Settings()).build_options == ("--optimisation", "1") and quick(Settings()).touches == 200
+    assert quick(Settings(build_options=("--optimisation", "3"))).build_options == ("--optimisation", "3")
+    path = tmp_path / "gpu.json"
+    monkeypatch.setattr("livetint.bench.gpu.run.QUICK_S", 0.0)
+    done = bench(tiny, path, "--quick")
+    report = json.loads(path.read_text())
+    assert report["quick"] and done.exit_code == 0 and report["torch"]["not_done"] == "no time was left"
+    assert {
+        step: found["not_done"] for step, found in report["models"][str(tiny)].items() if step != "model"
+    } == dict.fromkeys(("build", "answers", "stages"), "no time was left")
+
+
+def test_kernels_are_checked_with_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("livetint.bench.gpu.kernel_lab.NVCC_PLACES", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    assert check_kernels(print) == {"lab": "not run: nvcc was not found"}
-    # An "nvcc" whose lab prints its architecture and passes, and a sanitizer that finds a race.
+    assert check(tmp_path) == {"not_done": "nvcc was not found"}
+    # An "nvcc" whose lab prints its architecture and a table, and a sanitizer that finds a race.
     program(
         tmp_path / "nvcc",
-        'while [ "$1" != -o ]; do a="$a $1"; shift; done; printf "#!/bin/sh\necho $a" >"$2"; chmod +x "$2"',
+        'while [ "$1" != -o ]; do a="$a $1"; shift; done\n'
+        'cat >"$2" <<END\n#!/bin/sh\necho $a\n'
+        "echo 'touch_values 64x64, 16 hints      6.4 us      0.2 GB/s   0.0 %'\n"
+        "echo 'compose_rgb 3840x2160                    WRONG'\n"
+        "echo '1 of 2 launches are right'\nexit 1\nEND\nchmod +x \"$2\"",
     )
-    found = check_kernels(print)
-    assert found["lab"] == "passed" and "-arch=sm_87" in found["said"]["lab"]
+    found = check(tmp_path)
+    assert found["compile"] == "passed" and found["lab"] == "failed" and "-arch=sm_87" in found["said"]["lab"][0]
+    assert (found["right"], found["launches"], found["wrong"]) == (1, 2, ["compose_rgb 3840x2160"])
+    assert found["us"] == {"touch_values 64x64, 16 hints": 6.4}
     assert found["racecheck"] == "not run: compute-sanitizer was not found"
     program(tmp_path / "compute-sanitizer", '[ "$2" != racecheck ]')
-    found = check_kernels(print)
+    found = check(tmp_path)
     assert {tool: found[tool] for tool in TOOLS} == {
         "memcheck": "passed", "racecheck": "failed", "synccheck": "passed", "initcheck": "passed",
     }  # fmt: skip
+    program(tmp_path / "nvcc", "sleep 600")
+    assert check(tmp_path, LabLimits(compile_s=0.2))["compile"].startswith("not done: did not end")
+
+
+def check(folder: Path, limits: LabLimits = LabLimits()) -> dict[str, Any]:  # noqa: B008 - it is frozen
+    lab = KernelLab(folder, "8.7")
+    try:
+        return lab.check(limits, print)
+    finally:
+        lab.close()
 
 
 def program(path: Path, script: str) -> None:
