@@ -119,7 +119,7 @@ def build_plans(
         plans = []
         for graph in graphs:
             follow = progress(graph.title) if progress else None
-            data, timings = build_plan(target, graph, options, follow, timings)
+            data, timings = build_plan(target, graph, options, follow, timings, say)
             _check_well_formed(target, graph, data)
             digest = sha256_of(data)
             file = f"{graph.title}-{digest[:12]}.plan"

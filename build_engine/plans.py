@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import onnx
 
 from ..engine.errors import ConfigError, RunnerError
 from ..engine.runners.tensorrt.plans import collecting_log, typed
 from ..engine.runners.tensorrt.versions import LoadedTarget
+from .fp32_holds import Holds, check_holds, hold_fp32
+from .plan_inspector import LayerInfo
 from .tensorrt_versions import check_capabilities, enum_name
 
 if TYPE_CHECKING:
     import tensorrt
 
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
-PRECISION_FLAGS: dict[str, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
+Say = Callable[[str], None]
+# Kernels of TensorRT's own. The others are from cuBLAS and cuDNN, which need not be installed.
+OWN_TACTICS = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
@@ -58,16 +63,6 @@ class Graph:
         return f"{self.stage}-{self.hints}" if self.hints else self.stage
 
 
-@dataclass(frozen=True)
-class LayerInfo:
-    """One layer of a parsed network: kind, name, element type and shape of its first output."""
-
-    kind: str
-    name: str
-    precision: str
-    shape: tuple[int, ...]
-
-
 def check_options(target: LoadedTarget, options: PlanOptions) -> None:
     """Raise ConfigError for options that this target and version do not have."""
     traits, found = target.traits, f"{target.name} {target.version}"
@@ -85,18 +80,21 @@ def build_plan(
     options: PlanOptions,
     progress: Progress | None = None,
     timing_cache: bytes = b"",
+    say: Say = lambda line: None,
 ) -> tuple[bytes, bytes]:
     """Build one plan: the plan, and the timing cache (empty for RTX).
 
-    The graph's own precision counts, not that of `options`, which is the bundle's.
-    Raises RunnerError with TensorRT's own words when parsing or building fails.
+    The graph's own precision counts, not that of `options`, which is the bundle's. say(line) receives what became of
+    the layers that are held in fp32 (TensorRT 8). Raises RunnerError with TensorRT's own words when parsing or building
+    fails, and PrecisionDropped when such a layer is not in fp32.
     """
     check_options(target, options)
     log = collecting_log(target.module)
     builder = _builder(target, log)
     network, parser = parsed_network(target, builder, graph.onnx, log)
     config = builder.create_builder_config()
-    cache = _configure(target, config, graph.precision, options, timing_cache)
+    cache = _configure(target, config, options, timing_cache)
+    holds = _narrow(target, config, network, graph) if target.traits.precision_flags else None
     if progress is not None and target.traits.progress_monitor:
         config.progress_monitor = _monitor(target, progress)
     plan = builder.build_serialized_network(network, config)
@@ -104,13 +102,16 @@ def build_plan(
         raise RunnerError(f"{target.name} {target.version} could not build the plan: {log.last()}")
     timings = bytes(memoryview(cache.serialize())) if cache is not None else b""
     del parser  # it owns the weights, so it must outlive the build
-    return bytes(memoryview(plan)), timings
+    data = bytes(memoryview(plan))
+    if holds is not None:
+        check_holds(target, graph.title, data, holds, say)
+    return data, timings
 
 
-def network_layers(target: LoadedTarget, onnx: bytes) -> list[LayerInfo]:
+def network_layers(target: LoadedTarget, graph: bytes) -> list[LayerInfo]:
     """The layers TensorRT sees in a graph, with their types; needs no GPU."""
     log = collecting_log(target.module)
-    network, parser = parsed_network(target, _builder(target, log), onnx, log)
+    network, parser = parsed_network(target, _builder(target, log), graph, log)
     found = []
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -138,7 +139,7 @@ def plan_validity(target: LoadedTarget, plan: bytes) -> str | None:
 
 
 def parsed_network(
-    target: LoadedTarget, builder: tensorrt.Builder, onnx: bytes, log: Any
+    target: LoadedTarget, builder: tensorrt.Builder, graph: bytes, log: Any
 ) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """Parse a graph: the network, and the parser, which must live as long as the network."""
     trt = typed(target.module)
@@ -149,7 +150,7 @@ def parsed_network(
         flags |= 1 << int(kinds.EXPLICIT_BATCH)
     network = builder.create_network(flags)
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(onnx):
+    if not parser.parse(graph):
         words = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise RunnerError(f"{target.name} {target.version} cannot read the graph: {words or log.last()}")
     return network, parser
@@ -165,18 +166,18 @@ def _builder(target: LoadedTarget, log: Any) -> tensorrt.Builder:
 
 
 def _configure(
-    target: LoadedTarget, config: tensorrt.IBuilderConfig, precision: str, options: PlanOptions, timing_cache: bytes
+    target: LoadedTarget, config: tensorrt.IBuilderConfig, options: PlanOptions, timing_cache: bytes
 ) -> tensorrt.ITimingCache | None:
     """Set all options on a builder config. Returns the timing cache object, or None for a target without one."""
     trt, traits = typed(target.module), target.traits
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     # fp32 means fp32: a hint's logit is a difference of squared distances and needs more than TF32's ten bits.
     config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for the engine inspector; plans are no larger
+    if traits.external_tactics:
+        config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in OWN_TACTICS))
     if options.optimisation is not None:
         config.builder_optimization_level = options.optimisation
-    if traits.precision_flags:
-        for flag in PRECISION_FLAGS[precision]:
-            config.set_flag(getattr(trt.BuilderFlag, flag))
     if options.hardware:
         config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, options.hardware)
     if options.version_compatible:
@@ -188,6 +189,17 @@ def _configure(
     cache = config.create_timing_cache(timing_cache)
     config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
+
+
+def _narrow(target: LoadedTarget, config: Any, network: Any, graph: Graph) -> Holds | None:
+    """Allow fp16 and INT8 where the graph's precision says so, and hold what must stay in fp32; None for fp32."""
+    if graph.precision == "fp32":
+        return None
+    trt, model = typed(target.module), onnx.load_model_from_string(graph.onnx)
+    config.set_flag(trt.BuilderFlag.FP16)
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        config.set_flag(trt.BuilderFlag.INT8)  # without quantised tensors TensorRT would ask for a calibrator
+    return hold_fp32(target, config, network, model, graph.keep_fp32)
 
 
 def _aim(config: Any, rtx: Any, capabilities: tuple[str, ...]) -> None:

@@ -89,12 +89,13 @@ def quantise_for_tensorrt(
     (27 MB instead of 17 for the encoder of `touch`). Transposed convolutions are not quantised either: TensorRT gave
     wrong results for quantised ones with an activation (NVIDIA/TensorRT#4366).
 
-    half: True makes the rest fp16 (opset 19), as strongly typed networks need it. False leaves the rest in fp32 and
-    the opset as it is: TensorRT 8.6 takes such graphs and chooses fp16 itself if its builder flag allows it.
+    half: True makes the rest fp16 (opset 19), as strongly typed networks need it, and stores weights as int8. False is
+    for TensorRT 8: the rest stays in fp32, the opset as it is, and weights stay floats with a Q/DQ pair behind them,
+    because that version need not take int8 constants.
     Raises ConfigError if `ranges` are of another graph.
     """
     result = version_converter.convert_version(model, HALF_OPSET) if half else _copy(model)
-    writer = _Writer(result, half)
+    writer = _Writer(result, half, float_weights=not half)
     for layer in _chosen(result, ranges, keep):
         node = writer.producer_of_weight[layer.weight]
         if layer.groups > 1 or layer.kind != "Conv" or node.name in keep_fp32:
@@ -162,8 +163,8 @@ def _affine(bounds: Range) -> tuple[float, np.uint8]:
 class _Writer:
     """Collects the Q/DQ nodes for one graph and inserts them in the order of computation."""
 
-    def __init__(self, model: onnx.ModelProto, half: bool) -> None:
-        self.model, self.graph, self.half = model, model.graph, half
+    def __init__(self, model: onnx.ModelProto, half: bool, float_weights: bool = False) -> None:
+        self.model, self.graph, self.half, self.float_weights = model, model.graph, half, float_weights
         self.constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
         self.producer_of_weight = {n.input[1]: n for n in model.graph.node if n.op_type in CHANNEL_AXIS}
         self.after: dict[str, list[onnx.NodeProto]] = {}  # tensor → nodes to insert after it is computed
@@ -207,9 +208,25 @@ class _Writer:
         scales = _weight_scales(np.moveaxis(values, axis, 0), pairs_saturate)
         if self.half:
             scales = _round_up(scales)
+        if self.float_weights:
+            return self._pair_behind(layer.weight, scales, axis), scales
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
         integers = np.clip(np.rint(values / scales.reshape(shape)), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8)
         return self._dequantised(layer.weight, integers, scales, axis), scales
+
+    def _pair_behind(self, name: str, scales: NDArray[np.float32], axis: int) -> str:
+        """Quantise and dequantise a constant, which stays a float: the dequantised tensor's name."""
+        base = f"{name}/q8"
+        if base not in self.dequantised:
+            self._add(f"{base}/scales", scales)
+            self._add(f"{base}/zeros", np.zeros(scales.shape, np.int8))
+            pair = [f"{base}/scales", f"{base}/zeros"]
+            self.first += [
+                helper.make_node("QuantizeLinear", [name, *pair], [base], f"{base}/quantize", axis=axis),
+                helper.make_node("DequantizeLinear", [base, *pair], [f"{base}/back"], f"{base}/dequantize", axis=axis),
+            ]
+            self.dequantised[base] = f"{base}/back"
+        return self.dequantised[base]
 
     def bias(self, layer: Layer, scales: NDArray[np.float32]) -> str:
         """An int32 bias with one scale per channel: the dequantised tensor's name."""

@@ -10,6 +10,7 @@ import click
 from ..build_engine.accuracy_report import Accuracy
 from ..build_engine.apply_precision import PRECISIONS, measured_dialect
 from ..build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
+from ..build_engine.plan_inspector import built_layers
 from ..build_engine.plans import Graph, PlanOptions, check_options, network_layers
 from ..build_engine.prepare import (
     bundle_at_precision,
@@ -24,8 +25,9 @@ from ..build_engine.quantise import bytes_by_type
 from ..build_engine.tensorrt_versions import compute_capability, load_target
 from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
+from ..engine.errors import RunnerError
 from ..engine.models import find_model
-from ..engine.runners.tensorrt.plan_folder import cached_folder
+from ..engine.runners.tensorrt.plan_folder import cached_folder, verified_plan
 from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_building_targets, installed_targets
 from .progress import Bars
 
@@ -139,13 +141,18 @@ def _build_plans(
         hints = f" for {plan.hints} hints" if plan.hints else ""
         click.echo(f"  {plan.stage}{hints}: {plan.bytes / 1e6:.1f} MB")
     if inspect:
-        _print_layers(target, graphs)
+        _print_layers(target, graphs, [verified_plan(folder, plan) for plan in manifest.plans])
 
 
-def _print_layers(target: LoadedTarget, graphs: list[Graph]) -> None:
-    for graph in graphs:
-        click.echo(f"{graph.title}:")
-        for layer in network_layers(target, graph.onnx):
+def _print_layers(target: LoadedTarget, graphs: list[Graph], plans: list[bytes]) -> None:
+    """The layers of the plans, or those of the networks before the build where a plan cannot be loaded here."""
+    for graph, plan in zip(graphs, plans, strict=True):
+        try:
+            layers, source = [layer.info for layer in built_layers(target, plan)], "plan"
+        except RunnerError:
+            layers, source = network_layers(target, graph.onnx), "network; its plan cannot be loaded here"
+        click.echo(f"{graph.title} ({source}):")
+        for layer in layers:
             shape = "×".join(map(str, layer.shape))
             click.echo(f"  {layer.precision:<6} {shape:<16} {layer.kind:<16} {layer.name}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from ..fakecuda.tensorrt_builder import TacticSource
+
 
 class FakeConfig:
     def __init__(self) -> None:
@@ -19,6 +21,10 @@ class FakeConfig:
 
     def clear_flag(self, flag: str) -> None:
         self.flags.discard(flag)
+
+    def set_tactic_sources(self, sources: int) -> bool:
+        self.calls.append(("tactic sources", sources))
+        return True
 
     def create_timing_cache(self, data: bytes) -> Any:
         self.calls.append(("timings", data))
@@ -42,6 +48,8 @@ class FakeTensorRT:
         self.BuilderFlag = SimpleNamespace(**{name: name for name in flags})
         self.MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
         self.HardwareCompatibilityLevel = SimpleNamespace(AMPERE_PLUS="ampere")
+        self.ProfilingVerbosity = SimpleNamespace(DETAILED="detailed")
+        self.TacticSource = TacticSource
         self.Builder, self.OnnxParser = self._builder, self._parser
         self.ILogger = type("ILogger", (), {"__init__": lambda self: None, "Severity": SimpleNamespace(ERROR=1)})
         self.IProgressMonitor = type("IProgressMonitor", (), {"__init__": lambda self: None})
@@ -51,11 +59,11 @@ class FakeTensorRT:
         if not self.driver:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
-        def create_network(flags: int) -> str:
+        def create_network(flags: int) -> Any:
             self.network_flags = flags
-            return "network"
+            return SimpleNamespace(num_layers=0)
 
-        def build(network: str, config: FakeConfig) -> bytes | None:
+        def build(network: Any, config: FakeConfig) -> bytes | None:
             monitor = getattr(config, "progress_monitor", None)
             if monitor is not None:
                 monitor.phase_start("build", None, 2)

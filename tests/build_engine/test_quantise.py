@@ -63,10 +63,14 @@ def test_for_tensorrt_only_inputs_and_weights_are_quantised_signed_and_symmetric
     values = constants(quantised)
     for node in quantised.graph.node:
         if node.op_type == "QuantizeLinear":
-            assert values[node.input[2]] == 0 and values[node.input[2]].dtype == np.int8
-    weights = [n for n in quantised.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values]
+            assert not values[node.input[2]].any() and values[node.input[2]].dtype == np.int8
+    kind, dtype = ("DequantizeLinear", np.int8) if half else ("QuantizeLinear", np.float32)
+    weights = [n for n in quantised.graph.node if n.op_type == kind and n.input[0] in values]
+    assert {values[n.input[0]].dtype for n in weights} == {np.dtype(dtype)}, "TensorRT 8 quantises float weights itself"
     assert sorted(values[n.input[1]].size for n in weights) == [2, 8, 16], "a scale per channel, no deconvolution"
-    assert sum(n.op_type == "QuantizeLinear" for n in quantised.graph.node) == 3, "inputs, never outputs"
+    inputs = [n for n in quantised.graph.node if n.op_type == "QuantizeLinear" and n.input[0] not in values]
+    assert len(inputs) == 3 and {values[n.input[1]].size for n in inputs} == {1}, "inputs, never outputs"
+    assert all(n.input[0] not in values for n in quantised.graph.node if n.op_type == "DequantizeLinear") != half
     assert quantised.opset_import[0].version == (19 if half else 17)
 
 
@@ -98,8 +102,21 @@ def test_kept_layers_are_not_touched(model, ranges):
     names = [layer.name for layer in layers_of(model)]
     untouched = quantise_for_onnxruntime(model, ranges, keep=names)
     assert "QuantizeLinear" not in {n.op_type for n in untouched.graph.node}
-    some = quantise_for_tensorrt(model, ranges, keep=["first"], half=False)
-    assert "first.weight" in constants(some) and "head.weight" not in constants(some)
+    some = quantise_for_tensorrt(model, ranges, keep=["first"])
+    assert "first.weight/half" in constants(some) and "head.weight/half" not in constants(some)
+    for more in ({"keep": ["first"]}, {"keep_fp32": [next(n.name for n in model.graph.node if n.op_type == "Conv")]}):
+        some = quantise_for_tensorrt(model, ranges, half=False, **more)
+        weights = {n.input[1] for n in some.graph.node if n.op_type == "Conv"}
+        assert "first.weight" in weights and "head.weight" not in weights
+
+
+def test_integer_weights_are_the_same_in_both_dialects_of_tensorrt(model, ranges):
+    """TensorRT 8 rounds float weights by the same scales; only fp16's rounding of the scales differs."""
+    paired = quantise_for_tensorrt(model, ranges, half=False)
+    node = next(n for n in paired.graph.node if n.name == "first.weight/q8/quantize")
+    weights, scales = (constants(paired)[name] for name in node.input[:2])
+    integers = np.rint(weights / scales.reshape(-1, 1, 1, 1))
+    assert np.abs(integers).max() == 127 and scales.shape == (8,)
 
 
 def test_folding_a_quantised_graph_does_not_undo_the_quantisation(model, ranges):

@@ -9,16 +9,18 @@ from livetint.build_engine.plans import Graph, PlanOptions, build_plan, check_op
 from livetint.build_engine.tensorrt_versions import compute_capability, enum_name, load_target
 from livetint.engine.errors import ConfigError, NoDevice, RunnerError
 from livetint.engine.runners.tensorrt.versions import LoadedTarget, traits_of, version_of
+from onnx import TensorProto, helper
 
 from .fake_tensorrt import FakeTensorRT
 
-# target, version: strongly typed, explicit batch, precision flags, timing cache, progress, validity, hardware levels
+# target, version: strongly typed, explicit batch, precision flags, external tactics, timing cache, progress, validity,
+# hardware levels
 TABLE = [
-    ("tensorrt", (8, 6, 1), False, True, True, True, False, False, 1),
-    ("tensorrt", (10, 3, 0), True, False, False, True, True, False, 1),
-    ("tensorrt", (10, 13, 3), True, False, False, True, True, False, 2),
-    ("tensorrt", (11, 4, 1), True, False, False, True, True, False, 2),
-    ("tensorrt-rtx", (1, 7, 1), True, False, False, False, True, True, 0),
+    ("tensorrt", (8, 6, 1), False, True, True, True, True, False, False, 1),
+    ("tensorrt", (10, 3, 0), True, False, False, False, True, True, False, 1),
+    ("tensorrt", (10, 13, 3), True, False, False, False, True, True, False, 2),
+    ("tensorrt", (11, 4, 1), True, False, False, False, True, True, False, 2),
+    ("tensorrt-rtx", (1, 7, 1), True, False, False, False, False, True, True, 0),
 ]
 
 
@@ -26,8 +28,8 @@ TABLE = [
 def test_the_table_of_versions(row):
     traits = traits_of(row[0], row[1])
     found = (
-        traits.strongly_typed, traits.explicit_batch, traits.precision_flags, traits.timing_cache,
-        traits.progress_monitor, traits.engine_validity, len(traits.hardware_levels),
+        traits.strongly_typed, traits.explicit_batch, traits.precision_flags, traits.external_tactics,
+        traits.timing_cache, traits.progress_monitor, traits.engine_validity, len(traits.hardware_levels),
     )  # fmt: skip
     assert found == row[2:]
     assert traits.dialect == ("tensorrt" if row[2] else "tensorrt-8")
@@ -46,16 +48,40 @@ def fake(version: str, **kinds: bool) -> tuple[LoadedTarget, FakeTensorRT]:
     return LoadedTarget("tensorrt", module, version, traits_of("tensorrt", version_of(version))), module
 
 
-def graph(precision: str = "fp32") -> Graph:
-    return Graph("colour", 0, 0, b"onnx", precision)
+def graph(precision: str = "fp32", quantised: bool = False) -> Graph:
+    """One node, from a quantised tensor or not."""
+    node, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("QuantizeLinear", ["x", "scale"], ["integers"]),
+        node("DequantizeLinear", ["integers", "scale"], ["back"]),
+        node("Relu", ["back" if quantised else "x"], ["y"]),
+    ]
+    made = helper.make_graph(
+        nodes if quantised else nodes[2:], "one",
+        [value("x", TensorProto.FLOAT, [2])], [value("y", TensorProto.FLOAT, [2])],
+        [helper.make_tensor("scale", TensorProto.FLOAT, [], [1])],
+    )  # fmt: skip
+    return Graph("colour", 0, 0, helper.make_model(made).SerializeToString(), precision)
 
 
-@pytest.mark.parametrize(("precision", "flags"), [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})])
-def test_8_6_gets_explicit_batch_and_precision_flags(precision, flags):
+@pytest.mark.parametrize(
+    ("precision", "quantised", "flags"),
+    [("fp32", False, set()), ("fp16", False, {"FP16"}), ("int8", True, {"FP16", "INT8"}), ("int8", False, {"FP16"})],
+)
+def test_8_6_gets_explicit_batch_and_precision_flags(precision, quantised, flags):
     target, module = fake("8.6.1")
-    assert build_plan(target, graph(precision), PlanOptions(precision), timing_cache=b"t") == (b"plan", b"t+")
+    found = build_plan(target, graph(precision, quantised), PlanOptions(precision), timing_cache=b"t")
+    assert found == (b"plan", b"t+")
     assert module.network_flags == 1 << 0
     assert module.config.flags == flags, "TF32 is off: fp32 means fp32"
+    assert ("tactic sources", 0b11000) in module.config.calls, "neither cuBLAS, cuBLASLt nor cuDNN"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_8_6_gets_no_flag_for_a_stage_that_stays_in_fp32(precision):
+    target, module = fake("8.6.1")
+    build_plan(target, graph("fp32"), PlanOptions(precision))
+    assert not module.config.flags
 
 
 @pytest.mark.parametrize("version", ["10.3.0.30", "10.13.3", "11.4.1"])
@@ -66,6 +92,7 @@ def test_later_versions_take_their_types_from_the_file(version, precision):
     build_plan(target, graph(precision), PlanOptions(precision), lambda *step: steps.append(step))
     assert module.network_flags == 1 << 1
     assert not module.config.flags
+    assert not any(call[0] == "tactic sources" for call in module.config.calls)
     assert steps == [("build", 0, 2), ("build", 1, 2), ("build", 2, 2)], "outermost phase alone"
 
 

@@ -19,6 +19,19 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto
 
+from .tensorrt_builder import (
+    LAYERS,
+    Config,
+    DataType,
+    LayerInformationFormat,
+    LayerType,
+    Network,
+    Parser,
+    ProfilingVerbosity,
+    TacticSource,
+    built_graph,
+)
+
 HEADER = b"stand-in plan "
 SCRATCH_BYTES = 4096
 SCRIBBLE = 0xEE
@@ -28,6 +41,7 @@ _DTYPES: dict[int, type[np.generic]] = {
     TensorProto.FLOAT16: np.float16,
     TensorProto.INT8: np.int8,
 }
+PRECISION_FLAGS = ("FP16", "INT8", "PREFER_PRECISION_CONSTRAINTS", "OBEY_PRECISION_CONSTRAINTS")
 _HOST_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
 
@@ -89,7 +103,11 @@ class Engine:
         options.log_severity_level = 3
         self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.log = log
+        self._described = next((p.value for p in model.metadata_props if p.key == LAYERS), "{}")
         self._static = {n.name: n for n in (*self.session.get_inputs(), *self.session.get_outputs())}
+
+    def create_engine_inspector(self) -> Any:
+        return SimpleNamespace(get_engine_information=lambda form: self._described)
 
     def get_tensor_name(self, index: int) -> str:
         return self.values[index].name
@@ -232,51 +250,26 @@ class Shape:
         major = int(version.split(".")[0])
         self.name = f"{target} {version}"
         self.rtx, self.major = target == "tensorrt-rtx", major
+        self.eight = not self.rtx and major < 10
         self.engine = _EngineRtx if self.rtx else _Engine8 if major < 10 else _Engine10 if major < 11 else _Engine11
 
 
-class _Config:
-    """A builder's configuration. It accepts everything, and nothing changes the ONNX graph."""
-
-    def set_memory_pool_limit(self, pool: str, size: int) -> None: ...
-    def set_flag(self, flag: str) -> None: ...
-    def clear_flag(self, flag: str) -> None: ...
-    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None: ...
-
-    def create_timing_cache(self, data: bytes) -> Any:
-        return SimpleNamespace(serialize=lambda: data + b"t")
-
-
-class _Network:
-    graph = b""
-
-
-class _Parser:
-    num_errors = 1
-
-    def __init__(self, network: _Network, log: ILogger) -> None:
-        self._network = network
-
-    def parse(self, graph: bytes) -> bool:
-        self._network.graph = graph
-        return bool(onnx.load_model_from_string(graph).graph.node)
-
-    def get_error(self, index: int) -> str:
-        return "the graph is empty"
-
-
-class _Builder:
+class Builder:
     def __init__(self, log: ILogger, shape: Shape) -> None:
-        self._shape = shape
+        self._log, self._shape = log, shape
 
-    def create_network(self, flags: int) -> _Network:
-        return _Network()
+    def create_network(self, flags: int) -> Network:
+        return Network(flags)
 
-    def create_builder_config(self) -> _Config:
-        return _Config()
+    def create_builder_config(self) -> Config:
+        return Config(self._shape.eight)
 
-    def build_serialized_network(self, network: _Network, config: _Config) -> bytes:
-        return header(self._shape.name) + network.graph
+    def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+        graph, problem = built_graph(network, config)
+        if problem:
+            self._log.log(1, problem)
+            return None
+        return header(self._shape.name) + graph
 
 
 def module(target: str, version: str) -> ModuleType:
@@ -290,12 +283,14 @@ def module(target: str, version: str) -> ModuleType:
 def contents(target: str, version: str) -> dict[str, Any]:
     """The names in such a module and what they are."""
     shape = Shape(target, version)
-    flags = ["TF32", "VERSION_COMPATIBLE"] + (["FP16", "INT8"] if shape.major < 11 and not shape.rtx else [])
+    flags = ["TF32", "VERSION_COMPATIBLE"] + (list(PRECISION_FLAGS) if shape.major < 11 and not shape.rtx else [])
     kinds = {"STRONGLY_TYPED": 1} if shape.major >= 10 or shape.rtx else {"EXPLICIT_BATCH": 0}
     held: dict[str, Any] = {
         "__version__": version, "ILogger": ILogger, "IProgressMonitor": IProgressMonitor, "TensorIOMode": TensorIOMode,
         "nptype": lambda dtype: _DTYPES[dtype], "Runtime": lambda log: Runtime(log, shape),
-        "Builder": lambda log: _Builder(log, shape), "OnnxParser": _Parser,
+        "Builder": lambda log: Builder(log, shape), "OnnxParser": lambda network, log: Parser(network, shape.eight),
+        "DataType": DataType, "float32": DataType.FLOAT, "LayerType": LayerType, "TacticSource": TacticSource,
+        "ProfilingVerbosity": ProfilingVerbosity, "LayerInformationFormat": LayerInformationFormat,
         "BuilderFlag": SimpleNamespace(**{name: name for name in flags}),
         "MemoryPoolType": SimpleNamespace(WORKSPACE="workspace"),
         "NetworkDefinitionCreationFlag": SimpleNamespace(**kinds),

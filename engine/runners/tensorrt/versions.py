@@ -27,6 +27,8 @@ class Traits:
         strongly_typed: networks take their types from the ONNX file.
         explicit_batch: the network flag exists and is needed.
         precision_flags: FP16 and INT8 are builder flags.
+        external_tactics: kernels of cuBLAS and cuDNN are tried unless the builder is told otherwise, and a build fails
+        where those are not installed.
         timing_cache, progress_monitor, version_compatible: the builder has it.
         engine_validity: the runtime can judge a plan without loading it.
         hardware_levels: names of the hardware compatibility levels.
@@ -41,6 +43,7 @@ class Traits:
     strongly_typed: bool
     explicit_batch: bool
     precision_flags: bool
+    external_tactics: bool
     timing_cache: bool
     progress_monitor: bool
     version_compatible: bool
@@ -74,13 +77,13 @@ class Target:
 _TENSORRT_8_6 = Traits(
     since=(8, 6),
     context="without memory", size="device_memory_size", sized=False,
-    strongly_typed=False, explicit_batch=True, precision_flags=True,
+    strongly_typed=False, explicit_batch=True, precision_flags=True, external_tactics=True,
     timing_cache=True, progress_monitor=False, version_compatible=True, engine_validity=False,
     hardware_levels=("AMPERE_PLUS",), compute_capabilities=(),
 )  # fmt: skip
 _TENSORRT_10 = replace(
     _TENSORRT_8_6, since=(10, 0), context="strategy", strongly_typed=True, explicit_batch=False, precision_flags=False,
-    progress_monitor=True,
+    external_tactics=False, progress_monitor=True,
 )  # fmt: skip
 _TENSORRT_10_13 = replace(
     _TENSORRT_10, since=(10, 13), hardware_levels=("AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
@@ -89,7 +92,7 @@ _TENSORRT_11 = replace(_TENSORRT_10_13, since=(11, 0), size="device_memory_size_
 _RTX_1 = Traits(
     since=(1, 0),
     context="config", size="device_memory_size_v2", sized=True,
-    strongly_typed=True, explicit_batch=False, precision_flags=False,
+    strongly_typed=True, explicit_batch=False, precision_flags=False, external_tactics=False,
     timing_cache=False, progress_monitor=True, version_compatible=False, engine_validity=True,
     hardware_levels=(), compute_capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"),
 )  # fmt: skip
