@@ -59,8 +59,20 @@ class Accuracy(msgspec.Struct, frozen=True):
 
     @property
     def within(self) -> bool:
-        limits = self.limits
-        return self.lost_db <= limits.lost_db and self.mean_ab <= limits.mean_ab and self.map_error <= limits.map_error
+        return not self.excesses()
+
+    def excesses(self) -> list[str]:
+        """What is beyond its limit, in words; empty if nothing is."""
+        limits, found = self.limits, []
+        if not self.lost_db <= limits.lost_db:
+            found.append(f"{self.lost_db:+.3f} dB lost (limit {limits.lost_db})")
+        if not self.mean_ab <= limits.mean_ab:
+            found.append(f"mean |Δab| is {self.mean_ab:.3f} (limit {limits.mean_ab})")
+        if not self.map_error <= limits.map_error:
+            found.append(
+                f"map {self.worst_map!r} is off by {self.map_error:.3f} of its spread (limit {limits.map_error})"
+            )
+        return found
 
     def is_fault(self, expected: Accuracy) -> bool:
         """Whether this is more than rounding can do, so that the back end answers wrongly.

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
-from ..engine.files import atomic_write, sha256_of, write_error
+from ..engine.files import atomic_write, sha256_of, sync_folder, write_error
 from ..engine.runners.subgraph import stage_graph
 from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
@@ -133,9 +133,26 @@ def build_plans(
         )  # fmt: skip
         if timings:
             atomic_write(folder / TIMINGS, timings)
-        atomic_write(folder / PLANS, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        _write_manifest(folder, manifest)
         _remove_old_plans(folder, manifest)
         return manifest, True
+
+
+def publish(place: Path, folder: Path, bundle: Bundle, manifest: PlanManifest) -> None:
+    """Move the plans that were built in `place`, on the same file system, into `folder`; `manifest` becomes plans.json.
+
+    The caller holds the lock of `folder`. Raises OutputError when the folder cannot be written.
+    """
+    _place_bundle(folder, bundle)
+    own = {MANIFEST, PLANS, *bundle.files}
+    try:
+        for path in [path for path in place.iterdir() if path.name not in own and not path.name.startswith(".")]:
+            path.replace(folder / path.name)
+        sync_folder(folder)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    _write_manifest(folder, manifest)
+    _remove_old_plans(folder, manifest)
 
 
 @contextlib.contextmanager
@@ -176,6 +193,10 @@ def _check_well_formed(target: LoadedTarget, graph: Graph, data: bytes) -> None:
     answer = plan_validity(target, data)
     if answer and "MALFORMED" in answer:
         raise OutputError(f"the plan of {graph.title} came out malformed; delete the cache and build again")
+
+
+def _write_manifest(folder: Path, manifest: PlanManifest) -> None:
+    atomic_write(folder / PLANS, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
 
 
 def _remove_old_plans(folder: Path, manifest: PlanManifest) -> None:

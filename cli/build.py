@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ..build_engine.accuracy_report import Accuracy
-from ..build_engine.apply_precision import PRECISIONS, measured_dialect
-from ..build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
+from ..build_engine.accuracy_report import example_cases
+from ..build_engine.apply_precision import PRECISIONS
+from ..build_engine.compare_layers import compare_layers, example_feeds
 from ..build_engine.plan_inspector import built_layers
+from ..build_engine.plan_job import PlanJob
+from ..build_engine.plan_job import build as build_job
 from ..build_engine.plans import Graph, PlanOptions, check_options, network_layers
-from ..build_engine.prepare import (
-    bundle_at_precision,
-    check_accuracy,
-    check_plans_accuracy,
-    default_target,
-    onnxruntime_folder,
-    prepare_for_onnxruntime,
-    write_onnxruntime,
-)
+from ..build_engine.prepare import default_target, onnxruntime_folder, prepare_for_onnxruntime, write_onnxruntime
 from ..build_engine.quantise import bytes_by_type
 from ..build_engine.tensorrt_versions import compute_capability, load_target
 from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
-from ..engine.errors import RunnerError
+from ..engine.errors import ConfigError, RunnerError
 from ..engine.models import find_model
 from ..engine.runners.tensorrt.plan_folder import cached_folder, verified_plan
 from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_building_targets, installed_targets
 from .progress import Bars
 
 ONNXRUNTIME = "onnxruntime"
+# Of --compare-layers: photographs that are run, and layers that are shown from the first that differs.
+COMPARED_PHOTOGRAPHS, SHOWN_LAYERS = 2, 6
 _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in cross_building_targets().items())
 
 
@@ -43,7 +40,7 @@ _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in c
     type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: the fastest that stays within the limit of lost accuracy.",
+    help="auto: the fastest that stays within the limits of lost accuracy (docs/building.md).",
 )
 @click.option(
     "--target", type=click.Choice([ONNXRUNTIME, *TARGETS]), help="Back end; the best one installed if not given."
@@ -66,6 +63,12 @@ _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in c
 @click.option("--hardware-compatibility", "hardware", default="", metavar="LEVEL", help="AMPERE_PLUS, …")
 @click.option("--version-compatible", is_flag=True, help="Build plans that later versions of TensorRT can run.")
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and sizes.")
+@click.option(
+    "--compare-layers",
+    "layers",
+    is_flag=True,
+    help="Build nothing; name the first layer that TensorRT computes differently from ONNX Runtime.",
+)
 @click.option("--force", is_flag=True, help="Build even if nothing changed or too much accuracy is lost.")
 def build(
     model: str,
@@ -79,6 +82,7 @@ def build(
     hardware: str,
     version_compatible: bool,
     inspect: bool,
+    layers: bool,
     force: bool,
 ) -> None:
     """Build MODEL for a back end and print the accuracy it loses. A build that is up to date is kept."""
@@ -86,14 +90,19 @@ def build(
     ranges = load_ranges(ranges_file) if ranges_file else None
     target = target or default_target(installed_targets())
     if target == ONNXRUNTIME:
+        if layers:
+            raise ConfigError("--compare-layers compares TensorRT with ONNX Runtime; name a --target for TensorRT")
         _build_for_onnxruntime(bundle, output, precision, ranges, inspect, force)
         return
     loaded = load_target(target)
-    # No plan has run yet, so auto knows no speeds. It takes fp16, which loses almost nothing.
-    precision = "fp16" if precision == "auto" else precision
     options = PlanOptions(precision, workspace_mib, optimisation, hardware, version_compatible, capabilities)
     check_options(loaded, options)
-    _build_plans(bundle, output or cached_folder(bundle, target), loaded, options, ranges, inspect, force)
+    folder = output or cached_folder(bundle, target)
+    job = PlanJob(bundle, folder, loaded, options, compute_capability(), ranges, force, _say)
+    if layers:
+        _compare_layers(job)
+    else:
+        _build_plans(job, inspect)
 
 
 def _build_for_onnxruntime(
@@ -109,39 +118,43 @@ def _build_for_onnxruntime(
             click.echo(f"  {name}: {len(data) / 1e6:.1f} MB ({sizes})")
 
 
-def _build_plans(
-    bundle: Bundle,
-    folder: Path,
-    target: LoadedTarget,
-    options: PlanOptions,
-    ranges: Ranges | None,
-    inspect: bool,
-    force: bool,
-) -> None:
-    dialect, capability = target.traits.dialect, compute_capability()
-    converted = bundle_at_precision(bundle, options.precision, dialect, ranges)
-    graphs = static_graphs(converted, options.precision)
-    current, _ = why_stale(folder, bundle, target, capability, cache_key(graphs, target, capability, options))
-    if current is not None and not force:
-        manifest, built = current, False
-    else:
-        measured = converted
-        if measured_dialect(dialect) != dialect:
-            measured = bundle_at_precision(bundle, options.precision, measured_dialect(dialect), ranges)
-        accuracy = check_accuracy(measured, bundle, options.precision, dialect, force, _say).accuracy
-        with Bars() as bars:
-            manifest, built = build_plans(
-                bundle, graphs, folder, target, options, capability,
-                accuracy=_numbers(accuracy), say=_say, progress=lambda title: _follow(bars, title), force=force,
-            )  # fmt: skip
-        if built:
-            check_plans_accuracy(bundle, folder, options.precision, force, _say)
-    click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {manifest.precision} plans in {folder}")
+def _build_plans(job: PlanJob, inspect: bool) -> None:
+    with Bars() as bars:
+        manifest, built = build_job(replace(job, progress=lambda title: _follow(bars, title)))
+    kind = manifest.rung if manifest.rung == manifest.precision else f"{manifest.precision} ({manifest.rung})"
+    click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {kind} plans in {job.folder}")
     for plan in manifest.plans:
         hints = f" for {plan.hints} hints" if plan.hints else ""
         click.echo(f"  {plan.stage}{hints}: {plan.bytes / 1e6:.1f} MB")
     if inspect:
-        _print_layers(target, graphs, [verified_plan(folder, plan) for plan in manifest.plans])
+        graphs = job.graphs(job.rung(manifest.rung))
+        _print_layers(job.target, graphs, [verified_plan(job.folder, plan) for plan in manifest.plans])
+
+
+def _compare_layers(job: PlanJob) -> None:
+    """Print the first layer that differs, and those around it. The exit code is 1 if there is one."""
+    rung = job.rungs()[0]
+    feeds = example_feeds(job.bundle, example_cases()[:COMPARED_PHOTOGRAPHS])
+    different = False
+    for graph in job.graphs(rung):
+        if graph.stage not in ("encoder", "colour"):
+            continue
+        with Bars() as bars:
+            found = compare_layers(
+                job.target, graph, job.options_of(rung), feeds,
+                lambda done, total, title=graph.title: bars.set(title, done, total),
+            )  # fmt: skip
+        click.echo(f"{graph.title}, {rung.name}: {found.tensors} outputs of layers, limit {found.limit}")
+        if found.first is None:
+            click.echo("  no layer differs from ONNX Runtime while its output is marked (docs/building.md)")
+            continue
+        different = True
+        click.echo("  error over spread, kind, layer:")
+        place = found.compared.index(found.first)
+        for row in found.compared[max(place - 2, 0) : place + SHOWN_LAYERS]:
+            click.echo(f"  {row.row()}{'  <- first' if row is found.first else ''}")
+    if different:
+        raise click.exceptions.Exit(1)
 
 
 def _print_layers(target: LoadedTarget, graphs: list[Graph], plans: list[bytes]) -> None:
@@ -159,11 +172,6 @@ def _print_layers(target: LoadedTarget, graphs: list[Graph], plans: list[bytes])
 
 def _follow(bars: Bars, title: str) -> Callable[[str, int, int], None]:
     return lambda phase, done, total: bars.set(f"{title}: {phase}"[:40], done, total)
-
-
-def _numbers(accuracy: Accuracy) -> dict[str, float]:
-    return {"max_ab": accuracy.max_ab, "mean_ab": accuracy.mean_ab, "delta_e": accuracy.delta_e,
-            "lost_db": accuracy.lost_db}  # fmt: skip
 
 
 def _say(line: str) -> None:

@@ -112,12 +112,14 @@ def adjust_(
 ) -> None:
     """Change the weights of BUNDLE, a touch network, by hand. Measure and calibrate the new bundle again."""
     try:
+        from ..build_engine.gate import check_new_bundle
         from ..training.adjust import Change, adjust
     except ModuleNotFoundError as error:
         raise ConfigError(f"changing weights needs {error.name}: pip install 'livetint[train]'") from error
     change = Change(find_model(mix) if mix else None, share, reach, gates, narrowing, contrast)
     made = adjust(find_model(bundle), change, version, output)
     click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
+    check_new_bundle(made, click.echo)
 
 
 @models.command("fetch")

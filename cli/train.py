@@ -18,6 +18,7 @@ from .progress import Bars
 def train(config: Path, resume: bool, init: str | None, minutes: float | None) -> None:
     """Train the network that CONFIG describes. Its output folder receives checkpoints, a log and a bundle."""
     try:
+        from ..build_engine.gate import check_new_bundle
         from ..training.run import run
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'livetint[train]'") from error
@@ -27,3 +28,4 @@ def train(config: Path, resume: bool, init: str | None, minutes: float | None) -
             progress=lambda done, total, checkpoint: bars.set(config.stem, done, total, checkpoint),
         )  # fmt: skip
     click.echo(f"wrote {bundle.folder}")
+    check_new_bundle(bundle, click.echo)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from livetint.build_engine import prepare
+from livetint.build_engine import gate, plan_job, prepare
 from livetint.build_engine.accuracy_report import cases_of, example_photographs
 from livetint.build_engine.limits import LIMITS, Limits
 from livetint.calibration import samples
@@ -38,7 +38,8 @@ def small_photographs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         target = module if isinstance(module, str) else module.__name__
         monkeypatch.setattr(f"{target}.squares", small)
     cases = cases_of(small(example_photographs()))
-    monkeypatch.setattr(prepare, "example_cases", lambda: cases)
+    for module in (prepare, gate, plan_job):
+        monkeypatch.setattr(module, "example_cases", lambda: cases)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -149,7 +150,7 @@ def test_plans_are_tried_on_the_gpu_where_there_is_one(
     trained = write_bundle(
         calibrated.folder, msgspec.structs.replace(calibrated.manifest, trained=True), calibrated.files
     )
-    monkeypatch.setattr(prepare, "TensorRTRunner", GpuRunner)
+    monkeypatch.setattr(gate, "TensorRTRunner", GpuRunner)
     arguments = (trained.folder, "--target", "tensorrt-rtx", "--precision", "fp16", "-o", tmp_path / "p")
     result = run(build, *arguments, "--compute-capability", "8.6")
     assert "on the GPU, fp16" in result.output or "on the GPU, fp16" in str(result.exception)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from livetint.build_engine import gate
+from livetint.build_engine.limits import LIMITS, Limits
 from livetint.cli.__main__ import main
 from livetint.engine import Hint, OnnxRunner
 from livetint.engine.bundle import Bundle
@@ -17,6 +19,13 @@ torch = import_or_skip("torch")
 
 from livetint.build_engine.networks.hint_attention import FOCUS_SLOPE, MAX_FOCUS, MAX_NARROWING  # noqa: E402
 from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def without_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New bundles are checked in emulated fp16, which takes seconds, only in the test of that."""
+    if "gate" not in request.node.name:
+        monkeypatch.setattr(gate, "check_new_bundle", lambda bundle, say: None)
 
 
 def adjust(*arguments) -> None:
@@ -91,3 +100,17 @@ def test_numbers_out_of_range_are_refused_in_one_line_and_nothing_is_written(tmp
     lines = capsys.readouterr().err.splitlines()
     assert left.value.code == 2 and len(lines) == 1 and said in lines[0]
     assert not (tmp_path / "new").exists()
+
+
+def test_the_gate_tries_a_new_bundle_in_a_gpus_fp16(tmp_path, monkeypatch, capsys):
+    cases = gate.example_cases()[:2]
+    monkeypatch.setattr(gate, "example_cases", lambda: cases)
+    arguments = ("touch", "-o", tmp_path / "new", "--version", "x", "--mix", "touch")
+    adjust(*arguments)
+    assert "in emulated fp16: " in capsys.readouterr().out
+    monkeypatch.setitem(LIMITS, "fp16 emulated", Limits(1.0, 0.0, 1.0))
+    with pytest.raises(SystemExit):
+        adjust(*arguments)
+    said = capsys.readouterr()
+    assert "wrote " in said.out and "loses too much: mean |Δab| is 0.0" in said.err
+    assert find_model(str(tmp_path / "new")).manifest.version == "x", "the bundle is kept"

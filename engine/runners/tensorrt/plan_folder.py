@@ -41,7 +41,8 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     key: SHA-256 over graphs, target, version, GPU and options. target: a name in versions.TARGETS; its key in the
     file is `flavour`. sources: stage → SHA-256 of the bundle's ONNX file. compute_capability: of the GPU that the
-    plans are bound to, such as "8.7", or "" for plans that are not bound to one.
+    plans are bound to, such as "8.7", or "" for plans that are not bound to one. rung: the step of the ladder of
+    `--precision auto`, such as "fp16 with attention in fp32". asked: the precision that was asked for.
     """
 
     key: str
@@ -56,6 +57,8 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accuracy: dict[str, float] = {}
     livetint: str = ""
     schema: int = SCHEMA
+    rung: str = ""
+    asked: str = ""
 
     def plan(self, stage: str, hints: int = 0) -> Plan:
         """The smallest plan of a stage that takes `hints` hints. Raises StalePlan if there is none."""
