@@ -1,4 +1,4 @@
-"""What `match_hints` needs that follows from the places and sizes of hints alone: measurements, fields, couplings.
+"""What `match_hints` needs that follows from the places and sizes of hints alone: measurements, fields, responses.
 
 A measurement is separable: weights along the rows times weights along the columns of a window. Its field is what the
 smallest change adds for it: the weights blurred by the two Gaussians, so a sum of two separable parts. Along an axis a
@@ -7,6 +7,8 @@ hints, whose windows lie elsewhere.
 """
 
 from __future__ import annotations
+
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,180 +21,203 @@ WINDOW_PX = 23
 WIDE_PX, NARROW_PX, NARROW_WEIGHT = 3.0, 1.0, 0.3
 # Keeps the systems of equations solvable where two measurements are the same; relative to the kernel at 0.
 RIDGE = np.eye(3) * 1e-3
+# A hint with a later one nearer than NEAR_PX gives way to it. From APART_PX on, both are matched.
+NEAR_PX, APART_PX = 5.0, 9.0
 # Before, between and behind the two pixels around the point; before and behind the pixel that contains it; first row
 # or column of the patch and the one behind it.
 EDGES = 7
-# Of each Gaussian one line along an axis for every measurement.
-LINES = 6
+# A field reaches the measurements of no hint whose window begins REACH_PX further along an axis: they lie within half
+# a patch and a pixel of the middle of the window, or nearer to the border of the picture.
+REACH_PX = (WINDOW_PX + MAX_SIZE_PX) // 2 + 1
 MIN_CAPACITY = 16
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_STEPS = np.arange(WINDOW_PX)
-_SQUARES = (_STEPS[:, None] - _STEPS) ** 2
-# Both Gaussians as matrices side by side, [WINDOW_PX, 2 · WINDOW_PX].
-_BLURS = np.concatenate([np.exp(-_SQUARES / (2 * px**2)) for px in (WIDE_PX, NARROW_PX)], 1).astype(np.float32)
-_AMPLITUDES = np.repeat(np.array([1, NARROW_WEIGHT], np.float32), 3)
-# Row e: 1 at the positions of a window before edge e, 0 from there on.
-_BEFORE = (np.arange(WINDOW_PX + 1)[:, None] > _STEPS).astype(np.float32)
-_PATCH = np.arange(MAX_SIZE_PX)
-TAPS = 4 + MAX_SIZE_PX**2
 _AXES = np.arange(2)[:, None]
+# A measurement's first row in `_taps`: four pixels around the point, the pixel, those of the patch.
+_FIRST_TAPS = np.array([0, 4, 5])
+# Weights at the edges: _POINT + position between two pixels · _POINT_SLOPE for the point, _PATCH / side for the patch.
+_POINT, _POINT_SLOPE, _PATCH = np.array([-1.0, 1.0, 0.0]), np.array([1.0, -2.0, 1.0]), np.array([-1.0, 1.0])
+
+
+def _blurred() -> Doubles:
+    """For each edge of a window the positions before it, blurred by both Gaussians (2 · WINDOW_PX numbers), and the
+    running sums of these (2 · (WINDOW_PX + 1)). The product of two lines has the weight of its Gaussian."""
+    steps = np.arange(WINDOW_PX)
+    squares = (steps[:, None] - steps) ** 2
+    before = (np.arange(WINDOW_PX + 1)[:, None] > steps).astype(np.float64)
+    kernels = ((WIDE_PX, 1.0), (NARROW_PX, NARROW_WEIGHT))
+    lines = [before @ np.exp(-squares / (2 * px**2)) * weight**0.5 for px, weight in kernels]
+    return np.concatenate([*lines, *(line @ before.T for line in lines)], 1)
+
+
+def _patch_weights() -> Floats:
+    """The weights of the pixels of a patch of h rows and w columns, at [h, w]."""
+    extents = np.arange(MAX_SIZE_PX + 1)
+    down, across = (steps < extents[:, None] for steps in (_PATCH_ROWS, _PATCH_COLUMNS))
+    areas = np.maximum(np.multiply.outer(extents, extents), 1)
+    return ((down[:, None] & across) / areas[..., None]).astype(np.float32)
+
+
+# Rows and columns of the pixels of a patch, so ordered that the first S² are those of a patch of size S.
+_PATCH_ROWS, _PATCH_COLUMNS = np.array(sorted(product(range(MAX_SIZE_PX), repeat=2), key=max)).T
+_PATCH_WEIGHTS = _patch_weights()
+_BLURRED = _blurred()
 
 
 class MatchGeometry:
     """The geometry of up to `capacity` hints, one row each; `place` computes only rows that changed.
 
-    starts intp [N, 2]: first row and column of a hint's window. Measurements are in the order point, pixel, patch.
+    Measurements are in the order point, pixel, patch. Arrays [..., C] have a number for every row; rows without a hint
+    have priority 0.
+
+    priorities float32 [C] in 0…1: how much of its residuals a hint removes, beside later hints near it.
     """
 
     def __init__(self, shape: tuple[int, ...], count: int) -> None:
         """shape: of a plane of ab, both sides ≥ WINDOW_PX. count: the least capacity."""
         capacity = max(MIN_CAPACITY, 1 << (count - 1).bit_length())
-        self.shape, self.capacity, self.count = shape, capacity, 0
-        self._placed, self._stale = 0, set[int]()
-        self._sides, self._last = np.array(shape, np.float32), np.array(shape, np.float32) - 1
+        self.shape, self.capacity = shape, capacity
+        self.priorities = np.zeros(capacity, np.float32)
+        self._count, self._lengths = 0, np.array(shape, np.float32)
         self._places = np.full((capacity, 3), np.nan)
         self._centres = np.zeros((capacity, 2), np.float32)
-        self._squares = np.full((capacity, capacity), np.inf, np.float32)
+        self._starts = np.zeros((capacity, 2), np.intp)
         self._edges = np.zeros((capacity, 2, EDGES), np.intp)
-        self._ends = np.zeros((2, capacity, 2), np.intp)
-        self._weights = np.zeros((capacity, 2, 3, EDGES), np.float32)
+        self._weights = np.zeros((capacity, 2, 3, EDGES))
         self._weights[:, :, 1, 3:5] = -1, 1
-        self._taps = np.zeros((capacity, 1 + TAPS), np.intp)
-        self._tap_weights = np.zeros((capacity, TAPS), np.float32)
-        self._down = np.zeros((capacity, WINDOW_PX, LINES), np.float32)
-        self._across = np.zeros((capacity, LINES, WINDOW_PX), np.float32)
-        self._sums = np.zeros((capacity, 2, WINDOW_PX + 1, LINES))
+        # The pixels that measurements read, and their weights. Only those of the largest patch in use are read.
+        self._used_taps = 5
+        self._taps = np.zeros((5 + MAX_SIZE_PX**2, capacity), np.intp)
+        self._tap_weights = np.ones((5 + MAX_SIZE_PX**2, capacity), np.float32)
+        self._patch = shape[1] * _PATCH_ROWS + _PATCH_COLUMNS
+        self._window = _window(shape)
+        # Where the windows lie in ab. The lines of the fields: [row, Gaussian, measurement] and [Gaussian, measurement,
+        # 1, column]; their running sums.
+        self._windows = np.zeros((capacity, self._window.size), np.intp)
+        self._down = np.zeros((capacity, WINDOW_PX, 2, 3), np.float32)
+        self._across = np.zeros((capacity, 2, 3, 1, WINDOW_PX), np.float32)
+        self._sums = np.zeros((capacity, 2, WINDOW_PX + 1, 2, 3))
         self._solvers = np.zeros((capacity, 3, 3))
-        self._responses = np.zeros((capacity, 3, 3, capacity), np.float32)
-        self.starts = np.zeros((capacity, 2), np.intp)
+        # Pairs of a hint that is measured and one whose field may reach it, [2, P], in rising order, so that sums over
+        # them do not depend on earlier edits. Values of a pair: the response of measurement m to a residual at
+        # measurement j, at 3 j + m; and the priority of the first hint beside the second. Places of its measurements in
+        # residuals [2, 3, C].
+        self._pairs = np.zeros((2, 0), np.intp)
+        self._pair_values = np.zeros((10, 0), np.float32)
+        self._planes = np.arange(6)[:, None] * capacity
+        self._pair_places = np.zeros(0, np.intp)
 
-    def place(self, places: NDArray[np.float64]) -> None:
+    def place(self, places: Doubles) -> None:
         """places [N ≤ capacity, 3]: y and x of each hint in 0…1, and its size."""
-        self.count = len(places)
-        changed = np.nonzero((self._places[: self.count] != places).any(1))[0]
-        if not len(changed):
+        count = len(places)
+        changed = sorted(set((self._places[:count] != places).nonzero()[0].tolist()))
+        if not changed and count == self._count:
             return
-        self._placed = max(self._placed, self.count)
-        for rows in _runs(changed.tolist()):
-            self._places[rows] = places[rows]
-            self._place_measurements(rows)
+        self._count = count
+        self._places[count:] = np.nan
+        self._used_taps = 5 + int(np.maximum.reduce(places[:, 2])) ** 2
+        for rows in _runs(changed):
+            self._place(rows, places[rows])
             self._blur(rows)
-        self._stale.update(changed.tolist())
+        self._pair(np.array(changed, np.intp))
+        self.priorities = np.ones(self.capacity, np.float32)
+        np.minimum.at(self.priorities, self._pairs[0], self._pair_values[9])
+        self.priorities[count:] = 0
 
     def measure(self, ab: Floats) -> Floats:
-        """The three measurements of ab [2, H, W] under each hint, [2, 3, N]."""
-        found = ab.reshape(2, -1).take(self._taps[: self.count], 1, mode="clip")
-        measured = np.empty((2, 3, self.count), np.float32)
-        measured[:, 1] = found[..., 0]
-        weighted = found[..., 1:] * self._tap_weights[: self.count]
-        weighted[..., :4].sum(-1, out=measured[:, 0])
-        weighted[..., 4:].sum(-1, out=measured[:, 2])
-        return measured
+        """The three measurements of ab [2, H, W] under each hint, [2, 3, C]."""
+        found = ab.reshape(2, -1).take(self._taps[: self._used_taps], 1, mode="clip")
+        found *= self._tap_weights[: self._used_taps]
+        return np.add.reduceat(found, _FIRST_TAPS, 1)
 
-    def distances(self) -> Floats:
-        """From each hint to the nearest later one, in pixels, [N]; infinity for the last."""
-        return np.sqrt(self._squares[: self.count, : self.count].min(1))
+    def remove(self, residuals: Floats, removed: Floats) -> None:
+        """Change `residuals` at the measurements as they change when `removed` is removed there, both [2, 3, C]."""
+        responses = removed.take(self._pairs[1], 2)[:, :, None] * self._pair_values[:9].reshape(3, 3, -1)
+        np.subtract.at(residuals.reshape(-1), self._pair_places, np.add.reduce(responses, 1).reshape(-1))
 
-    def responses(self, rows: Indices) -> Floats:
-        """By how much all measurements change when residuals of 1 at those of some hints are removed, [3 K, 3 N]."""
-        if self._stale:
-            self._respond(np.array(sorted(self._stale)))
-            self._stale.clear()
-        return self._responses.take(rows, 0)[..., : self.count].reshape(3 * len(rows), -1)
+    def change(self, ab: Floats, rows: Indices, residuals: Floats) -> None:
+        """Add what removes residuals [2, 3, K] of the hints `rows` to contiguous ab [2, H, W]."""
+        heights = (self._solvers.take(rows, 0) @ residuals.transpose(2, 1, 0)).astype(np.float32)
+        across = heights[:, None, :, :, None] * self._across.take(rows, 0)
+        down = self._down.take(rows, 0).reshape(-1, WINDOW_PX, 6)
+        changes = down @ across.reshape(len(rows), 6, -1)
+        np.add.at(ab.reshape(-1), self._windows.take(rows, 0).reshape(-1), changes.reshape(-1))
 
-    def changes(self, rows: Indices, residuals: Floats) -> Floats:
-        """Residuals [2, 3, K] of some hints → what removes them, to be added to their windows, [K, 2, 23, 23]."""
-        heights = (residuals.transpose(2, 0, 1) @ self._solvers[rows].transpose(0, 2, 1)).astype(np.float32)
-        of_lines = np.concatenate([heights, heights], 2)[:, :, None]
-        down = (of_lines * self._down[rows][:, None]).reshape(len(rows), 2 * WINDOW_PX, LINES)
-        return (down @ self._across[rows]).reshape(-1, 2, WINDOW_PX, WINDOW_PX)
-
-    def _place_measurements(self, rows: slice) -> None:
-        places = self._places[rows]
-        centres = places[:, :2].astype(np.float32) * self._sides
-        points = np.minimum(np.maximum(centres - np.float32(0.5), 0), self._last)
-        starts = np.rint(centres - np.float32(WINDOW_PX / 2))
-        edges, weights = self._edges[rows], self._weights[rows]
-        edges[..., 0] = points
-        edges[..., 3] = np.minimum(centres, self._last)
-        edges[..., 1], edges[..., 2], edges[..., 4] = edges[..., 0] + 1, edges[..., 0] + 2, edges[..., 3] + 1
-        edges[..., 5:] = [_bounds(place, self.shape) for place in places.tolist()]
-        second = points - edges[..., 0].astype(np.float32)
-        share = np.float32(1) / (edges[..., 6] - edges[..., 5]).astype(np.float32)
-        weights[..., 0, 0], weights[..., 0, 1], weights[..., 0, 2] = second - 1, 1 - 2 * second, second
-        weights[..., 2, 5], weights[..., 2, 6] = -share, share
-        self._centres[rows] = centres
-        self.starts[rows] = np.minimum(np.maximum(starts, 0), self._sides - WINDOW_PX)
-        self._ends[0, rows], self._ends[1, rows] = edges.min(2), edges.max(2)
-        self._place_taps(rows, edges, second, share)
-        self._measure_distances(rows)
-
-    def _place_taps(self, rows: slice, edges: Indices, second: Floats, share: Floats) -> None:
-        """Where in a plane the measurements read, and the weights: the pixel, four pixels around the point, the patch.
-
-        Positions outside the plane have weight 0.
-        """
-        positions = np.empty((len(edges), 2, 2 + MAX_SIZE_PX), np.intp)
-        positions[..., :2] = edges[..., :2]
-        np.add(edges[..., 5, None], _PATCH, positions[..., 2:])
-        along = np.empty(positions.shape, np.float32)
-        along[..., 0], along[..., 1] = 1 - second, second
-        np.multiply(positions[..., 2:] < edges[..., 6, None], share[..., None], along[..., 2:])
-        positions[:, 0] *= self.shape[1]
-        taps = positions[:, 0, :, None] + positions[:, 1, None]
-        weights = along[:, 0, :, None] * along[:, 1, None]
-        self._taps[rows, 0] = edges[:, 0, 3] * self.shape[1] + edges[:, 1, 3]
-        for to, grid in ((self._taps[rows, 1:], taps), (self._tap_weights[rows], weights)):
-            to[:, :4] = grid[:, :2, :2].reshape(-1, 4)
-            to[:, 4:] = grid[:, 2:, 2:].reshape(len(grid), -1)
-
-    def _measure_distances(self, rows: slice) -> None:
-        """Squared distances from these hints to later ones, and from earlier ones to these."""
-        differences = self._centres[rows, None] - self._centres[: self._placed]
-        squares = np.square(differences).sum(-1)
-        self._squares[: rows.start, rows] = squares[:, : rows.start].T
-        self._squares[rows, rows.stop : self._placed] = squares[:, rows.stop :]
-        if len(squares) > 1:
-            later = ~np.tri(len(squares), dtype=np.bool_)
-            self._squares[rows, rows] = np.where(later, squares[:, rows], np.inf)
+    def _place(self, rows: slice, places: Doubles) -> None:
+        """Compute what the measurements of hints read, and their weights."""
+        height, width = self.shape
+        self._places[rows] = places
+        self._centres[rows] = centres = places[:, :2].astype(np.float32) * self._lengths
+        integers, fractions = [], []
+        for (y, x, size), (down, across) in zip(places.tolist(), centres.tolist(), strict=True):
+            top, bottom, left, right = patch_bounds(x, y, int(size), height, width)
+            s, first, *down_edges = _along(down, top, bottom, height)
+            t, start, *across_edges = _along(across, left, right, width)
+            point, pixel = down_edges[0] * width + across_edges[0], down_edges[3] * width + across_edges[3]
+            taps = point, point + 1, point + width, point + width + 1, pixel
+            extents = bottom - top, right - left
+            corners = top * width + left, first * width + start
+            integers.append((*taps, *corners, *extents, first, start, *down_edges, *across_edges))
+            fractions.append(((1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t, s, t))
+        found, weights = np.array(integers), np.array(fractions)
+        self._starts[rows], self._edges[rows] = found[:, 9:11], found[:, 11:].reshape(-1, 2, EDGES)
+        self._taps[:5, rows] = found[:, :5].T
+        np.add(self._patch[:, None], found[:, 5], self._taps[5:, rows])
+        np.add(self._window, found[:, 6, None], self._windows[rows])
+        self._tap_weights[:4, rows] = weights[:, :4].T
+        self._tap_weights[5:, rows] = _PATCH_WEIGHTS[found[:, 7], found[:, 8]].T
+        np.add(_POINT, weights[:, 4:, None] * _POINT_SLOPE, self._weights[rows, :, 0, :3])
+        np.divide(_PATCH, found[:, 7:9, None], self._weights[rows, :, 2, 5:])
 
     def _blur(self, rows: slice) -> None:
-        """The lines of the fields of these hints, their running sums, and the hints' solvers."""
-        in_window = np.minimum(np.maximum(self._edges[rows] - self.starts[rows][..., None], 0), WINDOW_PX)
-        weights = self._weights[rows] @ _BEFORE.take(in_window, 0)
-        lines = (weights.reshape(-1, WINDOW_PX) @ _BLURS).reshape(len(weights), 2, 3, 2, WINDOW_PX)
-        lines = lines.transpose(0, 1, 4, 3, 2).reshape(len(weights), 2, WINDOW_PX, LINES)
-        lines[:, 0] *= _AMPLITUDES
-        self._down[rows], self._across[rows] = lines[:, 0], lines[:, 1].transpose(0, 2, 1)
-        np.cumsum(lines, 2, out=self._sums[rows, :, 1:])
-        these = np.arange(rows.start, rows.stop)
-        self._solvers[rows] = np.linalg.inv(self._coupling(these, these) + RIDGE)
+        """The lines of the fields of these hints, and their running sums."""
+        in_window = np.minimum(self._edges[rows] - self._starts[rows, :, None], WINDOW_PX)
+        blurred = self._weights[rows] @ _BLURRED.take(in_window, 0)
+        lines = blurred[..., : 2 * WINDOW_PX].reshape(-1, 2, 3, 2, WINDOW_PX)
+        sums = blurred[..., 2 * WINDOW_PX :].reshape(-1, 2, 3, 2, WINDOW_PX + 1)
+        self._down[rows] = lines[:, 0].transpose(0, 3, 2, 1)
+        self._across[rows] = lines[:, 1].swapaxes(1, 2)[:, :, :, None]
+        self._sums[rows] = sums.transpose(0, 1, 4, 3, 2)
 
-    def _respond(self, rows: Indices) -> None:
-        """Compute the responses of all measurements to these hints, and of these hints' measurements to all."""
-        everyone = np.arange(self._placed)
-        of, at = np.broadcast_arrays(rows[:, None], everyone)
-        of, at = np.concatenate([of, at], 1), np.concatenate([at, of], 1)
-        overlap = self._overlap(of, at)
-        of, at = of[overlap], at[overlap]
-        self._responses[rows] = 0
-        self._responses[..., rows] = 0
-        self._responses[of, :, :, at] = (self._coupling(of, at) @ self._solvers[of]).transpose(0, 2, 1)
+    def _pair(self, rows: Indices) -> None:
+        """Replace the pairs of these hints and drop those of hints that are gone. Compute the solvers of these."""
+        is_old = np.ones(self.capacity, np.bool_)
+        is_old[rows] = is_old[self._count :] = False
+        old = np.logical_and.reduce(is_old.take(self._pairs)).nonzero()[0]
+        apart = self._starts.take(rows, 0)[:, None] - self._starts[: self._count]
+        these, others = (np.maximum.reduce(np.abs(apart), 2) < REACH_PX).nonzero()
+        these, back = rows[these], is_old[others]
+        measured, fields = np.concatenate([others, these[back]]), np.concatenate([these, others[back]])
+        couplings = self._coupling(measured, fields)
+        self._solvers[rows] = np.linalg.inv(couplings[measured == fields] + RIDGE)
+        values = np.empty((10, len(couplings)), np.float32)
+        values[:9] = (couplings @ self._solvers.take(fields, 0)).T.reshape(9, -1)
+        values[9] = self._priorities(measured, fields)
+        pairs = np.concatenate([self._pairs.take(old, 1), (measured, fields)], 1)
+        order = (pairs[0] * self.capacity + pairs[1]).argsort(kind="stable")
+        self._pairs = pairs.take(order, 1)
+        self._pair_values = np.concatenate([self._pair_values.take(old, 1), values], 1).take(order, 1)
+        self._pair_places = (self._planes + self._pairs[0]).reshape(-1)
 
-    def _overlap(self, fields: Indices, measurements: Indices) -> NDArray[np.bool_]:
-        """Pairs of hints → whether anything of the second's measurements lies in the first's window."""
-        starts = self.starts[fields]
-        first, behind = self._ends[:, measurements]
-        return ((behind > starts) & (first < starts + WINDOW_PX)).all(-1)
+    def _priorities(self, measured: Indices, fields: Indices) -> Floats:
+        """Pairs of hints → the priority of the first beside the second, 1 if the second is not a later one."""
+        priorities = np.ones(len(measured), np.float32)
+        later = (fields > measured).nonzero()[0]
+        if len(later):
+            apart = self._centres.take(measured[later], 0) - self._centres.take(fields[later], 0)
+            distances = np.sqrt((apart * apart).sum(1))
+            priorities[later] = np.minimum(np.maximum((distances - NEAR_PX) / (APART_PX - NEAR_PX), 0), 1)
+        return priorities
 
-    def _coupling(self, fields: Indices, measurements: Indices) -> NDArray[np.float64]:
-        """Pairs of hints → what the first's fields add to the second's measurements, [P, measurement, field]."""
-        edges = np.minimum(np.maximum(self._edges[measurements] - self.starts[fields][..., None], 0), WINDOW_PX)
-        sums = self._sums[fields[:, None, None], _AXES, edges]
-        along = self._weights[measurements] @ sums
+    def _coupling(self, measured: Indices, fields: Indices) -> Doubles:
+        """Pairs of hints → what the second's fields add to the first's measurements, [P, measurement, field]."""
+        edges = self._edges.take(measured, 0) - self._starts.take(fields, 0)[..., None]
+        edges = np.minimum(np.maximum(edges, 0), WINDOW_PX)
+        sums = self._sums[fields[:, None, None], _AXES, edges].reshape(-1, 2, EDGES, 6)
+        along = self._weights.take(measured, 0) @ sums
         product = along[:, 0] * along[:, 1]
         return product[..., :3] + product[..., 3:]
 
@@ -200,11 +225,20 @@ class MatchGeometry:
 def _runs(rows: list[int]) -> list[slice]:
     """Rising indices as slices of neighbours: NumPy reads and writes slices several times faster than indices."""
     starts = [i for i, row in enumerate(rows) if i == 0 or row != rows[i - 1] + 1]
-    return [slice(rows[i], rows[j - 1] + 1) for i, j in zip(starts, [*starts[1:], len(rows)], strict=True)]
+    return [slice(rows[i], rows[j - 1] + 1) for i, j in zip(starts, [*starts, len(rows)][1:], strict=True)]
 
 
-def _bounds(place: list[float], shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Of a hint at place = [y, x, size]: first row of the patch and the one behind it, and the same of columns."""
-    y, x, size = place
-    top, bottom, left, right = patch_bounds(x, y, int(size), shape[0], shape[1])
-    return (top, bottom), (left, right)
+def _along(centre: float, start: int, stop: int, length: int) -> tuple[float, int, int, int, int, int, int, int, int]:
+    """A hint along an axis of `length` pixels, with a patch from `start` to `stop`: where its point lies between two
+    pixels, in 0…1; the first position of its window; the EDGES."""
+    point = min(max(centre - 0.5, 0.0), length - 1)
+    before, pixel = int(point), int(min(centre, length - 1))
+    window = min(max(round(centre - WINDOW_PX / 2), 0), length - WINDOW_PX)
+    return point - before, window, before, before + 1, before + 2, pixel, pixel + 1, start, stop
+
+
+def _window(shape: tuple[int, ...]) -> Indices:
+    """Where the pixels of a window at the corner lie in ab [2, H, W] as one row, in the order row, channel, column."""
+    steps = np.arange(WINDOW_PX)
+    channels = np.arange(2)[:, None] * (shape[0] * shape[1])
+    return (steps[:, None, None] * shape[1] + channels + steps).ravel()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 
 import numpy as np
@@ -25,8 +26,6 @@ from .match_geometry import WINDOW_PX, Floats, MatchGeometry
 
 # A colour this near to the hint's (CIE76, in ab) is not changed.
 TOLERANCE_AB = 0.7
-# A hint with a later one nearer than NEAR_PX gives way to it. From APART_PX on, both are matched.
-NEAR_PX, APART_PX = 5.0, 9.0
 # Windows of neighbouring hints overlap, so several rounds may be needed. They end when residuals are small.
 MAX_ROUNDS, MIN_RESIDUAL_AB = 8, 0.2
 
@@ -34,7 +33,10 @@ _AS_ROW = attrgetter("y", "x", "size", "a", "b")
 
 
 class _Last(threading.local):
-    """The geometry of the last hints in this thread: while one hint is dragged, that of the others is not computed."""
+    """The geometry of the last hints in this thread: while one hint is dragged, that of the others is not computed.
+
+    Answers do not depend on it, to the last bit.
+    """
 
     geometry: MatchGeometry | None = None
 
@@ -59,34 +61,38 @@ def match_hints(ab: Floats, hints: Sequence[Hint]) -> Floats:
         return ab
     if not ab.flags.writeable:
         ab = ab.copy()
-    table = np.array(list(map(_AS_ROW, hints)))
+    if not ab.flags.c_contiguous:
+        ab[:] = match_hints(np.ascontiguousarray(ab), hints)
+        return ab
+    values = chain.from_iterable(map(_AS_ROW, hints))
+    table = np.fromiter(values, np.float64, 5 * len(hints)).reshape(-1, 5)
     geometry = _last.of(table[:, :3], ab.shape[1:])
-    residuals = _removed(geometry, table[:, 3:].T.astype(np.float32), geometry.measure(ab))
-    changed = np.nonzero(residuals.any((0, 1)))[0]
+    targets = np.zeros((2, 1, geometry.capacity), np.float32)
+    targets[:, 0, : len(hints)] = table[:, 3:].T
+    removed = _removed(geometry, targets - geometry.measure(ab))
+    changed = np.logical_or.reduce(removed.reshape(6, -1)).nonzero()[0]
     if len(changed):
-        changes = geometry.changes(changed, residuals[:, :, changed])
-        for (top, left), change in zip(geometry.starts[changed].tolist(), changes, strict=True):
-            window = ab[:, top : top + WINDOW_PX, left : left + WINDOW_PX]
-            np.add(window, change, window)
+        geometry.change(ab, changed, removed.take(changed, 2))
     return ab
 
 
-def _removed(geometry: MatchGeometry, targets: Floats, measured: Floats) -> Floats:
-    """The sum over all rounds of the residuals to remove: of a and b at every measurement of every hint, [2, 3, N].
+def _removed(geometry: MatchGeometry, residuals: Floats) -> Floats:
+    """The sum over all rounds of the residuals to remove: of a and b at every measurement of every hint, [2, 3, C].
 
-    targets [2, N]: a and b of the hints. measured [2, 3, N]: of ab; changed here.
+    residuals [2, 3, C]: colours of the hints less the measurements; changed here.
     """
-    count = targets.shape[1]
-    priorities = np.minimum(np.maximum((geometry.distances() - NEAR_PX) / (APART_PX - NEAR_PX), 0), 1)
-    removed = np.zeros_like(measured)
-    for _ in range(MAX_ROUNDS):
-        residuals = targets[:, None] - measured
-        sizes = np.maximum(np.hypot(residuals[0], residuals[1]), TOLERANCE_AB)
-        residuals *= (1 - TOLERANCE_AB / sizes) * priorities
-        unmatched = np.nonzero(np.abs(residuals).reshape(6, count).max(0) >= MIN_RESIDUAL_AB)[0]
-        if not len(unmatched):
+    priorities = geometry.priorities
+    tolerances = priorities * TOLERANCE_AB
+    removed = np.zeros(residuals.shape, np.float32)
+    for round_ in range(MAX_ROUNDS):
+        squares = residuals * residuals
+        sizes = np.sqrt(np.maximum(squares[0] + squares[1], TOLERANCE_AB**2))
+        now = residuals * (priorities - tolerances / sizes)
+        unmatched = np.maximum.reduce(np.abs(now).reshape(6, -1)) >= MIN_RESIDUAL_AB
+        if not np.count_nonzero(unmatched):
             break
-        now = residuals[:, :, unmatched]
-        removed[:, :, unmatched] += now
-        measured += (now.transpose(0, 2, 1).reshape(2, -1) @ geometry.responses(unmatched)).reshape(measured.shape)
+        now *= unmatched
+        removed += now
+        if round_ < MAX_ROUNDS - 1:
+            geometry.remove(residuals, now)
     return removed

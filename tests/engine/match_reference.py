@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from livetint.engine.hints import Hint, patch_bounds
-from livetint.engine.match_geometry import NARROW_PX, NARROW_WEIGHT, WIDE_PX, WINDOW_PX
-from livetint.engine.match_hints import APART_PX, MAX_ROUNDS, MIN_RESIDUAL_AB, NEAR_PX, TOLERANCE_AB
+from livetint.engine.match_geometry import APART_PX, NARROW_PX, NARROW_WEIGHT, NEAR_PX, WIDE_PX, WINDOW_PX
+from livetint.engine.match_hints import MAX_ROUNDS, MIN_RESIDUAL_AB, TOLERANCE_AB
 
 RIDGE = 1e-3
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from livetint.engine import Photo, Session
 from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint, patch_bounds
-from livetint.engine.match_hints import APART_PX, match_hints
+from livetint.engine.match_geometry import APART_PX
+from livetint.engine.match_hints import match_hints
 from livetint.engine.models import bundled_folder, find_model
 from livetint.engine.runners import onnx
 from livetint.engine.runners.onnx import OnnxRunner
@@ -152,3 +153,10 @@ def test_read_only_arrays_and_small_ones_do_not_change():
     small = np.zeros((2, 8, 8), np.float32)
     assert not match_hints(small, [Hint(0.5, 0.5, 30, 30)]).any()
     assert match_hints(ab, []) is ab
+
+
+def test_an_array_of_another_order_is_changed_in_place_too():
+    hints = [Hint(0.3, 0.4, 30, 30), Hint(0.9, 0.9, -20, 5)]
+    ab = np.zeros((SIDE, SIDE, 2), np.float32).transpose(2, 0, 1)
+    assert match_hints(ab, hints) is ab
+    assert np.array_equal(ab, match_hints(np.zeros((2, SIDE, SIDE), np.float32), hints))
