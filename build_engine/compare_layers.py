@@ -26,7 +26,7 @@ from ..engine.runners.tensorrt.plans import TensorRT
 from ..engine.runners.tensorrt.versions import LoadedTarget
 from .accuracy_report import Case
 from .fold import element_types
-from .limits import limits_of
+from .limits import LAYER_LIMITS
 from .plans import Graph, PlanOptions, build_plan
 
 # Tensors marked as outputs of one plan.
@@ -77,7 +77,7 @@ def compare_layers(
     without a GPU, RunnerError when TensorRT cannot build or run.
     """
     Device().close()
-    limit = limits_of(graph.precision).map_error
+    limit = LAYER_LIMITS[graph.precision]
     model = shape_inference.infer_shapes(onnx.load_model_from_string(graph.onnx))
     marks = _float_outputs(model)
     rows: list[LayerDifference] = []

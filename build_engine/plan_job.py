@@ -130,29 +130,19 @@ def _climb(job: PlanJob, rungs: list[Rung]) -> tuple[PlanManifest, bool]:
 
 def _build_rung(job: PlanJob, rung: Rung, place: Path) -> tuple[PlanManifest, bool]:
     """Build a rung in the folder `place` and check it: its manifest, and whether a GPU ran it."""
-    dialect = measured_dialect(job.target.traits.dialect)
-    expected = check_accuracy(
-        job.converted(rung, dialect), job.bundle, rung.precision, job.target.traits.dialect, job.force, job.say
-    )
-    options = job.options_of(rung)
+    dialect, bundle = job.target.traits.dialect, job.bundle
+    stored = job.converted(rung, measured_dialect(dialect))
+    expected = check_accuracy(stored, bundle, rung.precision, dialect, job.force, job.say)
     manifest, _ = build_plans(
-        job.bundle,
-        job.graphs(rung),
-        place,
-        job.target,
-        options,
-        job.capability,
-        say=job.say,
-        progress=job.progress,
-        force=job.force,
-    )
-    found = check_plans_accuracy(job.bundle, place, expected, job.force, job.say)
+        bundle, job.graphs(rung), place, job.target, job.options_of(rung), job.capability,
+        say=lambda line: job.say(line.replace(str(place), str(job.folder))), progress=job.progress, force=job.force,
+    )  # fmt: skip
+    found = check_plans_accuracy(bundle, place, expected, job.force, job.say)
     measured = found or expected
-    if found is None and rung.precision == "fp16" and job.bundle.manifest.input.kind == "hints":
-        measured = check_emulated(job.bundle, job.force, job.say, rung.keep_fp32)
-    return msgspec.structs.replace(
-        manifest, rung=rung.name, asked=job.asked, accuracy=_numbers(measured)
-    ), found is not None
+    if found is None and rung.precision == "fp16" and bundle.manifest.input.kind == "hints":
+        measured = check_emulated(bundle, job.force, job.say, rung.keep_fp32)
+    manifest = msgspec.structs.replace(manifest, rung=rung.name, asked=job.asked, accuracy=_numbers(measured))
+    return manifest, found is not None
 
 
 def _faster_int8(job: PlanJob, manifest: PlanManifest) -> PlanManifest:

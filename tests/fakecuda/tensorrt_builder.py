@@ -9,6 +9,9 @@ It behaves as TensorRT 8.6 was seen to behave, or is reported to, where that ver
 * a constraint is met, except for the layer named in the environment variable FAKECUDA_DROPPED_HOLD: OBEY then fails,
   PREFER narrows the layer.
 
+The environment variable FAKECUDA_LOSS plants a loss of narrow arithmetic: "attend16 base 1.018" multiplies the output
+`base` by 1.018 in plans where a layer whose name contains "attend16" is narrow.
+
 In every version a Split into three returns its parts in the reverse order (NVIDIA/TensorRT#3424).
 """
 
@@ -24,6 +27,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 DROPPED_HOLD = "FAKECUDA_DROPPED_HOLD"
+LOSS = "FAKECUDA_LOSS"
 LAYERS = "layers"  # key of the plan's metadata
 FUSED = ("Relu", "Clip", "LeakyRelu")  # with the convolution before them
 INT8_MESSAGE = "Calibrator is not being used. Users must provide dynamic range for all tensors that are not Int32."
@@ -247,7 +251,21 @@ def built_graph(network: Network, config: Config) -> tuple[bytes, str]:
     for node in model.graph.node:
         if node.op_type == "Split" and len(node.output) == 3:
             node.output[:] = list(node.output)[::-1]
+    _plant_loss(model, narrow)
     return model.SerializeToString(), ""
+
+
+def _plant_loss(model: onnx.ModelProto, narrow: list[Layer]) -> None:
+    """Change an output as FAKECUDA_LOSS says."""
+    part, output, factor = os.environ.get(LOSS, "- - 1").split()
+    graph = model.graph
+    if not any(part in layer.name for layer in narrow) or output not in {value.name for value in graph.output}:
+        return
+    for node in graph.node:
+        node.output[:] = [f"{name}/before the loss" if name == output else name for name in node.output]
+        node.input[:] = [f"{name}/before the loss" if name == output else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array(np.array(float(factor), np.float32), "factor of the loss"))
+    graph.node.append(helper.make_node("Mul", [f"{output}/before the loss", "factor of the loss"], [output]))
 
 
 def _narrow_layers(network: Network, config: Config) -> tuple[list[Layer], str]:
