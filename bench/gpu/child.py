@@ -13,9 +13,8 @@ import numpy as np
 from ...build_engine.accuracy_report import Accuracy, answers, compare, example_cases
 from ...engine.bundle import Bundle
 from ...engine.runners.onnx import OnnxRunner
-from ...engine.runners.tensorrt.plan_folder import PlanManifest
+from ...engine.runners.tensorrt.plan_folder import PlanManifest, find_plans
 from ...engine.runners.tensorrt.runner import TensorRTRunner
-from ...engine.runners.tensorrt.stages import find_tensorrt
 from .processes import NOT_DONE, plain, reason_of, say_traceback, write_json
 from .timing import WAYS, time_way
 
@@ -28,15 +27,20 @@ Save = Callable[[Found], None]
 
 
 def compare_answers(bundle: Bundle, save: Save = lambda found: None, cases: Sequence[Any] = ()) -> Found:
-    """way → the GPU's answers against the CPU's in fp32. cases: the bundled photographs if empty."""
+    """way → the GPU's answers against the CPU's in fp32; and the plans: precision, options, [stage, hints, bytes].
+
+    cases: the bundled photographs if empty.
+    """
     cases = cases or example_cases()
     with OnnxRunner(bundle) as runner:
         reference = answers(runner, cases)
     found: Found = {}
 
     def answer(runner: TensorRTRunner) -> Found:
-        precision = _manifest(bundle, runner).precision
-        return _accuracy(bundle, compare(precision, cases, reference, answers(runner, cases)))
+        manifest = _manifest(bundle, runner)
+        found["plans"] = {"precision": manifest.precision, "options": manifest.options,
+                          "plans": [[plan.stage, plan.hints, plan.bytes] for plan in manifest.plans]}  # fmt: skip
+        return _accuracy(bundle, compare(manifest.precision, cases, reference, answers(runner, cases)))
 
     _for_each_way(bundle, (0, 0), answer, found, save)
     return found
@@ -54,8 +58,9 @@ def time_stages(bundle: Bundle, given: Given, save: Save = lambda found: None) -
         device = runner.device
         found["device"] = {"name": device.name, "compute_capability": device.compute_capability,
                            "integrated": device.integrated, "tensorrt": runner.tensorrt}  # fmt: skip
-        found["default"] = found.get("default", runner.served_by)
-        return time_way(runner, np.clip(working, 0, 100), L, given["touches"], tuple(given["hints"]))
+        by = runner.served_by
+        return time_way(runner, np.clip(working, 0, 100), L, given["touches"], tuple(given["hints"]),
+                        lambda part: save({by: part}))  # fmt: skip
 
     _for_each_way(bundle, (display[0], display[1]), measure, found, save)
     return found
@@ -83,7 +88,8 @@ def _for_each_way(
 
 
 def _manifest(bundle: Bundle, runner: TensorRTRunner) -> PlanManifest:
-    return find_tensorrt(bundle, runner.device.compute_capability)[1]
+    target, version = runner.tensorrt.rsplit(" ", 1)
+    return find_plans(bundle, target, version, runner.device.compute_capability)[1]
 
 
 def _accuracy(bundle: Bundle, accuracy: Accuracy) -> Found:

@@ -15,6 +15,8 @@ from .timing import MATCH, NETWORK, OUTSIDE, SUM, TO_AB, TO_PICTURE, TO_PICTURE_
 AIM_HINTS, AIM_AB_MS, AIM_PICTURE_MS = 16, 0.12, 0.2
 AIM_EAGER, AIM_GRAPH = 3.0, 1.5
 PAPER, OURS = "siggraph17", "touch"
+# TensorRT's own optimisation level.
+DEFAULT_LEVEL = 3
 # From this share of a GPU's time that others use, times are upper bounds.
 BUSY_PERCENT = 5
 # A whole takes this much longer than its steps only if something else runs on the GPU between them.
@@ -83,10 +85,14 @@ def warnings_of(result: Result) -> list[str]:
         busy = gpu.get("busy_percent")
         if busy is not None and busy >= BUSY_PERCENT:
             found.append(f"the GPU was {busy} % busy with other programs before the run: times are upper bounds")
-    if "--optimisation" in result["build_options"]:
-        level = result["build_options"][result["build_options"].index("--optimisation") + 1]
-        found.append(f"plans were built at optimisation level {level}: TensorRT tried few kernels")
+    found += [line for name, model in result["models"].items() for line in _low_level(name, model)]
     return found + [line for model in result["models"] for line in _unexplained(result, model)]
+
+
+def _low_level(name: str, model: Mapping[str, Any]) -> Iterator[str]:
+    level = model.get("answers", {}).get("plans", {}).get("options", {}).get("optimisation")
+    if level is not None and level < DEFAULT_LEVEL:
+        yield f"the plans of {name} were built at optimisation level {level}: TensorRT tried few kernels"
 
 
 def _unexplained(result: Result, model: str) -> Iterator[str]:

@@ -7,6 +7,8 @@ leaves its reason and the next one runs. The steps of most worth come first.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import sys
 import tempfile
@@ -18,9 +20,11 @@ from typing import Any
 
 from ...build_engine.planes_bundle import write_untrained
 from ...engine.bundle import Bundle
-from ...engine.errors import LivetintError, ModelFileError
+from ...engine.errors import LivetintError, ModelFileError, NoDevice
 from ...engine.models import find_model
 from ...engine.runners.tensorrt.device import Device
+from ...engine.runners.tensorrt.plan_folder import StalePlan, find_plans
+from ...engine.runners.tensorrt.versions import installed_targets, load_target
 from ..environment import machine, model_table, versions
 from ..measure import Result
 from .findings import aims_of, warnings_of, wrong_in
@@ -82,7 +86,7 @@ class Limits:
 
 
 QUICK_LIMITS = Limits(
-    build_s=120, answers_s=30, stages_s=40, torch_s=60, lab=LabLimits(compile_s=45, lab_s=30, tool_s=0), reserve_s=65
+    build_s=120, answers_s=30, stages_s=40, torch_s=60, lab=LabLimits(compile_s=45, lab_s=60, tool_s=0), reserve_s=45
 )
 
 
@@ -101,8 +105,7 @@ def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) 
     """
     before = machine()  # before this process has anything on the GPU
     device = Device()
-    capability = device.compute_capability
-    gpu = {"name": device.name, "compute_capability": capability, "integrated": device.integrated}
+    gpu = {"name": device.name, "compute_capability": device.compute_capability, "integrated": device.integrated}
     device.close()
     result: Result = {
         "schema": SCHEMA, "kind": "gpu", "gpu": gpu, "machine": before, "versions": versions(),
@@ -112,7 +115,7 @@ def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) 
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = _Run(settings, QUICK_LIMITS if settings.quick else Limits(), result, Path(folder), say, save)
-        run.all(capability)
+        run.all()
     result["machine_after"] = machine()
     run.note()
     return result
@@ -124,11 +127,12 @@ class _Run:
     def __init__(self, settings: Settings, limits: Limits, result: Result, folder: Path, say: Say, save: Save) -> None:
         self._settings, self._limits, self._folder = settings, limits, folder
         self.result, self._say, self._save = result, say, save
+        self._capability: str = result["gpu"]["compute_capability"]
         self._started = time.perf_counter()
         self._bundles: dict[str, Bundle] = {}
 
-    def all(self, capability: str) -> None:
-        lab = KernelLab(self._folder, capability, self._settings.lab) if self._settings.kernels else None
+    def all(self) -> None:
+        lab = KernelLab(self._folder, self._capability, self._settings.lab) if self._settings.kernels else None
         try:
             for index, name in enumerate(self._settings.models):
                 self._model(name, self._limits.reserve_s if index else 0)
@@ -142,9 +146,8 @@ class _Run:
     def note(self) -> None:
         """Draw the conclusions from what there is, and save it."""
         self.result["seconds"] = round(time.perf_counter() - self._started, 1)
-        self.result["warnings"] = warnings_of(self.result)
-        self.result["aims"] = aims_of(self.result)
-        self.result["wrong"] = wrong_in(self.result)
+        for key, conclude in (("warnings", warnings_of), ("aims", aims_of), ("wrong", wrong_in)):
+            self.result[key] = conclude(self.result)
         self._save(self.result)
 
     def _model(self, name: str, reserve_s: float) -> None:
@@ -160,7 +163,8 @@ class _Run:
         given = {"bundle": str(bundle.folder), "display": settings.display, "touches": settings.touches,
                  "hints": settings.hints}  # fmt: skip
         if settings.build:
-            self._step(found, "build", limits.build_s, lambda s: build_plans(bundle, settings, s, self._say), reserve_s)
+            build = functools.partial(build_plans, bundle, settings, self._capability, say=self._say)
+            self._step(found, "build", limits.build_s, build, reserve_s)
         self._step(found, "answers", limits.answers_s, lambda s: in_process("answers", given, s, self._say))
         self._step(found, "stages", limits.stages_s, lambda s: in_process("stages", given, s, self._say))
 
@@ -207,11 +211,26 @@ class _Run:
         return bundle
 
 
-def build_plans(bundle: Bundle, settings: Settings, limit_s: float, say: Say) -> dict[str, Any]:
-    """Build a model's plans in the user's cache. said: the build's lines."""
+def build_plans(bundle: Bundle, settings: Settings, capability: str, limit_s: float, say: Say) -> dict[str, Any]:
+    """Build a model's plans in the user's cache. said: the build's lines.
+
+    A quick run takes plans of an earlier build with any options.
+    """
+    earlier = earlier_plans(bundle, capability) if settings.quick else ""
+    if earlier:
+        return {"said": [earlier]}
     command = [*BUILD, str(bundle.folder), "--precision", settings.precision, *settings.build_options]
     ended = run_limited(command, limit_s)
     if not ended.well:
         say(ended.output.strip())
         raise LivetintError(f"livetint build: {ended.reason}")
     return {"said": ended.output.strip().splitlines()}
+
+
+def earlier_plans(bundle: Bundle, capability: str) -> str:
+    """Which plans of an earlier build serve this bundle on this GPU, in words; "" if there are none."""
+    for target in installed_targets():
+        with contextlib.suppress(StalePlan, NoDevice):
+            _, manifest = find_plans(bundle, target, load_target(target).version, capability)
+            return f"{len(manifest.plans)} {manifest.precision} plans of an earlier build"
+    return ""

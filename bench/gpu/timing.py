@@ -51,8 +51,11 @@ def time_way(
     L: NDArray[np.float32],
     touches: int,
     counts: Sequence[int],
+    save: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
     """Milliseconds of touches with each number of hints. working: L of working size. L: of display size.
+
+    save: gets what is there after each number of hints.
 
     encoder: {"direct", "graph"}, with the upload of L. hints: count → {"steps": step → {"direct", "graph"}, medians,
     and each of `groups` → {"direct", "graph": summaries by CUDA events, "of": the names of its steps, "sum_of_steps":
@@ -62,6 +65,7 @@ def time_way(
     found: dict[str, Any] = {"hints": {}}
     for count in counts:
         found["hints"][str(count)] = _with_hints(runner, features, spread_hints(count), L, touches)
+        save(found)
     with runner.device.at_work(DOING):
         timer = runner.device.timer()
         found["encoder"] = _both(timer, runner.stages.stream, lambda: runner.stages.encode(working), touches)

@@ -91,8 +91,6 @@ def other_environment(python: str | None) -> dict[str, str]:
     for name in ("PYTHONPATH", "PYTHONHOME"):
         found.pop(name, None)
     own = [Path(prefix).resolve() for prefix in {sys.prefix, sys.base_prefix} if prefix not in ("/", "/usr")]
-    folders = [folder for folder in found.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
-    found["LD_LIBRARY_PATH"] = os.pathsep.join(
-        folder for folder in folders if not any(Path(folder).resolve().is_relative_to(prefix) for prefix in own)
-    )
-    return found
+    folders = [folder for folder in found.pop("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
+    kept = [folder for folder in folders if not any(Path(folder).resolve().is_relative_to(prefix) for prefix in own)]
+    return found | ({"LD_LIBRARY_PATH": os.pathsep.join(kept)} if kept else {})

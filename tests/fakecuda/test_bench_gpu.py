@@ -79,6 +79,7 @@ def test_one_json_and_one_table(gpu: Standin, tiny: Path, tmp_path: Path):
     assert "not_done" in report["torch"], "there is no GPU for PyTorch"
     for words in ("stand-in (no GPU)", "touch → picture", "PyTorch: not timed", "aim: "):
         assert words in done.output
+    assert model["answers"]["plans"]["options"]["optimisation"] is None
     assert str(tmp_path) not in json.dumps({**report, "models": list(report["models"].values())})
 
 
@@ -86,8 +87,11 @@ def test_the_kernels_of_a_touch_are_its_network(gpu: Standin):
     """No group counts the kernels of the touch stage as being outside the network."""
     bundle = find_model("touch")
     build_for_standin(bundle)
+    parts: list[Any] = []
     with TensorRTRunner(bundle, (16, 12), touch_by="kernels") as runner:
-        times = time_way(runner, lightness_of(256), np.full((12, 16), 50, np.float32), 4, [1])["hints"]["1"]
+        L = np.full((12, 16), 50, np.float32)
+        times = time_way(runner, lightness_of(256), L, 4, [1], parts.append)["hints"]["1"]
+    assert parts[0]["hints"]["1"] is times, "what is there is saved on the way"
     assert times["network"]["of"] == [
         "touch_tokens", "touch_shares", "touch_values", "touch_attention", "touch_corrections", "touch_upsample",
     ]  # fmt: skip
@@ -174,6 +178,17 @@ def test_a_quick_run_has_its_own_settings_and_an_end(
     assert {
         step: found["not_done"] for step, found in report["models"][str(tiny)].items() if step != "model"
     } == dict.fromkeys(("build", "answers", "stages"), "no time was left")
+
+
+def test_a_quick_run_takes_the_plans_of_an_earlier_build_and_names_a_low_level(
+    gpu: Standin, tiny: Path, tmp_path: Path
+):
+    path = tmp_path / "gpu.json"
+    for said in ("built:", "plans of an earlier build"):
+        done = bench(tiny, path, "--quick")
+        report = json.loads(path.read_text())
+        assert done.exit_code == 0 and any(said in line for line in report["models"][str(tiny)]["build"]["said"])
+        assert report["warnings"][0].endswith("at optimisation level 1: TensorRT tried few kernels")
 
 
 def test_kernels_are_checked_with_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@
 #include "lab_touch.cuh"
 
 int main(int count, char** arguments) {
+    setvbuf(stdout, nullptr, _IOLBF, 0);  // lines come out in order, and those before a crash are kept
     const std::string only = count > 1 ? arguments[1] : "";
     lab::Lab bench(only);
     if (bench.wants("hints")) lab::hints(bench);
