@@ -60,7 +60,8 @@ def built_layers(target: LoadedTarget, plan: bytes) -> list[BuiltLayer]:
 
 def _description(target: LoadedTarget, plan: bytes) -> str:
     trt, log = typed(target.module), collecting_log(target.module)
-    engine = trt.Runtime(log).deserialize_cuda_engine(plan)
+    runtime = trt.Runtime(log)  # must outlive the engine
+    engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise RunnerError(f"the layers of the plan cannot be read: {log.last()}")
     inspector = engine.create_engine_inspector()

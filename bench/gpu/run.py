@@ -51,7 +51,7 @@ class Settings:
     timed touches. display: width and height of composed pictures. kernels: whether the kernel lab runs. lab: the lab's
     program, if it is compiled already. build: whether plans are built; without, those of earlier builds are measured.
     build_options: for `livetint build`. torch_python: an interpreter with PyTorch, None for this one. quick: all in
-    four minutes, without compute-sanitizer.
+    four minutes, without compute-sanitizer. note: words for the report, such as the commit.
     """
 
     models: tuple[str, ...] = MODELS
@@ -65,6 +65,7 @@ class Settings:
     build_options: tuple[str, ...] = ()
     torch_python: str | None = None
     quick: bool = False
+    note: str = ""
 
     @property
     def main_hints(self) -> int:
@@ -111,7 +112,7 @@ def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) 
         "schema": SCHEMA, "kind": "gpu", "gpu": gpu, "machine": before, "versions": versions(),
         "display": list(settings.display), "touches": settings.touches, "hints": list(settings.hints),
         "main_hints": settings.main_hints, "precision": settings.precision, "quick": settings.quick,
-        "build_options": list(settings.build_options), "models": {}, "kernels": {}, "torch": {},
+        "note": settings.note, "build_options": list(settings.build_options), "models": {}, "kernels": {}, "torch": {},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = _Run(settings, QUICK_LIMITS if settings.quick else Limits(), result, Path(folder), say, save)

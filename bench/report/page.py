@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from ..accuracy.measures import loss_rows
 from ..latency import measures as latency
 from ..latency.energy import Energy
 from ..measure import Measures, Result, Rows
-from . import plots
+from . import gpu, plots
 from .compare import Change, overall
 
-START, END = "<!-- bench -->", "<!-- /bench -->"
-WANTED = "give files written by `livetint bench latency|accuracy|energy --json`"
+# Marks in a Markdown file, in the form of `marks`, between which tables are written.
+MAIN, GPU, GPU_DETAILS = "bench", "bench gpu", "bench gpu details"
+WANTED = "give files written by `livetint bench latency|accuracy|energy|gpu --json`"
 MEASURES: dict[str, Measures] = {"accuracy": accuracy.MEASURES, "latency": latency.MEASURES, "energy": (Energy,)}
+# kind of result → the schema that the report reads.
+SCHEMAS = {**dict.fromkeys(MEASURES, 1), "gpu": gpu.SCHEMA}
 PLOTS = {"accuracy": plots.accuracy_curve, "latency": plots.latency_bars}
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}"
@@ -32,14 +35,14 @@ STYLE = (
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A file that the bench wrote, of a kind in MEASURES. Raises ConfigError for anything else."""
+    """A file that the bench wrote, of a kind in SCHEMAS. Raises ConfigError for anything else."""
     try:
         table = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON ({error}); {WANTED}") from error
-    if not isinstance(table, dict) or table.get("kind") not in MEASURES or table.get("schema") != 1:
+    if not isinstance(table, dict) or SCHEMAS.get(table.get("kind", "")) != table.get("schema", 0):
         raise ConfigError(f"{path} is no result that the report shows; {WANTED}")
     return table
 
@@ -63,6 +66,7 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
     parts = []
     for table in results:
         parts += [_caption(table), *(_markdown_table(rows) for rows in _tables(table, brief))]
+        parts += gpu.notes(table) if table["kind"] == "gpu" and not brief else []
     if changes:
         parts += [
             f"Comparison: **{overall(list(changes))}** ({_counts(changes)})",
@@ -73,12 +77,20 @@ def markdown(results: Sequence[dict[str, Any]], changes: Sequence[Change] = (), 
 
 def _tables(result: Result, brief: bool = False) -> list[Rows]:
     """The tables of a result; brief: only those that a README shows."""
+    if result["kind"] == "gpu":
+        return gpu.tables(result, brief)
     found = measure.tables(MEASURES[result["kind"]], result, brief)
     losses = loss_rows(result) if result["kind"] == "accuracy" and not brief else []
     return [*found, losses] if losses else found
 
 
+def _notes(result: Result) -> list[str]:
+    return gpu.notes(result) if result["kind"] == "gpu" else measure.notes(MEASURES[result["kind"]], result)
+
+
 def _caption(table: dict[str, Any]) -> str:
+    if table["kind"] == "gpu":
+        return gpu.caption(table)
     machine = table.get("machine", {})
     where = f"{machine.get('processor') or 'unknown CPU'}, {machine.get('usable_processors')} CPU cores"
     if table["kind"] == "accuracy":
@@ -94,17 +106,38 @@ def _markdown_table(rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def into_markdown(text: str | None, tables: str) -> str:
-    """`tables` between the marks of an existing text, or alone if there is no text.
+def marks(name: str) -> tuple[str, str]:
+    """The lines between which a Markdown file shows tables."""
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
 
-    Raises ConfigError for a text without the marks, so that no other file is overwritten.
+
+def blocks(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> dict[str, str]:
+    """Mark → what an existing Markdown file shows there, of all marks for which there are results."""
+    of_gpu = [table for table in results if table["kind"] == "gpu"]
+    others = [table for table in results if table["kind"] != "gpu"]
+    found = {MAIN: markdown(others, changes, brief=True)} if others else {}
+    if of_gpu:
+        found |= {GPU: markdown(of_gpu, brief=True), GPU_DETAILS: markdown(of_gpu)}
+    return found
+
+
+def into_markdown(text: str, shown: Mapping[str, str]) -> str:
+    """An existing text with `shown` (mark → tables) between the marks that it has.
+
+    Raises ConfigError for a text without any of the marks, so that no other file is overwritten, and for marks without
+    an end.
     """
-    if text is None:
-        return tables
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ConfigError(f"the Markdown file lacks the lines {START} and {END}; put them where the table belongs")
-    head, rest = text.split(START)
-    return f"{head}{START}\n{tables}{END}{rest.split(END)[1]}"
+    found = {name: tables for name, tables in shown.items() if marks(name)[0] in text}
+    if not found:
+        start, end = marks(next(iter(shown), MAIN))
+        raise ConfigError(f"the Markdown file lacks the lines {start} and {end}; put them where the table belongs")
+    for name, tables in found.items():
+        start, end = marks(name)
+        if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+            raise ConfigError(f"the Markdown file lacks the lines {start} and {end}, once each and in this order")
+        head, rest = text.split(start)
+        text = f"{head}{start}\n{tables}{end}{rest.split(end)[1]}"
+    return text
 
 
 def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> str:
@@ -117,7 +150,7 @@ def page(results: Sequence[dict[str, Any]], changes: Sequence[Change] = ()) -> s
             f"<p><code>{html.escape(table.get('command', ''))}</code></p>",
         ]
         body += [*([plot(table)] if plot else []), *(_html_table(rows) for rows in _tables(table))]
-        body += [f"<p>{html.escape(note)}</p>" for note in measure.notes(MEASURES[table["kind"]], table)]
+        body += [f"<p>{html.escape(note)}</p>" for note in _notes(table)]
         body.append(_facts(table))
     if changes:
         body += [

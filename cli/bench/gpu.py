@@ -68,6 +68,7 @@ def _hints(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--optimisation", type=click.IntRange(0, 5), help="Of the builds; with --quick 1 if not given.")
 @click.option("--skip-kernels", is_flag=True, help="Leave out the kernel lab and compute-sanitizer.")
 @click.option("--lab", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The lab, if compiled.")
+@click.option("--note", default="", metavar="TEXT", help="Words for the report, such as the commit.")
 @json_option
 def gpu(
     json_file: Path | None,

@@ -18,18 +18,20 @@ from ...engine.files import atomic_write, check_writable
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The HTML page to write.")
 @click.option(
     "--markdown",
-    "markdown_file",
+    "markdown_files",
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="Markdown to write; an existing file is updated between <!-- bench --> and <!-- /bench -->.",
+    help="Markdown to write; an existing file is updated between <!-- bench --> and <!-- /bench -->, and between "
+    "<!-- bench gpu [details] --> and <!-- /bench gpu [details] -->.",
 )
 @click.option("--compare", "old", type=click.Path(path_type=Path),
               help="An older latency result: is this build slower?")  # fmt: skip
-def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path | None, old: Path | None) -> None:
-    """A page and tables from RESULTS, the files of `bench latency|accuracy --json`.
+def report(results: tuple[Path, ...], output: Path | None, markdown_files: tuple[Path, ...], old: Path | None) -> None:
+    """A page and tables from RESULTS, the files of `bench latency|accuracy|energy|gpu --json`.
 
     With --compare the exit code is 1 when a stage has become slower beyond doubt.
     """
-    for path in (output, markdown_file):
+    for path in (output, *markdown_files):
         check_writable(path)
     tables = [page.read_result(path) for path in results]
     changes = []
@@ -38,10 +40,12 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_file: Path |
         if new is None:
             raise ConfigError("--compare needs a latency result among RESULTS")
         changes = compare(page.read_result(old), new)
-    if markdown_file is not None:
-        before = markdown_file.read_text("utf-8") if markdown_file.is_file() else None
-        shown = page.markdown(tables, changes, brief=before is not None)
-        atomic_write(markdown_file, page.into_markdown(before, shown).encode())
+    for path in markdown_files:
+        if path.is_file():
+            text = page.into_markdown(path.read_text("utf-8"), page.blocks(tables, changes))
+        else:
+            text = page.markdown(tables, changes)
+        atomic_write(path, text.encode())
     if output is not None:
         atomic_write(output, page.page(tables, changes).encode())
     click.echo(page.markdown(tables, changes), nl=False)

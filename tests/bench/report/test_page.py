@@ -66,12 +66,23 @@ def test_icolorit_is_never_shown_with_the_published_curve_of_zhang17(tables):
 
 
 def test_a_readme_is_updated_only_between_its_marks():
-    before = f"# Mine\n{page.START}\nold\n{page.END}\nthe rest\n"
-    after = page.into_markdown(before, "new\n")
-    assert after == f"# Mine\n{page.START}\nnew\n{page.END}\nthe rest\n"
-    assert page.into_markdown(after, "new\n") == after
-    with pytest.raises(ConfigError, match="lacks the lines"):
-        page.into_markdown("# Mine\n", "new\n")
+    start, end = page.marks("bench")
+    before = f"# Mine\n{start}\nold\n{end}\nthe rest\n"
+    after = page.into_markdown(before, {"bench": "new\n", "bench gpu": "else\n"})
+    assert after == f"# Mine\n{start}\nnew\n{end}\nthe rest\n"
+    assert page.into_markdown(after, {"bench": "new\n"}) == after
+    for text in ("# Mine\n", f"# Mine\n{start}\nold\n", f"{end}\n{start}\n"):
+        with pytest.raises(ConfigError, match="lacks the lines"):
+            page.into_markdown(text, {"bench": "new\n"})
+
+
+def test_each_kind_of_result_has_marks_of_its_own():
+    text = "".join(f"{start}\n{end}\n" for start, end in map(page.marks, ("bench", "bench gpu", "bench gpu details")))
+    filled = page.into_markdown(text, {"bench gpu": "brief\n", "bench gpu details": "all\n"})
+    assert filled == (
+        "<!-- bench -->\n<!-- /bench -->\n<!-- bench gpu -->\nbrief\n<!-- /bench gpu -->\n"
+        "<!-- bench gpu details -->\nall\n<!-- /bench gpu details -->\n"
+    )
 
 
 def call(*arguments):
