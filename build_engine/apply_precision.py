@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 import onnx
 
-from ..calibration.ranges import Choice, Ranges, decode
+from ..calibration.ranges import INPUTS, Choice, Ranges, decode
 from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError
 from ..engine.files import sha256_of
@@ -47,19 +47,34 @@ def measured_dialect(dialect: str) -> str:
 
 
 def ranges_of(bundle: Bundle) -> Ranges | None:
-    """The ranges a bundle carries, if any."""
+    """The ranges a bundle carries; None if it carries none, or some that were measured on other inputs than today's."""
     name = bundle.manifest.ranges
-    return decode(bundle.files[name], name) if name else None
+    ranges = decode(bundle.files[name], name) if name else None
+    return ranges if ranges and _has_todays_inputs(bundle, ranges) else None
 
 
 def check_ranges(bundle: Bundle, ranges: Ranges) -> None:
-    """Raise ConfigError unless `ranges` were measured on exactly this bundle's files."""
+    """Raise ConfigError unless `ranges` were measured on exactly this bundle's files, with inputs as they are today."""
     digests = {stage: sha256_of(bundle.stage(stage)) for stage in bundle.manifest.stages}
     if not ranges.fits(digests):
         raise ConfigError(
             f"these ranges were measured on another {ranges.made.model}, not on {bundle.folder}; "
             "run `livetint calibrate` on this model"
         )
+    if not _has_todays_inputs(bundle, ranges):
+        raise ConfigError(
+            f"these ranges of {ranges.made.model} were measured with histograms that were wrong; {_advice(bundle)}"
+        )
+
+
+def _has_todays_inputs(bundle: Bundle, ranges: Ranges) -> bool:
+    """Only networks of planes that take global hints had other inputs once."""
+    taken = bundle.manifest.input
+    return ranges.made.inputs >= INPUTS or taken.kind == "hints" or not taken.takes_global
+
+
+def _advice(bundle: Bundle) -> str:
+    return f"measure them: livetint calibrate {bundle.folder} --into-bundle"
 
 
 def model_at_precision(
@@ -84,7 +99,7 @@ def model_at_precision(
     if precision == "fp16":
         return to_half(model, keep_fp32)
     if ranges is None:
-        raise ConfigError("INT8 needs ranges; run `livetint calibrate` and pass --ranges")
+        raise ConfigError("INT8 needs ranges; measure them with `livetint calibrate`")
     if dialect == "onnxruntime":
         return quantise_for_onnxruntime(model, ranges, keep, pairs_saturate())
     return quantise_for_tensorrt(model, ranges, keep, keep_fp32, half=dialect == "tensorrt")
@@ -113,8 +128,10 @@ def apply_precision(
     """The bundle with its convolutional stages at `precision`, in memory, with new digests and without ranges.
 
     models: the result of `folded_stages`, for callers that convert a bundle many times. keep_fp32: names of nodes of
-    `folded_stages(bundle, dialect)` that stay in fp32.
+    `folded_stages(bundle, dialect)` that stay in fp32. Raises ConfigError for INT8 without ranges.
     """
+    if precision == "int8" and (ranges is None or choice is None):
+        raise ConfigError(f"{bundle.name} has no ranges for INT8; {_advice(bundle)}")
     files = {file: bundle.files[file] for file in bundle.manifest.stages.values()}
     for stage, model in (models or folded_stages(bundle)).items():
         bounds = ranges.of(stage, choice.method) if precision == "int8" and ranges and choice else None

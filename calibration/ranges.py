@@ -22,6 +22,8 @@ from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
 
 SCHEMA = 1
+# Counts changes of how samples become inputs. 2: histograms as global hints are those of the run time.
+INPUTS = 2
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
 # Bins of a histogram over −span…span; even, so that zero is an edge.
@@ -132,6 +134,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     livetint: str
     onnxruntime: str
     percentile: float = PERCENTILE
+    inputs: int = 1
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

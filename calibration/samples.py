@@ -21,6 +21,8 @@ from .photographs import lab_of, photograph_files, squashed
 from .visitor import gaussian_patches, global_hints, reveal
 
 FEW, MANY = (1, 8), (9, 128)
+# Samples of a calibration on the bundled photographs: three of each.
+EXAMPLE_SAMPLES = 24
 
 
 def squares(sources: Sequence[str | Path] | str | Path, side: int = WORKING_PX) -> Iterator[NDArray[np.uint8]]:
@@ -38,7 +40,10 @@ def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int)
 def stage_inputs(
     bundle: Bundle, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
 ) -> dict[str, NDArray[np.float32]]:
-    """One photograph, uint8 [256, 256, 3], as named inputs of the first stage: `light`, or `planes` and `global`."""
+    """One photograph, uint8 RGB of the working size, as named inputs of the first stage.
+
+    They are `light`, or `planes` and `global`.
+    """
     settings = bundle.manifest.input
     lab = lab_of(rgb)
     L_plane = normalise_lightness(lab[None, None, ..., 0], settings)
@@ -63,7 +68,7 @@ def feeds(
     made = round_ = 0
     while made < samples:
         before = made
-        for index, rgb in enumerate(squares(sources)):
+        for index, rgb in enumerate(squares(sources, bundle.manifest.input.working_size[0])):
             if made == samples:
                 return
             if index < skip:

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..build_engine.sensitivity import DEFAULT_SAMPLES, add_ranges, choose_layers, held_out_cases, measure_ranges
+from ..build_engine.accuracy_report import example_cases, example_photographs
+from ..build_engine.sensitivity import (
+    DEFAULT_SAMPLES,
+    HELD_OUT,
+    add_ranges,
+    choose_layers,
+    held_out_cases,
+    measure_ranges,
+)
 from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write
@@ -18,7 +26,11 @@ from .progress import Bars
 
 @click.command()
 @click.argument("model")
-@click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder or tar of colour photographs.")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    help="Folder or tar of colour photographs. Without it the bundled ones serve, which are few.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the ranges (RANGES.json).")
 @click.option("--into-bundle", is_flag=True, help="Write ranges.json and sensitivity.json into MODEL's folder.")
 @click.option(
@@ -29,7 +41,13 @@ from .progress import Bars
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; one for each core (at most 8) if not given.")
 def calibrate(
-    model: str, photos: Path, output: Path | None, into_bundle: bool, samples: int, sweep: bool, threads: int | None
+    model: str,
+    photos: Path | None,
+    output: Path | None,
+    into_bundle: bool,
+    samples: int,
+    sweep: bool,
+    threads: int | None,
 ) -> None:
     """Measure activation ranges of MODEL on photographs with simulated visitors."""
     if output is None and not into_bundle:
@@ -40,9 +58,11 @@ def calibrate(
     threads = threads or default_threads()
     table = None
     with Bars() as bars:
-        ranges = measure_ranges(bundle, photos, samples, threads=threads, tick=bars.tick)
+        held_out = HELD_OUT if photos else 0
+        ranges = measure_ranges(bundle, photos or example_photographs(), samples, held_out, threads, bars.tick)
         if sweep:
-            ranges, table = choose_layers(bundle, ranges, held_out_cases(photos), threads, bars.tick)
+            cases = held_out_cases(photos) if photos else example_cases()
+            ranges, table = choose_layers(bundle, ranges, cases, threads, bars.tick)
     if output is not None:
         save_ranges(output, ranges)
         if table is not None:

@@ -7,10 +7,21 @@ from pathlib import Path
 import click
 
 from ..build_engine.networks import TOPOLOGIES
-from ..engine.bundle import load_manifest
+from ..calibration.samples import EXAMPLE_SAMPLES
+from ..engine.bundle import Bundle, load_manifest
 from ..engine.errors import ConfigError, ModelFileError
 from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, find_model, known_models
 from .progress import Bars
+
+_calibrate_option = click.option(
+    "--calibrate",
+    "samples",
+    type=click.IntRange(0),
+    default=EXAMPLE_SAMPLES,
+    show_default=True,
+    metavar="N",
+    help="Simulated visits to the bundled photographs that ranges for INT8 are measured in; 0 for no ranges.",
+)
 
 
 @click.group()
@@ -48,6 +59,20 @@ def _line(name: str, folder: Path, place: str) -> str:
     return f"{name}  {manifest.network} {manifest.version}  {', '.join(marks)}  licence: {manifest.licence}  {folder}"
 
 
+def _calibrate(bundle: Bundle, samples: int) -> None:
+    """Write ranges into a new bundle. If the user interrupts this, the bundle stays as it is."""
+    from ..build_engine.sensitivity import calibrate_on_examples
+    from ..engine.runners.onnx import default_threads
+
+    if not samples:
+        click.echo(f"without ranges for INT8; measure them: livetint calibrate {bundle.folder} --into-bundle")
+        return
+    click.echo("measuring ranges for INT8 on the bundled photographs; the bundle can be used meanwhile")
+    with Bars() as bars:
+        calibrate_on_examples(bundle, samples, default_threads(), bars.tick)
+    click.echo("wrote the ranges; more photographs give better ones: livetint calibrate, docs/building.md")
+
+
 @models.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
@@ -62,7 +87,8 @@ def _line(name: str, folder: Path, place: str) -> str:
     help="Mask convention; auto recognises the published checkpoints.",
 )
 @click.option("--licence", default="that of the checkpoint", help="Licence of the weights, for model.toml.")
-def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: str) -> None:
+@_calibrate_option
+def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: str, samples: int) -> None:
     """Make a bundle from CHECKPOINT (.pth or .safetensors)."""
     from ..build_engine.checkpoint import import_checkpoint
 
@@ -70,6 +96,7 @@ def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: st
     low, high = bundle.manifest.input.mask
     taken = f", mask {low:g} without and {high:g} with a hint" if bundle.manifest.input.local else ""
     click.echo(f"wrote {bundle.folder}: {network}{taken}; use it with --model {output}")
+    _calibrate(bundle, samples)
 
 
 class Numbers(click.ParamType):
@@ -125,7 +152,8 @@ def adjust_(
 @models.command("fetch")
 @click.argument("name")
 @click.option("--url", help="URL of a mirror (https).")
-def fetch(name: str, url: str | None) -> None:
+@_calibrate_option
+def fetch(name: str, url: str | None, samples: int) -> None:
     """Download the published weights NAME into the user's cache, verify them and make a bundle."""
     from ..build_engine.fetch import fetch as fetch_published
     from ..build_engine.fetch import published
@@ -141,3 +169,4 @@ def fetch(name: str, url: str | None) -> None:
             report=lambda done, total: bars.set(entry.file, done, total),
         )
     click.echo(f"wrote {bundle.folder}; use it with --model {name}")
+    _calibrate(bundle, samples)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...build_engine.planes_bundle import write_untrained
+from ...build_engine.sensitivity import calibrate_on_examples
 from ...engine.bundle import Bundle
 from ...engine.errors import LivetintError, ModelFileError, NoDevice
 from ...engine.models import find_model
@@ -37,6 +38,8 @@ MODELS = ("touch", "siggraph17")
 BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "build")
 QUICK_S = 225.0
 QUICK_TOUCHES, QUICK_OPTIMISATION = 200, 1
+# Visits from which the ranges of random weights are measured for INT8: a few seconds.
+UNTRAINED_SAMPLES = 4
 # Less time than this is not worth a start.
 MIN_S = 8.0
 
@@ -208,6 +211,8 @@ class _Run:
                 raise
             self._say(f"  there is no {name} here; it gets random weights: its cost is right, its colours mean nothing")
             bundle = write_untrained(self._folder / name, name)
+            if self._settings.precision == "int8":
+                bundle = calibrate_on_examples(bundle, UNTRAINED_SAMPLES)
         self._bundles[name] = bundle
         return bundle
 

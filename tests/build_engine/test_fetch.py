@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from livetint.build_engine import fetch as fetching
+from livetint.build_engine import sensitivity
 from livetint.build_engine.fetch import PUBLISHED, check_address, digits_of, download
 from livetint.build_engine.planes_bundle import planes_weights
 from livetint.cli.__main__ import main
@@ -305,15 +306,19 @@ def test_fetch_checks_imports_and_says_where_it_comes_from(
     entry = replace(PUBLISHED["siggraph17"], url=server.url.replace(DIGITS, digits))
     monkeypatch.setattr(fetching, "PUBLISHED", {"siggraph17": entry})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    main(["models", "fetch", "siggraph17"])
+    main(["models", "fetch", "siggraph17", "--calibrate", "0"])
     said = capsys.readouterr()
+    assert "without ranges for INT8; measure them: livetint calibrate" in said.out
     assert "BSD-2-Clause" in said.out and "richzhang/colorization" in said.out
     assert "nobody has confirmed" in said.err
     bundle = find_model("siggraph17")
+    assert bundle.manifest.ranges == ""
     assert bundle.manifest.input.mask == (0.0, 1.0)
     assert np.array_equal(planes_weights(bundle)["model_out.0.bias"], recipe_weights("siggraph17")["model_out.0.bias"])
-    asked = len(server.asked)
-    main(["models", "fetch", "siggraph17"])
+    asked, cases = len(server.asked), sensitivity.example_cases()[:1]
+    monkeypatch.setattr(sensitivity, "example_cases", lambda: cases)
+    main(["models", "fetch", "siggraph17", "--calibrate", "1"])
     assert len(server.asked) == asked
+    assert find_model("siggraph17").manifest.ranges == "ranges.json"
     main(["models", "list"])
     assert "siggraph17  siggraph17" in capsys.readouterr().out

@@ -70,8 +70,8 @@ def test_samples_skip_held_out_photographs_repeat_the_rest_and_stop_at_the_numbe
     looked = []
     squares = samples.squares
 
-    def counted(sources):
-        for square in squares(sources):
+    def counted(sources, side):
+        for square in squares(sources, side):
             looked.append(square[0, 0, 0])
             yield square
 

@@ -70,6 +70,13 @@ def test_calibrate_writes_a_file_that_says_how_it_was_made(bundle: Bundle, tmp_p
     assert (tmp_path / "r-sensitivity.json").is_file()
 
 
+def test_calibrate_without_photographs_takes_the_bundled_ones(bundle: Bundle, tmp_path: Path):
+    result = run(calibrate, bundle.folder, "--samples", 3, "-o", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    ranges = load_ranges(tmp_path / "r.json")
+    assert ranges.made.photographs == 8 and ranges.choice is not None
+
+
 def test_calibrate_into_the_bundle_keeps_it_whole(calibrated: Bundle):
     assert calibrated.manifest.ranges == "ranges.json"
     table = msgspec.json.decode(calibrated.files["sensitivity.json"])

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from livetint.bench.gpu import processes
+from livetint.bench.gpu import processes, run
 from livetint.bench.gpu.child import compare_answers
 from livetint.bench.gpu.findings import wrong_in
 from livetint.bench.gpu.kernel_lab import TOOLS, KernelLab, LabLimits
 from livetint.bench.gpu.run import Settings, measure_gpu, quick
 from livetint.bench.gpu.timing import time_way
 from livetint.build_engine.accuracy_report import Case
+from livetint.build_engine.planes_bundle import write_untrained
 from livetint.cli.bench.gpu import gpu as command
+from livetint.engine.bundle import Bundle
 from livetint.engine.models import find_model
 from livetint.engine.runners.tensorrt.runner import TensorRTRunner
 
@@ -137,6 +141,20 @@ def test_the_result_is_saved_after_every_step(gpu: Standin, tiny: Path):
     assert models[0] == {"model", "build"} and models[1] == {"model", "build", "answers"} and "stages" in models[2]
     assert "not_done" in saved[3]["kernels"] or "not_done" in saved[3]["torch"]
     assert all(result["schema"] == 2 and "aims" in result for result in saved)
+
+
+def test_random_weights_get_ranges_where_int8_is_asked_for(gpu: Standin, tmp_path: Path, monkeypatch):
+    """Plans are built in INT8 on a machine that has not fetched the weights. The network is small here, for time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(run, "write_untrained", partial(write_untrained, size=(32, 32)))
+    for step in ("in_process", "time_torch"):
+        monkeypatch.setattr(run, step, lambda *_: {})
+    built: list[Bundle] = []
+    monkeypatch.setattr(run, "build_plans", lambda bundle, *_: built.append(bundle) or {})
+    settings = Settings(models=("siggraph17",), touches=4, hints=(1,), display=(16, 12), kernels=False)
+    for precision in ("int8", "auto"):
+        measure_gpu(replace(settings, precision=precision), print)
+    assert [bundle.manifest.ranges for bundle in built] == ["ranges.json", ""]
 
 
 def test_without_plans_the_reasons_are_in_the_result(gpu: Standin, tiny: Path, tmp_path: Path):
