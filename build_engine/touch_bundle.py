@@ -15,6 +15,7 @@ from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
 from .export import to_onnx
+from .networks.efficientnet_lite import DEFAULT_BACKBONE
 from .networks.hint_attention import MAP_NAMES, Hints, Maps, hints_from_inputs
 from .networks.touch import TouchNetwork
 
@@ -23,17 +24,21 @@ MAX_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
 # Initialisers with at least this many values are stored as fp16; smaller ones (biases, reach) stay in fp32.
 HALF_FROM = 256
+# The encoder's last tensor, [1, 96, 64, 64] before the heads, is an output too, for whoever computes the heads
+# elsewhere. No stage reads it, so `stage_graph` drops it and no runner pays for it.
+FEATURES = "features"
 
 
 class EncoderStage(nn.Module):
-    """light [1, 1, 256, 256] in 0…100 → the maps, in the order of MAP_NAMES."""
+    """light [1, 1, 256, 256] in 0…100 → the maps, in the order of MAP_NAMES, and the features."""
 
     def __init__(self, network: TouchNetwork) -> None:
         super().__init__()
         self.encoder, self.attention = network.encoder, network.attention
 
     def forward(self, L: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.attention.maps(self.encoder(L)))
+        features = self.encoder(L)
+        return (*self.attention.maps(features), features)
 
 
 class TouchStage(nn.Module):
@@ -88,7 +93,7 @@ def export_stages(network: TouchNetwork, numbers: tuple[int, int] = (5, 3)) -> d
     touch = TouchStage(network)
     distribution = DistributionStage(network)
     models = {
-        "encoder.onnx": to_onnx(EncoderStage(network), (L,), ["light"], list(MAP_NAMES)),
+        "encoder.onnx": to_onnx(EncoderStage(network), (L,), ["light"], [*MAP_NAMES, FEATURES]),
         "touch.onnx": to_onnx(
             touch, (*(named[n] for n in touch.maps), *hints), [*touch.maps, *HINT_INPUTS], ["ab"], hint_axes
         ),
@@ -139,7 +144,14 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def touch_manifest(version: str, licence: str, data: str, trained: bool, temperature_scale: float = 1.0) -> Manifest:
+def touch_manifest(
+    version: str,
+    licence: str,
+    data: str,
+    trained: bool,
+    temperature_scale: float = 1.0,
+    backbone: str = DEFAULT_BACKBONE,
+) -> Manifest:
     """model.toml of a `touch` bundle."""
     return Manifest(
         name="touch",
@@ -159,7 +171,26 @@ def touch_manifest(version: str, licence: str, data: str, trained: bool, tempera
         stages={"encoder": "encoder.onnx", "touch": "touch.onnx", "distribution": "distribution.onnx"},
         distribution=DistributionTable("in-gamut-313", "probabilities", temperature_scale),
         touch_form=FORM,
+        backbone=backbone,
     )
+
+
+def backbone_of(bundle: Bundle) -> str:
+    """The backbone of a `touch` bundle; bundles that name none have Lite 0."""
+    return bundle.manifest.backbone or DEFAULT_BACKBONE
+
+
+def network_of(bundle: Bundle) -> TouchNetwork:
+    """The network of a `touch` bundle with its weights, in evaluation mode.
+
+    Raises ModelFileError if the weights are not those of its backbone.
+    """
+    network = TouchNetwork(backbone_of(bundle))
+    try:
+        network.load_state_dict(weights_of(bundle))
+    except RuntimeError as error:
+        raise ModelFileError(f"{bundle.folder} does not hold the weights of touch with {network.backbone}") from error
+    return network.eval()
 
 
 def weights_of(bundle: Bundle) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -64,7 +65,11 @@ class DistributionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The contents of model.toml."""
+    """The contents of model.toml.
+
+    backbone: of `touch`; "" for networks without a choice, and in old bundles. The file has network and backbone in one
+    table: `[network]` with `name` and `backbone`; without a backbone, `network = "name"`.
+    """
 
     name: str
     network: str
@@ -78,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: OutputTable = OutputTable()
     distribution: DistributionTable | None = None
     touch_form: str = ""
+    backbone: str = ""
     ranges: str = ""
     schema: int = SCHEMA
 
@@ -119,13 +125,30 @@ def load_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise ModelFileError(f"{folder} is not a model bundle: it has no {MANIFEST}; see `livetint models list`")
     try:
-        manifest = msgspec.convert(read_toml(path), Manifest)
+        manifest = msgspec.convert(network_and_backbone(read_toml(path)), Manifest)
     except (ConfigError, msgspec.ValidationError) as error:
         raise ModelFileError(f"{path} cannot be used: {error}; fetch or import the model again") from error
     problem = next(_problems(manifest), None)
     if problem:
         raise ModelFileError(f"{path} cannot be used: {problem}; fetch or import the model again")
     return manifest
+
+
+def network_and_backbone(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A TOML file's contents with the table `[network]`, if it has one, as the two keys `network` and `backbone`.
+
+    Raises ConfigError for other keys in that table, and for a backbone outside of it.
+    """
+    flat, network = dict(table), table.get("network")
+    if "backbone" in table:
+        raise ConfigError("backbone is a key of the table [network]")
+    if isinstance(network, dict):
+        if unknown := network.keys() - {"name", "backbone"}:
+            raise ConfigError(f"[network] has the unknown key {sorted(unknown)[0]}; it takes name and backbone")
+        if "name" not in network:
+            raise ConfigError("[network] has no name")
+        flat["network"], flat["backbone"] = network["name"], network.get("backbone", "")
+    return flat
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
@@ -193,4 +216,6 @@ def write_bundle(
 def manifest_text(manifest: Manifest) -> bytes:
     """The contents of model.toml. Keys whose value is None are left out: TOML has no null."""
     table = msgspec.to_builtins(manifest)
+    if backbone := table.pop("backbone"):
+        table["network"] = {"name": table["network"], "backbone": backbone}
     return msgspec.toml.encode({key: value for key, value in table.items() if value is not None})

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..build_engine.networks.hint_attention import HEADS, MAX_FOCUS, MAX_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.touch import TouchNetwork
-from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
+from ..build_engine.touch_bundle import backbone_of, export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, write_bundle
 from ..engine.errors import ConfigError
 from .loop import initialise
@@ -48,8 +48,9 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
     Raises ConfigError for bundles of other networks and for numbers out of range, OutputError if `output` cannot be
     written.
     """
-    network = TouchNetwork()
-    initialise(network, _weights(bundle, change))
+    weights = _weights(bundle, change)
+    network = TouchNetwork(backbone_of(bundle))
+    initialise(network, weights)
     with torch.no_grad():
         if change.reach is not None:
             network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / REACH_SLOPE)
@@ -62,7 +63,8 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
             network.attention.token_narrowing.bias.copy_(bias_for(narrowing, MAX_NARROWING))
         if change.contrast is not None:
             network.attention.contrast.copy_(_contrast(*change.contrast))
-    manifest = touch_manifest(version, bundle.manifest.licence, bundle.manifest.data, bundle.manifest.trained)
+    old = bundle.manifest
+    manifest = touch_manifest(version, old.licence, old.data, old.trained, backbone=network.backbone)
     card = bundle.files.get(CARD, b"").decode() + _card(bundle, change)
     return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})
 
@@ -77,7 +79,7 @@ def _weights(bundle: Bundle, change: Change) -> dict[str, Tensor]:
     if change.other is None:
         return weights
     others = weights_of(change.other)
-    if weights.keys() != others.keys():
+    if backbone_of(bundle) != backbone_of(change.other) or weights.keys() != others.keys():
         raise ConfigError(f"{bundle.folder} and {change.other.folder} hold different weights and cannot be mixed")
     return {name: torch.lerp(weights[name], others[name], change.share) for name in weights}
 

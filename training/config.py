@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..engine.bundle import network_and_backbone
 from ..engine.errors import ConfigError
 from ..engine.files import read_toml
 
@@ -102,10 +103,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """network: which to train. output: folder for checkpoints, the log and the finished bundle. device: auto, cpu or
-    cuda. bf16: auto uses it if the hardware has it. every: steps between checkpoints and held-out curves.
-    stages: one after the other, instead of the cosine. eccv16: checkpoint of the network of Zhang et al. 2016, whose
-    conv1 to conv8 are the initial weights. Both are for the paper's networks."""
+    """network: which to train. backbone: of `touch`; "" for Lite 0. In the file both stand in a table, `[network]` with
+    `name` and `backbone`; `network = "name"` is enough without a backbone. output: folder for checkpoints, the log and
+    the finished bundle. device: auto, cpu or cuda. bf16: auto uses it if the hardware has it. every: steps between
+    checkpoints and held-out curves. stages: one after the other, instead of the cosine. eccv16: checkpoint of the
+    network of Zhang et al. 2016, whose conv1 to conv8 are the initial weights. Both are for the paper's networks."""
 
     network: str
     output: str
@@ -121,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every: int = 500
     stages: list[Stage] = []
     eccv16: str = ""
+    backbone: str = ""
 
     def stage_at(self, step: int) -> Stage | None:
         """The stage that a step belongs to; None for runs without stages."""
@@ -134,8 +137,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_config(path: str | Path) -> Config:
     """Read a run's TOML file. Raises ConfigError naming the line or key."""
     try:
-        config = msgspec.convert(read_toml(Path(path)), Config)
-    except msgspec.ValidationError as error:
+        config = msgspec.convert(network_and_backbone(read_toml(Path(path))), Config)
+    except (ConfigError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path} is not a usable training configuration: {error}") from error
     problem = next(_problems(config), None)
     if problem:
@@ -146,6 +149,8 @@ def load_config(path: str | Path) -> Config:
 def _problems(config: Config) -> Iterator[str]:
     if config.losses.colour not in ("huber", "l1"):
         yield f"losses.colour is {config.losses.colour!r}, expected huber or l1"
+    if config.backbone and config.network != "touch":
+        yield f"network {config.network} has no choice of backbones; only touch has"
     for stage in config.stages:
         if stage.leads not in ("colour", "classes"):
             yield f"a stage's leads is {stage.leads!r}, expected colour or classes"

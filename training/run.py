@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ..build_engine.networks import TOPOLOGIES
 from ..build_engine.planes_bundle import planes_files, planes_manifest
-from ..build_engine.touch_bundle import export_stages, touch_manifest, weights_of
+from ..build_engine.touch_bundle import backbone_of, export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, Manifest, write_bundle
 from ..engine.errors import ConfigError
 from ..engine.models import find_model
@@ -40,9 +40,23 @@ def run(
     config = load_config(path)
     task = task_of(config)
     if init and not resume:
-        initialise(task.network, weights_of(find_model(init)))
+        initialise(task.network, _start_weights(find_model(init), task))
     status = train(task, config, resume, seconds, progress)
     return export_run(task, config, status, init)
+
+
+def _start_weights(start: Bundle, task: Task) -> dict[str, torch.Tensor]:
+    """The weights of a bundle to start from. Raises ConfigError for a `touch` with another backbone than the task's."""
+    if (
+        isinstance(task, TouchTask)
+        and start.manifest.network == "touch"
+        and backbone_of(start) != task.network.backbone
+    ):
+        raise ConfigError(
+            f"{start.folder} has the backbone {backbone_of(start)}, the training file {task.network.backbone}; write "
+            f'[network] name = "touch", backbone = "{backbone_of(start)}" into the training file'
+        )
+    return weights_of(start)
 
 
 def task_of(config: Config) -> Task:
@@ -67,7 +81,8 @@ def export_run(task: Task, config: Config, status: RunStatus, init: str | None =
 def bundle_parts(task: Task, card: Card) -> tuple[Manifest, dict[str, bytes]]:
     """Manifest and ONNX files of a trained task."""
     if isinstance(task, TouchTask):
-        return touch_manifest(card.version, card.licence, card.data, trained=True), export_stages(task.network)
+        manifest = touch_manifest(card.version, card.licence, card.data, trained=True, backbone=task.network.backbone)
+        return manifest, export_stages(task.network)
     if isinstance(task, PlanesTask):
         manifest = planes_manifest(
             task.config.network, card.version, card.licence, card.data, trained=True, mask=PlanesTask.mask

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..build_engine.networks.efficientnet_lite import DEFAULT_BACKBONE
 from ..build_engine.networks.hint_attention import Hints, Maps, hints_from_inputs
 from ..build_engine.networks.touch import TouchNetwork
 from ..engine.colour import bins
@@ -48,7 +49,7 @@ class TouchTask:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.touch = TouchNetwork()
+        self.touch = TouchNetwork(config.backbone or DEFAULT_BACKBONE)
         rates = config.optimiser
         self.touch.encoder.requires_grad_(rates.encoder_rate > 0)
         self.touch.encoder.backbone.requires_grad_(rates.backbone_rate > 0)

@@ -86,12 +86,14 @@ def _load(network: nn.Module, path: str, found: Found) -> nn.Module:
 
 
 def _touch_parts(model: Found, spec: Found, found: Found) -> dict[str, Run]:
+    from ...build_engine.networks.efficientnet_lite import DEFAULT_BACKBONE
     from ...build_engine.networks.hint_attention import hints_from_inputs
     from ...build_engine.networks.touch import TouchNetwork
 
     device, count = spec["device"], spec["hints"]
-    network = _load(TouchNetwork(), model["weights"], found).to(device)
-    encoder = _half(_load(TouchNetwork(), model["weights"], found), device)
+    backbone = model["backbone"] or DEFAULT_BACKBONE
+    network = _load(TouchNetwork(backbone), model["weights"], found).to(device)
+    encoder = _half(_load(TouchNetwork(backbone), model["weights"], found), device)
     L = torch.full((1, 1, *model["size"]), 50.0, device=device)
     maps = network(L)
     hints = hints_from_inputs(*(tensor.to(device) for tensor in _some_hints(count)))

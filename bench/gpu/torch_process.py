@@ -67,8 +67,8 @@ def _model(bundle: Bundle, path: Path) -> dict[str, Any]:
     staged = settings.kind == "hints"
     weights: dict[str, Any] = _initialisers(bundle) if staged else dict(planes_weights(bundle))
     np.savez(path, **weights)
-    return {"network": bundle.manifest.network, "staged": staged, "weights": str(path),
-            "size": list(settings.working_size), "local": settings.local,
+    return {"network": bundle.manifest.network, "backbone": bundle.manifest.backbone, "staged": staged,
+            "weights": str(path), "size": list(settings.working_size), "local": settings.local,
             "takes_global": settings.takes_global}  # fmt: skip
 
 

@@ -129,15 +129,15 @@ def _module(graph: Graph) -> Any:
     """The PyTorch module that the graph was exported from, with the graph's weights."""
     from ...build_engine import touch_bundle
     from ...build_engine.networks.planes import planes_network
-    from ...build_engine.networks.touch import TouchNetwork
 
+    if graph.stage != "colour":
+        network = touch_bundle.network_of(graph.bundle)
+        return network if graph.stage == "encoder" else touch_bundle.TouchStage(network)
     weights = touch_bundle.weights_of(graph.bundle)
-    network = planes_network(graph.bundle.manifest.network) if graph.stage == "colour" else TouchNetwork()
+    network = planes_network(graph.bundle.manifest.network)
     # Heads that the graph leaves out keep their initial weights. The comparison of answers checks the rest.
     own = network.state_dict()
     network.load_state_dict(own | {name: tensor for name, tensor in weights.items() if name in own})
-    if isinstance(network, TouchNetwork):
-        return touch_bundle.EncoderStage(network) if graph.stage == "encoder" else touch_bundle.TouchStage(network)
     return network
 
 

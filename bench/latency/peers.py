@@ -26,6 +26,7 @@ from ...engine.image.photo import Photo
 from ...engine.inputs import normalise_lightness, planes_input, touch_input
 from ...engine.runners.base import NO_GLOBAL_HINTS
 from ...engine.runners.onnx import OnnxRunner, first_line
+from ...engine.runners.subgraph import stage_graph
 from ..accuracy.levin import Optimiser
 from ..cells import short, span
 from ..measure import Result, Rows
@@ -97,7 +98,7 @@ def graphs(
 
 def _graph(bundle: Bundle, stage: str, name: str, feeds: dict[str, NDArray[np.float32]]) -> Graph:
     number = feeds["positions"].shape[1] if "positions" in feeds else 0
-    model = fold_constants(bundle.stage(stage), {"hints": number})
+    model = fold_constants(stage_graph(bundle, stage), {"hints": number})
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
     return Graph(name, stage, bundle, model.SerializeToString(), {key: feeds[key] for key in inputs}, tuple(outputs))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .efficientnet_lite import TAPS, EfficientNetLite0
+from .efficientnet_lite import DEFAULT_BACKBONE, EfficientNetLite, taps_of
 from .hint_attention import WIDTH, HintAttention, Maps, conv3
 from .sampling import sizes
 
@@ -33,7 +33,11 @@ class Residual(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """A pre-norm transformer block over the cells of the stride-16 map, tokens [B, T, C]."""
+    """A pre-norm transformer block over the cells of the stride-16 map, tokens [B, T, C].
+
+    The weights of q, k and v are packed in `qkv`, but each is a product of its own: TensorRT 8.6 returns q and v
+    exchanged where a packed product is split.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -44,21 +48,31 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, channels = sizes(x)
-        qkv = self.qkv(self.norm1(x)).reshape(batch, tokens, 3, self.heads, channels // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key, value = self.products(self.norm1(x))
         weights = (query @ key.transpose(-1, -2) * (channels // self.heads) ** -0.5).softmax(-1)
         x = x + self.project((weights @ value).transpose(1, 2).reshape(batch, tokens, channels))
         return x + self.mlp(self.norm2(x))
+
+    def products(self, x: Tensor) -> list[Tensor]:
+        """q, k and v [B, heads, T, C / heads] of tokens [B, T, C]."""
+        batch, tokens, channels = sizes(x)
+        found = []
+        for start in range(0, 3 * channels, channels):
+            part = slice(start, start + channels)
+            product = F.linear(x, self.qkv.weight[part], self.qkv.bias[part])
+            found.append(product.reshape(batch, tokens, self.heads, channels // self.heads).transpose(1, 2))
+        return found
 
 
 class Encoder(nn.Module):
     """L [B, 1, H, W] in 0…100 (H, W multiples of 32) → features [B, WIDTH, H/4, W/4]."""
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: str = DEFAULT_BACKBONE) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite0()
-        self.lateral32, self.lateral16 = nn.Conv2d(TAPS[32], 160, 1), nn.Conv2d(TAPS[16], 160, 1)
-        self.lateral8, self.lateral4 = nn.Conv2d(TAPS[8], 128, 1), nn.Conv2d(TAPS[4], WIDTH, 1)
+        taps = taps_of(backbone)
+        self.backbone = EfficientNetLite(backbone)
+        self.lateral32, self.lateral16 = nn.Conv2d(taps[32], 160, 1), nn.Conv2d(taps[16], 160, 1)
+        self.lateral8, self.lateral4 = nn.Conv2d(taps[8], 128, 1), nn.Conv2d(taps[4], WIDTH, 1)
         self.detail2, self.detail4 = conv3(1, 24, 2), conv3(24, 48, 2)
         self.detail = nn.Conv2d(48, WIDTH, 1)
         self.refine32 = Residual(160)
@@ -69,7 +83,7 @@ class Encoder(nn.Module):
         self.refine4 = nn.Sequential(Residual(WIDTH), Residual(WIDTH))
 
     def forward(self, L: Tensor) -> Tensor:
-        taps = self.backbone(((L / 100).expand(-1, 3, -1, -1) - 0.498) / 0.502)
+        taps = self.backbone_maps(L)
         x = self.refine16(double(self.refine32(self.lateral32(taps[32]))) + self.lateral16(taps[16]))
         tokens = x.flatten(2).transpose(1, 2)
         for block in self.attend16:
@@ -80,13 +94,21 @@ class Encoder(nn.Module):
         detail = self.detail(F.leaky_relu(self.detail4(detail), 0.1))
         return self.refine4(double(self.narrow8(x)) + self.lateral4(taps[4]) + detail)
 
+    def backbone_maps(self, L: Tensor) -> dict[int, Tensor]:
+        """The backbone's maps by stride, of L as `forward` takes it."""
+        return self.backbone(((L / 100).expand(-1, 3, -1, -1) - 0.498) / 0.502)
+
 
 class TouchNetwork(nn.Module):
-    """Encoder and hint attention together, as they are trained."""
+    """Encoder and hint attention together, as they are trained.
 
-    def __init__(self) -> None:
+    backbone: one of BACKBONES in `efficientnet_lite.py`. Raises ConfigError for another one.
+    """
+
+    def __init__(self, backbone: str = DEFAULT_BACKBONE) -> None:
         super().__init__()
-        self.encoder = Encoder()
+        self.backbone = backbone
+        self.encoder = Encoder(backbone)
         self.attention = HintAttention()
 
     def forward(self, L: Tensor) -> Maps:

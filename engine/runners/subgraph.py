@@ -20,11 +20,25 @@ VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
 
 
 def stage_graph(bundle: Bundle, stage: str) -> bytes:
-    """The ONNX graph of a stage alone. A file for two stages is reduced to the output of this one."""
+    """The ONNX graph of a stage alone.
+
+    A file for two stages is reduced to the output of this one, an encoder to the outputs that other stages read.
+    """
     stages, data = bundle.manifest.stages, bundle.stage(stage)
+    if stage == "encoder":
+        return _without_unread_outputs(data, [bundle.stage(name) for name in stages if name != "encoder"])
     if list(stages.values()).count(stages[stage]) == 1:
         return data
     return extract_outputs(data, ["ab" if stage == "colour" else "logits"])
+
+
+def _without_unread_outputs(data: bytes, readers: Sequence[bytes]) -> bytes:
+    """The ONNX model in `data` without the outputs that are inputs of none of `readers`, and what they alone need."""
+    model = onnx.load_model_from_string(data)
+    read = {value.name for reader in readers for value in onnx.load_model_from_string(reader).graph.input}
+    offered = [value.name for value in model.graph.output]
+    wanted = [name for name in offered if name in read]
+    return data if wanted == offered else _cut(model, wanted)
 
 
 def extract_outputs(data: bytes, outputs: Sequence[str]) -> bytes:

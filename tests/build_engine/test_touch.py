@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -16,24 +17,48 @@ from ..needs import import_or_skip
 torch = import_or_skip("torch")
 
 from livetint.build_engine.export import FORBIDDEN, MAX_IR, OPSET  # noqa: E402
+from livetint.build_engine.fold import fold_constants  # noqa: E402
 from livetint.build_engine.networks.efficientnet_lite import (  # noqa: E402
+    BACKBONES,
     Block,
-    EfficientNetLite0,
+    EfficientNetLite,
     SameConv,
+    blocks_of,
     fold_released_weights,
+    taps_of,
 )
 from livetint.build_engine.networks.hint_attention import Hints, anchor, softmax_over_planes  # noqa: E402
 from livetint.build_engine.networks.sampling import patch_taps, sample  # noqa: E402
-from livetint.build_engine.networks.touch import TouchNetwork  # noqa: E402
-from livetint.build_engine.touch_bundle import MAX_HINTS, weights_of  # noqa: E402
+from livetint.build_engine.networks.touch import SelfAttention, TouchNetwork  # noqa: E402
+from livetint.build_engine.split_attention import three_products  # noqa: E402
+from livetint.build_engine.touch_bundle import (  # noqa: E402
+    MAX_HINTS,
+    backbone_of,
+    export_stages,
+    network_of,
+    touch_manifest,
+    weights_of,
+)
+from livetint.engine.bundle import write_bundle  # noqa: E402
+from livetint.engine.errors import ConfigError, ModelFileError  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def network() -> TouchNetwork:
-    network = TouchNetwork()
-    network.load_state_dict(weights_of(find_model("touch")))
-    return network.eval()
+    return network_of(find_model("touch"))
+
+
+@pytest.fixture(scope="module")
+def lite2(tmp_path_factory):
+    """An untrained network with the backbone Lite 2, and its bundle."""
+    torch.manual_seed(3)
+    network = TouchNetwork("lite2").eval()
+    with torch.no_grad():
+        for weight in network.parameters():  # the exporter stores equal initialisers once
+            weight.add_(torch.randn_like(weight), alpha=0.01)
+    manifest = touch_manifest("0", "none", "random", trained=False, backbone="lite2")
+    return network, write_bundle(tmp_path_factory.mktemp("bundles") / "touch", manifest, export_stages(network))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +93,59 @@ def test_the_costs_are_within_the_budget(network, maps):
     assert flops(lambda: network(L)) <= 12e9
     assert flops(lambda: network.attention.colours(kept, draw_hints(16), none)) <= 0.05e9
     assert flops(lambda: network.attention.colours(kept, draw_hints(128), none)) <= 0.3e9
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_is_within_the_budget(backbone):
+    network, L = TouchNetwork(backbone).to("meta"), torch.empty(1, 1, 256, 256, device="meta")
+    assert flops(lambda: network.encoder(L)) <= 12e9
+    assert sum(weight.numel() for weight in network.parameters()) * 2 <= 15.5e6
+
+
+def test_the_backbones_are_the_published_ones():
+    """Blocks per stage and channels of EfficientNet-Lite 0, 1 and 2."""
+    assert [len(blocks_of(name)) for name in BACKBONES] == [16, 21, 21]
+    assert taps_of("lite0") == taps_of("lite1") == {4: 24, 8: 40, 16: 112, 32: 320}
+    assert taps_of("lite2") == {4: 24, 8: 48, 16: 120, 32: 352}
+    assert [channels for _, stride, _, channels in blocks_of("lite2") if stride == 2] == [24, 48, 88, 208]
+    maps = EfficientNetLite("lite2")(torch.zeros(1, 3, 64, 96))
+    assert {s: tuple(plane.shape[1:]) for s, plane in maps.items()} == {
+        s: (channels, 64 // s, 96 // s) for s, channels in taps_of("lite2").items()
+    }
+    with pytest.raises(ConfigError, match="'lite9' is unknown; it is one of lite0, lite1, lite2"):
+        TouchNetwork("lite9")
+
+
+def test_a_bundle_names_its_backbone_and_old_ones_have_lite_0(lite2, tmp_path):
+    network, bundle = lite2
+    assert backbone_of(bundle) == "lite2" and set(weights_of(bundle)) == set(network.state_dict())
+    manifest = touch_manifest("0", "none", "random", trained=False)
+    old = write_bundle(tmp_path / "old", msgspec.structs.replace(manifest, backbone=""), bundle.files)
+    assert backbone_of(old) == "lite0"
+    with pytest.raises(ModelFileError, match="does not hold the weights of touch with lite0"):
+        network_of(old)
+
+
+def test_q_k_and_v_are_three_products(lite2):
+    """They are those of the packed product, and the exported graph has no packed product to split."""
+    block = SelfAttention(20, 5)
+    x = torch.randn(2, 6, 20)
+    packed = block.qkv(x).reshape(2, 6, 3, 5, 4).permute(2, 0, 3, 1, 4).unbind(0)
+    for found, expected in zip(block.products(x), packed, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    folded = fold_constants(lite2[1].stage("encoder"))
+    assert not [node for node in folded.graph.node if node.op_type == "Split"]
+    assert three_products(folded) is folded
+
+
+def test_the_encoder_also_gives_its_features(lite2):
+    network, bundle = lite2
+    L = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(4)) * 100
+    (features,) = ort.InferenceSession(bundle.stage("encoder")).run(["features"], {"light": L.numpy()})
+    with torch.no_grad():
+        expected = network.encoder(L).numpy()
+    assert np.asarray(features).shape == (1, 96, 64, 64)
+    np.testing.assert_allclose(np.asarray(features), expected, atol=2e-3 * max(1, float(np.abs(expected).max())))
 
 
 def test_weights_come_back_from_the_bundle_by_name(network):
@@ -227,7 +305,8 @@ def test_the_correction_gives_separate_hints_their_colours_and_is_smooth(number,
     assert ab.diff(dim=2).norm(dim=1).max() < 3 and ab.diff(dim=3).norm(dim=1).max() < 3
 
 
-def test_released_backbone_weights_are_folded_exactly():
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_released_backbone_weights_are_folded_exactly(backbone):
     """A convolution of the released backbone and its BatchNorm are one convolution here."""
     torch.manual_seed(0)
     released = {}
@@ -238,7 +317,7 @@ def test_released_backbone_weights_are_folded_exactly():
             released[f"{norm}.{leaf}"] = torch.randn(ours.out_channels)
         released[f"{norm}.running_var"] = torch.rand(ours.out_channels) + 0.5
 
-    network = EfficientNetLite0()
+    network = EfficientNetLite(backbone)
     layer("_conv_stem", "_bn0", network.stem)
     for index, block in enumerate(network.blocks):
         assert isinstance(block, Block)
@@ -247,7 +326,7 @@ def test_released_backbone_weights_are_folded_exactly():
             layer(f"{name}._expand_conv", f"{name}._bn0", block.expand)
         layer(f"{name}._depthwise_conv", f"{name}._bn1", block.depthwise)
         layer(f"{name}._project_conv", f"{name}._bn2", block.project)
-    network.load_state_dict(fold_released_weights(released))
+    network.load_state_dict(fold_released_weights(released, backbone))
     x = torch.randn(1, 3, 32, 32)
     padded = torch.nn.functional.pad(x, (0, 1, 0, 1))
     wide = torch.nn.functional.conv2d(padded, released["_conv_stem.weight"], stride=2)
@@ -255,3 +334,6 @@ def test_released_backbone_weights_are_folded_exactly():
     expected = torch.nn.functional.batch_norm(wide, *statistics, eps=1e-3)
     with torch.no_grad():
         torch.testing.assert_close(network.stem(x), expected, atol=1e-4, rtol=1e-4)
+    other = "lite0" if backbone == "lite2" else "lite2"
+    with pytest.raises(ConfigError, match=f"these are not weights of {other}: "):
+        fold_released_weights(released, other)

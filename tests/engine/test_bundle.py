@@ -89,6 +89,32 @@ def test_an_invalid_manifest_is_refused(touch, old, new, message):
         Bundle.load(touch)
 
 
+@pytest.mark.parametrize(("backbone", "line"), [("", 'network = "touch"'), ("lite2", '[network]\nname = "touch"')])
+def test_the_backbone_stands_beside_the_networks_name(tmp_path, manifest, backbone, line):
+    named = msgspec.structs.replace(manifest, network="touch", backbone=backbone)
+    write_bundle(tmp_path / "tiny", named, {"colour.onnx": b"graph"})
+    assert line in (tmp_path / "tiny" / MANIFEST).read_text()
+    read = Bundle.load(tmp_path / "tiny").manifest
+    assert (read.network, read.backbone) == ("touch", backbone)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[network]\nbackbone = "lite2"', r"\[network\] has no name"),
+        ('[network]\nname = "touch"\nbone = "lite2"', r"\[network\] has the unknown key bone"),
+        ('[network]\nname = "touch"\nbackbone = 2', "str"),
+    ],
+)
+def test_a_wrong_network_table_is_named(tmp_path, manifest, table, message):
+    folder = tmp_path / "tiny"
+    write_bundle(folder, manifest, {"colour.onnx": b"graph"})
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace('network = "siggraph17"\n', "") + f"\n{table}\n")
+    with pytest.raises(ModelFileError, match=message):
+        Bundle.load(folder)
+
+
 def test_files_outside_the_folder_are_refused(tmp_path, manifest):
     folder = tmp_path / "tiny"
     write_bundle(folder, manifest, {"colour.onnx": b"graph"})

@@ -19,7 +19,8 @@ from ..needs import import_or_skip
 
 torch = import_or_skip("torch")
 
-from livetint.build_engine.touch_bundle import weights_of  # noqa: E402
+from livetint.build_engine.networks.efficientnet_lite import BACKBONES  # noqa: E402
+from livetint.build_engine.touch_bundle import backbone_of, weights_of  # noqa: E402
 from livetint.calibration.photographs import lab_of  # noqa: E402
 from livetint.engine import GlobalHints, Hint, OnnxRunner  # noqa: E402
 from livetint.training.aging import age  # noqa: E402
@@ -33,10 +34,12 @@ from livetint.training.tasks import TouchTask, pixel_weights  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 SETTINGS = """
-network = "touch"
 output = "{folder}/run"
 every = 2
 threads = 1
+[network]
+name = "touch"
+backbone = "{backbone}"
 [card]
 version = "0"
 licence = "test"
@@ -70,7 +73,8 @@ def folder(tmp_path):
 
 def write_settings(folder, steps: int, extra: str = ""):
     path = folder / "run.toml"
-    path.write_text(SETTINGS.format(folder=folder, steps=steps) + extra)
+    backbone = backbone_of(find_model("touch"))
+    path.write_text(SETTINGS.format(folder=folder, steps=steps, backbone=backbone) + extra)
     return path
 
 
@@ -226,7 +230,11 @@ def test_the_rate_warms_up_and_follows_a_cosine_or_the_stages(folder):
     ("old", "new", "said"),
     [
         ("batch = 2", "batsh = 2", "batsh"),
-        ('network = "touch"', 'network = "tuch"', "tuch"),
+        ('name = "touch"', 'name = "tuch"', "network tuch has no choice of backbones"),
+        ('[network]\nname = "touch"\nbackbone = "{backbone}"', "[network]", r"\[network\] has no name"),
+        ('name = "touch"', 'name = "touch"\nbone = "lite2"', r"\[network\] has the unknown key bone"),
+        ("threads = 1", 'backbone = "lite2"', r"backbone is a key of the table \[network\]"),
+        ('backbone = "{backbone}"', 'backbone = "lite9"', "'lite9' is unknown; it is one of lite0, lite1, lite2"),
         ("steps = 2", 'steps = "many"', "steps"),
         ("steps = 2", 'steps = 2\nonly = ["attention.globe"]', "attention.globe"),
         ("[data]", "[data", "TOML"),
@@ -239,9 +247,31 @@ def test_wrong_settings_are_named(folder, old, new, said):
     if 'device = "cuda"' in new and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     path = write_settings(folder, steps=2)
-    path.write_text(path.read_text().replace(old, new))
+    path.write_text(path.read_text().replace(old.format(backbone=backbone_of(find_model("touch"))), new))
     with pytest.raises(ConfigError, match=said):
         run(path)
+
+
+@pytest.mark.parametrize("network", ["tuch", "touch"])
+def test_a_training_file_may_name_the_network_alone(folder, network):
+    """`touch` then has Lite 0."""
+    path = write_settings(folder, steps=1)
+    text = path.read_text()
+    start, end = text.index("[network]"), text.index("[card]")
+    path.write_text(f'network = "{network}"\n{text[:start]}{text[end:]}')
+    if network == "touch":
+        assert TouchTask(load_config(path)).network.backbone == "lite0"
+    else:
+        with pytest.raises(ConfigError, match="network 'tuch' cannot be trained"):
+            run(path)
+
+
+def test_another_backbone_than_that_of_the_start_is_refused(folder):
+    path, own = write_settings(folder, steps=1), backbone_of(find_model("touch"))
+    other = next(name for name in BACKBONES if name != own)
+    path.write_text(path.read_text().replace(f'backbone = "{own}"', f'backbone = "{other}"'))
+    with pytest.raises(ConfigError, match=f"has the backbone {own}, the training file {other}; write"):
+        run(path, init="touch")
 
 
 def test_every_shipped_configuration_is_valid():

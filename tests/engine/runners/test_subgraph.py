@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
+from livetint.engine.bundle import Bundle
 from livetint.engine.errors import ModelFileError
 from livetint.engine.hints import Hint
 from livetint.engine.inputs import hint_tensors
 from livetint.engine.models import find_model
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
 from livetint.engine.runners.onnx import TOUCH_INPUTS, OnnxRunner
-from livetint.engine.runners.subgraph import extract_outputs, extract_tensor, split_precomputed
+from livetint.engine.runners.subgraph import extract_outputs, extract_tensor, split_precomputed, stage_graph
 from onnx import TensorProto, helper
 
 from ...build_engine.networks_common import answer, session
@@ -108,6 +111,20 @@ def test_a_graph_that_cannot_be_cut_is_refused_in_one_sentence():
     graph.graph.sparse_initializer.append(onnx.SparseTensorProto())
     with pytest.raises(ModelFileError, match=r"cannot be cut: .*; export the model again"):
         extract_outputs(graph.SerializeToString(), ["out"])
+
+
+def test_no_runner_computes_what_no_stage_reads():
+    """An encoder keeps the outputs that are inputs of other stages; its file keeps the others."""
+    encoder = onnx.load_model_from_string(model([("Exp", ["map"], "grown"), ("Neg", ["grown"], "out")], ["map"]))
+    encoder.graph.output.append(helper.make_tensor_value_info("grown", TensorProto.FLOAT, [2, 2]))
+    touch = model([("Add", ["out", "touch"], "sum"), ("Neg", ["sum"], "out2")], ["out", "touch"])
+    stages = {"encoder": "encoder.onnx", "touch": "touch.onnx"}
+    bundle = msgspec.structs.replace(find_model("touch").manifest, stages=stages, files={}, ranges="")
+    files = {"encoder.onnx": encoder.SerializeToString(), "touch.onnx": touch}
+    cut = onnx.load_model_from_string(stage_graph(Bundle(Path(), bundle, files), "encoder"))
+    assert [value.name for value in cut.graph.output] == ["out"]
+    whole = {**files, "encoder.onnx": model([("Exp", ["map"], "out")], ["map"])}
+    assert stage_graph(Bundle(Path(), bundle, whole), "encoder") is whole["encoder.onnx"]
 
 
 def test_a_missing_output_is_named():
