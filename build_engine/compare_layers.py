@@ -1,15 +1,16 @@
-"""Which layer TensorRT computes differently: every float tensor of a graph on the GPU against ONNX Runtime.
+"""Which layer TensorRT computes differently: tensors inside a graph on the GPU against ONNX Runtime.
 
-TensorRT shows a tensor only if it is an output of the network. Marking all of them at once would keep it from fusing
-any layers, so that a fault of a fused layer could vanish. They are therefore marked in chunks, in the order of the
-graph, and the comparison ends at the first chunk with a difference. Within a chunk, fewer layers are fused than in the
-plan that serves.
+TensorRT shows a tensor only if it is an output of the network, and does not fuse layers across an output. So marking a
+tensor can make a fault vanish: on an H200, marking what a Split returned put right the block that it was in. Therefore
+few tensors are marked at a time. The search starts at a wrong output of the graph, marks three of the tensors that it
+depends on, goes on from the first wrong one, and ends at a layer that is wrong while all its inputs are right. If a
+wrong tensor becomes right when tensors before it are marked, the layers between are named as a block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -29,39 +30,37 @@ from .fold import element_types
 from .limits import LAYER_LIMITS
 from .plans import Graph, PlanOptions, build_plan
 
-# Tensors marked as outputs of one plan.
-CHUNK = 32
+# Tensors marked in one build, beside the one that is known to be wrong.
+MARKS = 3
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 Feed = Mapping[str, NDArray]
 
 
 @dataclass(frozen=True)
-class LayerDifference:
-    """A node, one of its outputs, and that output's rms error over its standard deviation."""
+class TensorError:
+    """A tensor, the node that computes it, and its rms error over its standard deviation."""
 
+    tensor: str
     node: str
     kind: str
-    tensor: str
     error: float
-
-    def row(self) -> str:
-        """A row of the table to show."""
-        return f"{self.error:>10.4f}  {self.kind:<20} {self.node or self.tensor}"
 
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """compared: the rows of the last chunk that was compared, in order. tensors: how many were compared in all."""
+    """The result of a search.
 
-    compared: list[LayerDifference]
-    tensors: int
+    measured: every tensor that was compared, in the graph's order. wrong: the first wrong tensor, whose inputs are all
+    right; None if no output of the graph is wrong. block: names of the nodes of which one is at fault; more than one
+    where the fault vanishes when tensors between them are marked. builds: how many plans were built.
+    """
+
+    measured: list[TensorError]
+    wrong: TensorError | None
+    block: list[str]
+    builds: int
     limit: float
-
-    @property
-    def first(self) -> LayerDifference | None:
-        """The first output beyond the limit; None if there is none."""
-        return next((row for row in self.compared if not row.error <= self.limit), None)
 
 
 def compare_layers(
@@ -69,31 +68,107 @@ def compare_layers(
     graph: Graph,
     options: PlanOptions,
     feeds: Sequence[Feed],
-    tick: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> LayerComparison:
-    """Compare what the nodes of `graph` give in TensorRT with ONNX Runtime, until one is beyond the limit.
+    """Search the first layer of `graph` that TensorRT computes differently from ONNX Runtime.
 
-    feeds: inputs of the graph by name, one mapping for each run. tick(done, total) counts tensors. Raises NoDevice
-    without a GPU, RunnerError when TensorRT cannot build or run.
+    feeds: inputs of the graph by name, one mapping for each run. say(line) receives a line for each build. Raises
+    NoDevice without a GPU, RunnerError when TensorRT cannot build or run.
     """
     Device().close()
-    limit = LAYER_LIMITS[graph.precision]
-    model = shape_inference.infer_shapes(onnx.load_model_from_string(graph.onnx))
-    marks = _float_outputs(model)
-    rows: list[LayerDifference] = []
-    done = 0
-    for start in range(0, len(marks), CHUNK):
-        chunk = marks[start : start + CHUNK]
-        marked = replace(graph, onnx=_marked(model, [tensor for _, tensor in chunk]))
+    search = _Search(onnx.load_model_from_string(graph.onnx), LAYER_LIMITS[graph.precision])
+
+    def measure(tensors: Sequence[str]) -> dict[str, float]:
+        say(f"building {graph.title} with {len(tensors)} tensors marked")
+        marked = replace(graph, onnx=_marked(search.model, tensors))
         right = _in_onnxruntime(marked.onnx, feeds)
         plan, _ = build_plan(target, marked, options)
         found = _in_tensorrt(target, plan, feeds)
-        rows = [_difference(node, tensor, right[tensor], found[tensor]) for node, tensor in chunk]
-        done += len(chunk)
-        tick(done, len(marks))
-        if any(not row.error <= limit for row in rows):
-            break
-    return LayerComparison(rows, done, limit)
+        return {name: _error(right[name], found[name]) for name in right if name in search.order}
+
+    return search.run(measure)
+
+
+@dataclass
+class _Search:
+    """The search in one graph. order: the float tensors that nodes compute → their places."""
+
+    model: onnx.ModelProto
+    limit: float
+    order: dict[str, int] = field(init=False)
+    errors: dict[str, float] = field(default_factory=dict, init=False)
+    builds: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.model = shape_inference.infer_shapes(self.model)
+        types = element_types(self.model)
+        self.producers = {name: node for node in self.model.graph.node for name in node.output if name}
+        floats = [name for name in self.producers if types.get(name) in FLOATS]
+        self.order = {name: place for place, name in enumerate(floats)}
+
+    def run(self, measure: Callable[[Sequence[str]], dict[str, float]]) -> LayerComparison:
+        """measure(tensors): builds with these tensors marked and returns the errors of all outputs."""
+        self.builds += 1
+        self.errors.update(measure([]))
+        wrong = self._first_wrong(self.errors)
+        while wrong is not None:
+            marks = self._next_marks(wrong)
+            if not marks:
+                return self._result(wrong, [self.producers[wrong].name])
+            self.builds += 1
+            found = measure([*marks, wrong])
+            if found[wrong] <= self.limit:
+                return self._result(wrong, self._between(wrong))
+            self.errors.update(found)
+            wrong = self._first_wrong({name: found[name] for name in marks}) or wrong
+        return self._result(None, [])
+
+    def _first_wrong(self, errors: Mapping[str, float]) -> str | None:
+        return next((name for name in sorted(errors, key=self.order.__getitem__) if self._is_wrong(errors[name])), None)
+
+    def _is_wrong(self, error: float) -> bool:
+        return not error <= self.limit
+
+    def _next_marks(self, wrong: str) -> list[str]:
+        """Tensors to mark next: evenly from those between the last right one and `wrong`, or the inputs of its node.
+
+        Empty when all inputs of the node are known to be right.
+        """
+        before = self._ancestors([wrong])
+        last = max((self.order[n] for n in before if not self._is_wrong(self.errors.get(n, np.inf))), default=-1)
+        open_ = [name for name in before if self.order[name] > last and name not in self.errors]
+        inputs = self._inputs(self.producers[wrong])
+        if len(open_) <= MARKS:
+            return [name for name in inputs if name not in self.errors]
+        return [open_[(place + 1) * len(open_) // (MARKS + 1)] for place in range(MARKS)]
+
+    def _between(self, wrong: str) -> list[str]:
+        """Names of the nodes that `wrong` depends on and no tensor that is known to be right does."""
+        before = self._ancestors([wrong])
+        right = [name for name in before if not self._is_wrong(self.errors.get(name, np.inf))]
+        settled = {*right, *self._ancestors(right)}
+        return list(dict.fromkeys(self.producers[name].name for name in (*before, wrong) if name not in settled))
+
+    def _ancestors(self, tensors: Sequence[str]) -> list[str]:
+        """The float tensors that `tensors` depend on, in order."""
+        found: set[str] = set()
+        todo = list(tensors)
+        while todo:
+            new = [name for name in self.producers[todo.pop()].input if name in self.producers and name not in found]
+            found.update(new)
+            todo += new
+        return sorted(found & self.order.keys(), key=self.order.__getitem__)
+
+    def _inputs(self, node: onnx.NodeProto) -> list[str]:
+        return [name for name in dict.fromkeys(node.input) if name in self.order]
+
+    def _result(self, wrong: str | None, block: list[str]) -> LayerComparison:
+        measured = [self._row(name) for name in sorted(self.errors, key=self.order.__getitem__)]
+        return LayerComparison(measured, self._row(wrong) if wrong else None, block, self.builds, self.limit)
+
+    def _row(self, name: str) -> TensorError:
+        node = self.producers[name]
+        return TensorError(name, node.name, node.op_type, self.errors[name])
 
 
 def example_feeds(bundle: Bundle, cases: Sequence[Case]) -> list[dict[str, NDArray]]:
@@ -106,12 +181,6 @@ def example_feeds(bundle: Bundle, cases: Sequence[Case]) -> list[dict[str, NDArr
         planes = planes_input(plane, hints, NO_GLOBAL_HINTS, settings)
         feeds.append({"light": plane} if settings.kind == "hints" else planes)
     return feeds
-
-
-def _float_outputs(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, str]]:
-    """Every float tensor that a node of the graph computes from its inputs, with that node, in order."""
-    types = element_types(model)
-    return [(node, name) for node in model.graph.node for name in node.output if types.get(name) in FLOATS]
 
 
 def _marked(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
@@ -160,9 +229,10 @@ def _in_tensorrt(target: LoadedTarget, data: bytes, feeds: Sequence[Feed]) -> di
         device.close()
 
 
-def _difference(node: onnx.NodeProto, tensor: str, right: list[NDArray], found: list[NDArray]) -> LayerDifference:
+def _error(right: list[NDArray], found: list[NDArray]) -> float:
+    """The rms error over the standard deviation of a tensor's values in all runs."""
     expected, got = (np.stack(values).astype(np.float64) for values in (right, found))
     spread, error = float(expected.std()), float(np.sqrt(np.square(got - expected).mean()))
-    # A tensor of one value has no spread; its size takes the place.
+    # A tensor of one value has no spread. Its size takes the place.
     relative = error / (spread or float(np.abs(expected).max()) or 1.0)
-    return LayerDifference(node.name, node.op_type, tensor, relative if np.isfinite(relative) else np.inf)
+    return relative if np.isfinite(relative) else np.inf

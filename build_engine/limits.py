@@ -48,10 +48,10 @@ FAULT_AB, FAULT_MAP = LIMITS["int8"].mean_ab, LIMITS["int8"].map_error
 # A back end that changes answers this many times as much as the same graph does in ONNX Runtime does not only round.
 FAULT_FACTOR = 2.0
 
-# Of --compare-layers: the rms error of a layer's output over its standard deviation, against ONNX Runtime. In emulated
-# fp16 the encoder of `touch` has 0.048 in one sparse ReLU and at most 0.021 elsewhere; parts of a Split in the wrong
-# order have 1 and more.
-LAYER_LIMITS = {"fp32": 0.01, "fp16": 0.15, "int8": 0.3}
+# Of --compare-layers: the rms error of a tensor over its standard deviation, against ONNX Runtime. In emulated fp16 the
+# encoder of `touch` has 0.048 in one sparse ReLU and at most 0.021 elsewhere. With q and v exchanged, the Split has 1.2
+# and what depends on it 0.06 and more.
+LAYER_LIMITS = {"fp32": 0.01, "fp16": 0.06, "int8": 0.1}
 
 
 def limits_of(precision: str, arithmetic: str = "") -> Limits:

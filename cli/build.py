@@ -27,8 +27,7 @@ from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_buil
 from .progress import Bars
 
 ONNXRUNTIME = "onnxruntime"
-# Of --compare-layers: photographs that are run, and layers that are shown from the first that differs.
-COMPARED_PHOTOGRAPHS, SHOWN_LAYERS = 2, 6
+COMPARED_PHOTOGRAPHS = 2  # of --compare-layers
 _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in cross_building_targets().items())
 
 
@@ -132,27 +131,23 @@ def _build_plans(job: PlanJob, inspect: bool) -> None:
 
 
 def _compare_layers(job: PlanJob) -> None:
-    """Print the first layer that differs, and those around it. The exit code is 1 if there is one."""
+    """Print the first layer that differs and what was measured. The exit code is 1 if there is one."""
     rung = job.rungs()[0]
     feeds = example_feeds(job.bundle, example_cases()[:COMPARED_PHOTOGRAPHS])
     different = False
-    for graph in job.graphs(rung):
-        if graph.stage not in ("encoder", "colour"):
-            continue
-        with Bars() as bars:
-            found = compare_layers(
-                job.target, graph, job.options_of(rung), feeds,
-                lambda done, total, title=graph.title: bars.set(title, done, total),
-            )  # fmt: skip
-        click.echo(f"{graph.title}, {rung.name}: {found.tensors} outputs of layers, limit {found.limit}")
-        if found.first is None:
-            click.echo("  no layer differs from ONNX Runtime while its output is marked (docs/building.md)")
-            continue
-        different = True
-        click.echo("  error over spread, kind, layer:")
-        place = found.compared.index(found.first)
-        for row in found.compared[max(place - 2, 0) : place + SHOWN_LAYERS]:
-            click.echo(f"  {row.row()}{'  <- first' if row is found.first else ''}")
+    for graph in (graph for graph in job.graphs(rung) if graph.stage in ("encoder", "colour")):
+        found = compare_layers(job.target, graph, job.options_of(rung), feeds, _say)
+        different = different or found.wrong is not None
+        click.echo(f"{graph.title}, {rung.name}, {found.builds} builds; error over deviation (limit {found.limit}):")
+        for row in found.measured:
+            click.echo(f"  {row.error:>8.4f}{' *' if row.error > found.limit else '  '} {row.kind:<18} {row.tensor}")
+        if found.wrong is None:
+            click.echo("no output of the graph differs from ONNX Runtime")
+        elif len(found.block) == 1:
+            click.echo(f"the first layer that differs: {found.wrong.kind} {found.wrong.node}, whose inputs are right")
+        else:
+            click.echo(f"one of {len(found.block)} layers differs, and is right when outputs inside are marked:")
+            click.echo("  " + "\n  ".join(found.block))
     if different:
         raise click.exceptions.Exit(1)
 

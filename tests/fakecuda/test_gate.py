@@ -60,14 +60,14 @@ def test_exchanged_q_and_v_are_refused_and_named(gpu: Standin, tmp_path: Path, m
     assert "run `livetint build touch --compare-layers`" in message
     named = run(tmp_path / "plans", "--precision", "fp32", "--compare-layers")
     assert named.exit_code == 1, named.output
-    first = next(line for line in named.output.splitlines() if line.endswith("<- first"))
-    assert "Split" in first and "/encoder/attend16.0/Split" in first
+    last = named.output.splitlines()[-1]
+    assert last == "the first layer that differs: Split /encoder/attend16.0/Split, whose inputs are right"
 
 
 def test_without_a_fault_no_layer_differs(gpu: Standin, tmp_path: Path):
     done = run(tmp_path / "plans", "--precision", "fp16", "--compare-layers")
     assert done.exit_code == 0, done.output
-    assert "no layer differs from ONNX Runtime" in done.output and not (tmp_path / "plans").exists()
+    assert "no output of the graph differs from ONNX Runtime" in done.output and not (tmp_path / "plans").exists()
 
 
 def test_layers_are_compared_with_tensorrt_alone(gpu: Standin):
