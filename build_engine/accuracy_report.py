@@ -206,20 +206,20 @@ def reference_answers(
 
 
 def measure_accuracy(
-    bundle: Bundle, converted: Bundle, precision: str, dialect: str, cases: Sequence[Case], threads: int | None = None
+    reference: Sequence[Answer], converted: Bundle, precision: str, dialect: str, cases: Sequence[Case]
 ) -> Accuracy:
-    """fp32 against `converted` on `cases`, both in ONNX Runtime on the CPU."""
+    """`reference`, the answers in fp32, against `converted` in ONNX Runtime on the CPU."""
     on_cpu = dialect == "onnxruntime"
-    with (OnnxRunner if on_cpu else StrictRunner)(converted, threads) as runner:
+    with (OnnxRunner if on_cpu else StrictRunner)(converted) as runner:
         found = answers(runner, cases)
-    return compare(precision, cases, reference_answers(bundle, cases, threads), found, dialect if on_cpu else "")
+    return compare(precision, cases, reference, found, dialect if on_cpu else "")
 
 
-def measure_emulated(bundle: Bundle, half: Bundle, cases: Sequence[Case]) -> Accuracy:
-    """fp32 against `half`, a bundle at fp16 in the dialect "tensorrt", computed with a GPU's fp16 arithmetic."""
+def measure_emulated(reference: Sequence[Answer], half: Bundle, cases: Sequence[Case]) -> Accuracy:
+    """`reference` against `half`, a bundle at fp16 in the dialect "tensorrt", in a GPU's fp16 arithmetic, emulated."""
     with EmulatedRunner(half) as runner:
         found = answers(runner, cases)
-    return compare("fp16", cases, reference_answers(bundle, cases), found, "emulated")
+    return compare("fp16", cases, reference, found, "emulated")
 
 
 def _psnr(case: Case, ab: NDArray[np.float32]) -> float:

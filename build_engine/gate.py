@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine.bundle import Bundle
@@ -10,6 +12,8 @@ from ..engine.errors import LivetintError, NoDevice, RunnerError
 from ..engine.runners.tensorrt.runner import TensorRTRunner
 from .accuracy_report import (
     Accuracy,
+    Answer,
+    Case,
     answers,
     compare,
     example_cases,
@@ -38,59 +42,73 @@ class WrongAnswers(Refused):
     """A back end gives answers that no rounding explains."""
 
 
-def check_accuracy(converted: Bundle, bundle: Bundle, precision: str, dialect: str, force: bool, say: Say) -> Accuracy:
-    """Measure in ONNX Runtime what `converted` loses against `bundle`, and report it through say(line).
+@dataclass(frozen=True)
+class Gate:
+    """The gate for the precisions of one bundle. It measures on the example photographs and reports to say(line).
 
-    Raises AccuracyLost if a trained bundle loses more than the limits, unless `force` is set.
+    force: nothing is refused. Bundles that are not trained are never refused: they have no accuracy to lose.
     """
-    accuracy = measure_accuracy(bundle, converted, precision, dialect, example_cases())
-    say(accuracy.sentence())
-    if not (accuracy.within or force) and bundle.manifest.trained:
-        raise AccuracyLost(_too_much(accuracy), "use another --precision, calibrate again, or build with --force")
-    return accuracy
 
+    bundle: Bundle
+    force: bool
+    say: Say
 
-def check_plans_accuracy(bundle: Bundle, folder: Path, expected: Accuracy, force: bool, say: Say) -> Accuracy | None:
-    """Run the plans in `folder` on this machine's GPU and measure what they lose; None if no GPU can run them.
+    @functools.cached_property
+    def _cases(self) -> list[Case]:
+        return example_cases()
 
-    expected: the same precision in ONNX Runtime. Raises, for a trained bundle beyond the limits and unless `force` is
-    set: WrongAnswers if no rounding explains the difference (Accuracy.is_fault), else AccuracyLost.
-    """
-    cases = example_cases()
-    try:
-        with TensorRTRunner(Bundle.load(folder)) as runner:
-            found = answers(runner, cases)
-    except NoDevice:
-        return None
-    except RunnerError as error:
-        say(f"the plans were not tried on the GPU: {error}")
-        return None
-    accuracy = compare(expected.precision, cases, reference_answers(bundle, cases), found)
-    say(f"on the GPU, {accuracy.sentence()}")
-    if accuracy.within or force or not bundle.manifest.trained:
+    @functools.cached_property
+    def _reference(self) -> list[Answer]:
+        return reference_answers(self.bundle, self._cases)
+
+    def check(self, converted: Bundle, precision: str, dialect: str) -> Accuracy:
+        """Measure in ONNX Runtime what `converted` loses. Raises AccuracyLost beyond the limits."""
+        accuracy = measure_accuracy(self._reference, converted, precision, dialect, self._cases)
+        self.say(accuracy.sentence())
+        if not self._passes(accuracy):
+            raise AccuracyLost(_too_much(accuracy), "use another --precision, calibrate again, or build with --force")
         return accuracy
-    if accuracy.is_fault(expected):
-        raise WrongAnswers(
-            f"TensorRT answers wrongly: {', '.join(accuracy.excesses())}, where {expected.precision} in ONNX Runtime "
-            f"has mean |Δab| {expected.mean_ab:.3f}",
-            f"run `livetint build {bundle.name} --compare-layers`, or build with --force",
-        )
-    raise AccuracyLost(f"on the GPU, {_too_much(accuracy)}", "use another --precision or build with --force")
 
+    def check_plans(self, folder: Path, expected: Accuracy) -> Accuracy | None:
+        """Run the plans in `folder` on this machine's GPU and measure what they lose; None if no GPU can run them.
 
-def check_emulated(bundle: Bundle, force: bool, say: Say, keep_fp32: Collection[str] = ()) -> Accuracy:
-    """Measure what a GPU's fp16 arithmetic loses (half_arithmetic.py): the gate where no GPU runs plans, and for new
-    bundles.
+        expected: the same precision in ONNX Runtime. Raises beyond the limits: WrongAnswers if no rounding explains the
+        difference (Accuracy.is_fault), else AccuracyLost.
+        """
+        try:
+            with TensorRTRunner(Bundle.load(folder)) as runner:
+                found = answers(runner, self._cases)
+        except NoDevice:
+            return None
+        except RunnerError as error:
+            self.say(f"the plans were not tried on the GPU: {error}")
+            return None
+        accuracy = compare(expected.precision, self._cases, self._reference, found)
+        self.say(f"on the GPU, {accuracy.sentence()}")
+        if self._passes(accuracy):
+            return accuracy
+        if accuracy.is_fault(expected):
+            raise WrongAnswers(
+                f"TensorRT answers wrongly: {', '.join(accuracy.excesses())}, where {expected.precision} in ONNX "
+                f"Runtime has mean |Δab| {expected.mean_ab:.3f}",
+                f"run `livetint build {self.bundle.name} --compare-layers`, or build with --force",
+            )
+        raise AccuracyLost(f"on the GPU, {_too_much(accuracy)}", "use another --precision or build with --force")
 
-    keep_fp32: of `apply_precision`. Raises AccuracyLost if a trained bundle loses more than the limits, unless `force`
-    is set.
-    """
-    half = apply_precision(bundle, "fp16", "tensorrt", keep_fp32=keep_fp32)
-    accuracy = measure_emulated(bundle, half, example_cases())
-    say(f"in emulated {accuracy.sentence()}")
-    if not (accuracy.within or force) and bundle.manifest.trained:
-        raise AccuracyLost(f"in a GPU's arithmetic, emulated, {_too_much(accuracy)}", "use fp32 or --force")
-    return accuracy
+    def check_emulated(self, keep_fp32: Collection[str] = ()) -> Accuracy:
+        """Measure what a GPU's fp16 arithmetic loses (half_arithmetic.py), where no GPU can run plans.
+
+        keep_fp32: of `apply_precision`. Raises AccuracyLost beyond the limits.
+        """
+        half = apply_precision(self.bundle, "fp16", "tensorrt", keep_fp32=keep_fp32)
+        accuracy = measure_emulated(self._reference, half, self._cases)
+        self.say(f"in emulated {accuracy.sentence()}")
+        if not self._passes(accuracy):
+            raise AccuracyLost(f"in a GPU's arithmetic, emulated, {_too_much(accuracy)}", "use fp32 or --force")
+        return accuracy
+
+    def _passes(self, accuracy: Accuracy) -> bool:
+        return accuracy.within or self.force or not self.bundle.manifest.trained
 
 
 def check_new_bundle(bundle: Bundle, say: Say) -> None:
@@ -102,7 +120,7 @@ def check_new_bundle(bundle: Bundle, say: Say) -> None:
     if bundle.manifest.input.kind != "hints":
         return
     try:
-        check_emulated(bundle, force=False, say=say)
+        Gate(bundle, force=False, say=say).check_emulated()
     except AccuracyLost as error:
         raise AccuracyLost(
             error.reason, f"{bundle.folder} was written, but GPUs will need more than fp16: train or adjust it further"

@@ -23,7 +23,7 @@ from ..engine.runners.tensorrt.runner import TensorRTRunner
 from ..engine.runners.tensorrt.versions import LoadedTarget
 from .accuracy_report import Accuracy, example_cases
 from .apply_precision import folded_stages, measured_dialect, ranges_of
-from .gate import Refused, check_accuracy, check_emulated, check_plans_accuracy
+from .gate import Gate, Refused
 from .ladder import Rung, ladder
 from .plan_cache import build_plans, cache_key, locked, publish, static_graphs, why_stale
 from .plans import Graph, PlanOptions, Progress
@@ -89,9 +89,10 @@ def build(job: PlanJob) -> tuple[PlanManifest, bool]:
         current = None if job.force else _current(job, rungs)
         if current is not None:
             return current, False
-        manifest, tried = _climb(job, rungs)
+        gate = Gate(job.bundle, job.force, job.say)
+        manifest, tried = _climb(job, gate, rungs)
         if job.asked == AUTO and tried:
-            manifest = _faster_int8(job, manifest)
+            manifest = _faster_int8(job, gate, manifest)
         return manifest, True
 
 
@@ -110,12 +111,12 @@ def _current(job: PlanJob, rungs: list[Rung]) -> PlanManifest | None:
     return why_stale(job.folder, job.bundle, job.target, job.capability, key)[0]
 
 
-def _climb(job: PlanJob, rungs: list[Rung]) -> tuple[PlanManifest, bool]:
+def _climb(job: PlanJob, gate: Gate, rungs: list[Rung]) -> tuple[PlanManifest, bool]:
     """Build the first rung that passes the gate: its manifest, and whether a GPU ran it."""
     with _beside(job.folder) as place:
         for rung, above in zip(rungs, [*rungs[1:], None], strict=True):
             try:
-                manifest, tried = _build_rung(job, rung, place)
+                manifest, tried = _build_rung(job, gate, rung, place)
             except (Refused, RunnerError) as error:
                 if above is None or isinstance(error, DeviceError):
                     raise
@@ -128,24 +129,24 @@ def _climb(job: PlanJob, rungs: list[Rung]) -> tuple[PlanManifest, bool]:
     raise AssertionError("a ladder has rungs")
 
 
-def _build_rung(job: PlanJob, rung: Rung, place: Path) -> tuple[PlanManifest, bool]:
+def _build_rung(job: PlanJob, gate: Gate, rung: Rung, place: Path) -> tuple[PlanManifest, bool]:
     """Build a rung in the folder `place` and check it: its manifest, and whether a GPU ran it."""
     dialect, bundle = job.target.traits.dialect, job.bundle
     stored = job.converted(rung, measured_dialect(dialect))
-    expected = check_accuracy(stored, bundle, rung.precision, dialect, job.force, job.say)
+    expected = gate.check(stored, rung.precision, dialect)
     manifest, _ = build_plans(
         bundle, job.graphs(rung), place, job.target, job.options_of(rung), job.capability,
         say=lambda line: job.say(line.replace(str(place), str(job.folder))), progress=job.progress, force=job.force,
     )  # fmt: skip
-    found = check_plans_accuracy(bundle, place, expected, job.force, job.say)
+    found = gate.check_plans(place, expected)
     measured = found or expected
     if found is None and rung.precision == "fp16" and bundle.manifest.input.kind == "hints":
-        measured = check_emulated(bundle, job.force, job.say, rung.keep_fp32)
+        measured = gate.check_emulated(rung.keep_fp32)
     manifest = msgspec.structs.replace(manifest, rung=rung.name, asked=job.asked, accuracy=_numbers(measured))
     return manifest, found is not None
 
 
-def _faster_int8(job: PlanJob, manifest: PlanManifest) -> PlanManifest:
+def _faster_int8(job: PlanJob, gate: Gate, manifest: PlanManifest) -> PlanManifest:
     """Build INT8 too and keep it if it is faster on the GPU: for networks that run whole at every touch, with ranges.
 
     Where the encoder runs once for each photograph, INT8 would save a millisecond there and change colours.
@@ -154,7 +155,7 @@ def _faster_int8(job: PlanJob, manifest: PlanManifest) -> PlanManifest:
         return manifest
     with _beside(job.folder) as place:
         try:
-            narrow, tried = _build_rung(job, INT8, place)
+            narrow, tried = _build_rung(job, gate, INT8, place)
         except (Refused, RunnerError) as error:
             job.say(f"int8 was refused: {getattr(error, 'reason', error)}")
             return manifest

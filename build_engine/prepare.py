@@ -18,7 +18,7 @@ from ..engine.runners.base import Runner
 from ..engine.runners.onnx import OnnxRunner
 from .accuracy_report import Accuracy, Case, example_cases
 from .apply_precision import apply_precision, check_ranges, ranges_of
-from .gate import Say, check_accuracy
+from .gate import Gate, Say
 from .sensitivity import best_method
 
 TIMED_RUNS = 5
@@ -66,16 +66,17 @@ def prepare_for_onnxruntime(
 ) -> Prepared:
     """Convert for ONNX Runtime and check the accuracy. "auto" is the fastest precision within its limit, timed here."""
 
-    def prepared(wanted: str, even_if_lossy: bool) -> Prepared:
+    gate = Gate(bundle, force or precision == "auto", say)
+
+    def prepared(wanted: str) -> Prepared:
         converted = bundle_at_precision(bundle, wanted, "onnxruntime", ranges)
-        accuracy = check_accuracy(converted, bundle, wanted, "onnxruntime", even_if_lossy, say)
-        return Prepared(bundle, converted, wanted, accuracy)
+        return Prepared(bundle, converted, wanted, gate.check(converted, wanted, "onnxruntime"))
 
     if precision != "auto":
-        return prepared(precision, force)
-    candidates = [prepared("fp32", True)]
+        return prepared(precision)
+    candidates = [prepared("fp32")]
     if ranges or ranges_of(bundle):
-        candidates.append(prepared("int8", True))
+        candidates.append(prepared("int8"))
     allowed = [c for c in candidates if c.accuracy.within or not bundle.manifest.trained]
     seconds = shortest_seconds([c.converted for c in allowed], example_cases()[0], OnnxRunner)
     times = {c.precision: shortest for c, shortest in zip(allowed, seconds, strict=True)}

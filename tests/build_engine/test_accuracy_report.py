@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from livetint.build_engine.accuracy_report import cases_of, measure_accuracy
+from livetint.build_engine.accuracy_report import cases_of, measure_accuracy, reference_answers
 from livetint.build_engine.apply_precision import apply_precision
 
 from .small_network import SIDE, small_bundle
@@ -29,6 +29,7 @@ def test_graphs_for_tensorrt_are_run_without_optimisation(
 
     converted = apply_precision(bundle, "fp16", dialect)
     monkeypatch.setattr(ort, "InferenceSession", session)
-    found = measure_accuracy(bundle, converted, "fp16", dialect, cases_of(photographs))
+    cases = cases_of(photographs)
+    found = measure_accuracy(reference_answers(bundle, cases), converted, "fp16", dialect, cases)
     assert found.photographs == 2 and found.mean_ab < 0.5
     assert len(levels) == 2 and levels.count(ort.GraphOptimizationLevel.ORT_DISABLE_ALL) == unoptimised
