@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -59,3 +61,13 @@ def test_the_spread_of_a_map_is_how_much_it_differs_between_photographs():
 def test_limits_of_a_back_end_come_before_those_of_the_precision():
     assert limits_of("fp16", "emulated") == LIMITS["fp16 emulated"] != LIMITS["fp16"]
     assert limits_of("fp16", "onnxruntime") == limits_of("fp16") == LIMITS["fp16"]
+
+
+def test_the_documentation_has_the_table():
+    text = (Path(__file__).parents[2] / "docs" / "building.md").read_text("utf-8")
+    rows = {"fp32": "fp32", "fp16": "fp16", "int8": "INT8", "int8 onnxruntime": "INT8 for ONNX Runtime",
+            "fp16 emulated": "fp16, emulated: new bundles, and builds without a GPU"}  # fmt: skip
+    assert rows.keys() == LIMITS.keys()
+    for name, title in rows.items():
+        limits = LIMITS[name]
+        assert f"| {title} | {limits.lost_db} | {limits.mean_ab} | {limits.map_error} |" in text
