@@ -15,7 +15,6 @@ from .cielab import Floats
 STEP = 10
 SIGMA = 5.0
 NEIGHBOURS = 10
-ANNEALING_SCALE = 2.6
 
 # a: (lowest b, highest b)
 _ROWS = {
@@ -61,16 +60,6 @@ def nearest(ab: Floats) -> NDArray[np.intp]:
     """Index [...] of the bin centre nearest to ab [..., 2]."""
     flat = np.asarray(ab, np.float32).reshape(-1, 2)
     return squared_distances(flat).argmin(1).reshape(np.shape(ab)[:-1])
-
-
-def annealed_mean(
-    probabilities: Floats, centres: NDArray[np.float32] = CENTRES, scale: float = ANNEALING_SCALE
-) -> NDArray[np.float32]:
-    """Point estimate ab [..., 2] of a distribution [..., bins]: the mean after sharpening, p → p^scale.
-
-    scale = 2.6 ≈ 1 / 0.38 is the released networks' annealing temperature.
-    """
-    return (temper(probabilities, scale) @ centres).astype(np.float32)
 
 
 def temper(probabilities: Floats, scale: float) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,7 +89,6 @@ class OnnxRunner(Runner[OnnxFeatures]):
         self.spin = spin
         self.threads = threads or default_threads()
         self._stages: dict[str, _Stage] = {}
-        self._shares: Session | None = None
         self._stage("encoder" if self._staged else "colour")
 
     @property
@@ -142,17 +142,20 @@ class OnnxRunner(Runner[OnnxFeatures]):
         self, features: OnnxFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
     ) -> NDArray[np.float32]:
         if self._shares is None:
-            graph = share_graph(self.bundle)
-            if graph is None:
-                return super()._influence(features, hints, index, global_hints)
-            self._shares = self._session(graph, self.threads)
+            return super()._influence(features, hints, index, global_hints)
         inputs = share_inputs(features.maps, hints, global_hints, INFLUENCE_CELLS)
         shares = next(iter(run_graph(self._shares, inputs).values()))
         return share_map(shares, index, INFLUENCE_CELLS)
 
+    @cached_property
+    def _shares(self) -> Session | None:
+        """The graph of shares, cut at the first question; None for bundles without shares."""
+        graph = share_graph(self.bundle)
+        return self._session(graph, self.threads) if graph else None
+
     def _close(self) -> None:
         self._stages.clear()
-        self._shares = None
+        vars(self).pop("_shares", None)
 
     def _inputs(
         self, features: OnnxFeatures, hints: Sequence[Hint], global_hints: GlobalHints

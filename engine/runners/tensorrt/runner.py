@@ -11,6 +11,7 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from ...colour.global_hints import GlobalHints
 from ...errors import DeviceLost
 from ...hints import Hint
 from ..base import INFLUENCE_CELLS, Features, Runner, distribution_table
-from ..onnx import default_threads, make_session, run_graph
+from ..onnx import Session, default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
 from .device import DEFAULT_DEADLINE_S, Device, Graph
 from .hint_stages import HintStages
@@ -155,16 +156,17 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     ) -> NDArray[np.float32]:
         """The shares are computed on the CPU, from the encoder's maps on the GPU: they are needed when the finger is
         lifted, not at every move."""
-        if not isinstance(self.stages, HintStages):
+        if not isinstance(self.stages, HintStages) or self._shares is None:
             return super()._influence(features, hints, index, global_hints)
-        if self._shares is None:
-            graph = share_graph(self.bundle)
-            if graph is None:
-                return super()._influence(features, hints, index, global_hints)
-            self._shares = make_session(graph, default_threads(), spin=False)
         maps = self._feature_maps(features)
         shares = run_graph(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
         return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
+
+    @cached_property
+    def _shares(self) -> Session | None:
+        """The graph of shares, cut at the first question; None for bundles without shares."""
+        graph = share_graph(self.bundle)
+        return make_session(graph, default_threads(), spin=False) if graph else None
 
     def _close(self) -> None:
         with self._lock:
@@ -186,7 +188,6 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._current: weakref.ref[DeviceFeatures] | None = None
         self._uploaded: weakref.ref[NDArray[np.float32]] | None = None
         self._frame_size: tuple[int, ...] | None = None
-        self._shares = None
         self.served_by = KERNELS if self.stages.has_kernels else PLAN
 
     def _touch(self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints) -> None:

@@ -46,15 +46,6 @@ def test_soft_encoding_weights_are_gaussian():
     assert encoded[beside] / encoded[centre] == pytest.approx(np.exp(-100 / 50), rel=1e-4)
 
 
-def test_annealed_mean_of_a_certain_colour_is_that_colour():
-    certain = np.zeros(313, np.float32)
-    certain[100] = 1
-    np.testing.assert_allclose(bins.annealed_mean(certain), bins.CENTRES[100])
-    half = np.zeros(313, np.float32)
-    half[[10, 12]] = 0.5
-    np.testing.assert_allclose(bins.annealed_mean(half), bins.CENTRES[[10, 12]].mean(0), atol=1e-4)
-
-
 @given(arrays(np.float32, (5,), elements=st.floats(-8, 8, width=32)), st.floats(0.1, 3))
 def test_tempering_probabilities_equals_scaling_logits(logits, scale):
     p = np.exp(logits - logits.max())

@@ -1,10 +1,12 @@
-"""The CPU's runner: spinning threads do not change its answers."""
+"""The runner for the CPU: spinning threads do not change its answers, and the graph of shares is cut once."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from livetint.engine.hints import Hint
 from livetint.engine.models import find_model
+from livetint.engine.runners import onnx
 from livetint.engine.runners.onnx import OnnxRunner, session_options
 
 SPINNING = "session.intra_op.allow_spinning"
@@ -21,3 +23,14 @@ def test_answers_are_the_same_without_spinning():
 def test_threads_spin_unless_told_otherwise():
     assert session_options(2).get_session_config_entry(SPINNING) == "1"
     assert session_options(2, spin=False).get_session_config_entry(SPINNING) == "0"
+
+
+def test_the_graph_of_shares_is_looked_for_once(monkeypatch: pytest.MonkeyPatch):
+    """Also in a bundle that has none: its influence comes from two touches."""
+    asked: list[str] = []
+    monkeypatch.setattr(onnx, "share_graph", lambda bundle: asked.append(bundle.name))
+    hints = [Hint(0.3, 0.3, 40, 20), Hint(0.7, 0.7, -40, 20)]
+    with OnnxRunner(find_model("touch"), 1) as runner:
+        features = runner.encode(np.full((256, 256), 50, np.float32))
+        assert all(runner.influence(features, hints, index).max() == 1 for index in (0, 1))
+    assert asked == ["touch"]
