@@ -23,6 +23,7 @@ from livetint.build_engine.quantise import measured_tensors
 from livetint.build_engine.tensorrt_versions import load_target
 from livetint.calibration.ranges import Choice, Provenance, Ranges, all_methods, measure
 from livetint.engine.bundle import Bundle, write_bundle
+from livetint.engine.errors import DeviceLost, RunnerError
 from livetint.engine.files import sha256_of
 from livetint.engine.models import find_model
 from livetint.engine.runners.base import NO_GLOBAL_HINTS
@@ -125,6 +126,24 @@ def test_auto_climbs_and_says_why(job: PlanJob, monkeypatch: pytest.MonkeyPatch)
     assert "fp16 was refused: on the GPU, fp16 loses too much: mean |Δab| is 0.3" in said(job)
     assert "; next: fp32" in said(job) and said(job).endswith("auto: fp32")
     assert build(job) == (manifest, False), "the rung is remembered"
+
+
+@needs("tensorrt_rtx")
+def test_what_cannot_be_built_is_a_reason_to_climb_but_a_lost_gpu_is_not(job: PlanJob, monkeypatch: pytest.MonkeyPatch):
+    real, errors = plan_job.build_plans, [RunnerError("a layer is narrow"), DeviceLost("the GPU is gone")]
+
+    def build_plans(
+        bundle: Bundle, graphs: Any, folder: Path, target: Any, options: PlanOptions, *more: Any, **named: Any
+    ):
+        if options.precision == "fp16":
+            raise errors.pop(0)
+        return real(bundle, graphs, folder, target, options, *more, **named)
+
+    monkeypatch.setattr(plan_job, "build_plans", build_plans)
+    assert build(job)[0].rung == "fp32"
+    assert "fp16 was refused: a layer is narrow; next: fp32" in said(job)
+    with pytest.raises(DeviceLost):
+        build(replace(job, force=True))
 
 
 @needs("tensorrt_rtx")
