@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cells import short
 from ..measure import Result
-from .kernel_lab import FAILED, touch_us
+from .kernel_lab import FAILED, TOOLS, touch_us
 from .processes import NOT_DONE
 from .timing import MATCH, NETWORK, OUTSIDE, SUM, TO_AB, TO_PICTURE, TO_PICTURE_ON_GPU, WAYS
 
@@ -69,7 +69,7 @@ def _at_least(aim: str, limit: float, found: float | None) -> dict[str, Any]:
 
 def wrong_in(result: Result) -> list[str]:
     """What answered wrongly, in words; empty when all that could be checked is right."""
-    wrong = [f"kernels: {step}" for step, found in result["kernels"].items() if found == FAILED]
+    wrong = [f"kernels: {step}" for step in ("lab", *TOOLS) if result["kernels"].get(step) == FAILED]
     for name, model in result["models"].items():
         for way in WAYS:
             found = model.get("answers", {}).get(way)
@@ -126,6 +126,7 @@ def _kernel_lines(result: Result) -> list[str]:
     lines = [f"kernels: {steps}"]
     if "launches" in kernels:
         lines.append(f"  {kernels['right']} of {kernels['launches']} launches are right")
+        lines += [] if kernels["launches"] else [f"  {line}" for line in kernels["said"]["lab"][-3:]]
         lines += [f"  WRONG {launch}" for launch in kernels["wrong"]]
         sums = [(count, touch_us(kernels["us"], count)) for count in result["hints"]]
         lines += [f"  kernels of a touch, {count} hints: {us} µs" for count, us in sums if us is not None]

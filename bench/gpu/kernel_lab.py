@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...engine import kernels
-from .processes import NOT_DONE, Ended, Say, end, environment, run_limited
+from .processes import NOT_DONE, Ended, Program, Say, run_limited
 
 LAB = Path(kernels.__file__).parent / "lab" / "lab.cu"
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
@@ -43,8 +42,8 @@ class KernelLab:
 
     def __init__(self, folder: Path, capability: str, program: Path | None = None) -> None:
         """folder: for the program. capability: of the GPU, such as "9.0"."""
-        self._process: subprocess.Popen[bytes] | None = None
-        self.missing, self._said = "", folder / "compile.txt"
+        self._compiler: Program | None = None
+        self.missing = ""
         self._program = program or folder / "lab"
         if program is not None:
             return
@@ -54,16 +53,12 @@ class KernelLab:
             return
         architecture = f"-arch=sm_{capability.replace('.', '')}"
         command = [nvcc, "-std=c++17", "-O3", "-lineinfo", architecture, "-o", str(self._program), str(LAB)]
-        with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment(),
-                start_new_session=True,
-            )  # fmt: skip
+        self._compiler = Program(command)
 
     def close(self) -> None:
         """End the compiler if it still runs."""
-        if self._process is not None:
-            end(self._process)
+        if self._compiler is not None:
+            self._compiler.close()
 
     def check(self, limits: LabLimits, say: Say) -> dict[str, Any]:
         """step ("compile", "lab" and TOOLS) → "passed", "failed" or why it was not run.
@@ -74,8 +69,10 @@ class KernelLab:
         if self.missing:
             return {NOT_DONE: self.missing}
         found: dict[str, Any] = {"said": {}}
-        if self._process is not None and not self._note("compile", self._compiled(limits.compile_s), found):
-            return found
+        if self._compiler is not None:
+            compiled = self._compiler.wait(limits.compile_s)
+            if not self._note("compile", compiled, found):
+                return found | {NOT_DONE: f"the lab does not compile: {compiled.reason}"}
         say("kernels: the lab")
         ended = run_limited([str(self._program)], limits.lab_s)
         self._note("lab", ended, found)
@@ -83,15 +80,6 @@ class KernelLab:
         for name in TOOLS if limits.tool_s else ():
             self._sanitize(name, limits.tool_s, found, say)
         return found
-
-    def _compiled(self, limit_s: float) -> Ended:
-        assert self._process is not None
-        code = None
-        try:
-            code = self._process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            end(self._process)
-        return Ended(code, self._said.read_text(errors="replace"), limit_s)
 
     def _sanitize(self, name: str, limit_s: float, found: dict[str, Any], say: Say) -> None:
         sanitizer = tool("compute-sanitizer")

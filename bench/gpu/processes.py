@@ -38,10 +38,14 @@ CHILD = (sys.executable, "-c", "from livetint.bench.gpu.child import main; main(
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended. code: its exit status, negative for a signal, None if it was ended at its limit."""
+    """How a program ended. code: its exit status, negative for a signal, None if it was killed at its limit.
+
+    seconds: from its start. limit_s: how long it was waited for.
+    """
 
     code: int | None
     output: str
+    seconds: float
     limit_s: float
 
     @property
@@ -53,7 +57,7 @@ class Ended:
         """Why it did not end well, with its last line."""
         last = self.output.strip().rpartition("\n")[2]
         if self.code is None:
-            return f"did not end within {self.limit_s:.0f} s" + (f"; its last line: {last}" if last else "")
+            return f"did not end within {self.seconds:.0f} s" + (f"; its last line: {last}" if last else "")
         how = f"signal {-self.code}" if self.code < 0 else f"exit code {self.code}"
         return f"{last} ({how})" if last else f"ended with {how}"
 
@@ -63,27 +67,53 @@ def environment() -> dict[str, str]:
     return {"CUDA_MODULE_LOADING": "LAZY", **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
+class Program:
+    """A program that was started, in a session of its own. What it prints is kept."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - until it is closed
+        self._started = time.perf_counter()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failure = ""
+        try:
+            self._process = subprocess.Popen(
+                list(command), stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT, cwd=cwd,
+                env=environment() if env is None else dict(env), start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            self._failure = f"{command[0]} cannot be started: {error.strerror}"
+
+    def wait(self, limit_s: float) -> Ended:
+        """Wait for its end. After `limit_s`, it and all that it started are killed."""
+        if self._process is None:
+            return Ended(127, self._failure, 0, 0)
+        code = None
+        try:
+            code = self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            end(self._process)
+        seconds = time.perf_counter() - self._started
+        self._output.seek(0)
+        return Ended(code, self._output.read().decode(errors="replace"), seconds, limit_s)
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self._process is not None:
+            end(self._process)
+        self._output.close()
+
+
 def run_limited(
     command: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Ended:
     """Run a program. At the limit, it and all that it started are killed."""
-    with tempfile.TemporaryFile() as output:
-        code = None
-        try:
-            process = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd,
-                env=environment() if env is None else dict(env), start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            return Ended(127, f"{command[0]} cannot be started: {error.strerror}", limit_s)
-        try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            end(process)
-        output.seek(0)
-        return Ended(code, output.read().decode(errors="replace"), limit_s)
+    program = Program(command, env, cwd)
+    try:
+        return program.wait(limit_s)
+    finally:
+        program.close()
 
 
 def end(process: subprocess.Popen[Any]) -> None:
@@ -98,7 +128,7 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def attempt(name: str, step: Callable[[], dict[str, Any]], say: Say) -> dict[str, Any]:
-    """A step's result with its seconds. Any exception becomes the reason under NOT_DONE."""
+    """A step's result, with its seconds if it does not say them. Any exception becomes the reason under NOT_DONE."""
     started = time.perf_counter()
     try:
         found = step()
@@ -107,7 +137,7 @@ def attempt(name: str, step: Callable[[], dict[str, Any]], say: Say) -> dict[str
         found = {NOT_DONE: reason_of(error)}
     if NOT_DONE in found:
         say(f"  {name}: not done: {found[NOT_DONE]}")
-    return found | {"seconds": round(time.perf_counter() - started, 1)}
+    return {"seconds": round(time.perf_counter() - started, 1), **found}
 
 
 def in_process(step: str, given: dict[str, Any], limit_s: float, say: Say) -> dict[str, Any]:

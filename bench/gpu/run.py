@@ -8,7 +8,6 @@ leaves its reason and the next one runs. The steps of most worth come first.
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import sys
 import tempfile
@@ -18,9 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ...build_engine.planes_bundle import write_untrained
 from ...build_engine.sensitivity import calibrate_on_examples
-from ...engine.bundle import Bundle
+from ...engine.bundle import Bundle, write_bundle
 from ...engine.errors import LivetintError, ModelFileError, NoDevice
 from ...engine.models import find_model
 from ...engine.runners.tensorrt.device import Device
@@ -30,14 +31,18 @@ from ..environment import machine, model_table, versions
 from ..measure import Result
 from .findings import aims_of, warnings_of, wrong_in
 from .kernel_lab import KernelLab, LabLimits
-from .processes import NOT_DONE, Say, attempt, in_process, run_limited
+from .processes import NOT_DONE, Program, Say, attempt, in_process
 from .torch_process import time_torch
 
 SCHEMA = 2
 MODELS = ("touch", "siggraph17")
 BUILD = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "build")
-QUICK_S = 225.0
-QUICK_TOUCHES, QUICK_OPTIMISATION = 200, 1
+# A quick run: its seconds, the share of them after which builds are ended, and its touches.
+QUICK_S, BUILDS_SHARE = 225.0, 0.6
+QUICK_TOUCHES = 200
+# Optimisation levels of its builds. The encoder of `touch` takes minutes at a higher one, and is not what a touch
+# waits for; the paper's networks run at every touch.
+QUICK_STAGED_LEVEL, QUICK_LEVEL = 0, 2
 # Visits from which the ranges of random weights are measured for INT8: a few seconds.
 UNTRAINED_SAMPLES = 4
 # Less time than this is not worth a start.
@@ -53,8 +58,9 @@ class Settings:
     models: names or folders. precision: of the plans. touches: samples of every stage. hints: numbers of hints of
     timed touches. display: width and height of composed pictures. kernels: whether the kernel lab runs. lab: the lab's
     program, if it is compiled already. build: whether plans are built; without, those of earlier builds are measured.
-    build_options: for `livetint build`. torch_python: an interpreter with PyTorch, None for this one. quick: all in
-    four minutes, without compute-sanitizer. note: words for the report, such as the commit.
+    optimisation: level of the builds, None for the usual ones. all_plans: also those of stages that kernels serve.
+    torch_python: an interpreter with PyTorch, None for this one. quick: all in four minutes (`quick`). limit_s: seconds
+    for all steps, None for no limit. note: words for the report, such as the commit.
     """
 
     models: tuple[str, ...] = MODELS
@@ -65,9 +71,11 @@ class Settings:
     kernels: bool = True
     lab: Path | None = None
     build: bool = True
-    build_options: tuple[str, ...] = ()
+    optimisation: int | None = None
+    all_plans: bool = False
     torch_python: str | None = None
     quick: bool = False
+    limit_s: float | None = None
     note: str = ""
 
     @property
@@ -85,21 +93,21 @@ class Limits:
     stages_s: float = 600
     torch_s: float = 900
     lab: LabLimits = field(default_factory=LabLimits)
-    # Kept free by the builds of all models but the first, for what comes after them.
-    reserve_s: float = 0
 
 
 QUICK_LIMITS = Limits(
-    build_s=120, answers_s=30, stages_s=40, torch_s=60, lab=LabLimits(compile_s=45, lab_s=60, tool_s=0), reserve_s=45
-)
+    answers_s=30, stages_s=40, torch_s=60, lab=LabLimits(compile_s=45, lab_s=60, tool_s=0)
+)  # fmt: skip
 
 
 def quick(settings: Settings) -> Settings:
-    """The settings of a quick run: fewer touches, and a low optimisation level unless another is asked for."""
-    options = settings.build_options
-    if "--optimisation" not in options:
-        options = (*options, "--optimisation", str(QUICK_OPTIMISATION))
-    return replace(settings, quick=True, touches=min(settings.touches, QUICK_TOUCHES), build_options=options)
+    """The settings of a quick run.
+
+    Fewer touches, no compute-sanitizer, plans of an earlier build where there are some. Else plans are built side by
+    side, at low optimisation levels, those of the paper's networks without the distribution.
+    """
+    limit_s = QUICK_S if settings.limit_s is None else settings.limit_s
+    return replace(settings, quick=True, touches=min(settings.touches, QUICK_TOUCHES), limit_s=limit_s)
 
 
 def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) -> Result:
@@ -115,7 +123,7 @@ def measure_gpu(settings: Settings, say: Say, save: Save = lambda result: None) 
         "schema": SCHEMA, "kind": "gpu", "gpu": gpu, "machine": before, "versions": versions(),
         "display": list(settings.display), "touches": settings.touches, "hints": list(settings.hints),
         "main_hints": settings.main_hints, "precision": settings.precision, "quick": settings.quick,
-        "note": settings.note, "build_options": list(settings.build_options), "models": {}, "kernels": {}, "torch": {},
+        "note": settings.note, "models": {}, "kernels": {}, "torch": {},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = _Run(settings, QUICK_LIMITS if settings.quick else Limits(), result, Path(folder), say, save)
@@ -134,18 +142,35 @@ class _Run:
         self._capability: str = result["gpu"]["compute_capability"]
         self._started = time.perf_counter()
         self._bundles: dict[str, Bundle] = {}
+        self._builds: dict[str, Build] = {}
+        self._lab: KernelLab | None = None
 
     def all(self) -> None:
-        lab = KernelLab(self._folder, self._capability, self._settings.lab) if self._settings.kernels else None
+        """All steps, those of most worth first. What was started is ended in any case."""
+        first, *others = self._settings.models
         try:
-            for index, name in enumerate(self._settings.models):
-                self._model(name, self._limits.reserve_s if index else 0)
-                if index == 0:
-                    self._kernels(lab)
+            if self._settings.kernels:
+                self._lab = KernelLab(self._folder, self._capability, self._settings.lab)
+            if self._settings.quick:
+                for name in (first, *others):
+                    self._open(name)
+                    self._start_build(name)
+            self._build(first)
+            self._answers(first)
+            if self._settings.quick:
+                # No other build may use the GPU while touches are timed.
+                for name in others:
+                    self._build(name)
+            self._stages(first)
+            self._kernels()
+            for name in others:
+                self._build(name)
+                self._answers(name)
+                self._stages(name)
             self._torch()
         finally:
-            if lab is not None:
-                lab.close()
+            for started in (*self._builds.values(), *([self._lab] if self._lab else [])):
+                started.close()
 
     def note(self) -> None:
         """Draw the conclusions from what there is, and save it."""
@@ -154,29 +179,51 @@ class _Run:
             self.result[key] = conclude(self.result)
         self._save(self.result)
 
-    def _model(self, name: str, reserve_s: float) -> None:
-        self._say(f"{name}:")
-        found: dict[str, Any] = {}
-        self.result["models"][name] = found
-        opened = attempt(name, lambda: {"model": model_table(self._bundle(name))}, self._say)
-        found |= {key: value for key, value in opened.items() if key != "seconds"}
-        if NOT_DONE in opened:
-            self.note()
-            return
-        bundle, limits, settings = self._bundles[name], self._limits, self._settings
-        given = {"bundle": str(bundle.folder), "display": settings.display, "touches": settings.touches,
-                 "hints": settings.hints}  # fmt: skip
-        if settings.build:
-            build = functools.partial(build_plans, bundle, settings, self._capability, say=self._say)
-            self._step(found, "build", limits.build_s, build, reserve_s)
-        self._step(found, "answers", limits.answers_s, lambda s: in_process("answers", given, s, self._say))
-        self._step(found, "stages", limits.stages_s, lambda s: in_process("stages", given, s, self._say))
+    def _open(self, name: str) -> bool:
+        """Find a model, once; whether it is there."""
+        if name not in self.result["models"]:
+            found = attempt(name, lambda: {"model": model_table(self._bundle(name))}, self._say)
+            self.result["models"][name] = {key: value for key, value in found.items() if key != "seconds"}
+        return name in self._bundles
 
-    def _kernels(self, lab: KernelLab | None) -> None:
+    def _start_build(self, name: str) -> None:
+        if self._settings.build and name in self._bundles:
+            self._builds[name] = Build(self._bundles[name], self._settings, self._capability)
+
+    def _build(self, name: str) -> None:
+        """Build a model's plans, or wait for the build that was started; once."""
+        self._say(f"{name}:")
+        found = self.result["models"].get(name, {})
+        if not self._open(name) or not self._settings.build or "build" in found:
+            return
+        found = self.result["models"][name]
+        if name not in self._builds:
+            self._start_build(name)
+        limit_s = self._limits.build_s
+        if self._settings.limit_s is not None:
+            limit_s = max(1.0, BUILDS_SHARE * self._settings.limit_s - (time.perf_counter() - self._started))
+        self._step(found, "build", limit_s, lambda left_s: self._builds[name].wait(left_s, self._say))
+
+    def _answers(self, name: str) -> None:
+        self._child(name, "answers", self._limits.answers_s)
+
+    def _stages(self, name: str) -> None:
+        self._child(name, "stages", self._limits.stages_s)
+
+    def _child(self, name: str, step: str, limit_s: float) -> None:
+        if not self._open(name):
+            return
+        settings = self._settings
+        given = {"bundle": str(self._bundles[name].folder), "display": settings.display,
+                 "touches": settings.touches, "hints": settings.hints}  # fmt: skip
+        found = self.result["models"][name]
+        self._step(found, step, limit_s, lambda left_s: in_process(step, given, left_s, self._say))
+
+    def _kernels(self) -> None:
+        lab, limits = self._lab, self._limits.lab
         if lab is None:
             self.result["kernels"] = {NOT_DONE: "left out"}
             return
-        limits = self._limits.lab
         self._step(self.result, "kernels", math.inf, lambda left_s: lab.check(limits.within(left_s), self._say))
 
     def _torch(self) -> None:
@@ -189,12 +236,11 @@ class _Run:
 
         self._step(self.result, "torch", self._limits.torch_s, work)
 
-    def _step(
-        self, found: dict[str, Any], name: str, limit_s: float, work: Callable[[float], dict[str, Any]],
-        reserve_s: float = 0,
-    ) -> None:  # fmt: skip
+    def _step(self, found: dict[str, Any], name: str, limit_s: float, work: Callable[[float], dict[str, Any]]) -> None:
         """found[name] = work(the seconds that it may take), unless too little time is left; then save the result."""
-        left_s = QUICK_S - (time.perf_counter() - self._started) - reserve_s if self._settings.quick else limit_s
+        left_s = math.inf
+        if self._settings.limit_s is not None:
+            left_s = self._settings.limit_s - (time.perf_counter() - self._started)
         if left_s < MIN_S:
             found[name] = {NOT_DONE: "no time was left"}
         else:
@@ -213,24 +259,51 @@ class _Run:
             bundle = write_untrained(self._folder / name, name)
             if self._settings.precision == "int8":
                 bundle = calibrate_on_examples(bundle, UNTRAINED_SAMPLES)
+        if self._settings.quick and bundle.manifest.input.kind != "hints":
+            bundle = without_distribution(bundle, self._folder / f"{name} colours")
         self._bundles[name] = bundle
         return bundle
 
 
-def build_plans(bundle: Bundle, settings: Settings, capability: str, limit_s: float, say: Say) -> dict[str, Any]:
-    """Build a model's plans in the user's cache. said: the build's lines.
+class Build:
+    """`livetint build` of a model into the user's cache, running. A quick run takes plans of an earlier build."""
 
-    A quick run takes plans of an earlier build with any options.
-    """
-    earlier = earlier_plans(bundle, capability) if settings.quick else ""
-    if earlier:
-        return {"said": [earlier]}
-    command = [*BUILD, str(bundle.folder), "--precision", settings.precision, *settings.build_options]
-    ended = run_limited(command, limit_s)
-    if not ended.well:
-        say(ended.output.strip())
-        raise LivetintError(f"livetint build: {ended.reason}")
-    return {"said": ended.output.strip().splitlines()}
+    def __init__(self, bundle: Bundle, settings: Settings, capability: str) -> None:
+        self._earlier = earlier_plans(bundle, capability) if settings.quick else ""
+        self._program = None if self._earlier else Program(build_command(bundle, settings))
+
+    def wait(self, limit_s: float, say: Say) -> dict[str, Any]:
+        """said: the build's lines. Raises LivetintError with the reason if there are no plans after `limit_s`."""
+        if self._program is None:
+            return {"said": [self._earlier]}
+        ended = self._program.wait(limit_s)
+        if not ended.well:
+            say(ended.output.strip())
+            raise LivetintError(f"livetint build: {ended.reason}")
+        return {"said": ended.output.strip().splitlines(), "seconds": round(ended.seconds, 1)}
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self._program is not None:
+            self._program.close()
+
+
+def build_command(bundle: Bundle, settings: Settings) -> list[str]:
+    """The command line of a build. Random weights have no accuracy to lose, so a quick build of them is forced."""
+    level = settings.optimisation
+    if settings.quick and level is None:
+        level = QUICK_STAGED_LEVEL if bundle.manifest.input.kind == "hints" else QUICK_LEVEL
+    options = [] if level is None else ["--optimisation", str(level)]
+    options += ["--all-plans"] if settings.all_plans else []
+    options += ["--force"] if settings.quick and not bundle.manifest.trained else []
+    return [*BUILD, str(bundle.folder), "--precision", settings.precision, *options]
+
+
+def without_distribution(bundle: Bundle, folder: Path) -> Bundle:
+    """The same model without its distribution, whose plan takes as long to build and is not timed."""
+    stages = {stage: file for stage, file in bundle.manifest.stages.items() if stage != "distribution"}
+    manifest = msgspec.structs.replace(bundle.manifest, stages=stages, distribution=None)
+    return write_bundle(folder, manifest, bundle.files)
 
 
 def earlier_plans(bundle: Bundle, capability: str) -> str:

@@ -5,6 +5,7 @@ The other Python gets the networks' source files, which import torch and NumPy a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -20,7 +21,7 @@ from onnx import numpy_helper
 
 from ...build_engine.planes_bundle import planes_weights
 from ...engine.bundle import Bundle
-from ...engine.errors import NoDevice
+from ...engine.errors import LivetintError, NoDevice
 from .processes import Say, environment, read_child, run_limited
 
 # Packages without what their __init__ imports: `livetint.engine` would import ONNX Runtime.
@@ -62,10 +63,13 @@ def time_torch(
 
 
 def _model(bundle: Bundle, path: Path) -> dict[str, Any]:
-    """A model as `pytorch.py` takes it. Its weights are written to `path`."""
+    """A model as `pytorch.py` takes it. Its weights are written to `path`; none if they do not fit the network, whose
+    times do not depend on them."""
     settings = bundle.manifest.input
     staged = settings.kind == "hints"
-    weights: dict[str, Any] = _initialisers(bundle) if staged else dict(planes_weights(bundle))
+    weights: dict[str, Any] = {}
+    with contextlib.suppress(LivetintError):
+        weights = _initialisers(bundle) if staged else dict(planes_weights(bundle))
     np.savez(path, **weights)
     return {"network": bundle.manifest.network, "backbone": bundle.manifest.backbone, "staged": staged,
             "weights": str(path), "size": list(settings.working_size), "local": settings.local,

@@ -45,6 +45,7 @@ def _hints(context: click.Context, parameter: click.Parameter, text: str) -> tup
     help="Of the plans.",
 )
 @click.option("--quick", "in_short", is_flag=True, help="All in four minutes: 200 touches, quick builds, no sanitizer.")
+@click.option("--limit", "limit_s", type=click.FloatRange(10), help="Seconds for all; with --quick 225 if not given.")
 @click.option(
     "--touches", type=click.IntRange(4), default=DEFAULTS.touches, show_default=True, help="Samples of every stage."
 )
@@ -65,7 +66,8 @@ def _hints(context: click.Context, parameter: click.Parameter, text: str) -> tup
 )
 @click.option("--torch-python", metavar="PYTHON", help="A Python with PyTorch and NumPy, if this one has no PyTorch.")
 @click.option("--skip-build", is_flag=True, help="Measure the plans that are there.")
-@click.option("--optimisation", type=click.IntRange(0, 5), help="Of the builds; with --quick 1 if not given.")
+@click.option("--optimisation", type=click.IntRange(0, 5), help="Level of the builds; --quick has low ones.")
+@click.option("--all-plans", is_flag=True, help="Also build and time plans of stages that the CUDA kernels serve.")
 @click.option("--skip-kernels", is_flag=True, help="Leave out the kernel lab and compute-sanitizer.")
 @click.option("--lab", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The lab, if compiled.")
 @click.option("--note", default="", metavar="TEXT", help="Words for the report, such as the commit.")
@@ -75,7 +77,6 @@ def gpu(
     skip_kernels: bool,
     skip_build: bool,
     in_short: bool,
-    optimisation: int | None,
     **options: Any,
 ) -> None:
     """Check and time Livetint on this machine's NVIDIA GPU. Exits with 1 when something answers wrongly.
@@ -83,8 +84,7 @@ def gpu(
     The file of --json is written after every step.
     """
     check_writable(json_file)
-    build_options = () if optimisation is None else ("--optimisation", str(optimisation))
-    settings = Settings(kernels=not skip_kernels, build=not skip_build, build_options=build_options, **options)
+    settings = Settings(kernels=not skip_kernels, build=not skip_build, **options)
     command = shlex.join(["livetint", *sys.argv[1:]])
 
     def save(result: Result) -> None:

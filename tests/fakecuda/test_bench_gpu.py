@@ -4,6 +4,7 @@ fails leaves the rest."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from livetint.bench.gpu import processes, run
 from livetint.bench.gpu.child import compare_answers
 from livetint.bench.gpu.findings import wrong_in
 from livetint.bench.gpu.kernel_lab import TOOLS, KernelLab, LabLimits
-from livetint.bench.gpu.run import Settings, measure_gpu, quick
+from livetint.bench.gpu.run import Settings, build_command, measure_gpu, quick
 from livetint.bench.gpu.timing import time_way
 from livetint.build_engine.accuracy_report import Case
 from livetint.build_engine.planes_bundle import write_untrained
@@ -150,7 +151,7 @@ def test_random_weights_get_ranges_where_int8_is_asked_for(gpu: Standin, tmp_pat
     for step in ("in_process", "time_torch"):
         monkeypatch.setattr(run, step, lambda *_: {})
     built: list[Bundle] = []
-    monkeypatch.setattr(run, "build_plans", lambda bundle, *_: built.append(bundle) or {})
+    monkeypatch.setattr(run, "build_command", lambda bundle, settings: built.append(bundle) or ["true"])
     settings = Settings(models=("siggraph17",), touches=4, hints=(1,), display=(16, 12), kernels=False)
     for precision in ("int8", "auto"):
         measure_gpu(replace(settings, precision=precision), print)
@@ -183,30 +184,53 @@ def test_wrong_answers_end_with_exit_code_1_and_a_result(
     assert [line.split(":")[0] for line in wrong_in(report)] == ["kernels", f"{bundle.folder} by plan"]
 
 
-def test_a_quick_run_has_its_own_settings_and_an_end(
+def test_a_quick_run_has_its_own_settings_and_an_end(gpu: Standin, tiny: Path, tmp_path: Path):
+    settings = quick(Settings())
+    assert settings.touches == 200 and settings.limit_s == 225 and settings.quick
+    assert "--optimisation 0" in " ".join(build_command(find_model("touch"), settings))
+    assert "--optimisation 2 --force" in " ".join(build_command(Bundle.load(tiny), settings))
+    other = quick(Settings(optimisation=3, all_plans=True, limit_s=60))
+    assert "--optimisation 3 --all-plans" in " ".join(build_command(find_model("touch"), other)) and other.limit_s == 60
+    assert build_command(Bundle.load(tiny), Settings())[-1] == "auto"
+
+
+def test_a_run_without_time_says_so_of_every_step(gpu: Standin, tiny: Path):
+    settings = Settings((str(tiny),), "fp16", 4, (1,), (16, 12), kernels=False, limit_s=1.0)
+    report = measure_gpu(quick(settings), print)
+    steps = {step: found["not_done"] for step, found in report["models"][str(tiny)].items() if step != "model"}
+    assert steps == dict.fromkeys(("build", "answers", "stages"), "no time was left")
+    assert report["torch"]["not_done"] == "no time was left"
+
+
+def test_quick_builds_run_side_by_side_and_are_taken_by_the_next_run(gpu: Standin, tiny: Path, tmp_path: Path):
+    path, other = tmp_path / "gpu.json", tiny_bundle(tmp_path / "other", side=256, ab_scale=3.0).folder
+    for said in ("built:", "plans of an earlier build"):
+        done = bench(tiny, path, "--quick", "--model", str(other))
+        report = json.loads(path.read_text())
+        assert done.exit_code == 0, done.output
+        for model in (report["models"][str(folder)] for folder in (tiny, other)):
+            assert any(said in line for line in model["build"]["said"])
+            assert model["stages"]["plan"]["hints"]["16"]["touch → ab"]["graph"]["n"] == 4
+            assert [stage for stage, *_ in model["answers"]["plans"]["plans"]] == ["colour"]
+        assert [line.rpartition(" were ")[2] for line in report["warnings"][:2]] == [
+            "built at optimisation level 2: TensorRT tried few kernels"
+        ] * 2
+
+
+def test_a_build_that_hangs_is_ended_and_the_rest_runs(
     gpu: Standin, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert quick(Settings()).build_options == ("--optimisation", "1") and quick(Settings()).touches == 200
-    assert quick(Settings(build_options=("--optimisation", "3"))).build_options == ("--optimisation", "3")
+    program(tmp_path / "hang", "echo waiting for the GPU; sleep 600")
+    monkeypatch.setattr("livetint.bench.gpu.run.BUILD", (str(tmp_path / "hang"),))
     path = tmp_path / "gpu.json"
-    monkeypatch.setattr("livetint.bench.gpu.run.QUICK_S", 0.0)
-    done = bench(tiny, path, "--quick")
+    monkeypatch.setattr("livetint.bench.gpu.run.BUILDS_SHARE", 0.02)
+    bench(tiny, path, "--quick")
     report = json.loads(path.read_text())
-    assert report["quick"] and done.exit_code == 0 and report["torch"]["not_done"] == "no time was left"
-    assert {
-        step: found["not_done"] for step, found in report["models"][str(tiny)].items() if step != "model"
-    } == dict.fromkeys(("build", "answers", "stages"), "no time was left")
-
-
-def test_a_quick_run_takes_the_plans_of_an_earlier_build_and_names_a_low_level(
-    gpu: Standin, tiny: Path, tmp_path: Path
-):
-    path = tmp_path / "gpu.json"
-    for said in ("built:", "plans of an earlier build"):
-        done = bench(tiny, path, "--quick")
-        report = json.loads(path.read_text())
-        assert done.exit_code == 0 and any(said in line for line in report["models"][str(tiny)]["build"]["said"])
-        assert report["warnings"][0].endswith("at optimisation level 1: TensorRT tried few kernels")
+    model = report["models"][str(tiny)]
+    assert re.fullmatch(
+        r"livetint build: did not end within \d+ s; its last line: waiting .*", model["build"]["not_done"]
+    )
+    assert "no plans" in model["stages"]["not_done"] and "no GPU" in report["torch"]["not_done"]
 
 
 def test_kernels_are_checked_with_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
