@@ -13,7 +13,7 @@ import numpy as np
 from ...build_engine.accuracy_report import Accuracy, answers, compare, example_cases
 from ...engine.bundle import Bundle
 from ...engine.runners.onnx import OnnxRunner
-from ...engine.runners.tensorrt.plan_folder import PlanManifest, find_plans
+from ...engine.runners.tensorrt.plan_folder import Plan, PlanManifest, find_plans
 from ...engine.runners.tensorrt.runner import TensorRTRunner
 from .processes import NOT_DONE, plain, reason_of, say_traceback, write_json
 from .timing import WAYS, time_way
@@ -27,7 +27,7 @@ Save = Callable[[Found], None]
 
 
 def compare_answers(bundle: Bundle, save: Save = lambda found: None, cases: Sequence[Any] = ()) -> Found:
-    """way → the GPU's answers against the CPU's in fp32; and the plans: precision, options, [stage, hints, bytes].
+    """way → the GPU's answers against the CPU's in fp32; and the plans: precision, options, and each plan.
 
     cases: the bundled photographs if empty.
     """
@@ -39,7 +39,7 @@ def compare_answers(bundle: Bundle, save: Save = lambda found: None, cases: Sequ
     def answer(runner: TensorRTRunner) -> Found:
         manifest = _manifest(bundle, runner)
         found["plans"] = {"precision": manifest.precision, "options": manifest.options,
-                          "plans": [[plan.stage, plan.hints, plan.bytes] for plan in manifest.plans]}  # fmt: skip
+                          "plans": [_without_names(plan) for plan in manifest.plans]}  # fmt: skip
         return _accuracy(bundle, compare(manifest.precision, cases, reference, answers(runner, cases)))
 
     _for_each_way(bundle, (0, 0), answer, found, save)
@@ -90,6 +90,10 @@ def _for_each_way(
 def _manifest(bundle: Bundle, runner: TensorRTRunner) -> PlanManifest:
     target, version = runner.tensorrt.rsplit(" ", 1)
     return find_plans(bundle, target, version, runner.device.compute_capability)[1]
+
+
+def _without_names(plan: Plan) -> Found:
+    return {key: value for key, value in msgspec.to_builtins(plan).items() if key not in ("file", "sha256", "key")}
 
 
 def _accuracy(bundle: Bundle, accuracy: Accuracy) -> Found:

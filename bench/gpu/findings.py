@@ -90,9 +90,13 @@ def warnings_of(result: Result) -> list[str]:
 
 
 def _low_level(name: str, model: Mapping[str, Any]) -> Iterator[str]:
-    level = model.get("answers", {}).get("plans", {}).get("options", {}).get("optimisation")
-    if level is not None and level < DEFAULT_LEVEL:
-        yield f"the plans of {name} were built at optimisation level {level}: TensorRT tried few kernels"
+    built = model.get("answers", {}).get("plans", {})
+    timed = [plan for plan in built.get("plans", []) if plan["stage"] != "distribution"]
+    levels = {plan.get("optimisation", built["options"].get("optimisation")) for plan in timed}
+    low = sorted(level for level in levels if level is not None and level < DEFAULT_LEVEL)
+    if low:
+        level = " and ".join(map(str, low))
+        yield f"plans of {name} were built at optimisation level {level}: TensorRT tried few kernels"
 
 
 def _unexplained(result: Result, model: str) -> Iterator[str]:

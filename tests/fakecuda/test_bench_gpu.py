@@ -211,7 +211,7 @@ def test_quick_builds_run_side_by_side_and_are_taken_by_the_next_run(gpu: Standi
         for model in (report["models"][str(folder)] for folder in (tiny, other)):
             assert any(said in line for line in model["build"]["said"])
             assert model["stages"]["plan"]["hints"]["16"]["touch → ab"]["graph"]["n"] == 4
-            assert [stage for stage, *_ in model["answers"]["plans"]["plans"]] == ["colour"]
+            assert [plan["stage"] for plan in model["answers"]["plans"]["plans"]] == ["colour"]
         assert [line.rpartition(" were ")[2] for line in report["warnings"][:2]] == [
             "built at optimisation level 2: TensorRT tried few kernels"
         ] * 2
