@@ -117,6 +117,13 @@ class Numbers(click.ParamType):
 @click.option("--version", required=True, help="Version of the new bundle.")
 @click.option("--mix", metavar="OTHER", help="Another bundle of touch, mixed in with the weight --share.")
 @click.option("--share", type=float, default=0.5, show_default=True, help="Weight of the other bundle, 0 to 1.")
+@click.option("--backbone", metavar="NAME", help="Another backbone: lite0, lite1, lite2; with --weights and --photos.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Its released weights: safetensors with the names of the usual PyTorch port.",
+)
+@click.option("--photos", type=click.Path(path_type=Path), help="Folder or tar of photographs to fit it on.")
 @click.option("--reach", type=Numbers(), help="Factors of the heads' distance penalties, widest head first.")
 @click.option("--gates", type=Numbers(), help="Mean shifts of the heads' gates by surprising hints, -6 to 6.")
 @click.option("--narrowing", type=Numbers(), help="Mean factors by which surprising hints narrow the heads.")
@@ -132,6 +139,9 @@ def adjust_(
     version: str,
     mix: str | None,
     share: float,
+    backbone: str | None,
+    weights: Path | None,
+    photos: Path | None,
     reach: tuple[float, ...] | None,
     gates: tuple[float, ...] | None,
     narrowing: tuple[float, ...] | None,
@@ -140,10 +150,16 @@ def adjust_(
     """Change the weights of BUNDLE, a touch network, by hand. Measure and calibrate the new bundle again."""
     try:
         from ..build_engine.gate import check_new_bundle
-        from ..training.adjust import Change, adjust
+        from ..training.adjust import Change, NewBackbone, adjust
     except ModuleNotFoundError as error:
         raise ConfigError(f"changing weights needs {error.name}: pip install 'livetint[train]'") from error
-    change = Change(find_model(mix) if mix else None, share, reach, gates, narrowing, contrast)
+    if backbone and weights and photos:
+        new = NewBackbone(backbone, weights, photos)
+    elif backbone or weights or photos:
+        raise ConfigError("a new backbone needs --backbone, --weights and --photos together")
+    else:
+        new = None
+    change = Change(find_model(mix) if mix else None, share, new, reach, gates, narrowing, contrast)
     made = adjust(find_model(bundle), change, version, output)
     click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
     check_new_bundle(made, click.echo)

@@ -1,4 +1,5 @@
-"""Change the weights of `touch` by hand: mix them with another bundle's, change reach, gates, narrowing or contrast.
+"""Change the weights of `touch` by hand: mix them with another bundle's, give them another backbone, change reach,
+gates, narrowing or contrast.
 
 The average of two trained sets of weights is often better than either. The reach of the heads, and the gates that a
 surprising hint favours, decide how much of an object a touch fills and where it stops. Measure a change with `livetint
@@ -8,7 +9,7 @@ bench accuracy --model NEW --regions`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +19,33 @@ from torch import Tensor
 from ..build_engine.networks.hint_attention import HEADS, MAX_FOCUS, MAX_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.touch import TouchNetwork
 from ..build_engine.touch_bundle import backbone_of, export_stages, touch_manifest, weights_of
+from ..calibration.photographs import load_squares
 from ..engine.bundle import Bundle, write_bundle
 from ..engine.errors import ConfigError
+from ..engine.hints import WORKING_PX
 from .loop import initialise
+from .new_backbone import read_released_weights, with_backbone
 from .run import CARD
+
+MAX_PHOTOS = 800
+
+
+@dataclass(frozen=True)
+class NewBackbone:
+    """name: one of BACKBONES. weights: its released weights, a safetensors file with the names of the usual PyTorch
+    port. photos: folder or tar file of colour photographs, of which MAX_PHOTOS at most are used."""
+
+    name: str
+    weights: Path
+    photos: Path
 
 
 @dataclass(frozen=True)
 class Change:
     """What to change, in this order; None changes nothing.
 
-    other, share: another bundle, and the share (0…1) of its weights in the mixture. reach: factors of the distance
+    other, share: another bundle, and the share (0…1) of its weights in the mixture. backbone: a new backbone; its
+    lateral layers are fitted to the old ones (`new_backbone.py`). reach: factors of the distance
     penalties ρ of the heads, from the widest head to the narrowest. gates: the mean focus of surprising hints in each
     head, within ± MAX_FOCUS. narrowing: the mean narrowing factors of surprising hints, within exp(± MAX_NARROWING).
     contrast: the share against the automatic colour that becomes half, and the power of the odds.
@@ -36,6 +53,7 @@ class Change:
 
     other: Bundle | None = None
     share: float = 0.5
+    backbone: NewBackbone | None = None
     reach: Sequence[float] | None = None
     gates: Sequence[float] | None = None
     narrowing: Sequence[float] | None = None
@@ -45,12 +63,18 @@ class Change:
 def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle:
     """Write `bundle` with `change` to the folder `output`, without INT8 ranges, which would no longer be valid.
 
-    Raises ConfigError for bundles of other networks and for numbers out of range, OutputError if `output` cannot be
-    written.
+    Raises ConfigError for bundles of other networks, for numbers out of range and for weights of another backbone,
+    ModelFileError for weights that cannot be read, OutputError if `output` cannot be written.
     """
     weights = _weights(bundle, change)
     network = TouchNetwork(backbone_of(bundle))
     initialise(network, weights)
+    explained: dict[int, float] = {}
+    if change.backbone is not None:
+        new = change.backbone
+        released = read_released_weights(new.weights, new.name)
+        squares = load_squares(new.photos, WORKING_PX, MAX_PHOTOS)
+        network, explained = with_backbone(network, new.name, released, squares)
     with torch.no_grad():
         if change.reach is not None:
             network.attention.reach.add_(torch.log(_per_head("reach", change.reach, 0, math.inf)) / REACH_SLOPE)
@@ -65,7 +89,7 @@ def adjust(bundle: Bundle, change: Change, version: str, output: Path) -> Bundle
             network.attention.contrast.copy_(_contrast(*change.contrast))
     old = bundle.manifest
     manifest = touch_manifest(version, old.licence, old.data, old.trained, backbone=network.backbone)
-    card = bundle.files.get(CARD, b"").decode() + _card(bundle, change)
+    card = bundle.files.get(CARD, b"").decode() + _card(bundle, change, explained)
     return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})
 
 
@@ -96,10 +120,16 @@ def _contrast(share: float, power: float) -> Tensor:
     return torch.tensor([math.log(share / (1 - share)), power])
 
 
-def _card(bundle: Bundle, change: Change) -> str:
+def _card(bundle: Bundle, change: Change, explained: Mapping[int, float]) -> str:
     lines = ["", "## Changed by hand", "", f"Made of {bundle.manifest.name} {bundle.manifest.version}."]
     if change.other is not None:
         lines.append(f"* {change.share:g} of its weights are {change.other.manifest.version}'s.")
+    if change.backbone is not None:
+        shares = ", ".join(f"{share:.2f} at stride {stride}" for stride, share in explained.items())
+        lines.append(
+            f"* The backbone {change.backbone.name} in place of {backbone_of(bundle)}; its lateral layers are fitted "
+            f"to the old ones by least squares and explain of their variance {shares}."
+        )
     if change.reach is not None:
         lines.append(f"* Distance penalties times {', '.join(f'{factor:g}' for factor in change.reach)}.")
     if change.gates is not None:
