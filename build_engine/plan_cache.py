@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from ..engine.bundle import MANIFEST, Bundle, write_bundle
 from ..engine.errors import LivetintError, OutputError
 from ..engine.files import atomic_write, sha256_of, sync_folder, write_error
-from ..engine.runners.subgraph import stage_graph
 from ..engine.runners.tensorrt.plan_folder import (
     PLANS,
     Plan,
@@ -29,43 +28,18 @@ from ..engine.runners.tensorrt.plan_folder import (
     verified_plan,
 )
 from ..engine.runners.tensorrt.versions import LoadedTarget
-from .apply_precision import stage_precision
-from .fold import fold_constants
-from .plans import Graph, PlanOptions, Progress, build_plan, plan_validity
+from .plan_builder import PlanBuilder, plan_key
+from .plans import Graph, PlanOptions, Progress
 
-# The hint axis of TensorRT plans is static. A runner pads to the next of these.
-HINT_SIZES = (16, 64, 128)
-# Points in one run of the distribution stage. A runner pads fewer, and runs again for more.
-POINT_COUNT = 16
 LOCK_SECONDS = 1800
-TIMINGS = "timings.cache"
-
-
-def static_graphs(converted: Bundle, precision: str, keep_fp32: Collection[str] = ()) -> list[Graph]:
-    """The graph of every plan: one for each stage, or for each of HINT_SIZES where a stage takes hints.
-
-    precision, keep_fp32: those that `converted` was made with. Stages that are never converted have fp32.
-    """
-    graphs = []
-    for stage in converted.manifest.stages:
-        own = stage_precision(converted, stage, precision)
-        keep = frozenset(keep_fp32) if own != "fp32" else frozenset()
-        data = stage_graph(converted, stage)
-        if converted.manifest.input.kind == "hints" and stage != "encoder":
-            points = POINT_COUNT if stage == "distribution" else 0
-            for hints in HINT_SIZES:
-                fixed = fold_constants(data, {"hints": hints, "points": points}).SerializeToString()
-                graphs.append(Graph(stage, hints, points, fixed, own, keep))
-        else:
-            graphs.append(Graph(stage, 0, 0, fold_constants(data).SerializeToString(), own, keep))
-    return graphs
+# Where TensorRT's timings were kept before timing_cache.py.
+OLD_TIMINGS = "timings.cache"
 
 
 def cache_key(graphs: list[Graph], target: LoadedTarget, capability: str | None, options: PlanOptions) -> str:
-    """SHA-256 over the graphs with their precisions, target, version, GPU and every option."""
-    parts = [f"{g.title} {g.points} {sha256_of(g.onnx)} {g.precision} {sorted(g.keep_fp32)}" for g in graphs]
-    parts += [target.name, target.version, capability or "no GPU", msgspec.json.encode(options).decode()]
-    return sha256_of("\n".join(parts).encode())
+    """SHA-256 over the keys of all plans and the options."""
+    keys = [plan_key(graph, target, capability, options) for graph in graphs]
+    return sha256_of("\n".join([*keys, msgspec.json.encode(options).decode()]).encode())
 
 
 def bound_to(target: LoadedTarget, capability: str | None) -> str:
@@ -109,30 +83,25 @@ def build_plans(
     process holds the lock too long or the folder cannot be written, RunnerError when TensorRT cannot build.
     """
     key = cache_key(graphs, target, capability, options)
+    keys = [plan_key(graph, target, capability, options) for graph in graphs]
     with locked(folder):
         manifest, reason = why_stale(folder, bundle, target, capability, key)
         if manifest is not None and not force:
             return manifest, False
         say(f"building: {reason or 'asked to build again'}")
         _place_bundle(folder, bundle)
-        timings = _timings(folder)
-        plans = []
-        for graph in graphs:
-            follow = progress(graph.title) if progress else None
-            data, timings = build_plan(target, graph, options, follow, timings, say)
-            _check_well_formed(target, graph, data)
-            digest = sha256_of(data)
-            file = f"{graph.title}-{digest[:12]}.plan"
-            atomic_write(folder / file, data)
-            plans.append(Plan(graph.stage, graph.hints, graph.points, file, digest, len(data)))
+        kept = {} if force else _sound_plans(folder)
+        builder = PlanBuilder(bundle.name, folder, target, capability, options, say, progress)
+        missing = [key for key in keys if key not in kept]
+        plans: list[Plan] = []
+        for graph, own in zip(graphs, keys, strict=True):
+            plans += kept.get(own) or builder.build(graph, f"{missing.index(own) + 1} of {len(missing)}")
         manifest = PlanManifest(
             key=key, model=bundle.name, target=target.name, version=target.version,
             compute_capability=bound_to(target, capability), precision=options.precision,
             options=msgspec.json.decode(msgspec.json.encode(options)), sources=sources_of(bundle), plans=plans,
             accuracy=accuracy or {}, livetint=importlib.metadata.version("livetint"),
         )  # fmt: skip
-        if timings:
-            atomic_write(folder / TIMINGS, timings)
         _write_manifest(folder, manifest)
         _remove_old_plans(folder, manifest)
         return manifest, True
@@ -182,17 +151,21 @@ def _place_bundle(folder: Path, bundle: Bundle) -> None:
     write_bundle(folder, bundle.manifest, bundle.files)
 
 
-def _timings(folder: Path) -> bytes:
+def _sound_plans(folder: Path) -> dict[str, list[Plan]]:
+    """The plans in a folder that are as they were written, by their keys. They are not built again."""
+    found: dict[str, list[Plan]] = {}
+    damaged: set[str] = set()
     try:
-        return (folder / TIMINGS).read_bytes()
-    except OSError:
-        return b""
-
-
-def _check_well_formed(target: LoadedTarget, graph: Graph, data: bytes) -> None:
-    answer = plan_validity(target, data)
-    if answer and "MALFORMED" in answer:
-        raise OutputError(f"the plan of {graph.title} came out malformed; delete the cache and build again")
+        plans = read_plans(folder).plans
+    except StalePlan:
+        return found
+    for plan in plans:
+        found.setdefault(plan.key, []).append(plan)
+        try:
+            verified_plan(folder, plan)
+        except StalePlan:
+            damaged.add(plan.key)
+    return {key: plans for key, plans in found.items() if key not in damaged}
 
 
 def _write_manifest(folder: Path, manifest: PlanManifest) -> None:
@@ -201,7 +174,7 @@ def _write_manifest(folder: Path, manifest: PlanManifest) -> None:
 
 def _remove_old_plans(folder: Path, manifest: PlanManifest) -> None:
     kept = {plan.file for plan in manifest.plans} | {PLANS, MANIFEST}
-    for path in folder.glob("*.plan"):
+    for path in [*folder.glob("*.plan"), folder / OLD_TIMINGS]:
         if path.name not in kept:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -25,7 +25,8 @@ from .accuracy_report import Accuracy, example_cases
 from .apply_precision import folded_stages, measured_dialect, ranges_of
 from .gate import Gate, Refused
 from .ladder import Rung, ladder
-from .plan_cache import build_plans, cache_key, locked, publish, static_graphs, why_stale
+from .plan_cache import build_plans, cache_key, locked, publish, why_stale
+from .plan_graphs import plan_graphs
 from .plans import Graph, PlanOptions, Progress
 from .prepare import bundle_at_precision, shortest_seconds
 
@@ -37,8 +38,8 @@ INT8 = Rung("int8", "int8")
 class PlanJob:
     """What to build. options.precision: "auto" for the ladder. capability: of the GPU here, None for none.
 
-    say(line) receives what a user should know. progress(title) returns the progress callback of one plan. force: build
-    even if nothing changed or too much accuracy is lost.
+    say(line) receives what a user should know. progress(title) returns the progress callback of one plan. all_plans:
+    of `plan_graphs`. force: build even if nothing changed or too much accuracy is lost.
     """
 
     bundle: Bundle
@@ -47,6 +48,7 @@ class PlanJob:
     options: PlanOptions
     capability: str | None
     ranges: Ranges | None = None
+    all_plans: bool = False
     force: bool = False
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[str], Progress] | None = None
@@ -68,7 +70,7 @@ class PlanJob:
     def graphs(self, rung: Rung) -> list[Graph]:
         """The graph of every plan of a rung."""
         converted = self.converted(rung, self.target.traits.dialect)
-        return static_graphs(converted, rung.precision, rung.keep_fp32)
+        return plan_graphs(converted, rung.precision, rung.keep_fp32, self.all_plans)
 
     def converted(self, rung: Rung, dialect: str) -> Bundle:
         """The bundle at a rung, in a dialect."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from ..engine.errors import ConfigError, RunnerError
 from ..engine.runners.tensorrt.plans import collecting_log, typed
 from ..engine.runners.tensorrt.versions import LoadedTarget
 from .fp32_holds import Holds, check_holds, hold_fp32
+from .hint_profile import add_hint_profile
 from .plan_inspector import LayerInfo
 from .tensorrt_versions import check_capabilities, enum_name
 
@@ -23,6 +26,8 @@ Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 Say = Callable[[str], None]
 # Kernels of TensorRT's own. The others are from cuBLAS and cuDNN, which need not be installed.
 OWN_TACTICS = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
+# A builder of TensorRT's serves one thread at a time.
+_one_build = threading.Lock()
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
@@ -45,9 +50,10 @@ class PlanOptions(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Graph:
-    """An ONNX graph with static shapes, from which one plan is built.
+    """An ONNX graph from which one plan is built.
 
-    hints, points: its axes, 0 if it has none. precision: of this stage, which need not be that of the bundle.
+    hints, points: its axes, 0 if it has none. dynamic: the hint axis is open; the plan takes any number of hints from 1
+    to `hints`. All other shapes are static. precision: of this stage, which need not be that of the bundle.
     keep_fp32: names of nodes that stay in fp32 beside those that always do (precision.half_nodes).
     """
 
@@ -57,10 +63,11 @@ class Graph:
     onnx: bytes
     precision: str = "fp32"
     keep_fp32: frozenset[str] = frozenset()
+    dynamic: bool = False
 
     @property
     def title(self) -> str:
-        return f"{self.stage}-{self.hints}" if self.hints else self.stage
+        return f"{self.stage}-{self.hints}" if self.hints and not self.dynamic else self.stage
 
 
 def check_options(target: LoadedTarget, options: PlanOptions) -> None:
@@ -89,10 +96,18 @@ def build_plan(
     fails, and PrecisionDropped when such a layer is not in fp32.
     """
     check_options(target, options)
-    log = collecting_log(target.module)
-    builder = _builder(target, log)
+    with _one_build:
+        return _build_plan(target, graph, options, progress, timing_cache, say)
+
+
+def _build_plan(
+    target: LoadedTarget, graph: Graph, options: PlanOptions, progress: Progress | None, timing_cache: bytes, say: Say
+) -> tuple[bytes, bytes]:
+    builder, log = builder_of(target)
     network, parser = parsed_network(target, builder, graph.onnx, log)
     config = builder.create_builder_config()
+    if graph.dynamic:
+        add_hint_profile(target, builder, network, config, graph.hints)
     cache = _configure(target, config, options, timing_cache)
     holds = _narrow(target, config, network, graph) if target.traits.precision_flags else None
     if progress is not None and target.traits.progress_monitor:
@@ -110,8 +125,8 @@ def build_plan(
 
 def network_layers(target: LoadedTarget, graph: bytes) -> list[LayerInfo]:
     """The layers TensorRT sees in a graph, with their types; needs no GPU."""
-    log = collecting_log(target.module)
-    network, parser = parsed_network(target, _builder(target, log), graph, log)
+    builder, log = builder_of(target)
+    network, parser = parsed_network(target, builder, graph, log)
     found = []
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -156,9 +171,18 @@ def parsed_network(
     return network, parser
 
 
-def _builder(target: LoadedTarget, log: Any) -> tensorrt.Builder:
+def builder_of(target: LoadedTarget) -> tuple[tensorrt.Builder, Any]:
+    """The builder of this process, with its log, which is empty. Making one takes TensorRT 8.6 sixteen seconds."""
+    builder, log = _builder(target.module)
+    log.lines = []
+    return builder, log
+
+
+@functools.cache
+def _builder(module: Any) -> tuple[tensorrt.Builder, Any]:
+    log = collecting_log(module)
     try:
-        return typed(target.module).Builder(log)
+        return typed(module).Builder(log), log
     except TypeError as error:  # pybind11 raises this when the constructor returns nullptr
         raise RunnerError(
             f"TensorRT cannot start: {log.last()}; full TensorRT needs an NVIDIA driver to build"
@@ -187,7 +211,9 @@ def _configure(
     if not traits.timing_cache:
         return None
     cache = config.create_timing_cache(timing_cache)
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if not config.set_timing_cache(cache, ignore_mismatch=False):  # of another GPU, or damaged
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import click
 from ..build_engine.accuracy_report import example_cases
 from ..build_engine.apply_precision import PRECISIONS
 from ..build_engine.compare_layers import compare_layers, example_feeds
+from ..build_engine.plan_builder import HINT_STAGE_LEVEL, NETWORK_LEVEL
 from ..build_engine.plan_inspector import built_layers
 from ..build_engine.plan_job import PlanJob
 from ..build_engine.plan_job import build as build_job
-from ..build_engine.plans import Graph, PlanOptions, check_options, network_layers
+from ..build_engine.plans import Graph, PlanOptions, Progress, check_options, network_layers
 from ..build_engine.prepare import default_target, onnxruntime_folder, prepare_for_onnxruntime, write_onnxruntime
 from ..build_engine.quantise import bytes_by_type
 from ..build_engine.tensorrt_versions import compute_capability, load_target
@@ -22,7 +22,7 @@ from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError, RunnerError
 from ..engine.models import find_model
-from ..engine.runners.tensorrt.plan_folder import cached_folder, verified_plan
+from ..engine.runners.tensorrt.plan_folder import Plan, cached_folder, verified_plan
 from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_building_targets, installed_targets
 from .progress import Bars
 
@@ -58,9 +58,15 @@ _CAPABILITIES = "; ".join(f"for {name}: {', '.join(known)}" for name, known in c
     help=f"GPU to build for ({_CAPABILITIES}); may be given many times.",
 )
 @click.option("--workspace-mib", type=click.IntRange(16), default=1024, show_default=True, help="Scratch memory.")
-@click.option("--optimisation", type=click.IntRange(0, 5), help="TensorRT's builder optimisation level.")
+@click.option(
+    "--optimisation",
+    type=click.IntRange(0, 5),
+    help=f"TensorRT's builder optimisation level; if not given, {NETWORK_LEVEL}, but {HINT_STAGE_LEVEL} for stages of "
+    "a touch.",
+)
 @click.option("--hardware-compatibility", "hardware", default="", metavar="LEVEL", help="AMPERE_PLUS, …")
 @click.option("--version-compatible", is_flag=True, help="Build plans that later versions of TensorRT can run.")
+@click.option("--all-plans", is_flag=True, help="Also build plans of stages that the CUDA kernels serve.")
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and sizes.")
 @click.option(
     "--compare-layers",
@@ -80,6 +86,7 @@ def build(
     optimisation: int | None,
     hardware: str,
     version_compatible: bool,
+    all_plans: bool,
     inspect: bool,
     layers: bool,
     force: bool,
@@ -97,7 +104,7 @@ def build(
     options = PlanOptions(precision, workspace_mib, optimisation, hardware, version_compatible, capabilities)
     check_options(loaded, options)
     folder = output or cached_folder(bundle, target)
-    job = PlanJob(bundle, folder, loaded, options, compute_capability(), ranges, force, _say)
+    job = PlanJob(bundle, folder, loaded, options, compute_capability(), ranges, all_plans, force, _say)
     if layers:
         _compare_layers(job)
     else:
@@ -123,11 +130,12 @@ def _build_plans(job: PlanJob, inspect: bool) -> None:
     kind = manifest.rung if manifest.rung == manifest.precision else f"{manifest.precision} ({manifest.rung})"
     click.echo(f"{'built' if built else 'up to date'}: {len(manifest.plans)} {kind} plans in {job.folder}")
     for plan in manifest.plans:
-        hints = f" for {plan.hints} hints" if plan.hints else ""
-        click.echo(f"  {plan.stage}{hints}: {plan.bytes / 1e6:.1f} MB")
+        click.echo(f"  {_plan_line(plan)}")
     if inspect:
         graphs = job.graphs(job.rung(manifest.rung))
-        _print_layers(job.target, graphs, [verified_plan(job.folder, plan) for plan in manifest.plans])
+        for plan in manifest.plans:
+            graph = next(graph for graph in graphs if graph.stage == plan.stage and graph.hints >= plan.hints)
+            _print_layers(job.target, plan.title, graph, verified_plan(job.folder, plan))
 
 
 def _compare_layers(job: PlanJob) -> None:
@@ -152,21 +160,29 @@ def _compare_layers(job: PlanJob) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _print_layers(target: LoadedTarget, graphs: list[Graph], plans: list[bytes]) -> None:
-    """The layers of the plans, or those of the networks before the build where a plan cannot be loaded here."""
-    for graph, plan in zip(graphs, plans, strict=True):
-        try:
-            layers, source = [layer.info for layer in built_layers(target, plan)], "plan"
-        except RunnerError:
-            layers, source = network_layers(target, graph.onnx), "network; its plan cannot be loaded here"
-        click.echo(f"{graph.title} ({source}):")
-        for layer in layers:
-            shape = "×".join(map(str, layer.shape))
-            click.echo(f"  {layer.precision:<6} {shape:<16} {layer.kind:<16} {layer.name}")
+def _print_layers(target: LoadedTarget, title: str, graph: Graph, plan: bytes) -> None:
+    """The layers of a plan, or those of its network before the build where the plan cannot be loaded here."""
+    try:
+        layers, source = [layer.info for layer in built_layers(target, plan)], "plan"
+    except RunnerError:
+        layers, source = network_layers(target, graph.onnx), "network; its plan cannot be loaded here"
+    click.echo(f"{title} ({source}):")
+    for layer in layers:
+        shape = "×".join(map(str, layer.shape))
+        click.echo(f"  {layer.precision:<6} {shape:<16} {layer.kind:<16} {layer.name}")
 
 
-def _follow(bars: Bars, title: str) -> Callable[[str, int, int], None]:
-    return lambda phase, done, total: bars.set(f"{title}: {phase}"[:40], done, total)
+def _plan_line(plan: Plan) -> str:
+    hints = f" for {'up to ' if plan.dynamic else ''}{plan.hints} hints" if plan.hints else ""
+    return f"{plan.stage}{hints}: {plan.bytes / 1e6:.1f} MB, {plan.seconds:.1f} s at level {plan.optimisation}"
+
+
+def _follow(bars: Bars, title: str) -> Progress:
+    """Show a bar for a plan at once, because TensorRT 8 reports no steps, or write a line where there are no bars."""
+    if not bars.shown:
+        _say(f"building {title}…")
+    bars.set(title, 0, 0)
+    return lambda phase, done, total: bars.set(title, done, total, phase[:16])
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -22,7 +23,7 @@ class Bars:
     def __init__(self, bytes_counted: bool = False) -> None:
         """bytes_counted: the steps are bytes of a download."""
         count = DownloadColumn() if bytes_counted else MofNCompleteColumn()
-        columns = (TextColumn("{task.description:<24}"), BarColumn(), count, TimeRemainingColumn())
+        columns = (TextColumn("{task.description:<24}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
@@ -35,6 +36,11 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.__exit__(kind, error, trace)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a terminal that shows the bars."""
+        return not self._progress.disable
 
     def tick(self, name: str, total: int) -> None:
         """Count one more of `total` steps of `name` as done."""

@@ -30,8 +30,9 @@ class FakeConfig:
         self.calls.append(("timings", data))
         return SimpleNamespace(serialize=lambda: data + b"+")
 
-    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None:
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
         self.calls.append(("set timings", ignore_mismatch))
+        return True
 
 
 class FakeTensorRT:
@@ -71,6 +72,8 @@ class FakeTensorRT:
                 monitor.step_complete("inner", 0)
                 monitor.step_complete("build", 0)
                 monitor.phase_finish("build")
+            if not self.builds:
+                log.log(1, "something about the GPU")
             return b"plan" if self.builds else None
 
         return SimpleNamespace(

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from livetint.build_engine import plan_cache
+from livetint.build_engine import plan_builder, plan_cache
 from livetint.build_engine.apply_precision import apply_precision
-from livetint.build_engine.plan_cache import build_plans, cache_key, static_graphs, why_stale
+from livetint.build_engine.plan_cache import build_plans, cache_key, why_stale
+from livetint.build_engine.plan_graphs import plan_graphs
 from livetint.build_engine.plans import Graph, PlanOptions, build_plan, network_layers, plan_validity
 from livetint.build_engine.tensorrt_versions import load_target
 from livetint.engine.bundle import Bundle
@@ -44,7 +45,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def build(bundle: Bundle, folder: Path, rtx: LoadedTarget, options: PlanOptions = OPTIONS, **more):
     lines: list[str] = []
-    graphs = static_graphs(apply_precision(bundle, options.precision, "tensorrt"), options.precision)
+    graphs = plan_graphs(apply_precision(bundle, options.precision, "tensorrt"), options.precision)
     manifest, built = build_plans(bundle, graphs, folder, rtx, options, say=lines.append, **more)
     return manifest, built, lines
 
@@ -95,7 +96,7 @@ def test_one_changed_byte_of_the_model_makes_plans_stale(bundle, rtx, tmp_path):
 
 
 def test_every_option_version_and_gpu_is_part_of_the_key(bundle, rtx):
-    graphs = static_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")
+    graphs = plan_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")
     newer = LoadedTarget(rtx.name, rtx.module, "9.9", rtx.traits)
     keys = {
         cache_key(graphs, rtx, None, OPTIONS),
@@ -132,7 +133,8 @@ def test_a_power_cut_leaves_the_old_plans(bundle, rtx, tmp_path, monkeypatch, fa
         written += 1
         real(path, data)
 
-    monkeypatch.setattr(plan_cache, "atomic_write", failing)
+    for module in (plan_builder, plan_cache):
+        monkeypatch.setattr(module, "atomic_write", failing)
     with pytest.raises(OutputError, match="lights"):
         build(bundle, folder, rtx, PlanOptions("fp32", compute_capabilities=("8.6",)))
     monkeypatch.undo()
@@ -170,14 +172,14 @@ def test_stale_folders_say_why(bundle, rtx, tmp_path):
 
 
 def test_the_layers_tensorrt_sees_are_listed_with_their_types(bundle, rtx):
-    graph = static_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")[0]
+    graph = plan_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")[0]
     layers = network_layers(rtx, graph.onnx)
     assert {"half", "float"} <= {layer.precision for layer in layers}
     assert any(layer.kind == "CONVOLUTION" for layer in layers)
 
 
 def test_plans_are_validated_and_nonsense_is_malformed(bundle, rtx):
-    graph = static_graphs(apply_precision(bundle, "fp32", "tensorrt"), "fp32")[0]
+    graph = plan_graphs(apply_precision(bundle, "fp32", "tensorrt"), "fp32")[0]
     plan, timings = build_plan(rtx, graph, PlanOptions("fp32"))
     assert timings == b""
     assert "MALFORMED" not in (plan_validity(rtx, plan) or "")
@@ -185,7 +187,7 @@ def test_plans_are_validated_and_nonsense_is_malformed(bundle, rtx):
 
 
 def test_progress_is_reported_and_bad_graphs_are_refused_with_the_message_of_tensorrt(bundle, rtx):
-    graph = static_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")[0]
+    graph = plan_graphs(apply_precision(bundle, "fp16", "tensorrt"), "fp16")[0]
     steps: list[tuple[str, int, int]] = []
     build_plan(rtx, graph, OPTIONS, lambda *step: steps.append(step))
     assert steps and steps[-1][1] == steps[-1][2]

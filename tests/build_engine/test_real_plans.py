@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from livetint.build_engine.accuracy_report import example_photographs
 from livetint.build_engine.apply_precision import apply_precision, ranges_of
-from livetint.build_engine.plan_cache import HINT_SIZES, Graph, build_plans, cache_key, static_graphs, why_stale
+from livetint.build_engine.plan_cache import build_plans, cache_key, why_stale
+from livetint.build_engine.plan_graphs import plan_graphs
 from livetint.build_engine.planes_bundle import write_untrained
-from livetint.build_engine.plans import PlanOptions, plan_validity
+from livetint.build_engine.plans import Graph, PlanOptions, plan_validity
 from livetint.build_engine.sensitivity import measure_ranges
 from livetint.build_engine.tensorrt_versions import load_target
 from livetint.calibration.ranges import Choice, Ranges
 from livetint.engine.bundle import Bundle, write_bundle
 from livetint.engine.models import bundled_folder
-from livetint.engine.runners.tensorrt.plan_folder import Plan, verified_plan
+from livetint.engine.runners.tensorrt.plan_folder import HINT_SIZES, Plan, verified_plan
 from livetint.engine.runners.tensorrt.versions import LoadedTarget
 
 from ..needs import needs
@@ -82,11 +83,12 @@ def life_of_plans(
 def test_every_stage_of_touch_becomes_a_plan(touch: Bundle, rtx: LoadedTarget, tmp_path: Path, precision: str):
     ranges = ranges_of(touch) or measure_ranges(touch, example_photographs(), samples=4, held_out=0)
     converted = apply_precision(touch, precision, "tensorrt", ranges, ranges.choice or MINMAX)
-    graphs = static_graphs(converted, precision)
-    assert len(graphs) == 1 + 2 * len(HINT_SIZES)
+    assert [graph.title for graph in plan_graphs(converted, precision)] == ["encoder", "distribution"]
+    graphs = plan_graphs(converted, precision, all_plans=True)
+    assert len(graphs) == 2 + len(HINT_SIZES)
     if precision != "fp32":
         # The stages of a touch are the same fp32 graphs at every precision.
-        graphs = [graph for graph in graphs if graph.stage == "encoder" or graph.hints == HINT_SIZES[0]]
+        graphs = [graph for graph in graphs if graph.stage != "touch" or graph.hints == HINT_SIZES[0]]
     plans = life_of_plans(touch, graphs, tmp_path / "plans", rtx, PlanOptions(precision, compute_capabilities=("8.6",)))
     assert {plan.stage for plan in plans} == {"encoder", "touch", "distribution"}
 
@@ -97,6 +99,6 @@ def test_siggraph17_becomes_a_plan_of_the_expected_size(
 ):
     bundle, ranges = siggraph17
     converted = apply_precision(bundle, precision, "tensorrt", ranges, MINMAX)
-    graphs = [graph for graph in static_graphs(converted, precision) if graph.stage == "colour"]
+    graphs = [graph for graph in plan_graphs(converted, precision) if graph.stage == "colour"]
     plans = life_of_plans(bundle, graphs, tmp_path / "plans", rtx, PlanOptions(precision))
     assert plans[0].bytes / 1e6 == pytest.approx(megabytes, rel=0.05)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from livetint.build_engine.apply_precision import apply_precision, folded_stages, ranges_of
 from livetint.build_engine.fp32_holds import PrecisionDropped
-from livetint.build_engine.plan_cache import static_graphs
+from livetint.build_engine.plan_graphs import plan_graphs
 from livetint.build_engine.plan_inspector import BuiltLayer, built_layers
 from livetint.build_engine.plans import Graph, PlanOptions, build_plan
 from livetint.build_engine.precision import half_nodes
@@ -54,7 +54,7 @@ def converted_graphs(touch: Bundle, precision: str, keep_fp32: frozenset[str] = 
     ranges = ranges_of(touch)
     assert ranges is not None and ranges.choice is not None
     converted = apply_precision(touch, precision, "tensorrt-8", ranges, ranges.choice, keep_fp32=keep_fp32)
-    return static_graphs(converted, precision, keep_fp32)
+    return plan_graphs(converted, precision, keep_fp32)
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,7 @@ def test_plans_are_built_said_and_found_up_to_date(calibrated: Bundle, tmp_path:
     first = run(build, *arguments, "--compute-capability", "8.6", "--inspect")
     assert first.exit_code == 0, first.output
     assert "built: 1 int8 plans" in first.output and "QUANTIZE" in first.output
+    assert "building colour (1 of 1)…" in first.output and " s at level 3" in first.output
     again = run(build, *arguments, "--compute-capability", "8.6")
     assert "up to date" in again.output and "dB lost" not in again.output
     assert read_plans(tmp_path / "p").accuracy["mean_ab"] >= 0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from livetint.build_engine.apply_precision import apply_precision
-from livetint.build_engine.plan_cache import build_plans, static_graphs
+from livetint.build_engine.plan_cache import build_plans
+from livetint.build_engine.plan_graphs import plan_graphs
 from livetint.build_engine.plans import PlanOptions
 from livetint.build_engine.tensorrt_versions import load_target
 from livetint.engine.bundle import Bundle, DistributionTable, InputTable, Manifest, OutputTable, write_bundle
@@ -25,11 +26,13 @@ def build_for_standin(
     target: str = "tensorrt",
     stages: Sequence[str] = (),
     folder: Path | None = None,
+    all_plans: bool = True,
 ) -> tuple[Path, PlanManifest]:
     """Build the bundle's plans into `folder` or the user's cache, with the TensorRT that `import` finds. stages: () for
-    all."""
+    all. all_plans: with those of the touch stage."""
     found = load_target(target)
-    graphs = static_graphs(apply_precision(bundle, precision, found.traits.dialect), precision)
+    converted = apply_precision(bundle, precision, found.traits.dialect)
+    graphs = plan_graphs(converted, precision, all_plans=all_plans)
     folder = folder or cached_folder(bundle, target)
     kept = [graph for graph in graphs if not stages or graph.stage in stages]
     manifest, _ = build_plans(bundle, kept, folder, found, PlanOptions(precision), CAPABILITY)

@@ -28,7 +28,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 DROPPED_HOLD = "FAKECUDA_DROPPED_HOLD"
 LOSS = "FAKECUDA_LOSS"
-LAYERS = "layers"  # key of the plan's metadata
+LAYERS, PROFILE, FLAGS = "layers", "profile", "flags"  # keys of the plan's metadata
 FUSED = ("Relu", "Clip", "LeakyRelu")  # with the convolution before them
 INT8_MESSAGE = "Calibrator is not being used. Users must provide dynamic range for all tensors that are not Int32."
 
@@ -116,6 +116,13 @@ class Network:
         self.layers: list[Layer] = []
 
     @property
+    def num_inputs(self) -> int:
+        return len(self.model.graph.input)
+
+    def get_input(self, index: int) -> Tensor:
+        return self._tensors[self.model.graph.input[index].name]
+
+    @property
     def num_layers(self) -> int:
         return len(self.layers)
 
@@ -165,8 +172,13 @@ def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
     found = {i.name: Tensor(i.name, DataType(i.data_type), tuple(i.dims)) for i in graph.initializer}
     for value in [*graph.input, *graph.value_info, *graph.output]:
         of = value.type.tensor_type
-        found[value.name] = Tensor(value.name, DataType(of.elem_type), tuple(d.dim_value for d in of.shape.dim))
+        found[value.name] = Tensor(value.name, DataType(of.elem_type), _shape(of.shape.dim))
     return found
+
+
+def _shape(axes: Any) -> tuple[int, ...]:
+    """-1 for an open axis."""
+    return tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in axes)
 
 
 class Parser:
@@ -201,10 +213,21 @@ class Config:
     def __init__(self, eight: bool = False) -> None:
         self.flags = {"TF32"}
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+        self.profile: dict[str, list[list[int]]] = {}
         self._sources = (1 << len(TacticSource)) - 1 if eight else 0
 
     def set_memory_pool_limit(self, pool: str, size: int) -> None: ...
-    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> None: ...
+
+    def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+        """False for a cache that another TensorRT or GPU wrote, or that is damaged."""
+        return not cache.serialize().startswith(b"damaged")
+
+    def add_optimization_profile(self, profile: Profile) -> int:
+        """The profile's index; -1 where the three shapes of an input are not in order."""
+        if any(not all(map(in_order, *shapes)) for shapes in profile.shapes.values()):
+            return -1
+        self.profile = profile.shapes
+        return 0
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
@@ -223,6 +246,20 @@ class Config:
         return TimingCache(data)
 
 
+class Profile:
+    """Input → its smallest, usual and largest shape."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, list[list[int]]] = {}
+
+    def set_shape(self, name: str, smallest: tuple[int, ...], usual: tuple[int, ...], largest: tuple[int, ...]) -> None:
+        self.shapes[name] = [list(smallest), list(usual), list(largest)]
+
+
+def in_order(smallest: int, length: int, largest: int) -> bool:
+    return smallest <= length <= largest
+
+
 class TimingCache:
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -237,6 +274,9 @@ def built_graph(network: Network, config: Config) -> tuple[bytes, str]:
                 if config.get_tactic_sources() >> s & 1]  # fmt: skip
     if external:
         return b"", f"Unable to load the library of tactic source {external[0]}"
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    if any(-1 in tensor.shape and tensor.name not in config.profile for tensor in inputs):
+        return b"", "Network has dynamic or shape inputs, but no optimization profile has been defined."
     quantised = any(node.op_type == "QuantizeLinear" for node in network.model.graph.node)
     if "INT8" in config.flags and not quantised:
         return b"", INT8_MESSAGE
@@ -247,6 +287,8 @@ def built_graph(network: Network, config: Config) -> tuple[bytes, str]:
     model.CopyFrom(network.model)
     detailed = config.profiling_verbosity is ProfilingVerbosity.DETAILED
     _describe(model, network, narrow, detailed)
+    model.metadata_props.add(key=PROFILE, value=json.dumps(config.profile))
+    model.metadata_props.add(key=FLAGS, value=json.dumps(sorted(config.flags)))
     _through_half(model, {layer.node for layer in narrow if layer.node is not None})
     for node in model.graph.node:
         if node.op_type == "Split" and len(node.output) == 3:

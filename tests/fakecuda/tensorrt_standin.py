@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import functools
+import json
 import os
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -20,16 +22,20 @@ import onnxruntime as ort
 from onnx import TensorProto
 
 from .tensorrt_builder import (
+    FLAGS,
     LAYERS,
+    PROFILE,
     Config,
     DataType,
     LayerInformationFormat,
     LayerType,
     Network,
     Parser,
+    Profile,
     ProfilingVerbosity,
     TacticSource,
     built_graph,
+    in_order,
 )
 
 HEADER = b"stand-in plan "
@@ -55,6 +61,10 @@ class TensorIOMode(enum.Enum):
 
 class Strategy(enum.Enum):
     STATIC, USER_MANAGED = range(2)
+
+
+class Specialization(enum.Enum):
+    LAZY, EAGER, NONE = range(3)
 
 
 class ILogger:
@@ -89,7 +99,10 @@ class Runtime:
 
 
 class Engine:
-    """An ONNX graph with static shapes, and a session that runs it."""
+    """An ONNX graph and a session that runs it. Axes within the profile are open.
+
+    A context that is made while another one has the profile gets none, as in TensorRT 8: it cannot be given shapes.
+    """
 
     def __init__(self, graph: bytes, log: ILogger) -> None:
         model = onnx.load_model_from_string(graph)
@@ -103,8 +116,14 @@ class Engine:
         options.log_severity_level = 3
         self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.log = log
-        self._described = next((p.value for p in model.metadata_props if p.key == LAYERS), "{}")
-        self._static = {n.name: n for n in (*self.session.get_inputs(), *self.session.get_outputs())}
+        described = {p.key: p.value for p in model.metadata_props}
+        self._described = described.get(LAYERS, "{}")
+        # Input → its smallest, usual and largest shape.
+        self.profile: dict[str, list[list[int]]] = json.loads(described.get(PROFILE, "{}"))
+        self.flags: list[str] = json.loads(described.get(FLAGS, "[]"))
+        self.profile_taken = False
+        known = {n.name: n.shape for n in (*self.session.get_inputs(), *self.session.get_outputs())}
+        self._shapes = {name: tuple(n if isinstance(n, int) else -1 for n in shape) for name, shape in known.items()}
 
     def create_engine_inspector(self) -> Any:
         return SimpleNamespace(get_engine_information=lambda form: self._described)
@@ -113,13 +132,20 @@ class Engine:
         return self.values[index].name
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._static[name].shape)
+        """-1 for an open axis."""
+        return self._shapes[name]
 
     def get_tensor_dtype(self, name: str) -> int:
         return next(v.type.tensor_type.elem_type for v in self.values if v.name == name)
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self.inputs else TensorIOMode.OUTPUT
+
+    def output_shapes(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """The shapes of the outputs for inputs of these shapes."""
+        zeros = {name: np.zeros(shapes[name], _DTYPES[self.get_tensor_dtype(name)]) for name in self.inputs}
+        answers = zip(self.outputs, self.session.run(None, zeros), strict=True)
+        return {name: np.asarray(value).shape for name, value in answers}
 
 
 class Context:
@@ -128,38 +154,74 @@ class Context:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._driver = ctypes.CDLL("libcuda.so.1")
-        self._tensors: dict[str, np.ndarray] = {}
+        self._addresses: dict[str, int] = {}
         self._scratch: np.ndarray | None = None
         self._ran = False
-        self._call = _HOST_FUNCTION(self._run)
-        self._problem = ""
+        self.capturable = True
+        self._has_profile = not engine.profile_taken
+        engine.profile_taken = True
+        self._shapes = {name: engine.get_tensor_shape(name) for name in (*engine.inputs, *engine.outputs)}
+        self._calls: list[Any] = []
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Set the shape of an input with an open axis. The next run must not be captured."""
+        limits = self._engine.profile.get(name)
+        if limits is None or not self._has_profile:
+            return self._refuse(f"there is no profile for {name}")
+        smallest, _, largest = limits
+        if len(shape) != len(smallest) or not all(map(in_order, smallest, shape, largest)):
+            return self._refuse(f"{name} of shape {list(shape)} is not within the profile {smallest} to {largest}")
+        self._shapes[name], self._ran = tuple(shape), False
+        if not self._open_inputs():
+            self._shapes |= self._engine.output_shapes(self._shapes)
+        return True
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self._shapes[name]
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in (*self._engine.inputs, *self._engine.outputs) or address % 256:
             return False
-        dtype = np.dtype(_DTYPES[self._engine.get_tensor_dtype(name)])
-        self._tensors[name] = _memory(address, self._engine.get_tensor_shape(name), dtype)
+        self._addresses[name] = address
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
         capturing = ctypes.c_int()
         self._driver.cuStreamIsCapturing(ctypes.c_void_p(stream), ctypes.byref(capturing))
-        missing = [n for n in (*self._engine.inputs, *self._engine.outputs) if n not in self._tensors]
+        missing = [n for n in (*self._engine.inputs, *self._engine.outputs) if n not in self._addresses]
         if missing or self._scratch is None or (capturing.value and not self._ran):
-            self._engine.log.log(1, f"not ready: no address for {missing or 'scratch'}, or never run before capture")
-            return False
+            return self._refuse(f"not ready: no address for {missing or 'scratch'}, or never run before capture")
+        if capturing.value and not self.capturable:
+            return self._refuse("runs allocate memory, or wait for kernels, so they cannot be captured")
+        if self._open_inputs():
+            return self._refuse(f"not ready: no shape for {self._open_inputs()}")
         self._ran = True
-        return self._driver.cuLaunchHostFunc(ctypes.c_void_p(stream), self._call, None) == 0
+        # What is captured keeps the shapes and addresses that it was captured with.
+        call = _HOST_FUNCTION(functools.partial(self._run, self._arrays(), self._scratch))
+        self._calls.append(call)
+        return self._driver.cuLaunchHostFunc(ctypes.c_void_p(stream), call, None) == 0
+
+    def _open_inputs(self) -> list[str]:
+        return [name for name in self._engine.inputs if -1 in self._shapes[name]]
+
+    def _refuse(self, reason: str) -> bool:
+        self._engine.log.log(1, reason)
+        return False
 
     def _place(self, address: int) -> None:
         self._scratch = _memory(address, (SCRATCH_BYTES,), np.dtype(np.uint8))
 
-    def _run(self, _: int) -> int:
-        assert self._scratch is not None
-        self._scratch[:] = SCRIBBLE
-        given = {name: self._tensors[name] for name in self._engine.inputs}
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            name: _memory(address, self._shapes[name], np.dtype(_DTYPES[self._engine.get_tensor_dtype(name)]))
+            for name, address in self._addresses.items()
+        }
+
+    def _run(self, tensors: dict[str, np.ndarray], scratch: np.ndarray, _: int) -> int:
+        scratch[:] = SCRIBBLE
+        given = {name: tensors[name] for name in self._engine.inputs}
         for name, value in zip(self._engine.outputs, self._engine.session.run(None, given), strict=True):
-            self._tensors[name][...] = np.asarray(value) * (2 if os.environ.get("FAKECUDA_SPOIL") else 1)
+            tensors[name][...] = np.asarray(value) * (2 if os.environ.get("FAKECUDA_SPOIL") else 1)
         return 0
 
 
@@ -222,6 +284,7 @@ class _RuntimeCache:
 class _RuntimeConfig:
     def __init__(self) -> None:
         self.strategy = Strategy.STATIC
+        self.dynamic_shapes_kernel_specialization_strategy = Specialization.LAZY
 
     def set_execution_context_allocation_strategy(self, strategy: Strategy) -> None:
         self.strategy = strategy
@@ -240,7 +303,13 @@ class _EngineRtx(Engine):
         return _RuntimeConfig()
 
     def create_execution_context(self, config: _RuntimeConfig | None = None) -> Context | None:
-        return _SizedMemory(self) if config and config.strategy is Strategy.USER_MANAGED else None
+        if config is None or config.strategy is not Strategy.USER_MANAGED:
+            return None
+        context = _SizedMemory(self)
+        if self.profile:
+            eager = config.dynamic_shapes_kernel_specialization_strategy is Specialization.EAGER
+            context.capturable = eager and "REQUIRE_USER_ALLOCATION" in self.flags
+        return context
 
 
 class Shape:
@@ -264,6 +333,9 @@ class Builder:
     def create_builder_config(self) -> Config:
         return Config(self._shape.eight)
 
+    def create_optimization_profile(self) -> Profile:
+        return Profile()
+
     def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
         graph, problem = built_graph(network, config)
         if problem:
@@ -284,6 +356,7 @@ def contents(target: str, version: str) -> dict[str, Any]:
     """The names in such a module and what they are."""
     shape = Shape(target, version)
     flags = ["TF32", "VERSION_COMPATIBLE"] + (list(PRECISION_FLAGS) if shape.major < 11 and not shape.rtx else [])
+    flags += ["REQUIRE_USER_ALLOCATION"] if shape.rtx else []
     kinds = {"STRONGLY_TYPED": 1} if shape.major >= 10 or shape.rtx else {"EXPLICIT_BATCH": 0}
     held: dict[str, Any] = {
         "__version__": version, "ILogger": ILogger, "IProgressMonitor": IProgressMonitor, "TensorIOMode": TensorIOMode,
@@ -298,4 +371,6 @@ def contents(target: str, version: str) -> dict[str, Any]:
     }  # fmt: skip
     if shape.major >= 10 or shape.rtx:
         held["ExecutionContextAllocationStrategy"] = Strategy
+    if shape.rtx:
+        held["DynamicShapesKernelSpecializationStrategy"] = Specialization
     return held

@@ -17,6 +17,9 @@ from ...files import sha256_of
 
 PLANS = "plans.json"
 SCHEMA = 1
+# The numbers of hints for which stages are run. A runner pads to the next of these, so there is one recorded graph for
+# each, and a run for 16 hints costs no more than one for 10.
+HINT_SIZES = (16, 64, 128)
 
 
 class StalePlan(LivetintError):
@@ -25,8 +28,13 @@ class StalePlan(LivetintError):
     visitor_sentence = "The colours are being prepared."
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One plan: its stage, how many hints and points it takes (0 for none), its file and that file's digest."""
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One plan: its stage, how many hints and points it takes (0 for none), its file and that file's digest.
+
+    dynamic: it takes any number of hints from 1 to `hints`. optimisation: the builder level. seconds: how long the
+    build took. key: SHA-256 over the graph and everything else that the plan depends on. Files of earlier versions
+    lack these four.
+    """
 
     stage: str
     hints: int
@@ -34,6 +42,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
     sha256: str
     bytes: int
+    dynamic: bool = False
+    optimisation: int | None = None
+    seconds: float = 0.0
+    key: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.stage}-{self.hints}" if self.hints and not self.dynamic else self.stage
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of hints for which a runner loads the plan: those of HINT_SIZES, if the plan takes any."""
+        if not self.dynamic:
+            return (self.hints,)
+        return tuple(sorted({min(size, self.hints) for size in HINT_SIZES}))
 
 
 class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -59,10 +59,12 @@ class TensorRT:
         self._log = collecting_log(self._module)
         self._runtime = typed(self._module).Runtime(self._log)
 
-    def plan(self, title: str, data: bytes, jit: bytes = b"") -> LoadedPlan:
+    def plan(self, title: str, data: bytes, jit: bytes = b"", hints: int = 0) -> LoadedPlan:
         """Make a plan ready; `bind` then gives it its addresses. Raises StalePlan when TensorRT does not take it.
 
-        title: names the plan in errors. data: the plan. jit: its JIT cache of an earlier run, b"" for none.
+        title: names the plan in errors. data: the plan. jit: its JIT cache of an earlier run, b"" for none. hints: the
+        length of the hint axis where the plan leaves it open. It never changes, so a recorded graph stays valid; load
+        the plan once more for another number of hints.
         """
         engine = self._runtime.deserialize_cuda_engine(data)
         if engine is None:
@@ -70,31 +72,34 @@ class TensorRT:
                 f"{self.target} {self.version} does not take the plan of {title}: {self._log.last()}; "
                 "build again with `livetint build MODEL --force`"
             )
-        return LoadedPlan(self._module, self.traits, title, engine, self._log, jit)
+        return LoadedPlan(self._module, self.traits, title, engine, self._log, jit, hints)
 
 
 class LoadedPlan:
     """A plan with its context. inputs, outputs: name → Tensor. scratch_bytes: size of the scratch memory it needs."""
 
     def __init__(
-        self, module: Any, traits: Traits, title: str, engine: tensorrt.ICudaEngine, log: Any, jit: bytes
+        self, module: Any, traits: Traits, title: str, engine: tensorrt.ICudaEngine, log: Any, jit: bytes, hints: int
     ) -> None:
         self.title = title
         self._traits, self._log = traits, log
         self._engine = engine
         self._jit: Any = None
-        context = self._make_context(module, jit)
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        is_input = {name: engine.get_tensor_mode(name) == typed(module).TensorIOMode.INPUT for name in names}
+        dynamic = [name for name in names if is_input[name] and -1 in engine.get_tensor_shape(name)[:]]
+        context = self._make_context(module, jit, bool(dynamic))
         if context is None:
             raise DeviceError(f"the plan of {title} has no memory to run: {log.last()}; use --device cpu")
         self._context = context
+        for name in dynamic:
+            self._fix_shape(name, hints)
         self.inputs: dict[str, Tensor] = {}
         self.outputs: dict[str, Tensor] = {}
-        for index in range(engine.num_io_tensors):
-            name = engine.get_tensor_name(index)
+        for name in names:
             dtype = np.dtype(typed(module).nptype(engine.get_tensor_dtype(name)))
-            tensor = Tensor(engine.get_tensor_shape(name)[:], dtype)
-            is_input = engine.get_tensor_mode(name) == typed(module).TensorIOMode.INPUT
-            (self.inputs if is_input else self.outputs)[name] = tensor
+            shape = context.get_tensor_shape(name) if dynamic else engine.get_tensor_shape(name)
+            (self.inputs if is_input[name] else self.outputs)[name] = Tensor(shape[:], dtype)
         self.scratch_bytes = int(getattr(engine, traits.size))
 
     def bind(self, addresses: Mapping[str, int], scratch: int, scratch_bytes: int) -> None:
@@ -127,7 +132,13 @@ class LoadedPlan:
         """Free context and engine, in this order. Call it once."""
         del self._jit, self._context, self._engine
 
-    def _make_context(self, module: Any, jit: bytes) -> tensorrt.IExecutionContext | None:
+    def _fix_shape(self, name: str, hints: int) -> None:
+        """Set the open axis of an input to `hints`. Raises StalePlan when it is outside of the plan's profile."""
+        shape = tuple(hints if length == -1 else length for length in self._engine.get_tensor_shape(name)[:])
+        if not self._context.set_input_shape(name, shape):
+            raise StalePlan(f"the plan of {self.title} does not take {hints} hints: {self._log.last()}; build again")
+
+    def _make_context(self, module: Any, jit: bytes, dynamic: bool) -> tensorrt.IExecutionContext | None:
         if self._traits.context == "without memory":
             return self._engine.create_execution_context_without_device_memory()
         ours = typed(module).ExecutionContextAllocationStrategy.USER_MANAGED
@@ -135,6 +146,9 @@ class LoadedPlan:
             return self._engine.create_execution_context(ours)
         config: Any = self._engine.create_runtime_config()  # its cache is TensorRT-RTX's own
         config.set_execution_context_allocation_strategy(ours)
+        if dynamic:  # kernels for this shape are compiled in the first run, before a graph is recorded
+            eager = module.DynamicShapesKernelSpecializationStrategy.EAGER
+            config.dynamic_shapes_kernel_specialization_strategy = eager
         self._jit = config.create_runtime_cache()
         if jit:
             self._jit.deserialize(jit)

@@ -176,11 +176,13 @@ class Stages(ABC):
         plans: dict[tuple[str, int], LoadedPlan] = {}
         self._jit: dict[str, bytes] = {}
         for entry in (entry for entry in manifest.plans if self._needs_plan(entry.stage)):
-            title = f"{entry.stage}-{entry.hints}" if entry.hints else entry.stage
-            self._jit[title] = read_jit_cache(self._folder, title)
-            plan = trt.plan(title, verified_plan(self._folder, entry), self._jit[title])
-            self._device.on_close(plan.close)
-            plans[entry.stage, entry.hints] = plan
+            data = verified_plan(self._folder, entry)
+            for hints in entry.sizes:
+                title = f"{entry.stage}-{hints}" if hints else entry.stage
+                self._jit[title] = read_jit_cache(self._folder, title)
+                plan = trt.plan(title, data, self._jit[title], hints)
+                self._device.on_close(plan.close)
+                plans[entry.stage, hints] = plan
         for stage in filter(self._needs_plan, self._bundle.manifest.stages):
             if not any(name == stage for name, _ in plans):
                 raise StalePlan(self._missing_plan(stage))

@@ -30,6 +30,8 @@ class Traits:
         external_tactics: kernels of cuBLAS and cuDNN are tried unless the builder is told otherwise, and a build fails
         where those are not installed.
         timing_cache, progress_monitor, version_compatible: the builder has it.
+        user_allocation: a plan with an open axis must be built to use our scratch memory alone; otherwise its runs
+        allocate and cannot be captured.
         engine_validity: the runtime can judge a plan without loading it.
         hardware_levels: names of the hardware compatibility levels.
         compute_capabilities: GPUs that a plan can be built for on any machine; empty where plans are built for the
@@ -47,6 +49,7 @@ class Traits:
     timing_cache: bool
     progress_monitor: bool
     version_compatible: bool
+    user_allocation: bool
     engine_validity: bool
     hardware_levels: tuple[str, ...]
     compute_capabilities: tuple[str, ...]
@@ -78,7 +81,8 @@ _TENSORRT_8_6 = Traits(
     since=(8, 6),
     context="without memory", size="device_memory_size", sized=False,
     strongly_typed=False, explicit_batch=True, precision_flags=True, external_tactics=True,
-    timing_cache=True, progress_monitor=False, version_compatible=True, engine_validity=False,
+    timing_cache=True, progress_monitor=False, version_compatible=True, user_allocation=False,
+    engine_validity=False,
     hardware_levels=("AMPERE_PLUS",), compute_capabilities=(),
 )  # fmt: skip
 _TENSORRT_10 = replace(
@@ -93,9 +97,11 @@ _RTX_1 = Traits(
     since=(1, 0),
     context="config", size="device_memory_size_v2", sized=True,
     strongly_typed=True, explicit_batch=False, precision_flags=False, external_tactics=False,
-    timing_cache=False, progress_monitor=True, version_compatible=False, engine_validity=True,
+    timing_cache=False, progress_monitor=True, version_compatible=False, user_allocation=False,
+    engine_validity=True,
     hardware_levels=(), compute_capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"),
 )  # fmt: skip
+_RTX_1_2 = replace(_RTX_1, since=(1, 2), user_allocation=True)
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -115,7 +121,7 @@ TARGETS: dict[str, Target] = {
             module="tensorrt_rtx",
             distribution="tensorrt-rtx-cu13",
             install="pip install 'livetint[rtx]'",
-            versions=(_RTX_1,),
+            versions=(_RTX_1, _RTX_1_2),
         ),
     )
 }
