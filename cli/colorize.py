@@ -18,12 +18,17 @@ from .options import SessionOptions, open_session, session_options
 @click.option("--save-hints", type=click.Path(path_type=Path), help="Write the hints as JSON.")
 @click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True,
               help="How colours are enlarged to full size; guided follows edges and takes longer.")  # fmt: skip
+@click.option("--strength", type=float, help="Strength of colour of the picture, 0 (grey) to 2; 1 is as it comes.")
 @session_options
-def colorize(photo: Path, output: Path, save_hints: Path | None, upsampling: str, options: SessionOptions) -> None:
+def colorize(
+    photo: Path, output: Path, save_hints: Path | None, upsampling: str, strength: float | None, options: SessionOptions
+) -> None:
     """Colour PHOTO at its full size, automatically or with hints."""
     check_output(output)
     check_writable(save_hints)
     session = open_session(photo, options)
+    if strength is not None:
+        session.set_strength(strength)
     rgb = session.render(method=upsampling)
     save_rgb(output, rgb)
     if save_hints:

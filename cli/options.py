@@ -32,6 +32,7 @@ class SessionOptions:
     hints_file: Path | None
     reference: Path | None
     saturation: float | None
+    vivid: float | None
     max_megapixels: float
     model: str
     device: str
@@ -46,6 +47,8 @@ _SESSION_OPTIONS = (
     *_MODEL_OPTIONS,
     click.option("--max-megapixels", type=float, default=MAX_MEGAPIXELS, show_default=True,
                  help="Refuse larger photographs."),
+    click.option("--vivid", type=float,
+                 help="Multiplies the automatic colours, 0.5 to 2; 1 is as trained. Hints keep their colours."),
     click.option("--saturation", type=float, help="Mean saturation of the whole picture, 0 to 1."),
     click.option("--reference", type=click.Path(path_type=Path),
                  help="A picture whose distribution of colours the photograph should have."),
@@ -91,7 +94,9 @@ def open_session(photo_path: Path, options: SessionOptions) -> Session:
     global_hints = _global_hints(options.reference, options.saturation, options.max_megapixels)
     session = Session(photo, open_runner(options.model, options.device))
     if edits:
-        session.set_hints(edits.hints, edits.global_hints)
+        session.set_edits(edits)
+    if options.vivid is not None:
+        session.set_vivid(options.vivid)
     if global_hints:
         session.set_global(global_hints)
     for x, y, a, b, size in hints:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import HintRejected
-from .hints import Hint
+from .hints import WORKING_PX, Hint
 from .image.photo import Photo
 from .next_touch import Place, next_touches
-from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
+from .runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 Rgb = NDArray[np.uint8]
@@ -24,20 +24,37 @@ class Painter:
     """One photograph, encoded once by a runner. It keeps ab of the last hints, so that further questions about the same
     hints cost no touch.
 
-    photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers.
+    photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers. vivid: the factor of the
+    automatic colours, of `Runner.with_vivid`. Raises as that.
     """
 
-    def __init__(self, photo: Photo, runner: Runner) -> None:
+    def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
         self.photo = photo
         self.runner = runner
-        self._features = runner.encode(photo.working_L)
+        self._vivid = vivid
+        self._features = self._encode(runner)
         self._last: tuple[tuple[Hint, ...], GlobalHints] | None = None
         self._ab: NDArray[np.float32] | None = None
 
     def use(self, runner: Runner) -> None:
         """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""
-        self._features = runner.encode(self.photo.working_L)
+        self._features = self._encode(runner)
         self.runner, self._last, self._ab = runner, None, None
+
+    @property
+    def vivid(self) -> float:
+        """The factor of the automatic colours; 1 is as trained."""
+        return self._vivid
+
+    def set_vivid(self, vivid: float) -> None:
+        """Set the factor of the automatic colours. Raises HintRejected as `Runner.with_vivid`; nothing changes then."""
+        if vivid != self.vivid:
+            self._features = self.runner.with_vivid(self._features, vivid)
+            self._vivid, self._last, self._ab = vivid, None, None
+
+    def _encode(self, runner: Runner) -> Features:
+        features = runner.encode(self.photo.working_L)
+        return features if self._vivid == 1 else runner.with_vivid(features, self._vivid)
 
     def check(self, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""
@@ -63,14 +80,15 @@ class Painter:
         global_hints: GlobalHints = NO_GLOBAL_HINTS,
         L: NDArray[np.float32] | None = None,
         method: str = "bilinear",
+        strength: float = 1.0,
     ) -> Rgb:
         """The coloured photograph, sRGB uint8 [H, W, 3], at its own size or at that of `L` (float32 [H, W] in 0…100).
 
-        method: one of `compose`.
+        method: one of `compose`. strength: factor of ab in 0…2, of `apply_strength`.
         """
         ab = self._ab if self.knows(hints, global_hints) else None
         L = self.photo.L if L is None else L
-        return self.runner.render(self._features, hints, global_hints, L, method, ab)
+        return self.runner.render(self._features, hints, global_hints, L, method, ab, strength)
 
     def suggest(
         self,
@@ -82,15 +100,17 @@ class Painter:
     ) -> Suggestions:
         """Likely colours at a point (x, y in 0…1), given the photograph and the hints.
 
-        At most `count` swatches in the gamut at the point's L; besides them the current colour and grey. Raises
-        HintRejected for a point outside the photograph, ModelFileError for a model without a distribution.
+        A hint on the point itself is left out: its colour is the one to be changed, and the distribution with it has
+        hardly any other. At most `count` swatches in the gamut at the point's L; besides them the current colour and
+        grey. Raises HintRejected for a point outside the photograph, ModelFileError for a model without a distribution.
         """
         if count < 1:
             raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
         table = distribution_table(self.runner.bundle)
         current = self.colour_at(x, y, hints, global_hints)
         point = np.array([[x, y]], np.float32)
-        probabilities = self.runner.distribution(self._features, hints, global_hints, point)[0]
+        others = [hint for hint in hints if not _is_at(hint, x, y)]
+        probabilities = self.runner.distribution(self._features, others, global_hints, point)[0]
         return suggest(probabilities, table.centres, self.lightness_at(x, y), current, count)
 
     def next_touches(
@@ -143,6 +163,11 @@ def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
     """Row and column of the pixel at (x, y in 0…1). Raises HintRejected for points outside, and for NaN."""
     _check_point(x, y)
     return min(int(y * height), height - 1), min(int(x * width), width - 1)
+
+
+def _is_at(hint: Hint, x: float, y: float) -> bool:
+    """Whether a hint lies on a point, within half a working pixel."""
+    return max(abs(hint.x - x), abs(hint.y - y)) <= 0.5 / WORKING_PX
 
 
 def _check_point(x: float, y: float) -> None:

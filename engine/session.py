@@ -16,7 +16,7 @@ from .colour.global_hints import GlobalHints
 from .errors import ConfigError, HintRejected
 from .files import atomic_write
 from .hints import DEFAULT_SIZE_PX, Hint
-from .image.compose import resize_lightness
+from .image.compose import check_strength, resize_lightness
 from .image.photo import Photo
 from .next_touch import Place
 from .painter import Painter
@@ -28,10 +28,15 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Edits:
-    """All hints that a person gave for a photograph."""
+    """All that a person asked of a photograph.
+
+    vivid: factor of the automatic colours, in 0.5…2. strength: factor of the finished ab, in 0…2. 1 changes nothing.
+    """
 
     hints: tuple[Hint, ...] = ()
     global_hints: GlobalHints = NO_GLOBAL_HINTS
+    vivid: float = 1.0
+    strength: float = 1.0
 
 
 class _HintRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,19 +53,24 @@ class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _EditsRecord(msgspec.Struct, forbid_unknown_fields=True):
-    """The JSON form. Positions are x, y in 0…1."""
+    """The JSON form. Positions are x, y in 0…1. Files of earlier versions have neither `vivid` nor `strength`."""
 
     schema: int
     hints: list[_HintRecord]
     global_: _GlobalRecord = msgspec.field(default_factory=_GlobalRecord, name="global")
+    vivid: float = 1.0
+    strength: float = 1.0
 
 
 class Session:
-    """One photograph, encoded once, and the hints on it. Every edit can be undone and redone."""
+    """One photograph, encoded once, and the hints on it. Every edit can be undone and redone.
 
-    def __init__(self, photo: Photo, runner: Runner) -> None:
-        self.painter = Painter(photo, runner)
-        self._edits = Edits()
+    vivid: the factor of the automatic colours at the start. Raises HintRejected as `Runner.with_vivid`.
+    """
+
+    def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
+        self.painter = Painter(photo, runner, vivid)
+        self._edits = Edits(vivid=vivid)
         self._past: list[Edits] = []
         self._future: list[Edits] = []
 
@@ -85,6 +95,16 @@ class Session:
         return self._edits.global_hints
 
     @property
+    def vivid(self) -> float:
+        """The factor of the automatic colours, in 0.5…2; hints keep their exact colours."""
+        return self._edits.vivid
+
+    @property
+    def strength(self) -> float:
+        """The strength of colour of the picture that `render` makes, in 0…2: a factor on the finished ab."""
+        return self._edits.strength
+
+    @property
     def can_undo(self) -> bool:
         return bool(self._past)
 
@@ -96,7 +116,10 @@ class Session:
 
     @property
     def ab(self) -> NDArray[np.float32]:
-        """The current ab, float32 [2, 256, 256] in CIELAB units, read-only; computed once per edit."""
+        """The current ab, float32 [2, 256, 256] in CIELAB units, read-only; computed once per edit.
+
+        `strength` is not applied; only `render` does that.
+        """
         return self.painter.ab(self.hints, self.global_hints)
 
     def render(self, size: tuple[int, int] | None = None, method: str = "bilinear") -> NDArray[np.uint8]:
@@ -105,10 +128,13 @@ class Session:
         method: of `compose`.
         """
         L = self.photo.L if size is None else resize_lightness(self.photo.L, size)
-        return self.painter.render(self.hints, self.global_hints, L, method)
+        return self.painter.render(self.hints, self.global_hints, L, method, self.strength)
 
     def suggest(self, x: float, y: float, count: int = DEFAULT_COUNT) -> Suggestions:
-        """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it; see `Painter.suggest`."""
+        """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it but the one at the point.
+
+        See `Painter.suggest`.
+        """
         return self.painter.suggest(x, y, self.hints, self.global_hints, count)
 
     def lightness_at(self, x: float, y: float) -> float:
@@ -161,8 +187,16 @@ class Session:
         self._commit(replace(self._edits, hints=kept))
 
     def clear(self) -> None:
-        """Remove all hints and global hints; one undo restores them."""
-        self._commit(Edits())
+        """Remove all hints and global hints, and reset `strength`; one undo restores them. `vivid` stays."""
+        self._commit(Edits(vivid=self.vivid))
+
+    def set_vivid(self, vivid: float) -> None:
+        """Multiply the automatic colours by `vivid`, in 0.5…2. Raises HintRejected; some models take only 1."""
+        self._commit(replace(self._edits, vivid=vivid))
+
+    def set_strength(self, strength: float) -> None:
+        """Set the strength of colour: 0 is grey, 1 as it comes, 2 the most. Raises HintRejected for others."""
+        self._commit(replace(self._edits, strength=strength))
 
     def set_global(self, global_hints: GlobalHints) -> None:
         """Set the hints for the picture as a whole: a histogram, a saturation, both or none."""
@@ -171,7 +205,7 @@ class Session:
     def set_hints(self, hints: Sequence[Hint], global_hints: GlobalHints | None = None) -> None:
         """Replace all hints in one edit, without projection. global_hints: None keeps the current ones."""
         kept = self.global_hints if global_hints is None else global_hints
-        self._commit(Edits(tuple(hints), kept))
+        self._commit(replace(self._edits, hints=tuple(hints), global_hints=kept))
 
     def undo(self) -> bool:
         """Undo the last edit; False if there is none."""
@@ -184,7 +218,7 @@ class Session:
     # JSON
 
     def to_json(self) -> str:
-        """Hints and global hints as JSON. Positions are relative, so it applies to any size of the photograph."""
+        """All edits as JSON. Positions are relative, so it applies to any size of the photograph."""
         histogram = self.global_hints.histogram
         table: dict[str, Any] = {
             "schema": SCHEMA,
@@ -193,16 +227,21 @@ class Session:
                 "histogram": None if histogram is None else [float(v) for v in histogram],
                 "saturation": self.global_hints.saturation,
             },
+            "vivid": self.vivid,
+            "strength": self.strength,
         }
         return json.dumps(table, indent=1)
 
     def load_json(self, text: str) -> None:
-        """Replace all hints by those in the text of `to_json`, in one edit.
+        """Replace everything by what is in the text of `to_json`, in one edit. Numbers that it lacks are 1.
 
         Raises ConfigError for malformed text and HintRejected for impossible hints; nothing changes then.
         """
-        edits = parse_edits(text)
-        self.set_hints(edits.hints, edits.global_hints)
+        self.set_edits(parse_edits(text))
+
+    def set_edits(self, edits: Edits) -> None:
+        """Replace everything in one edit, without projection. Raises HintRejected; nothing changes then."""
+        self._commit(edits)
 
     def save(self, path: str | Path) -> None:
         """Write `to_json` to a file, whole or not at all."""
@@ -222,6 +261,8 @@ class Session:
 
     def _commit(self, edits: Edits) -> None:
         self.painter.check(edits.hints, edits.global_hints)
+        check_strength(edits.strength)
+        self.painter.set_vivid(edits.vivid)
         self._past.append(self._edits)
         self._future.clear()
         self._edits = edits
@@ -231,6 +272,7 @@ class Session:
             return False
         target.append(self._edits)
         self._edits = source.pop()
+        self.painter.set_vivid(self._edits.vivid)
         return True
 
 
@@ -245,4 +287,4 @@ def parse_edits(text: str | bytes) -> Edits:
     histogram = record.global_.histogram
     shares = None if histogram is None else np.asarray(histogram, np.float32)
     hints = tuple(Hint(h.x, h.y, h.a, h.b, h.size) for h in record.hints)
-    return Edits(hints, GlobalHints(shares, record.global_.saturation))
+    return Edits(hints, GlobalHints(shares, record.global_.saturation), record.vivid, record.strength)

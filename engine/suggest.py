@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .colour.cielab import project_into_gamut
 
 DEFAULT_COUNT = 9
 MAX_ITERATIONS = 30
+# So few suggestions are clearly different colours: at least APART (ΔE in ab) from each other, where the distribution
+# has at least MIN_MASS within NEAR of such a colour.
+DISTINCT_COUNT = 5
+APART, NEAR, MIN_MASS = 15.0, 10.0, 0.001
 
 
 @dataclass(frozen=True)
 class Swatch:
     """A suggested colour.
 
-    a, b: CIELAB units, in the sRGB gamut at the point's L. confidence: the mass of its cluster in the distribution.
+    a, b: CIELAB units, in the sRGB gamut at the point's L. confidence: the mass of the distribution that is nearer to
+    it than to the other swatches.
     """
 
     a: float
@@ -46,14 +51,58 @@ def suggest(
     """Cluster a distribution [bins] over bin centres [bins, 2] into at most `count` colours in the sRGB gamut at `L`.
 
     Bins outside the gamut at this L are projected into it first. The paper draws 25,000 samples and clusters those;
-    weighted k-means of the bins gives the same result without randomness. current: the ab shown now.
+    weighted k-means of the bins gives the same result without randomness. Up to DISTINCT_COUNT colours are clearly
+    different as far as the distribution goes. current: the ab shown now.
     """
-    lab = np.column_stack([np.full(len(centres), L), centres]).astype(np.float64)
-    in_gamut = project_into_gamut(lab)[:, 1:].astype(np.float64)
-    means, masses = weighted_kmeans(in_gamut, probabilities.astype(np.float64), count)
-    means = project_into_gamut(np.column_stack([np.full(len(means), L), means]))[:, 1:]
+    points, weights = _in_gamut(centres, L), probabilities.astype(np.float64)
+    means, masses = weighted_kmeans(points, weights, count)
+    means = _in_gamut(means, L)
+    if count <= DISTINCT_COUNT:
+        means, masses = _by_mass(distinct(points, weights, means, count), points, weights)
     swatches = tuple(Swatch(float(a), float(b), float(m)) for (a, b), m in zip(means, masses, strict=True))
     return Suggestions(float(L), swatches, current)
+
+
+def distinct(
+    points: NDArray[np.float64], weights: NDArray[np.float64], means: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Colours [k, 2] at least APART from each other.
+
+    First come those of `means` [m, 2], which are in falling order of mass. Then come those of `points` [n, 2] with the
+    most mass near them that lies APART from the colours so far. If it is less than MIN_MASS, the remaining means fill
+    up to `count`. weights [n]: of the points, of any sum.
+    """
+    chosen, others = [means[0]], []
+    for mean in means[1:]:
+        (chosen if _distance(mean[None], chosen).min() >= APART else others).append(mean)
+    near = _distance(points, points) < NEAR
+    while len(chosen) < count:
+        is_apart = (_distance(points, chosen) >= APART).all(1)
+        mass = np.where(is_apart, near @ (weights * is_apart) / weights.sum(), 0)
+        if mass.max() < MIN_MASS:
+            break
+        chosen.append(points[int(mass.argmax())])
+    return np.array([*chosen, *others][:count])
+
+
+def _by_mass(
+    colours: NDArray[np.float64], points: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Colours [k, 2] in falling order of the mass of the points nearest to them, and these masses [k], of sum 1."""
+    masses = np.bincount(_distance(points, colours).argmin(1), weights, len(colours)) / weights.sum()
+    order = np.argsort(-masses, kind="stable")
+    return colours[order], masses[order]
+
+
+def _in_gamut(ab: NDArray[np.floating], L: float) -> NDArray[np.float64]:
+    """ab [n, 2] projected into the sRGB gamut at L."""
+    lab = np.column_stack([np.full(len(ab), L), ab]).astype(np.float64)
+    return project_into_gamut(lab)[:, 1:].astype(np.float64)
+
+
+def _distance(first: NDArray[np.float64], second: ArrayLike) -> NDArray[np.float64]:
+    """Distances [n, m] of points [n, 2] and [m, 2]."""
+    return np.sqrt(((first[:, None] - np.asarray(second)) ** 2).sum(-1))
 
 
 def weighted_kmeans(

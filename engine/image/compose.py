@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, HintRejected
 from .guided import Guided, Plane
 from .rows import stripes, two_cells
 
@@ -23,6 +23,9 @@ STRIPE_PIXELS = 1 << 17
 
 # A wide photograph with longer rows is composed transposed, since a stripe has at least one row.
 MAX_ROW_PX = 1 << 15
+
+# Strength of colour: 0 is grey, 1 leaves ab as it is.
+MAX_STRENGTH = 2.0
 
 # Rows of the full picture → a and b of these rows, [rows, W].
 Rows = Callable[[slice], tuple[Plane, Plane]]
@@ -57,6 +60,21 @@ def compose(
     for rows in stripes(height, width, STRIPE_PIXELS):
         _to_rgb(np.ascontiguousarray(L[rows]), *rows_of(rows), rgb[rows])
     return rgb
+
+
+def apply_strength(ab: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
+    """ab of any shape times a strength of colour in 0…2; `ab` itself for 1. `compose` clips the result into the gamut.
+
+    Raises HintRejected for other strengths.
+    """
+    check_strength(strength)
+    return ab if strength == 1 else ab * np.float32(strength)
+
+
+def check_strength(strength: float) -> None:
+    """Raises HintRejected unless a strength of colour is in 0…2."""
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise HintRejected(f"strength {strength:.4g} is not possible; it runs from 0 (grey) to {MAX_STRENGTH:g}")
 
 
 def check_method(method: str) -> None:

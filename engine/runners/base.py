@@ -20,9 +20,13 @@ from ..bundle import Bundle, DistributionTable
 from ..colour.global_hints import GlobalHints
 from ..errors import HintRejected, ModelFileError, RunnerError
 from ..hints import Hint
-from ..image.compose import check_method, compose
+from ..image.compose import apply_strength, check_method, check_strength, compose
 
 NO_GLOBAL_HINTS = GlobalHints()
+# Factors of the automatic colours (`vivid`); 1 is as trained.
+MIN_VIVID, MAX_VIVID = 0.5, 2.0
+# The encoder's maps that give the automatic colours. Both are linear in ab, so `vivid` multiplies them.
+AUTOMATIC_MAPS = ("base", "mood")
 # Cells a side of `influence`: those of hint attention at the working size.
 INFLUENCE_CELLS = 64
 # A hint that changes ab by less than this everywhere (in CIELAB units) has no influence.
@@ -32,11 +36,12 @@ MIN_CHANGE_AB = 1e-3
 class Features:
     """One photograph encoded by a runner. Only that runner can use it, as long as it is open.
 
-    L: float32 [H, W] in 0…100, the working L, read-only.
+    L: float32 [H, W] in 0…100, the working L, read-only. vivid: the factor of its automatic colours.
     """
 
-    def __init__(self, runner: Runner, L: NDArray[np.float32]) -> None:
+    def __init__(self, runner: Runner, L: NDArray[np.float32], vivid: float = 1.0) -> None:
         self._runner = weakref.ref(runner)
+        self.vivid = vivid
         self.L = np.array(L, np.float32)
         self.L.setflags(write=False)
 
@@ -73,6 +78,17 @@ class Runner(ABC, Generic[F]):
         if not np.isfinite(L).all():
             raise RunnerError("L contains NaN or infinity; give CIELAB lightness in 0…100")
         return self._encode(np.asarray(L, np.float32))
+
+    def with_vivid(self, features: F, vivid: float) -> F:
+        """The same photograph with another factor of the automatic colours; `features` stay as they are.
+
+        The colours are multiplied before the hints' differences from them are taken, so hints keep their exact colours.
+        The distribution without hints stays the same. Raises HintRejected as `check_vivid` does, and RunnerError for
+        features of another runner.
+        """
+        self._check_owner(features)
+        check_vivid(self.bundle, vivid)
+        return features if vivid == features.vivid else self._with_vivid(features, vivid)
 
     def colorize(
         self, features: F, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
@@ -117,6 +133,8 @@ class Runner(ABC, Generic[F]):
     def feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
         """The encoder's outputs for a photograph, by name, as float32; for measuring. Do not change the arrays.
 
+        The maps of the automatic colours are multiplied by the features' `vivid`.
+
         Empty for models without an encoder. Raises RunnerError for features of another runner.
         """
         self._check_owner(features)
@@ -130,16 +148,19 @@ class Runner(ABC, Generic[F]):
         L: NDArray[np.float32],
         method: str = "bilinear",
         ab: NDArray[np.float32] | None = None,
+        strength: float = 1.0,
     ) -> NDArray[np.uint8]:
         """The coloured picture, sRGB uint8 [H, W, 3], at the size of `L`; the caller owns the array.
 
         L: float32 [H, W] in 0…100; the same array must not be changed between calls. method: of `compose`. ab: the
-        result of `colorize` for the same hints, if the caller has it; it saves a touch where the CPU composes. Raises
-        as `colorize` does, and ConfigError for an unknown method.
+        result of `colorize` for the same hints, if the caller has it; it saves a touch where the CPU composes.
+        strength: factor of ab, of `apply_strength`. Raises as `colorize` does, ConfigError for an unknown method, and
+        HintRejected for an impossible strength.
         """
         self._check(features, hints, global_hints)
         check_method(method)
-        return self._render(features, hints, global_hints, L, method, ab)
+        check_strength(strength)
+        return self._render(features, hints, global_hints, L, method, ab, strength)
 
     def close(self) -> None:
         """Release all resources. Further calls do nothing."""
@@ -176,6 +197,9 @@ class Runner(ABC, Generic[F]):
     @abstractmethod
     def _close(self) -> None: ...
 
+    def _with_vivid(self, features: F, vivid: float) -> F:
+        raise NotImplementedError(f"{type(self).__name__} runs models with automatic colours apart from hints")
+
     def _feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
         return {}
 
@@ -197,8 +221,10 @@ class Runner(ABC, Generic[F]):
         L: NDArray[np.float32],
         method: str,
         ab: NDArray[np.float32] | None,
+        strength: float,
     ) -> NDArray[np.uint8]:
-        return compose(L, self._colorize(features, hints, global_hints) if ab is None else ab, method=method)
+        ab = self._colorize(features, hints, global_hints) if ab is None else ab
+        return compose(L, apply_strength(ab, strength), method=method)
 
     # Checks
 
@@ -222,6 +248,21 @@ def distribution_table(bundle: Bundle) -> DistributionTable:
     if table is None:
         raise ModelFileError(f"model {bundle.name} suggests no colours; use touch")
     return table
+
+
+def takes_vivid(bundle: Bundle) -> bool:
+    """Whether a model's automatic colours can be multiplied: whether it keeps them apart from the hints' colours."""
+    return bool(bundle.manifest.touch_form)
+
+
+def check_vivid(bundle: Bundle, vivid: float) -> None:
+    """Raise HintRejected for a `vivid` outside 0.5…2, and for any but 1 where the model does not take it."""
+    if not MIN_VIVID <= vivid <= MAX_VIVID:
+        raise HintRejected(f"vivid {vivid:.4g} is not possible; it runs from {MIN_VIVID:g} to {MAX_VIVID:g}")
+    if vivid != 1 and not takes_vivid(bundle):
+        raise HintRejected(
+            f"model {bundle.name} does not keep automatic colours apart from hints, so vivid must be 1; use touch"
+        )
 
 
 def check_hints(bundle: Bundle, hints: Sequence[Hint], global_hints: GlobalHints) -> None:

@@ -21,7 +21,7 @@ from ..files import sha256_of
 from ..hints import Hint
 from ..inputs import normalise_lightness, planes_input, touch_input
 from ..match_hints import match_hints
-from .base import INFLUENCE_CELLS, Features, Runner, distribution_table
+from .base import AUTOMATIC_MAPS, INFLUENCE_CELLS, Features, Runner, distribution_table
 from .share import share_graph, share_inputs, share_map
 from .subgraph import split_precomputed, stage_graph
 
@@ -46,13 +46,18 @@ class Session(Protocol):
 class OnnxFeatures(Features):
     """One photograph encoded on the CPU.
 
-    maps: the encoder's outputs by name; for networks of planes the normalised plane of L, float32 [1, 1, H, W], under
-    `light`. precomputed: the tensors that stages compute once per photograph, by the SHA-256 of their graph.
+    encoded: the encoder's outputs by name; for networks of planes the normalised plane of L, float32 [1, 1, H, W],
+    under `light`. maps: the same, with the maps of the automatic colours multiplied by `vivid`. precomputed: the
+    tensors that stages compute once per photograph, by the SHA-256 of their graph.
     """
 
-    def __init__(self, runner: OnnxRunner, L: NDArray[np.float32], maps: dict[str, NDArray[np.float32]]) -> None:
-        super().__init__(runner, L)
-        self.maps = maps
+    def __init__(
+        self, runner: OnnxRunner, L: NDArray[np.float32], encoded: dict[str, NDArray[np.float32]], vivid: float
+    ) -> None:
+        super().__init__(runner, L, vivid)
+        self.encoded = self.maps = encoded
+        if vivid != 1:
+            self.maps = {**encoded, **{name: encoded[name] * np.float32(vivid) for name in AUTOMATIC_MAPS}}
         self.precomputed: dict[str, dict[str, NDArray[np.float32]]] = {}
 
 
@@ -97,10 +102,18 @@ class OnnxRunner(Runner[OnnxFeatures]):
 
     def _encode(self, L: NDArray[np.float32]) -> OnnxFeatures:
         plane = {"light": normalise_lightness(L, self.bundle.manifest.input)[None, None]}
-        if not self._staged:
-            return OnnxFeatures(self, L, plane)
-        features = OnnxFeatures(self, L, run_graph(self._stage("encoder").rest, plane))
-        self._precomputed("touch", features)
+        encoded = run_graph(self._stage("encoder").rest, plane) if self._staged else plane
+        return self._features(L, encoded)
+
+    def _with_vivid(self, features: OnnxFeatures, vivid: float) -> OnnxFeatures:
+        return self._features(features.L, features.encoded, vivid)
+
+    def _features(
+        self, L: NDArray[np.float32], encoded: dict[str, NDArray[np.float32]], vivid: float = 1.0
+    ) -> OnnxFeatures:
+        features = OnnxFeatures(self, L, encoded, vivid)
+        if self._staged:
+            self._precomputed("touch", features)
         return features
 
     def _colorize(

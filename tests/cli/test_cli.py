@@ -65,6 +65,19 @@ def test_hints_survive_a_file(capsys, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_vivid_and_strength_reach_the_picture_and_the_file_of_hints(capsys, tmp_path):
+    plain, vivid, grey, again, hints = (tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png", "h.json"))
+    assert livetint(capsys, "colorize", COFFEE, "-o", plain)[0] == 0
+    assert livetint(capsys, "colorize", COFFEE, "-o", vivid, "--vivid", 1.4, "--save-hints", hints)[0] == 0
+    assert livetint(capsys, "colorize", COFFEE, "-o", grey, "--hints", hints, "--strength", 0)[0] == 0
+    assert livetint(capsys, "colorize", COFFEE, "-o", again, "--hints", hints)[0] == 0
+    table = json.loads(hints.read_text())
+    assert (table["vivid"], table["strength"]) == (1.4, 1)
+    chroma = [np.hypot(*lab_of(path)[..., 1:].transpose(2, 0, 1)).mean() for path in (plain, vivid, grey)]
+    assert chroma[1] > 1.2 * chroma[0] and chroma[2] < 0.01
+    assert again.read_bytes() == vivid.read_bytes()
+
+
 def test_a_reference_changes_the_colours(capsys, tmp_path):
     plain, changed = tmp_path / "plain.png", tmp_path / "changed.png"
     livetint(capsys, "colorize", HOUSE, "-o", plain)
@@ -164,6 +177,8 @@ MISTAKES = [
     (["colorize", "{photo}", "-o", "{out}", "--hints", "{bad}/edges.json"], "outside"),
     (["colorize", "{photo}", "-o", "{out}", "--hints", "{bad}/many.json"], "at most 128"),
     (["colorize", "{photo}", "-o", "{out}", "--saturation", "2"], "from 0 to 1"),
+    (["colorize", "{photo}", "-o", "{out}", "--vivid", "3"], "vivid 3 is not possible; it runs from 0.5 to 2"),
+    (["colorize", "{photo}", "-o", "{out}", "--strength", "-1"], "strength -1 is not possible; it runs from 0"),
     (["colorize", "{photo}", "-o", "{out}", "--reference", "{bad}/text.jpg"], "text.jpg"),
     (["colorize", "{photo}", "-o", "{out}", "--model", "tuoch"], "did you mean touch"),
     (["colorize", "{photo}", "-o", "{out}", "--device", "cuda"], "cpu"),

@@ -84,6 +84,19 @@ def test_render_composes_ab_at_any_size(painter: Painter) -> None:
     np.testing.assert_array_equal(painter.render([], L=small), compose(small, painter.ab([])))
 
 
+def test_suggestions_for_a_hint_do_not_depend_on_its_own_colour(painter: Painter) -> None:
+    others = [Hint(0.3, 0.4, 40, 20)]
+    free = painter.suggest(0.6, 0.6, others, count=5)
+    for colour in ((60, 40), (-40, 30)):
+        found = painter.suggest(0.6, 0.6, [*others, Hint(0.6, 0.6, *colour)], count=5)
+        assert found.swatches == free.swatches
+        assert np.hypot(*np.subtract(found.current, painter.showable(0.6, 0.6, *colour))) < 2, (
+            "the current colour is that of the hint"
+        )
+    beside = painter.suggest(0.6, 0.6, [*others, Hint(0.58, 0.6, 60, 40)], count=5)
+    assert beside.swatches != free.swatches
+
+
 def test_a_painter_continues_with_another_runner(painter: Painter, tmp_path: Path) -> None:
     bundle = Bundle.load(write_stub_bundle(tmp_path / "stub"))
     hints = [Hint(0.3, 0.4, 40, 20)]

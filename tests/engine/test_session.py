@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from livetint.engine import GlobalHints, Hint, OnnxRunner, Photo, Session, find_model
@@ -16,6 +16,7 @@ from livetint.engine.colour.metrics import delta_e
 from livetint.engine.errors import ConfigError, HintRejected, RunnerError
 from livetint.engine.hints import patch_bounds
 from livetint.engine.models import bundled_folder
+from livetint.engine.runners.base import check_vivid
 from livetint.engine.session import parse_edits
 
 PHOTOS = bundled_folder().parent / "photos"
@@ -188,6 +189,10 @@ class StubRunner:
     def encode(self, L):
         return L
 
+    def with_vivid(self, features, vivid):
+        check_vivid(self.bundle, vivid)
+        return features
+
     def colorize(self, features, hints, global_hints=None):
         return np.zeros((2, 256, 256), np.float32)
 
@@ -199,16 +204,34 @@ class EditsMachine(RuleBasedStateMachine):
         super().__init__()
         photo = Photo.from_rgb(np.full((20, 30, 3), 128, np.uint8))
         self.session = Session(photo, StubRunner())  # type: ignore[arg-type]
-        self.snapshots, self.at = [self.session.hints], 0
+        self.snapshots, self.at = [self.state()], 0
+
+    def state(self) -> tuple[object, ...]:
+        return self.session.hints, self.session.vivid, self.session.strength, self.session.painter.vivid
 
     def record(self) -> None:
-        self.snapshots = [*self.snapshots[: self.at + 1], self.session.hints]
+        self.snapshots = [*self.snapshots[: self.at + 1], self.state()]
         self.at += 1
 
     @rule(x=st.floats(0, 1), y=st.floats(0, 1), a=st.floats(-90, 90), b=st.floats(-90, 90))
     def add(self, x, y, a, b):
         self.session.add(x, y, a, b)
         self.record()
+
+    @rule(vivid=st.floats(0.5, 2), strength=st.floats(0, 2))
+    def strengthen(self, vivid, strength):
+        self.session.set_vivid(vivid)
+        self.record()
+        self.session.set_strength(strength)
+        self.record()
+
+    @rule(much=st.floats(2.01))
+    def refuse(self, much):
+        for impossible in (much, -1, float("nan")):
+            with pytest.raises(HintRejected, match="is not possible"):
+                self.session.set_vivid(impossible)
+            with pytest.raises(HintRejected, match="is not possible"):
+                self.session.set_strength(impossible)
 
     @rule(which=st.integers(0, 5), x=st.floats(0, 1), size=st.integers(1, 9))
     def change(self, which, x, size):
@@ -246,9 +269,89 @@ class EditsMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        assert self.session.hints == self.snapshots[self.at]
+        assert self.state() == self.snapshots[self.at]
         assert self.session.can_undo == (self.at > 0)
         assert self.session.can_redo == (self.at < len(self.snapshots) - 1)
+
+
+def test_clear_resets_the_strength_and_keeps_vivid(session):
+    session.set_vivid(1.3)
+    session.set_strength(0.5)
+    session.add(0.2, 0.25, 20, 20)
+    session.clear()
+    assert (session.hints, session.strength, session.vivid) == ((), 1.0, 1.3)
+    assert session.undo() and session.strength == 0.5
+
+
+def test_vivid_multiplies_automatic_colours_and_hints_keep_theirs_exactly(session):
+    plain = session.ab
+    hint = Hint(0.45, 0.6, 20, 30)
+    session.set_vivid(1.4)
+    np.testing.assert_allclose(session.ab, plain * 1.4, atol=1e-3)
+    session.set_hints([hint])
+    assert np.hypot(*(session.ab[:, int(0.6 * 256), int(0.45 * 256)] - (hint.a, hint.b))) < 1
+    assert session.undo() and session.undo()
+    np.testing.assert_array_equal(session.ab, plain)
+    assert session.redo() and np.abs(session.ab - plain).max() > 1
+
+
+def chroma(rgb: np.ndarray) -> float:
+    lab = srgb_to_lab(rgb / 255.0)
+    return float(np.hypot(lab[..., 1], lab[..., 2]).mean())
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.sampled_from(sorted(path.stem for path in PHOTOS.glob("*.jpg"))),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(-128, 128), st.floats(-128, 128)), max_size=4),
+    st.sampled_from([0.5, 1.0, 2.0]),
+)
+def test_chroma_rises_with_strength_from_grey(runner, name, picks, vivid):
+    session = Session(Photo.open(PHOTOS / f"{name}.jpg"), runner, vivid)
+    for pick in picks:
+        session.add(*pick)
+    ab, found = session.ab, []
+    for strength in np.linspace(0, 2, 9):
+        session.set_strength(float(strength))
+        found.append(chroma(session.render((192, 128))))
+        assert session.ab is ab, "strength changes the picture, not ab"
+    assert found[0] < 0.5 and min(np.diff(found)) > 0, found
+
+
+def test_at_strength_one_the_picture_is_as_it_comes(session):
+    session.add(0.45, 0.6, 20, 30)
+    plain = session.render()
+    session.set_strength(1.5)
+    assert np.abs(session.render().astype(int) - plain).max() > 5
+    session.set_strength(1)
+    np.testing.assert_array_equal(session.render(), plain)
+
+
+@settings(deadline=None)
+@given(st.floats(0.5, 2), st.floats(0, 2))
+def test_vivid_and_strength_survive_json(vivid, strength):
+    photo = Photo.from_rgb(np.full((20, 30, 3), 128, np.uint8))
+    first, second = (Session(photo, StubRunner()) for _ in range(2))  # type: ignore[arg-type]
+    first.set_vivid(vivid)
+    first.set_strength(strength)
+    second.load_json(first.to_json())
+    assert (second.vivid, second.strength, second.painter.vivid) == (vivid, strength, vivid)
+    assert second.undo() and (second.vivid, second.strength) == (1, 1)
+
+
+def test_json_of_earlier_versions_has_neither_and_means_one(session):
+    session.set_vivid(1.3)
+    session.set_strength(0.5)
+    session.load_json('{"schema": 1, "hints": [], "global": {}}')
+    assert (session.vivid, session.strength) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ['"vivid": 3', '"strength": -1', '"vivid": "much"', '"strength": NaN'])
+def test_impossible_numbers_in_json_change_nothing(session, text):
+    session.set_strength(0.5)
+    with pytest.raises((ConfigError, HintRejected)):
+        session.load_json('{"schema": 1, "hints": [], ' + text + "}")
+    assert session.strength == 0.5
 
 
 TestEdits = EditsMachine.TestCase

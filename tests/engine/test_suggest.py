@@ -11,7 +11,7 @@ from livetint.engine.colour import bins
 from livetint.engine.colour.bins import softmax
 from livetint.engine.colour.cielab import in_gamut
 from livetint.engine.distribution import distribution_at, sample_bilinear
-from livetint.engine.suggest import suggest, weighted_kmeans
+from livetint.engine.suggest import APART, suggest, weighted_kmeans
 
 
 @given(arrays(np.float32, (1, 5, 7), elements=st.floats(-3, 3, width=32)), st.integers(0, 6), st.integers(0, 4))
@@ -50,6 +50,31 @@ def test_swatches_are_in_gamut_and_sorted(p, L, count):
     assert all(in_gamut(np.array([L, s.a, s.b])) for s in found.swatches)
     assert found.current == (1.0, 2.0) and found.grey == (0.0, 0.0)
     assert found == suggest((p / p.sum()).astype(np.float32), bins.CENTRES, L, (1.0, 2.0), count)
+
+
+@settings(max_examples=25, deadline=None)
+@given(distributions, st.floats(30, 80), st.integers(1, 5))
+def test_up_to_five_swatches_are_clearly_different_where_the_distribution_is_wide(p, L, count):
+    p = (p + 1) / (p + 1).sum()
+    found = suggest(p.astype(np.float32), bins.CENTRES, L, (0.0, 0.0), count).swatches
+    assert len(found) == count
+    ab = np.array([(s.a, s.b) for s in found])
+    apart = np.sqrt(((ab[:, None] - ab) ** 2).sum(-1))[np.triu_indices(count, 1)]
+    assert (apart >= APART).all()
+
+
+def test_five_swatches_are_found_beside_a_peak_and_shades_fill_up_where_there_is_no_more():
+    peak, rare = np.array([40.0, 20.0]), np.array([[-30.0, 30.0], [10.0, -40.0]])
+    distance = np.hypot(*(bins.CENTRES - peak).T)
+    p = np.exp(-((distance / 8) ** 2) / 2) * (distance < 14)
+    p /= p.sum()
+    p[bins.nearest(rare)] = 0.002
+    swatches = suggest(p.astype(np.float32), bins.CENTRES, 55.0, (0.0, 0.0), 5).swatches
+    ab = np.array([(s.a, s.b) for s in swatches])
+    assert len(ab) == 5 and np.hypot(*(ab[0] - peak).T) < 3
+    for colour in rare:
+        assert np.hypot(*(ab - colour).T).min() < 6, "a rare colour is offered rather than a shade of the likeliest"
+    assert sum(s.confidence for s in swatches) == pytest.approx(1, abs=1e-4)
 
 
 def test_separate_colours_become_separate_swatches():

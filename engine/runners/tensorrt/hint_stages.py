@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from ...bundle import Bundle
 from ...errors import ModelFileError
 from ...kernels.touch import MATCH_WORK_BYTES, MAX_HINTS, WORK_BYTES, kernels_serve, touch_weights
 from ...match_geometry import WINDOW_PX
+from ..base import AUTOMATIC_MAPS
 from .device import Device, Stream
+from .plan_folder import StalePlan
 from .stages import KERNELS, PLAN, Stages, Step
 
 # Points per run, for bundles without a plan of the distribution.
@@ -60,9 +63,21 @@ class HintStages(Stages):
             )
         return super()._missing_plan(stage)
 
-    def encode(self, L: NDArray[np.float32]) -> None:
+    def encode(self, L: NDArray[np.float32], vivid: float = 1.0) -> None:
         self._normalise_lightness(L, "encoder", "light")
         self._plans["encoder", 0].enqueue(self._device, self.stream)
+        if vivid != 1:
+            for name in AUTOMATIC_MAPS:
+                self._multiply(name, vivid)
+
+    def _multiply(self, name: str, factor: float) -> None:
+        """Enqueue: a float32 output of the encoder, multiplied in place by the kernel that normalises L, as
+        (x − 0) / (1 / factor)."""
+        if self._kind("encoder", name) != "f32":
+            raise StalePlan(f"the plan of the encoder has {name!r} as fp16; build again")
+        address, shape = self.arena.addresses[name], self._plans["encoder", 0].outputs[name].shape
+        self._kernels.launch(self.stream, "L_plane_f32", math.prod(shape), 1, address, address, math.prod(shape), 0.0,
+                             1 / factor)  # fmt: skip
 
     def maps(self) -> dict[str, NDArray[np.float32]]:
         """The features that are loaded now, by name, copied to the host as float32."""

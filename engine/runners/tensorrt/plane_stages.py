@@ -26,7 +26,7 @@ class PlaneStages(Stages):
     def hint_capacity(self, stage: str, count: int) -> int:
         return 0
 
-    def encode(self, L: NDArray[np.float32]) -> None:
+    def encode(self, L: NDArray[np.float32], vivid: float = 1.0) -> None:
         self._normalise_lightness(L, "colour", "planes")
 
     def _needs_plan(self, stage: str) -> bool:

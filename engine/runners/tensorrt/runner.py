@@ -20,6 +20,7 @@ from ...bundle import Bundle
 from ...colour.global_hints import GlobalHints
 from ...errors import DeviceLost
 from ...hints import Hint
+from ...image.compose import apply_strength
 from ..base import INFLUENCE_CELLS, Features, Runner, distribution_table
 from ..onnx import Session, default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
@@ -35,8 +36,8 @@ KEPT_PHOTOGRAPHS = 4
 class DeviceFeatures(Features):
     """One photograph on the GPU. slot: the slot that has its features; None after it was evicted."""
 
-    def __init__(self, runner: TensorRTRunner, L: NDArray[np.float32]) -> None:
-        super().__init__(runner, L)
+    def __init__(self, runner: TensorRTRunner, L: NDArray[np.float32], vivid: float = 1.0) -> None:
+        super().__init__(runner, L, vivid)
         self.slot: int | None = None
 
 
@@ -88,7 +89,12 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         super()._check_open()
 
     def _encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
-        features = DeviceFeatures(self, L)
+        return self._encoded(DeviceFeatures(self, L))
+
+    def _with_vivid(self, features: DeviceFeatures, vivid: float) -> DeviceFeatures:
+        return self._encoded(DeviceFeatures(self, features.L, vivid))
+
+    def _encoded(self, features: DeviceFeatures) -> DeviceFeatures:
         with self._lock, self.device.at_work("encoding a photograph"):
             self._encode_into_slot(features)
         return features
@@ -108,17 +114,31 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         L: NDArray[np.float32],
         method: str,
         ab: NDArray[np.float32] | None,
+        strength: float,
     ) -> NDArray[np.uint8]:
         """`L` is uploaded if it is another array than in the last call. Pictures larger than `display` are composed on
         the CPU."""
         if L.size > self.stages.display_pixels:
-            return super()._render(features, hints, global_hints, L, method, ab)
+            return super()._render(features, hints, global_hints, L, method, ab, strength)
+        if strength != 1:
+            ab = self._colorize(features, hints, global_hints) if ab is None else ab
+            return self._compose(apply_strength(ab, strength), L, method)
         with self._lock, self.device.at_work("rendering a touch"):
             self._upload_lightness(L)
             by, capacity = self._write_hints(features, hints, global_hints)
             make = functools.partial(self.stages.picture_work, by, capacity, L.shape, method)
             key = ("picture", by, capacity, L.shape, method)
             self._replay(key, "rendering a touch", make)
+            return self.stages.pixels(L.shape).copy()
+
+    def _compose(self, ab: NDArray[np.float32], L: NDArray[np.float32], method: str) -> NDArray[np.uint8]:
+        """Compose ab of the host with L. A recorded touch has no place for a factor that changes with a slider."""
+        doing = "composing a picture"
+        with self._lock, self.device.at_work(doing):
+            self._upload_lightness(L)
+            self.stages.ab[:] = ab
+            make = functools.partial(self.stages.compose_work, L.shape, method)
+            self._replay(("picture", "from host", L.shape, method), doing, make)
             return self.stages.pixels(L.shape).copy()
 
     def _distribution(
@@ -226,7 +246,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._current = None
         slot = self._free_slot()
         arena, stream = self.stages.arena, self.stages.stream
-        self.stages.encode(features.L)
+        self.stages.encode(features.L, features.vivid)
         stream.copy(self._slots[slot], arena.features_address, arena.features_bytes)
         stream.wait("encoding a photograph")
         self._owners[slot] = weakref.ref(features)

@@ -82,8 +82,8 @@ class Stages(ABC):
         """The names of the tensors that are a photograph's features."""
 
     @abstractmethod
-    def encode(self, L: NDArray[np.float32]) -> None:
-        """Enqueue: working L float32 [H, W] → the features in the arena."""
+    def encode(self, L: NDArray[np.float32], vivid: float = 1.0) -> None:
+        """Enqueue: working L float32 [H, W] → the features in the arena. vivid: of `Runner.with_vivid`."""
 
     @abstractmethod
     def _colour_steps(self, by: str, capacity: int) -> dict[str, Step]:
@@ -138,6 +138,16 @@ class Stages(ABC):
             "compose": functools.partial(self._compose, stream, method, *frame),
             "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
         }
+
+    def compose_work(self, frame: tuple[int, ...], method: str) -> Step:
+        """ab on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`."""
+        stream = self.stream
+        steps = {
+            "upload ab": functools.partial(self._ab.to_device, stream),
+            "compose": functools.partial(self._compose, stream, method, *frame),
+            "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
+        }
+        return functools.partial(run_steps, steps)
 
     def distribution_work(self, capacity: int, points: int) -> Step:
         """Hints and points on the host → probabilities on the host."""

@@ -14,7 +14,7 @@ from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.errors import ConfigError, HintRejected, ModelFileError, RunnerError
 from livetint.engine.hints import Hint
 from livetint.engine.image.compose import compose
-from livetint.engine.runners.base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Runner
+from livetint.engine.runners.base import INFLUENCE_CELLS, NO_GLOBAL_HINTS, Runner, takes_vivid
 
 RED, GREEN = Hint(0.25, 0.25, 50, 30), Hint(0.75, 0.75, -40, 30)
 POINTS = np.array([[0.0, 0.0], [1.0, 1.0], [0.3, 0.7]], np.float32)
@@ -123,6 +123,46 @@ class RunnerContract:
         with pytest.raises(ConfigError, match="bilinear, guided"):
             runner.render(features, [RED], NO_GLOBAL_HINTS, L, "edge-aware")
 
+    @pytest.mark.parametrize("method", ["bilinear", "guided"])
+    @pytest.mark.parametrize("strength", [0.0, 0.6, 2.0])
+    def test_strength_is_a_factor_on_the_finished_colours(self, opened: Opened, method: str, strength: float) -> None:
+        runner = opened.runner
+        features = runner.encode(opened.lightness)
+        L = np.linspace(5, 95, 61 * 97, dtype=np.float32).reshape(61, 97)
+        ab = runner.colorize(features, [RED])
+        for known in (None, ab):
+            got = runner.render(features, [RED], NO_GLOBAL_HINTS, L, method, known, strength)
+            assert np.abs(got.astype(int) - compose(L, ab * np.float32(strength), method=method)).max() <= 1
+            plain = runner.render(features, [RED], NO_GLOBAL_HINTS, L, method, known)
+            assert np.abs(plain.astype(int) - compose(L, ab, method=method)).max() <= 1, "the next picture is as before"
+        for impossible in (-0.1, 2.1, float("nan")):
+            with pytest.raises(HintRejected, match=r"strength .* is not possible"):
+                runner.render(features, [RED], NO_GLOBAL_HINTS, L, method, None, impossible)
+
+    def test_vivid_multiplies_the_automatic_colours_and_hints_keep_theirs(self, opened: Opened) -> None:
+        runner = opened.runner
+        for impossible in (0.4, 2.1, float("nan")):
+            with pytest.raises(HintRejected, match=r"vivid .* is not possible; it runs from 0\.5 to 2"):
+                runner.with_vivid(runner.encode(opened.lightness), impossible)
+        plain = runner.encode(opened.lightness)
+        if not takes_vivid(runner.bundle):
+            with pytest.raises(HintRejected, match="vivid must be 1; use touch"):
+                runner.with_vivid(plain, 1.3)
+            return
+        vivid = runner.with_vivid(plain, 1.3)
+        assert (plain.vivid, vivid.vivid) == (1.0, 1.3)
+        automatic = runner.colorize(plain, ())
+        for features in (vivid, runner.with_vivid(runner.with_vivid(plain, 0.7), 1.3)):
+            np.testing.assert_allclose(runner.colorize(features, ()), automatic * 1.3, atol=2e-3)
+            ab = runner.colorize(features, [RED, GREEN])
+            for hint in (RED, GREEN):
+                row, column = int(hint.y * ab.shape[1]), int(hint.x * ab.shape[2])
+                assert np.hypot(*(ab[:, row, column] - (hint.a, hint.b))) < 1
+        np.testing.assert_allclose(runner.colorize(runner.with_vivid(vivid, 1.0), ()), automatic, atol=2e-3)
+        np.testing.assert_allclose(runner.colorize(plain, ()), automatic, atol=1e-5, err_msg="features do not change")
+        likely = [runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS) for features in (plain, vivid)]
+        np.testing.assert_allclose(likely[0], likely[1], atol=1e-6)
+
     def test_features_of_another_runner_are_refused(self, opened: Opened) -> None:
         features = opened.other.encode(opened.lightness)
         questions = (
@@ -131,6 +171,7 @@ class RunnerContract:
             lambda: opened.runner.influence(features, [RED], 0),
             lambda: opened.runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: opened.runner.feature_maps(features),
+            lambda: opened.runner.with_vivid(features, 1.3),
         )
         for question in questions:
             with pytest.raises(RunnerError, match="these features are another runner's; encode the photograph with"):
@@ -167,6 +208,7 @@ class RunnerContract:
             lambda: runner.influence(features, [RED], 0),
             lambda: runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: runner.feature_maps(features),
+            lambda: runner.with_vivid(features, 1.3),
         )
         for question in questions:
             with pytest.raises(RunnerError, match="this runner is closed; make a new one"):
