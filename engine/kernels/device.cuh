@@ -10,15 +10,6 @@
 
 #define DEVICE __device__ __forceinline__
 
-// Before a loop whose loads do not depend on each other: that many of them are under way at once. The order of its sums
-// stays the same. A kernel of few blocks waits for memory, not for arithmetic.
-#ifdef __CUDACC__
-#define PRAGMA(text) _Pragma(#text)
-#define UNROLL(times) PRAGMA(unroll times)
-#else
-#define UNROLL(times)
-#endif
-
 constexpr unsigned ALL_LANES = 0xFFFFFFFFu;
 constexpr int WARP_LANES = 32;
 constexpr float LOG2_E = 1.44269504f;  // exp(x) is exp2(x · log2 e)

@@ -74,7 +74,6 @@ DEVICE float token_element(const Sampled& sampled, const Hint& hint, const float
 template <int ROWS>
 DEVICE void project(const float (*matrix)[HIDDEN], const float* vector, float* out) {
     const int lane = threadIdx.x % WARP_LANES;
-    UNROLL(4)
     for (int row = threadIdx.x / WARP_LANES; row < ROWS; row += HINT_WARPS) {
         float sum = 0.0f;
         for (int i = lane; i < HIDDEN; i += WARP_LANES) sum += matrix[row][i] * vector[i];
@@ -134,7 +133,6 @@ KERNEL(HINT_THREADS, touch_tokens, const Hint* hints, const int* count, const fl
         shared.token[index] = token_element(shared.sampled, hint, global_hints, index);
     __syncthreads();
     float sum = weights->token_bias[thread];
-    UNROLL(27)
     for (int i = 0; i < TOKEN; i++) sum += shared.token[i] * weights->token[i][thread];
     shared.hidden[thread] = gelu(sum);
     __syncthreads();
@@ -160,7 +158,6 @@ DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& 
                       SharesShared& shared) {
     const int thread = threadIdx.x;
     float sum = 0.0f;
-    UNROLL(32)
     for (int i = 0; i < GLOBALS; i++) sum += global_hints[i] * weights.global_hidden[i][thread];
     shared.hidden[thread] = gelu(sum);
     __syncthreads();
@@ -168,7 +165,6 @@ DEVICE void pool_mood(int count, const float* global_hints, const TouchWeights& 
     __syncthreads();
     if (thread >= MOOD) return;
     float pooled = 0.0f;
-    UNROLL(8)
     for (int n = 0; n < count; n++) pooled += work.moods[n][thread];
     work.mood[thread] = pooled / float(1 + count) + shared.global_mood[thread];
 }
@@ -265,7 +261,6 @@ KERNEL(VALUES_THREADS, touch_values, const Hint* hints, const int* count, TouchW
         __syncthreads();
         if (m < hint_count) {
             float mixture = 0.0f;
-            UNROLL(8)
             for (int n = 0; n < hint_count; n++) mixture += shared.values[channel][n] * work->shares[n][m];
             value += difference - mixture;
         }

@@ -55,7 +55,6 @@ KERNEL(CORRECTIONS_THREADS, touch_corrections, const Hint* hints, const int* cou
     float residual = 0.0f, step = 0.0f;
     if (m < hint_count) {
         residual = (channel ? hints[m].b : hints[m].a) - upsampled_at({up, coarse, h, w}, channel, hints[m]);
-        UNROLL(8)
         for (int n = 0; n < hint_count; n++) step += work->gaussians[n][m];
         step = 1.0f / fmaxf(step, 1e-4f);
     }
@@ -64,7 +63,6 @@ KERNEL(CORRECTIONS_THREADS, touch_corrections, const Hint* hints, const int* cou
         shared.amplitudes[channel][m] = amplitude;
         __syncthreads();
         float sum = 0.0f;
-        UNROLL(8)
         for (int n = 0; n < hint_count; n++)
             sum += m < hint_count ? shared.amplitudes[channel][n] * work->gaussians[n][m] : 0.0f;
         amplitude += (residual - sum) * step;
