@@ -80,7 +80,8 @@ def _row(title: str, found: dict[str, Any] | None, torch: dict[str, Any] | None 
 
 def _encoder(result: Result) -> dict[str, Any]:
     stages = result["models"].get(OURS, {}).get("stages", {})
-    return next((stages[way]["encoder"] for way in stages if "encoder" in (stages[way] or {})), {})
+    ways = (found for found in stages.values() if isinstance(found, dict))
+    return next((found["encoder"] for found in ways if "encoder" in found), {})
 
 
 def _by_hints(result: Result) -> Rows:
@@ -106,7 +107,8 @@ def _steps(result: Result, model: str) -> Rows:
     """Every step of a touch with the main number of hints, and groups of steps."""
     times = with_hints(result, model)
     rows = [
-        [step, short(found["direct"]), short(found["graph"]), "–"] for step, found in times.get("steps", {}).items()
+        [step, short(found["direct"]), short(found["graph"]), "–", "–"]
+        for step, found in times.get("steps", {}).items()
     ]
     for name in (OUTSIDE, TO_AB, TO_PICTURE_ON_GPU, TO_PICTURE):
         found = times.get(name)
