@@ -39,7 +39,10 @@ class HintMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 
 class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
-    """The picture as the browser wants it. `point` asks for suggestions there; `width` is a JPEG's, in pixels."""
+    """The picture as the browser wants it. `point` asks for suggestions there; `width` is a JPEG's, in pixels.
+
+    strength: factor of the finished colours. JPEGs and files have it; with planes the browser applies it.
+    """
 
     seq: int
     photo: PictureId
@@ -47,6 +50,7 @@ class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
     mood: MoodName = "none"
     reference: PictureId | None = None
     saturation: Unit | None = None
+    strength: Annotated[float, Meta(ge=0, le=2)] = 1.0
     point: tuple[Unit, Unit] | None = None
     want: Literal["planes", "jpeg"] = "planes"
     width: Annotated[int, Meta(ge=64, le=MAX_WIDTH_PX)] = 1024

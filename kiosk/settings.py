@@ -45,6 +45,10 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: Annotated[
         str, Meta(pattern="^(auto|cpu|cuda)$", description="Where it runs; auto: the GPU if it can, see docs/gpu.md.")
     ] = "auto"
+    vivid: Annotated[
+        float,
+        Meta(ge=0.5, le=2, description="Factor of the automatic colours, for touch; 1: as trained."),
+    ] = 1.3
     deadline_s: Annotated[
         float, Meta(gt=0, le=60, description="Seconds; an edit that takes longer restarts the engine.")
     ] = 2.0

@@ -21,8 +21,8 @@ MIN_COLOUR_AB = 4.0
 class PhotoState(Painter):
     """A Painter that also keeps L at the width JPEGs are sent in, and what moods ask for."""
 
-    def __init__(self, photo: Photo, runner: Runner) -> None:
-        super().__init__(photo, runner)
+    def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
+        super().__init__(photo, runner, vivid)
         self._shown: tuple[int, NDArray[np.float32]] | None = None
         self._moods: dict[str, GlobalHints] = {}
 
@@ -39,10 +39,13 @@ class PhotoState(Painter):
         return self._shown[1]
 
     def mood(self, name: str) -> GlobalHints:
-        """What a mood of MOODS asks for: the automatic colours of this photograph, more or less of them, shifted."""
+        """What a mood of MOODS asks for: the automatic colours of this photograph, more or less of them, shifted.
+
+        It is asked of the network, whose answer is multiplied by `vivid`, so it is made of the colours before that.
+        """
         if name not in self._moods:
             gain, *shift = MOODS[name]
-            ab = self.ab() * np.float32(gain) + np.array(shift, np.float32)[:, None, None]
+            ab = self.ab() * np.float32(gain / self.vivid) + np.array(shift, np.float32)[:, None, None]
             saturation = None
             if gain != 1.0:
                 lab = np.concatenate([self.photo.working_L[None], ab]).transpose(1, 2, 0)

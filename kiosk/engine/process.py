@@ -45,7 +45,7 @@ class EngineProcess:
         descriptors = memory, channel.theirs.fileno()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", SERVICE, *map(str, [*engine, *descriptors, max_megapixels]),
+                sys.executable, "-m", SERVICE, *map(str, [*engine, *descriptors, max_megapixels, settings.vivid]),
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=descriptors, start_new_session=True,
             )  # fmt: skip
         except BaseException:

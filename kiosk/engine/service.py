@@ -1,7 +1,7 @@
 """The engine process: it owns the runner, so that its faults reach nobody.
 
-`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE SPIN MEMORY CHANNEL MEGAPIXELS` answers the tasks that
-come through the socket whose descriptor is CHANNEL; pixels go into the shared memory behind the descriptor MEMORY.
+`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE SPIN MEMORY CHANNEL MEGAPIXELS VIVID` answers the tasks
+that come through the socket whose descriptor is CHANNEL; pixels go into the shared memory behind the descriptor MEMORY.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from ...engine.colour.global_hints import GlobalHints
 from ...engine.errors import DeviceLost, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
+from ...engine.image.compose import apply_strength
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
-from ...engine.runners.base import NO_GLOBAL_HINTS, Runner
+from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, takes_vivid
 from ..messages import SHARED_BYTES, Answer, Colours, Edit, PictureRef, Task
 from ..settings import MAX_UPLOAD_MEGAPIXELS
 from .channel import EngineEnd
@@ -58,11 +59,13 @@ class PictureChanged(ImageRejected):
 class EngineService:
     """Answers tasks. Photographs are encoded once; the last MAX_PHOTOS are kept.
 
-    runner: the Runner that answers. max_megapixels: larger photographs of the gallery are refused.
+    runner: the Runner that answers. max_megapixels: larger photographs of the gallery are refused. vivid: factor of the
+    automatic colours; models that take only 1 get that.
     """
 
-    def __init__(self, runner: Runner, max_megapixels: float) -> None:
+    def __init__(self, runner: Runner, max_megapixels: float, vivid: float = 1.0) -> None:
         self.runner = runner
+        self._vivid = vivid if takes_vivid(runner.bundle) else 1.0
         self.max_megapixels = max_megapixels
         # The least recently used first.
         self._photos: OrderedDict[PictureRef, PhotoState] = OrderedDict()
@@ -110,7 +113,7 @@ class EngineService:
             pack = partial(_planes, photo.ab(hints, asked))
         else:
             L = photo.lightness_of_width(edit.width)
-            pack = partial(_jpeg, photo.render(hints, asked, L, task.upsampling))
+            pack = partial(_jpeg, photo.render(hints, asked, L, task.upsampling, edit.strength))
         started = _note(timings, "touch_ms", started)
         colours = None
         if edit.point:
@@ -125,7 +128,8 @@ class EngineService:
         photo = self._open(_needed(task.picture), descriptors)
         asked = self._global_hints(photo, edit, task.reference, descriptors)
         file = io.BytesIO()
-        np.save(file, photo.ab(photo.projected(_hints_of(edit)), asked), allow_pickle=False)
+        ab = photo.ab(photo.projected(_hints_of(edit)), asked)
+        np.save(file, apply_strength(ab, edit.strength), allow_pickle=False)
         return Answer(), file.getvalue()
 
     def _do_forget(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
@@ -136,7 +140,7 @@ class EngineService:
 
     def _open(self, picture: PictureRef, descriptors: Descriptors) -> PhotoState:
         if picture not in self._photos:
-            self._photos[picture] = PhotoState(self._photo_of(picture, descriptors), self.runner)
+            self._photos[picture] = PhotoState(self._photo_of(picture, descriptors), self.runner, self._vivid)
             while len(self._photos) > MAX_PHOTOS:
                 self._photos.popitem(last=False)
         self._photos.move_to_end(picture)
@@ -287,7 +291,7 @@ def main(arguments: list[str]) -> int:
 
     The server is told why a start failed. A lost GPU ends the process at once, with exit code 70.
     """
-    model, threads, device, spin, memory, descriptor, max_megapixels = arguments
+    model, threads, device, spin, memory, descriptor, max_megapixels, vivid = arguments
     os.dup2(2, 1)  # standard output is the server's own
     channel = EngineEnd(int(descriptor))
     _end_with(channel)
@@ -295,7 +299,7 @@ def main(arguments: list[str]) -> int:
     try:
         shared = mmap.mmap(int(memory), SHARED_BYTES)
         owner = RunnerOwner(find_model(model), device, int(threads) or None, _log, spin == "True")
-        service = EngineService(owner.runner, float(max_megapixels))
+        service = EngineService(owner.runner, float(max_megapixels), float(vivid))
         service.do(Task("pulse"), {})
         channel.send(Answer())
         started = True

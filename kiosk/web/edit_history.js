@@ -3,11 +3,12 @@
 
 /**
  * @typedef {{x: number, y: number, a: number, b: number, size: number}} Hint
- * @typedef {{hints: Hint[], mood: string, reference: string | null, saturation: number | null}} Edit
+ * `strength`: factor of the finished colours, 0…2; 0 is grey.
+ * @typedef {{hints: Hint[], mood: string, reference: string | null, strength: number}} Edit
  */
 
 /** @type {Edit} */
-const EMPTY = { hints: [], mood: 'none', reference: null, saturation: null };
+const EMPTY = { hints: [], mood: 'none', reference: null, strength: 1 };
 export const MAX_HINTS = 128;
 
 export class EditHistory {

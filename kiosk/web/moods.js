@@ -1,22 +1,20 @@
 // @ts-check
-// Global hints: moods of the whole picture, the strength of colour, and the mood of a reference picture. All can be undone.
+// The whole picture: moods, the mood of a reference picture, and the strength of colour. All can be undone.
 import { dialog, byId } from './dom.js';
 import { thumbnail, titleOf } from './gallery.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
 const MOODS = ['none', 'sunlit', 'cool', 'rich', 'faded'];
-/** Where the slider stands while the strength of colour is the network's own. */
-const DEFAULT_SATURATION = 0.35;
 
 export class Moods {
   /** @param {import('./painting.js').Painting} painting */
   constructor(painting) {
     this.painting = painting;
-    this.slider = /** @type {HTMLInputElement} */ (byId('saturation'));
+    this.slider = /** @type {HTMLInputElement} */ (byId('strength'));
     for (const mood of MOODS) byId('mood-list').append(this.createButton(mood));
     this.slider.addEventListener('pointerdown', () => painting.edits.begin());
-    this.slider.addEventListener('input', (event) => this.apply({ saturation: Number(this.slider.value) / 100 }, event.timeStamp));
+    this.slider.addEventListener('input', (event) => this.apply({ strength: Number(this.slider.value) / 100 }, event.timeStamp));
     // A touch that leaves the slider where it was fires no change event.
     for (const name of ['pointerup', 'pointercancel', 'change']) {
       this.slider.addEventListener(name, () => {
@@ -38,7 +36,7 @@ export class Moods {
     words.dataset.words = `mood_${mood}`;
     button.append(words);
     // "none" takes back the strength of colour too.
-    button.addEventListener('click', () => this.apply({ mood, reference: null, ...(mood === 'none' ? { saturation: null } : {}) }));
+    button.addEventListener('click', () => this.apply({ mood, reference: null, ...(mood === 'none' ? { strength: 1 } : {}) }));
     return button;
   }
 
@@ -63,13 +61,13 @@ export class Moods {
 
   /** Mark what is chosen now. */
   show() {
-    const { mood, reference, saturation } = this.painting.edits.present;
+    const { mood, reference, strength } = this.painting.edits.present;
     for (const button of /** @type {Iterable<HTMLElement>} */ (byId('mood-list').children)) {
       button.setAttribute('aria-pressed', String(button.dataset.mood === mood && !reference));
     }
     for (const button of /** @type {Iterable<HTMLElement>} */ (byId('references').children)) {
       button.setAttribute('aria-pressed', String(button.dataset.reference === reference));
     }
-    this.slider.value = String((saturation ?? DEFAULT_SATURATION) * 100);
+    this.slider.value = String(strength * 100);
   }
 }

@@ -330,6 +330,7 @@ export class Painting {
   changed(time_ms) {
     button('undo').disabled = !this.edits.past.length;
     button('redo').disabled = !this.edits.future.length;
+    this.stage.setStrength(this.edits.present.strength);
     if (this.photo) this.requests.changed(time_ms);
   }
 

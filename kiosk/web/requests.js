@@ -146,6 +146,6 @@ export class Requests extends EventTarget {
 }
 
 /** The fields of a message that describe the picture. @param {string} photo @param {Edit} edit */
-export function toMessage(photo, { hints, mood, reference, saturation }) {
-  return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, reference, saturation };
+export function toMessage(photo, { hints, mood, reference, strength }) {
+  return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, reference, strength };
 }

@@ -30,6 +30,8 @@ export class Stage extends EventTarget {
     this.image = null;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.grey = false;
+    /** Factor of the colours, 0…2. JPEGs have it in their pixels. */
+    this.strength = 1;
     /** The picture is grey left of this share of its width; −1: nowhere. */
     this.split = -1;
     /** See Scene. @type {Scene['reveal']} */
@@ -172,6 +174,13 @@ export class Stage extends EventTarget {
     this.draw();
   }
 
+  /** Show colours of another strength, without waiting for an answer. @param {number} strength */
+  setStrength(strength) {
+    if (strength === this.strength) return;
+    this.strength = strength;
+    if (this.view.kind !== 'jpeg') this.draw();
+  }
+
   /** Width and height of the canvas in the next frame, in its pixels. @returns {[number, number]} */
   get canvasSize() {
     const { w, h } = this.visible;
@@ -196,7 +205,7 @@ export class Stage extends EventTarget {
     const lens = this.lens && this.lensCircle(this.lens);
     return {
       rect: [(f.x - v.x) * kx, (f.y - v.y) * ky, f.w * kx, f.h * ky],
-      colour: this.grey ? 0 : 1,
+      colour: this.grey ? 0 : this.view.kind === 'jpeg' ? 1 : this.strength,
       split: this.split,
       reveal: this.reveal,
       lens: this.lens && lens ? {

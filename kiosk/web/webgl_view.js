@@ -7,7 +7,8 @@ import { backgroundColour } from './dom.js';
 import { PLANE, VERTEX, fragment } from './shader.js';
 
 /**
- * What to draw. `rect`: the photograph in canvas pixels (x, y, w, h). `colour` 0…1: 0 is grey. `split`: the photograph is
+ * What to draw. `rect`: the photograph in canvas pixels (x, y, w, h). `colour` 0…2: factor of ab; 0 is grey. A
+ * JPEG has its factor in its pixels, so there it is 0 or 1. `split`: the photograph is
  * grey left of this share of its width, −1 for nowhere. `reveal`: it has colour inside a circle alone (x, y as shares of
  * its sides, radius in its heights). `lens`: a circle of the canvas, in pixels, that shows the place `at` of the
  * photograph `zoom` times larger.

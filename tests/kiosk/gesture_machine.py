@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from livetint.engine.colour.global_hints import GlobalHints
 from livetint.engine.session import Session
 
 from .page import Visitor
@@ -131,10 +130,10 @@ class Hands(RuleBasedStateMachine):
         self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
         self.one_step()
 
-    @rule(strength=st.integers(0, 100))
-    def saturate(self, strength: int) -> None:
+    @rule(strength=st.integers(0, 200))
+    def strengthen(self, strength: int) -> None:
         self.visitor.page.evaluate(
-            "(v) => { const s = document.getElementById('saturation'); s.value = v; "
+            "(v) => { const s = document.getElementById('strength'); s.value = v; "
             "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }",
             strength,
         )
@@ -152,10 +151,10 @@ class Hands(RuleBasedStateMachine):
         self.session.clear()
         for hint in self.present["hints"]:
             self.session.add(hint["x"], hint["y"], hint["a"], hint["b"], hint["size"])
-        self.session.set_global(GlobalHints(None, self.present["saturation"]))
         expected = [self.session.ab[:, int(y * 256), int(x * 256)] for x, y in PLACES]
         shown = [self.visitor.shown_ab(x, y) for x, y in PLACES]
         np.testing.assert_allclose(shown, expected, atol=0.5)
+        assert self.visitor.evaluate("livetint.painting.stage.scene().colour") == self.present["strength"]
 
     def teardown(self) -> None:
         until(lambda: self.visitor.evaluate("livetint.link.up"), "the link")

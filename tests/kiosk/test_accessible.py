@@ -130,8 +130,8 @@ def test_keys_change_the_colour_and_hold_the_grey(visitor: Visitor) -> None:
     visitor.page.keyboard.press("Enter")
     assert visitor.evaluate("livetint.painting.chosen") == 0
     visitor.page.locator("#moods-open").press("Enter")
-    visitor.page.locator("#saturation").press("ArrowRight")
-    until(lambda: visitor.evaluate("livetint.painting.edits.present.saturation") is not None, "the strength of colour")
+    visitor.page.locator("#strength").press("ArrowRight")
+    until(lambda: visitor.evaluate("livetint.painting.edits.present.strength") == 1.05, "the strength of colour")
     visitor.page.keyboard.press("Escape")
     visitor.until("!document.getElementById('moods').open")
     visitor.settled()

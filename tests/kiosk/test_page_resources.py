@@ -109,7 +109,7 @@ def test_coloured_jpegs_are_released_when_newer_ones_come(browser: Any, kiosk: R
     made = visitor.evaluate("live.made")
     visitor.evaluate("decoding.held = true")
     for number in (1, 2):
-        visitor.evaluate(f"livetint.painting.edits.apply({{ saturation: 0.{number} }})")
+        visitor.evaluate(f"livetint.painting.edits.apply({{ strength: 0.{number} }})")
         visitor.evaluate("livetint.painting.changed()")
         visitor.until(f"decoding.waiting.length === {number}", "the decoding of its JPEG")
     visitor.evaluate("decoding.held = false")

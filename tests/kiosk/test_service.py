@@ -9,19 +9,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import ImageRejected, LivetintError, RunnerError
+from livetint.engine.image.compose import MAX_STRENGTH
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
-from livetint.engine.runners.base import Runner
+from livetint.engine.runners.base import MAX_VIVID, MIN_VIVID, Runner
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
+from livetint.kiosk.engine.photo_state import PhotoState
 from livetint.kiosk.engine.service import MAX_PHOTOS, EngineService
 from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
+from livetint.kiosk.settings import EngineTable
 from PIL import Image
 
 HINT = HintMessage(0.3, 0.4, 20, 30)
@@ -143,6 +147,48 @@ def test_colours_suggestions_and_jpegs_are_the_painter_s(touch: Bundle, album: A
         jpeg = service.do(task(ref, HINT, want="jpeg", width=64), {})[1]
         shown = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
         assert np.abs(shown - session.render((64, 48))).mean() < 3
+
+
+def test_automatic_colours_are_vivid_where_the_model_takes_it(touch: Bundle, runner: Runner, album: Album) -> None:
+    ref = album.add("one", (200, 150, 90))
+    asked: dict[Any, Any] = {}
+    for vivid in (1.0, 1.3):
+        with OnnxRunner(touch, 1) as staged:
+            service = EngineService(staged, 64, vivid)
+            asked[vivid] = planes(service, task(ref), album)
+            at_hint = planes(service, task(ref, HINT))[:, int(0.4 * 256), int(0.3 * 256)]
+            assert np.hypot(*(at_hint - (HINT.a, HINT.b))) < 1
+            asked[vivid, "mood"] = PhotoState(album.photo(ref), staged, vivid).mood("rich")
+    np.testing.assert_allclose(asked[1.3], asked[1.0] * 1.3, atol=0.05)
+    assert asked[1.3, "mood"] == asked[1.0, "mood"], "a mood is asked of the network, before its answer is multiplied"
+    plain, same = (planes(EngineService(runner, 64, vivid), task(ref), album) for vivid in (1.0, 1.3))
+    np.testing.assert_array_equal(same, plain)
+
+
+def test_jpegs_and_files_have_the_strength_and_planes_have_not(touch: Bundle, album: Album) -> None:
+    ref = album.add("one", (200, 150, 90))
+    with OnnxRunner(touch, 1) as runner:
+        service, session = EngineService(runner, 64), Session(album.photo(ref), runner)
+        session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
+        plain = planes(service, task(ref, HINT), album)
+        for strength in (0.0, 1.6):
+            session.set_strength(strength)
+            np.testing.assert_array_equal(planes(service, task(ref, HINT, strength=strength)), plain)
+            jpeg = service.do(task(ref, HINT, want="jpeg", width=64, strength=strength), {})[1]
+            shown = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+            assert np.abs(shown - session.render((64, 48))).mean() < 3
+            file = service.do(Task("ab", ref, None, Edit(1, "0" * 16, (HINT,), strength=strength)), {})[1]
+            np.testing.assert_allclose(np.load(io.BytesIO(file)), session.ab * strength, atol=1e-4)
+
+
+def test_the_numbers_of_messages_and_settings_are_the_engine_s() -> None:
+    def bounds(kind: Any) -> tuple[float | None, float | None]:
+        meta = next(m for m in kind.__metadata__ if isinstance(m, msgspec.Meta))
+        return meta.ge, meta.le
+
+    strength = get_type_hints(Edit, include_extras=True)["strength"]
+    vivid = get_type_hints(EngineTable, include_extras=True)["vivid"]
+    assert (bounds(strength), bounds(vivid)) == ((0, MAX_STRENGTH), (MIN_VIVID, MAX_VIVID))
 
 
 def test_the_runner_composes_jpegs_from_the_same_lightness(runner: Runner, album: Album, monkeypatch) -> None:
