@@ -7,8 +7,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..engine.bundle import Bundle
 from ..engine.errors import LivetintError, NoDevice, RunnerError
+from ..engine.runners.base import Runner
+from ..engine.runners.onnx import OnnxRunner
 from ..engine.runners.tensorrt.runner import TensorRTRunner
 from .accuracy_report import (
     Accuracy,
@@ -22,8 +27,11 @@ from .accuracy_report import (
     reference_answers,
 )
 from .apply_precision import apply_precision
+from .distribution_check import LIMITS, distributions, total_variation
 
 Say = Callable[[str], None]
+# Photographs whose distributions are compared.
+DISTRIBUTION_CASES = 2
 
 
 class Refused(LivetintError):
@@ -40,6 +48,10 @@ class AccuracyLost(Refused):
 
 class WrongAnswers(Refused):
     """A back end gives answers that no rounding explains."""
+
+
+class WrongDistribution(WrongAnswers):
+    """A back end gives distributions of colours that no rounding explains."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,11 @@ class Gate:
     def _reference(self) -> list[Answer]:
         return reference_answers(self.bundle, self._cases)
 
+    @functools.cached_property
+    def _distributions(self) -> NDArray[np.float32]:
+        with OnnxRunner(self.bundle) as runner:
+            return distributions(runner, self._cases[:DISTRIBUTION_CASES])
+
     def check(self, converted: Bundle, precision: str, dialect: str) -> Accuracy:
         """Measure in ONNX Runtime what `converted` loses. Raises AccuracyLost beyond the limits."""
         accuracy = measure_accuracy(self._reference, converted, precision, dialect, self._cases)
@@ -73,11 +90,13 @@ class Gate:
         """Run the plans in `folder` on this machine's GPU and measure what they lose; None if no GPU can run them.
 
         expected: the same precision in ONNX Runtime. Raises beyond the limits: WrongAnswers if no rounding explains the
-        difference (Accuracy.is_fault), else AccuracyLost.
+        difference (Accuracy.is_fault), WrongDistribution if that is in the distributions of `touch` alone, else
+        AccuracyLost.
         """
         try:
             with TensorRTRunner(Bundle.load(folder)) as runner:
                 found = answers(runner, self._cases)
+                apart = self._distributions_apart(runner)
         except NoDevice:
             return None
         except RunnerError as error:
@@ -86,6 +105,7 @@ class Gate:
         accuracy = compare(expected.precision, self._cases, self._reference, found)
         self.say(f"on the GPU, {accuracy.sentence()}")
         if self._passes(accuracy):
+            self._check_distributions(apart, expected.precision)
             return accuracy
         if accuracy.is_fault(expected):
             raise WrongAnswers(
@@ -94,6 +114,21 @@ class Gate:
                 f"run `livetint build {self.bundle.name} --compare-layers`, or build with --force",
             )
         raise AccuracyLost(f"on the GPU, {_too_much(accuracy)}", "use another --precision or build with --force")
+
+    def _distributions_apart(self, runner: Runner) -> float:
+        """The total variation of a runner's distributions; 0 for the paper's networks, which have no known limit."""
+        manifest = self.bundle.manifest
+        if manifest.input.kind != "hints" or manifest.distribution is None:
+            return 0.0
+        return total_variation(distributions(runner, self._cases[:DISTRIBUTION_CASES]), self._distributions)
+
+    def _check_distributions(self, apart: float, precision: str) -> None:
+        limit = LIMITS[precision]
+        if apart > limit and self.bundle.manifest.trained and not self.force:
+            raise WrongDistribution(
+                f"TensorRT answers wrongly: distributions of colours differ by {apart:.4f} (limit {limit})",
+                "build with --force",
+            )
 
     def check_emulated(self, keep_fp32: Collection[str] = ()) -> Accuracy:
         """Measure what a GPU's fp16 arithmetic loses (half_arithmetic.py), where no GPU can run plans.

@@ -60,19 +60,20 @@ class PlanBuilder:
         if self.target.traits.timing_cache:
             self._timings = read_timings(self._timings_path)
 
-    def build(self, graph: Graph, which: str) -> list[Plan]:
+    def build(self, graph: Graph, which: str, dynamic: bool = True) -> list[Plan]:
         """Build and write the plan of a graph. which: such as "2 of 2".
 
-        Where TensorRT cannot build a plan for any number of hints, there is one for each of HINT_SIZES. Raises
-        RunnerError when TensorRT cannot build, OutputError when the folder cannot be written.
+        Where TensorRT cannot build a plan for any number of hints, or `dynamic` is False, there is one for each of
+        HINT_SIZES. Raises RunnerError when TensorRT cannot build, OutputError when the folder cannot be written.
         """
         key = plan_key(graph, self.target, self.capability, self.options)
-        try:
-            return [self._build(graph, key, f"{graph.title} ({which})")]
-        except RunnerError as error:
-            if not graph.dynamic:
-                raise
-            self.say(f"no plan of {graph.title} for 1 to {graph.hints} hints, but one for each size: {error}")
+        if dynamic or not graph.dynamic:
+            try:
+                return [self._build(graph, key, f"{graph.title} ({which})")]
+            except RunnerError as error:
+                if not graph.dynamic:
+                    raise
+                self.say(f"no plan of {graph.title} for 1 to {graph.hints} hints, but one for each size: {error}")
         return [self._build(one, key, f"{one.title} ({which})") for one in static_graphs(graph)]
 
     def _build(self, graph: Graph, key: str, title: str) -> Plan:

@@ -75,27 +75,30 @@ def build_plans(
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[str], Progress] | None = None,
     force: bool = False,
+    dynamic: bool = True,
 ) -> tuple[PlanManifest, bool]:
     """Build plans of `graphs` (made from `bundle`) in `folder`, unless they are there: the manifest, whether it built.
 
     capability: of the GPU here, None for none. accuracy: what the precision loses, for plans.json. say(line) receives
-    why plans are built. progress(title) returns the progress callback of one plan. Raises OutputError when another
-    process holds the lock too long or the folder cannot be written, RunnerError when TensorRT cannot build.
+    why plans are built. progress(title) returns the progress callback of one plan. dynamic: whether plans may take any
+    number of hints; otherwise there is one for each of HINT_SIZES. Raises OutputError when another process holds the
+    lock too long or the folder cannot be written, RunnerError when TensorRT cannot build.
     """
     key = cache_key(graphs, target, capability, options)
     keys = [plan_key(graph, target, capability, options) for graph in graphs]
     with locked(folder):
         manifest, reason = why_stale(folder, bundle, target, capability, key)
-        if manifest is not None and not force:
+        unwanted = {} if dynamic or manifest is None else {plan.key for plan in manifest.plans if plan.dynamic}
+        if manifest is not None and not force and not unwanted:
             return manifest, False
         say(f"building: {reason or 'asked to build again'}")
         _place_bundle(folder, bundle)
-        kept = {} if force else _sound_plans(folder)
+        kept = {} if force else {key: plans for key, plans in _sound_plans(folder).items() if key not in unwanted}
         builder = PlanBuilder(bundle.name, folder, target, capability, options, say, progress)
         missing = [key for key in keys if key not in kept]
         plans: list[Plan] = []
         for graph, own in zip(graphs, keys, strict=True):
-            plans += kept.get(own) or builder.build(graph, f"{missing.index(own) + 1} of {len(missing)}")
+            plans += kept.get(own) or builder.build(graph, f"{missing.index(own) + 1} of {len(missing)}", dynamic)
         manifest = PlanManifest(
             key=key, model=bundle.name, target=target.name, version=target.version,
             compute_capability=bound_to(target, capability), precision=options.precision,

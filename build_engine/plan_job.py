@@ -23,7 +23,7 @@ from ..engine.runners.tensorrt.runner import TensorRTRunner
 from ..engine.runners.tensorrt.versions import LoadedTarget
 from .accuracy_report import Accuracy, example_cases
 from .apply_precision import folded_stages, measured_dialect, ranges_of
-from .gate import Gate, Refused
+from .gate import Gate, Refused, WrongDistribution
 from .ladder import Rung, ladder
 from .plan_cache import build_plans, cache_key, locked, publish, why_stale
 from .plan_graphs import plan_graphs
@@ -136,16 +136,29 @@ def _build_rung(job: PlanJob, gate: Gate, rung: Rung, place: Path) -> tuple[Plan
     dialect, bundle = job.target.traits.dialect, job.bundle
     stored = job.converted(rung, measured_dialect(dialect))
     expected = gate.check(stored, rung.precision, dialect)
-    manifest, _ = build_plans(
-        bundle, job.graphs(rung), place, job.target, job.options_of(rung), job.capability,
-        say=lambda line: job.say(line.replace(str(place), str(job.folder))), progress=job.progress, force=job.force,
-    )  # fmt: skip
-    found = gate.check_plans(place, expected)
+    manifest = _build_in(job, rung, place)
+    try:
+        found = gate.check_plans(place, expected)
+    except WrongDistribution as error:
+        if not any(plan.dynamic for plan in manifest.plans):
+            raise
+        job.say(f"{error.reason}; next: a plan of the distribution for each number of hints")
+        manifest = _build_in(job, rung, place, dynamic=False)
+        found = gate.check_plans(place, expected)
     measured = found or expected
     if found is None and rung.precision == "fp16" and bundle.manifest.input.kind == "hints":
         measured = gate.check_emulated(rung.keep_fp32)
     manifest = msgspec.structs.replace(manifest, rung=rung.name, asked=job.asked, accuracy=_numbers(measured))
     return manifest, found is not None
+
+
+def _build_in(job: PlanJob, rung: Rung, place: Path, dynamic: bool = True) -> PlanManifest:
+    """Build the plans of a rung in the folder `place`. dynamic: of `build_plans`."""
+    return build_plans(
+        job.bundle, job.graphs(rung), place, job.target, job.options_of(rung), job.capability,
+        say=lambda line: job.say(line.replace(str(place), str(job.folder))), progress=job.progress,
+        force=job.force and dynamic, dynamic=dynamic,
+    )[0]  # fmt: skip
 
 
 def _faster_int8(job: PlanJob, gate: Gate, manifest: PlanManifest) -> PlanManifest:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from livetint.build_engine.apply_precision import apply_precision
 from livetint.build_engine.plan_cache import build_plans, cache_key, why_stale
 from livetint.build_engine.plan_graphs import plan_graphs, static_graphs
 from livetint.build_engine.plans import Graph, PlanOptions
 from livetint.build_engine.tensorrt_versions import load_target
+from livetint.cli.build import build as build_command
 from livetint.engine import Photo
 from livetint.engine.bundle import Bundle
 from livetint.engine.models import bundled_folder
@@ -29,7 +31,7 @@ from numpy.typing import NDArray
 from ..needs import needs
 from .plans import CAPABILITY, build_for_standin, some_hints
 from .standin import Standin
-from .tensorrt_standin import module
+from .tensorrt_standin import SPOIL_DYNAMIC, module
 
 pytestmark = [needs("c++"), needs("pycuda")]
 COUNTS = (0, 1, 2, 16, 17, 64, 65, 128)
@@ -163,6 +165,20 @@ def test_where_tensorrt_cannot_build_it_there_is_a_plan_for_each_size(
     assert "refuses the profile for 1 to 128 hints" in said[-1]
     assert build_plans(touch, graphs, folder, target, OPTIONS, CAPABILITY) == (manifest, False)
     assert len(distributions(touch, lightness, points)) == len(COUNTS)
+
+
+def test_where_it_answers_wrongly_on_the_gpu_there_is_a_plan_for_each_size(
+    gpu: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    use(monkeypatch, "tensorrt", "8.6.2")
+    monkeypatch.setenv(SPOIL_DYNAMIC, "1")
+    arguments = ["touch", "--target", "tensorrt", "-o", str(tmp_path / "plans"), "--precision", "fp16"]
+    done = CliRunner().invoke(build_command, arguments)
+    assert done.exit_code == 0, done.output
+    assert "answers wrongly: distributions of colours differ by 0.5" in done.output
+    assert "next: a plan of the distribution for each number of hints" in done.output
+    assert "built: 4 fp16 plans" in done.output and "distribution for 64 hints" in done.output
+    assert "up to date: 4 fp16 plans" in CliRunner().invoke(build_command, arguments).output
 
 
 def test_a_number_of_hints_outside_the_profile_is_refused_in_words(
