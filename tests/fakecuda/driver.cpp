@@ -174,12 +174,30 @@ API Result cuMemFreeHost(void* pointer) {
     ENTER("cuMemFreeHost");
     const std::lock_guard<std::recursive_mutex> lock(state);
     const auto found = host_memory.find(Address(pointer));
-    if (found == host_memory.end()) return INVALID_VALUE;
+    if (found == host_memory.end() || found->second.registered) return INVALID_VALUE;
     const Host host = found->second;
     pinned_bytes -= host.bytes;
     host_memory.erase(found);
     if (!host.device) return free(pointer), SUCCESS;
     return munmap(pointer, host.bytes), munmap(host.device, host.bytes), SUCCESS;
+}
+API Result cuMemHostRegister_v2(void* pointer, size_t bytes, unsigned) {
+    ENTER("cuMemHostRegister");
+    NOT_WHILE_CAPTURING;
+    const std::lock_guard<std::recursive_mutex> lock(state);
+    if (Address(pointer) % 4096 || host_memory.count(Address(pointer))) return INVALID_VALUE;
+    if (pinned_bytes + bytes > limit_bytes) return OUT_OF_MEMORY;
+    host_memory[Address(pointer)] = {bytes, nullptr, true};
+    pinned_bytes += bytes, allocations++;
+    return SUCCESS;
+}
+API Result cuMemHostUnregister(void* pointer) {
+    ENTER("cuMemHostUnregister");
+    const std::lock_guard<std::recursive_mutex> lock(state);
+    const auto found = host_memory.find(Address(pointer));
+    if (found == host_memory.end() || !found->second.registered) return INVALID_VALUE;
+    pinned_bytes -= found->second.bytes;
+    return host_memory.erase(found), SUCCESS;
 }
 API Result cuMemHostGetDevicePointer_v2(Address* address, void* pointer, unsigned) {
     ENTER("cuMemHostGetDevicePointer");

@@ -55,6 +55,7 @@ struct Function {
 struct Host {
     size_t bytes;
     void* device;  // the second mapping, or null
+    bool registered = false;
 };
 struct Fault {
     std::string name;

@@ -22,6 +22,7 @@ from livetint.engine.runners.base import NO_GLOBAL_HINTS, Runner
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.tensorrt.plan_folder import StalePlan
 from livetint.engine.runners.tensorrt.runner import KEPT_PHOTOGRAPHS, TensorRTRunner
+from numpy.typing import NDArray
 
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..needs import needs
@@ -213,6 +214,7 @@ def test_pictures_are_composed_on_the_gpu_and_recorded_anew_only_when_their_size
             assert got.shape == expected.shape == (size[1], size[0], 3)
             assert np.abs(got.astype(int) - expected).max() <= 1
             assert gpu.calls("cuStreamBeginCapture") == captures + (1 if size != (98, 61) else 0)
+            del got  # its memory is free for the next picture
         again = runner.render(features, some_hints(1), NO_GLOBAL_HINTS, resize_lightness(photo.L, (40, 60)))
         assert again.shape == (60, 40, 3)
 
@@ -244,6 +246,9 @@ def test_between_hints_and_picture_there_is_one_graph_and_nothing_on_the_host(
         runner.render(features, asked, NO_GLOBAL_HINTS, L)
         first = [gpu.calls(name) - count for name, count in zip(copies, before, strict=True)]
         assert first == [2 + 2, 2], "L and that of its cells; then one copy each way, run once and recorded once"
+        held = runner.render(features, asked, NO_GLOBAL_HINTS, L)
+        runner.render(features, asked, NO_GLOBAL_HINTS, L)  # beside a picture that is held: into the second block
+        del held
         runner.stages.ab[:] = np.nan
         launches, every = gpu.calls("cuGraphLaunch"), [gpu.calls(name) for name in (*copies, "cuLaunchKernel")]
         for hints in (asked, some_hints(2)):
@@ -253,6 +258,34 @@ def test_between_hints_and_picture_there_is_one_graph_and_nothing_on_the_host(
         assert np.isnan(runner.stages.ab).all()
         expected = compose(L, runner.colorize(features, some_hints(2)))
         assert np.abs(picture.astype(int) - expected).max() <= 1
+
+
+def test_pictures_belong_to_the_caller_and_are_not_copied_on_the_host(gpu: Standin, tmp_path: Path, photo: Photo):
+    """A block is used again as soon as nothing holds its picture. More pictures than blocks are copied."""
+    bundle = tiny_bundle(tmp_path / "tiny")
+    build_for_standin(bundle)
+    L = resize_lightness(photo.L, (40, 30))
+    with TensorRTRunner(bundle, display=(40, 30)) as runner:
+        features = runner.encode(lightness_of(32))
+
+        def render(seed: int) -> NDArray[np.uint8]:
+            return runner.render(features, some_hints(4, seed), NO_GLOBAL_HINTS, L)
+
+        expected = [compose(L, runner.colorize(features, some_hints(4, seed))) for seed in range(5)]
+        first = render(0)
+        address = first.ctypes.data
+        corner = first[10:, 10:][::2]
+        del first
+        pictures = {seed: render(seed) for seed in range(1, 5)}
+        assert address not in [picture.ctypes.data for picture in pictures.values()], "a view holds its picture"
+        assert len({picture.ctypes.data for picture in pictures.values()}) == 4
+        assert np.abs(corner.astype(int) - expected[0][10:, 10:][::2]).max() <= 1
+        del corner
+        pictures[0] = render(0)
+        assert pictures[0].ctypes.data == address
+    for seed, picture in pictures.items():
+        assert np.abs(picture.astype(int) - expected[seed]).max() <= 1, "pictures outlive the runner"
+        picture[:] = 0
 
 
 @pytest.mark.parametrize("by", ["plan", "kernels"])
@@ -282,6 +315,7 @@ def test_guided_pictures_are_composed_on_the_gpu_and_recorded_beside_the_others(
             for L in L_planes:
                 got = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, L, method)
                 assert np.abs(got.astype(int) - compose(L, ab, method=method)).max() <= 1
+                del got  # its memory is free for the next picture
         assert gpu.calls("cuStreamBeginCapture") == before + 2, "one graph for each method"
         large = resize_lightness(photo.L, (98, 61))
         on_processor = runner.render(features, some_hints(4), NO_GLOBAL_HINTS, large, "guided")

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from ...errors import DeviceError, DeviceFull, DeviceLost, NoDevice
 from ...kernels.table import KERNELS
-from .driver import NOT_READY, OUT_OF_MEMORY, UNNAMED, Driver, driver_present, is_sticky
+from .driver import NOT_READY, NOT_SUPPORTED, OUT_OF_MEMORY, UNNAMED, Driver, driver_present, is_sticky
 
 DEFAULT_DEADLINE_S = 10.0
 # A wait polls for SPIN_S, about the time of a touch, because waking from a sleep takes a tenth of a millisecond.
 SPIN_S = 0.02
 SLEEP_S = 0.0002
+PAGE_BYTES = 4096
 RESTART_ADVICE = "start this process again"
 
 
@@ -96,6 +97,19 @@ class Device:
         self.on_close(self._keep(host.base).free)
         address = int(host.base.get_device_pointer()) if self.integrated else self.memory(size_bytes)
         return PinnedBuffer(self._cuda, host, address, mapped=self.integrated)
+
+    def locked(self, size_bytes: int) -> NDArray[np.uint8] | None:
+        """New page-locked host memory, uint8 [n], for copies from the GPU. It outlives `close`, which unlocks it.
+
+        None where the driver cannot lock memory that is not its own. Raises DeviceFull.
+        """
+        host = self._keep(self._cuda.aligned_empty((max(1, size_bytes),), np.uint8, alignment=PAGE_BYTES))
+        code = self._driver.lock(host.ctypes.data, host.nbytes)
+        if code == NOT_SUPPORTED:
+            return None
+        self.check(code, "locking host memory")
+        self.on_close(lambda: self.check(self._driver.unlock(host.ctypes.data), "unlocking host memory"))
+        return host
 
     def stream(self) -> Stream:
         """A new stream, freed by `close`."""
@@ -260,6 +274,10 @@ class Stream:
     def copy(self, to: int, source: int, size_bytes: int) -> None:
         """Enqueue a copy on the GPU."""
         self._cuda.memcpy_dtod_async(to, source, size_bytes, self.pycuda)
+
+    def download(self, to: NDArray[np.uint8], source: int) -> None:
+        """Enqueue a copy from the GPU into page-locked host memory."""
+        self._cuda.memcpy_dtoh_async(to, source, self.pycuda)
 
     def wait(self, doing: str) -> None:
         """Wait until all work is done. Raises DeviceLost for a sticky error, or past the device's deadline."""

@@ -1,4 +1,5 @@
-"""Calls of the CUDA driver that pycuda lacks, by ctypes: graphs, and stream queries without exceptions.
+"""Calls of the CUDA driver that pycuda lacks, by ctypes: graphs, stream queries without exceptions, and page-locking
+of NumPy's memory (pycuda 2026.1 crashes there).
 
 Calls return the driver's code; 0 is success.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from ...errors import NoDevice
 
 LIBRARY = "libcuda.so.1"
-UNNAMED, OUT_OF_MEMORY, NOT_READY = -1, 2, 600
+UNNAMED, OUT_OF_MEMORY, NOT_READY, NOT_SUPPORTED = -1, 2, 600, 801
 # After one of these, every later call in the process returns it too (CUDA driver API, CUresult).
 _STICKY = frozenset({214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999})
 _CAPTURE_OF_THIS_THREAD = 1
@@ -73,6 +74,14 @@ class Driver:
     def free_graph(self, graph: int) -> None:
         """Free a graph."""
         self._library.cuGraphExecDestroy(ctypes.c_void_p(graph))
+
+    def lock(self, address: int, size_bytes: int) -> int:
+        """Page-lock ordinary host memory, so that copies from the GPU need no memory in between."""
+        return self._library.cuMemHostRegister_v2(ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), 0)
+
+    def unlock(self, address: int) -> int:
+        """End what `lock` did."""
+        return self._library.cuMemHostUnregister(ctypes.c_void_p(address))
 
     def message(self, code: int) -> str:
         """The driver's message for a code, with the code."""

@@ -126,10 +126,11 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         with self._lock, self.device.at_work("rendering a touch"):
             self._upload_lightness(L)
             by, capacity = self._write_hints(features, hints, global_hints)
-            make = functools.partial(self.stages.picture_work, by, capacity, L.shape, method)
-            key = ("picture", by, capacity, L.shape, method)
-            self._replay(key, "rendering a touch", make)
-            return self.stages.pixels(L.shape).copy()
+            pictures, frame = self.stages.pictures, (L.shape[0], L.shape[1])
+            block = pictures.free_block()
+            make = functools.partial(self.stages.picture_work, by, capacity, frame, method, block)
+            self._replay(("picture", by, capacity, frame, method, block), "rendering a touch", make)
+            return pictures.hand_out(block, frame)
 
     def _compose(self, ab: NDArray[np.float32], L: NDArray[np.float32], method: str) -> NDArray[np.uint8]:
         """Compose ab of the host with L. A recorded touch has no place for a factor that changes with a slider."""
@@ -137,9 +138,11 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         with self._lock, self.device.at_work(doing):
             self._upload_lightness(L)
             self.stages.ab[:] = ab
-            make = functools.partial(self.stages.compose_work, L.shape, method)
-            self._replay(("picture", "from host", L.shape, method), doing, make)
-            return self.stages.pixels(L.shape).copy()
+            pictures, frame = self.stages.pictures, (L.shape[0], L.shape[1])
+            block = pictures.free_block()
+            make = functools.partial(self.stages.compose_work, frame, method, block)
+            self._replay(("picture", "from host", frame, method, block), doing, make)
+            return pictures.hand_out(block, frame)
 
     def _distribution(
         self,

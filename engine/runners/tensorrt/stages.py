@@ -20,6 +20,7 @@ from ...image.compose import resize_lightness
 from ...kernels import load_fatbin
 from .arena import HintBuffer, TensorArena, all_addresses
 from .device import Device, PinnedBuffer, Stream
+from .pictures import SPARE, Pictures
 from .plan_folder import PlanManifest, StalePlan, find_plans, verified_plan
 from .plans import LoadedPlan, TensorRT, keep_jit_cache, read_jit_cache
 from .versions import installed_targets
@@ -124,39 +125,37 @@ class Stages(ABC):
             "download": functools.partial(self._ab.to_host, stream),
         }
 
-    def picture_work(self, by: str, capacity: int, frame: tuple[int, ...], method: str) -> Step:
-        """Hints on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`; ab
-        stays on the GPU."""
-        return functools.partial(run_steps, self.picture_steps(by, capacity, frame, method))
+    def picture_work(self, by: str, capacity: int, frame: tuple[int, int], method: str, block: int) -> Step:
+        """Hints on the host → the picture in a block of `pictures`, of size `frame` = (height, width), by a method of
+        `compose`; ab stays on the GPU."""
+        return functools.partial(run_steps, self.picture_steps(by, capacity, frame, method, block))
 
-    def picture_steps(self, by: str, capacity: int, frame: tuple[int, ...], method: str) -> dict[str, Step]:
+    def picture_steps(
+        self, by: str, capacity: int, frame: tuple[int, int], method: str, block: int = SPARE
+    ) -> dict[str, Step]:
         """The steps of `picture_work`, by name, in order."""
         stream = self.stream
         return {
             "upload": functools.partial(self.buffer.block.to_device, stream),
             **self._colour_steps(by, capacity),
             "compose": functools.partial(self._compose, stream, method, *frame),
-            "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
+            "download picture": functools.partial(self.pictures.download, stream, block, frame),
         }
 
-    def compose_work(self, frame: tuple[int, ...], method: str) -> Step:
-        """ab on the host → the picture on the host, of size `frame` = (height, width), by a method of `compose`."""
+    def compose_work(self, frame: tuple[int, int], method: str, block: int) -> Step:
+        """ab on the host → the picture in a block of `pictures`, of size `frame` = (height, width), by a method of
+        `compose`."""
         stream = self.stream
         steps = {
             "upload ab": functools.partial(self._ab.to_device, stream),
             "compose": functools.partial(self._compose, stream, method, *frame),
-            "download picture": functools.partial(self._pixels.to_host, stream, frame[0] * frame[1] * 3),
+            "download picture": functools.partial(self.pictures.download, stream, block, frame),
         }
         return functools.partial(run_steps, steps)
 
     def distribution_work(self, capacity: int, points: int) -> Step:
         """Hints and points on the host → probabilities on the host."""
         return functools.partial(self._distribution_work, capacity, points)
-
-    def pixels(self, frame: tuple[int, ...]) -> NDArray[np.uint8]:
-        """The picture of the last run, uint8 [H, W, 3]: a host view, valid until the next run."""
-        height, width = frame
-        return self._pixels.host[: height * width * 3].reshape(height, width, 3)
 
     def keep_jit_caches(self) -> None:
         """Write what TensorRT-RTX compiled for this GPU beside the plans."""
@@ -168,7 +167,7 @@ class Stages(ABC):
         kernel, cells = ("compose_guided_rgb", (self._cell_L.address,)) if guided else ("compose_rgb", ())
         self._kernels.launch(
             stream, kernel, width, height, self._display_L.address, self._ab.address, *cells, *self.ab.shape[1:],
-            self._pixels.address, 3 * width, height, width,
+            self.pictures.address, 3 * width, height, width,
         )  # fmt: skip
 
     def _normalise_lightness(self, L: NDArray[np.float32], stage: str, name: str) -> None:
@@ -229,7 +228,7 @@ class Stages(ABC):
         if self.display_pixels:
             self._display_L = self._device.pinned(self.display_pixels * 4)
             self._cell_L = self._device.pinned(self.ab[0].nbytes)
-            self._pixels = self._device.pinned(self.display_pixels * 3)
+            self.pictures = Pictures(self._device, self.display_pixels * 3)
 
     def _kind(self, stage: str, name: str) -> str:
         """The suffix of kernels for a tensor's type: "f16" or "f32". Raises StalePlan for other types."""
