@@ -46,6 +46,14 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def factor(text: str) -> float:
+    """`1.3` → the number. Raises ConfigError."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a number; write for instance 1.3") from error
+
+
 def counts(text: str) -> tuple[int, ...]:
     """`0,1,10` → the numbers, each once, in rising order. Raises ConfigError."""
     try:

@@ -16,7 +16,7 @@ from ...engine.runners.base import Runner, check_hints
 from ...engine.runners.onnx import default_threads
 from ..cells import decibels
 from ..measure import Result, Rows
-from ..options import Option, Options, counts, words
+from ..options import Option, Options, counts, factor, words
 from .levin import Optimiser
 from .per_photo import Tally, mean, standard_error
 from .protocols import PROTOCOLS, Picture
@@ -44,7 +44,7 @@ def measure(
     `left_out`. Raises ConfigError when nothing is left to measure.
     """
     found = Accuracy(plan)
-    possible = _possible_counts(runner, plan, found)
+    possible = possible_counts(runner, plan, found)
     kinds = _possible_kinds(runner, plan, found)
     if not possible and not kinds:
         raise ConfigError("nothing can be measured: " + "; ".join(found.left_out.values()))
@@ -76,7 +76,7 @@ def _colour(
 ) -> None:
     """Colour one photograph (with its number) with every draw of points, and with every kind of global hints."""
     picture, index = at
-    features = runner.encode(picture.L)
+    features = runner.with_vivid(runner.encode(picture.L), found.plan.vivid)
     for count, hints in drawn:
         score = found.plan.protocol.psnr(picture, runner.colorize(features, hints))
         found.tally.add((method, str(count)), index, score)
@@ -111,7 +111,8 @@ def _optimise(picture: Picture, drawn: Sequence[tuple[int, list[Hint]]], index: 
         found.tally.add((LEVIN, str(count)), index, value)
 
 
-def _possible_counts(runner: Runner, plan: Plan, found: Accuracy) -> list[int]:
+def possible_counts(runner: Runner, plan: Plan, found: Accuracy) -> list[int]:
+    """The numbers of points that the network takes. The others go to `found.left_out`, with the reason."""
     possible = []
     for count in plan.counts:
         try:
@@ -144,6 +145,7 @@ def as_table(found: Accuracy, network_side: int) -> Result:
         "protocol_text": plan.protocol.text,
         "photos": found.photos,
         "draws": plan.draws,
+        "vivid": plan.vivid,
         "seed": plan.seed,
         "scored_side_px": plan.protocol.side,
         "network_side_px": network_side,
@@ -253,6 +255,8 @@ class Curve(AccuracyMeasure):
         Option("--hints", "Numbers of points, with commas.", str, "0,1,10,100", parse=counts),
         Option("--protocol", "How points are drawn and pictures scored.", str, "zhang17", choices=tuple(PROTOCOLS)),
         Option("--draws", "Draws of the points.", int, 1, low=1, high=100),
+        Option("--vivid", "Factor of the automatic colours, of the curve, --aged and --chroma.", str, "1",
+               metavar="K", parse=factor),
         Option("--global", "Also reveal the truth's statistics, without points; may be given again.", str,
                multiple=True, choices=GLOBAL_KINDS),
         Option("--baselines", "grey, levin: with commas.", str, "grey",
@@ -270,7 +274,14 @@ class Curve(AccuracyMeasure):
     def plan(options: Options) -> Plan:
         """What the options ask of the curve."""
         kinds = tuple(dict.fromkeys(options["global"]))
-        return Plan(PROTOCOLS[options["protocol"]], options["hints"], options["draws"], kinds, options["baselines"])
+        return Plan(
+            PROTOCOLS[options["protocol"]],
+            options["hints"],
+            options["draws"],
+            kinds,
+            options["baselines"],
+            vivid=options["vivid"],
+        )
 
     def measure(self, run: Run) -> Result:
         """Also keeps what was found in `run.clean`, for measures that compare with it."""

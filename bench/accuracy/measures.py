@@ -11,6 +11,7 @@ from ..cells import decibels
 from ..measure import Result, Rows
 from ..options import Option, Options
 from .aging import Aging
+from .chroma import Chroma
 from .curve import Curve, points_head
 from .extras import Extras
 from .next_touch import NextTouch
@@ -18,7 +19,7 @@ from .opposites import Opposites
 from .regions import Regions
 from .run import AccuracyMeasure, Losses
 
-MEASURES: tuple[type[AccuracyMeasure], ...] = (Curve, Aging, NextTouch, Regions, Opposites, Extras)
+MEASURES: tuple[type[AccuracyMeasure], ...] = (Curve, Chroma, Aging, NextTouch, Regions, Opposites, Extras)
 
 
 def options() -> Iterable[Option]:

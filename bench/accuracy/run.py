@@ -27,7 +27,7 @@ class Plan:
     """What is asked of the curve.
 
     counts: numbers of points. draws: how often each number is drawn anew. global_kinds: see `curve.GLOBAL_KINDS`.
-    baselines: see `curve.BASELINES`.
+    baselines: see `curve.BASELINES`. vivid: factor of the automatic colours, of `Runner.with_vivid`.
     """
 
     protocol: Protocol
@@ -36,6 +36,7 @@ class Plan:
     global_kinds: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ("grey",)
     seed: int = SEED
+    vivid: float = 1.0
 
     @property
     def levin(self) -> bool:
