@@ -48,7 +48,7 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vivid: Annotated[
         float,
         Meta(ge=0.5, le=2, description="Factor of the automatic colours, for touch; 1: as trained."),
-    ] = 1.3
+    ] = 1.35
     deadline_s: Annotated[
         float, Meta(gt=0, le=60, description="Seconds; an edit that takes longer restarts the engine.")
     ] = 2.0
