@@ -8,6 +8,7 @@ hints, whose windows lie elsewhere.
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -140,7 +141,8 @@ class MatchGeometry:
 
     def change(self, ab: Floats, rows: Indices, residuals: Floats) -> None:
         """Add what removes residuals [2, 3, K] of the hints `rows` to contiguous ab [2, H, W]."""
-        heights = (self._solvers.take(rows, 0) @ residuals.transpose(2, 1, 0)).astype(np.float32)
+        products = self._solvers.take(rows, 0)[..., None] * residuals.transpose(2, 1, 0)[:, None]
+        heights = np.add.reduce(products, 2).astype(np.float32)
         across = heights[:, None, :, :, None] * self._across.take(rows, 0)
         down = self._down.take(rows, 0).reshape(-1, WINDOW_PX, 6)
         changes = down @ across.reshape(len(rows), 6, -1)
@@ -205,11 +207,10 @@ class MatchGeometry:
     def _priorities(self, measured: Indices, fields: Indices) -> Floats:
         """Pairs of hints → the priority of the first beside the second, 1 if the second is not a later one."""
         priorities = np.ones(len(measured), np.float32)
-        later = (fields > measured).nonzero()[0]
-        if len(later):
-            apart = self._centres.take(measured[later], 0) - self._centres.take(fields[later], 0)
-            distances = np.sqrt((apart * apart).sum(1))
-            priorities[later] = np.minimum(np.maximum((distances - NEAR_PX) / (APART_PX - NEAR_PX), 0), 1)
+        for pair in (fields > measured).nonzero()[0].tolist():
+            (y, x), (later_y, later_x) = self._centres[measured[pair]].tolist(), self._centres[fields[pair]].tolist()
+            distance = math.hypot(later_y - y, later_x - x)
+            priorities[pair] = min(max((distance - NEAR_PX) / (APART_PX - NEAR_PX), 0.0), 1.0)
         return priorities
 
     def _coupling(self, measured: Indices, fields: Indices) -> Doubles:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from itertools import chain
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,6 @@ from .match_geometry import WINDOW_PX, Floats, MatchGeometry
 TOLERANCE_AB = 0.7
 # Windows of neighbouring hints overlap, so several rounds may be needed. They end when residuals are small.
 MAX_ROUNDS, MIN_RESIDUAL_AB = 8, 0.2
-
-_AS_ROW = attrgetter("y", "x", "size", "a", "b")
 
 
 class _Last(threading.local):
@@ -64,7 +61,7 @@ def match_hints(ab: Floats, hints: Sequence[Hint]) -> Floats:
     if not ab.flags.c_contiguous:
         ab[:] = match_hints(np.ascontiguousarray(ab), hints)
         return ab
-    values = chain.from_iterable(map(_AS_ROW, hints))
+    values = chain.from_iterable([(hint.y, hint.x, hint.size, hint.a, hint.b) for hint in hints])
     table = np.fromiter(values, np.float64, 5 * len(hints)).reshape(-1, 5)
     geometry = _last.of(table[:, :3], ab.shape[1:])
     targets = np.zeros((2, 1, geometry.capacity), np.float32)
