@@ -141,8 +141,7 @@ class MatchGeometry:
 
     def change(self, ab: Floats, rows: Indices, residuals: Floats) -> None:
         """Add what removes residuals [2, 3, K] of the hints `rows` to contiguous ab [2, H, W]."""
-        products = self._solvers.take(rows, 0)[..., None] * residuals.transpose(2, 1, 0)[:, None]
-        heights = np.add.reduce(products, 2).astype(np.float32)
+        heights = (self._solvers.take(rows, 0) @ residuals.transpose(2, 1, 0)).astype(np.float32)
         across = heights[:, None, :, :, None] * self._across.take(rows, 0)
         down = self._down.take(rows, 0).reshape(-1, WINDOW_PX, 6)
         changes = down @ across.reshape(len(rows), 6, -1)

@@ -117,6 +117,7 @@ def warm_up(load: Workload, clock: Callable[[], float] = time.perf_counter) -> f
     while len(taken) < WARM_UP_RUNS or clock() - start < WARM_UP_S:
         if taken and clock() - start >= WARM_UP_LIMIT_S:
             break
+        load.prepare()
         begin = clock()
         load.run()
         taken.append(clock() - begin)

@@ -68,11 +68,13 @@ class Stopwatch:
 def time_part(load: Workload, number: int, cost_s: float, watch: Stopwatch) -> Part:
     """`number` samples, or fewer if they take far longer than `cost_s` each."""
     for _ in range(schedule.spare_runs(cost_s)):
+        load.prepare()
         load.run()
     values: list[float] = []
     before = watch.mark()
     end = watch.clock() + PATIENCE * number * cost_s
     while len(values) < number and (not values or watch.clock() < end):
+        load.prepare()
         start = watch.clock()
         load.run()
         values.append(1e3 * (watch.clock() - start))

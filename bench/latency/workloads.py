@@ -25,13 +25,11 @@ SIZES = {"1080p": (1920, 1080), "4k": (3840, 2160)}
 SEED = 2017
 # Number of different hint sets that a workload cycles through, so that no answer can come from a cache.
 VARIANTS = 16
-# Of them, those whose ab is kept to be matched.
-MATCHED = 2
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A named stage and a function that runs it once.
+    """A named stage and a function that runs it once. prepare: called before every run, and not timed.
 
     share: how often it is timed, as a share of the touches asked for, but at least `least` times (if so many touches
     are asked for). Slow workloads get fewer samples (see `schedule.py`); n says how many.
@@ -41,6 +39,7 @@ class Workload:
     run: Callable[[], Any]
     share: float = 1.0
     least: int = 1
+    prepare: Callable[[], Any] = lambda: None
 
 
 def scene(size: tuple[int, int] = SIZES["1080p"]) -> np.ndarray:
@@ -122,20 +121,18 @@ def _stages_of_touch(runner: Runner, features: Any, number: int) -> list[Workloa
 
 
 def _matching(runner: OnnxRunner, features: Any, number: int) -> Workload:
-    """match_hints_N: what the CPU does to the network's ab after a touch, with a copy of that ab.
-
-    The answers of few sets: they stay in the CPU's cache, as ab does when the network has just written it.
-    """
-    sets, turn = hint_sets(number)[:MATCHED], count()
+    """match_hints_N: what the CPU does to the network's ab after a touch. ab is in the CPU's cache, as it is when the
+    network has just written it."""
+    sets, turn = hint_sets(number), count()
     planes = [runner.network_ab(features, hints, NO_GLOBAL_HINTS) for hints in sets]
-    ab = np.empty_like(planes[0])
+    ab, at = np.empty_like(planes[0]), 0
 
-    def match() -> None:
-        at = next(turn) % MATCHED
+    def prepare() -> None:
+        nonlocal at
+        at = next(turn) % VARIANTS
         np.copyto(ab, planes[at])
-        match_hints(ab, sets[at])
 
-    return Workload(f"match_hints_{number}", match)
+    return Workload(f"match_hints_{number}", lambda: match_hints(ab, sets[at]), prepare=prepare)
 
 
 def _jpeg(rgb: np.ndarray) -> bytes:
