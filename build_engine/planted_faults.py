@@ -25,12 +25,10 @@ from .half_arithmetic import EmulatedRunner
 
 
 def exchange_q_and_v(model: onnx.ModelProto) -> None:
-    """Reverse the three outputs of every Split: attention gets v for q, and q for v."""
-    for node in model.graph.node:
-        if node.op_type == "Split" and len(node.output) == 3:
-            outputs = list(node.output)[::-1]
-            del node.output[:]
-            node.output.extend(outputs)
+    """Give every attention v for q, and q for v."""
+    for attention in attentions(model):
+        query, value = attention.scores.input[0], attention.values.input[1]
+        attention.scores.input[0], attention.values.input[1] = value, query
 
 
 def zero_attention(model: onnx.ModelProto) -> None:

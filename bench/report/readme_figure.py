@@ -20,11 +20,11 @@ from ..accuracy.sheets import with_gaps
 PHOTO = Path("photos/abandoned-dust-bowl-home.jpg")
 # (x, y, a, b): wall, roof, sky, grass and earth.
 TOUCHES = (
-    (0.63, 0.45, 26, 30),
-    (0.76, 0.33, -8, 14),
-    (0.44, 0.42, -4, -14),
-    (0.08, 0.66, -18, 28),
-    (0.45, 0.86, 9, 24),
+    (0.72, 0.45, 20, 24),
+    (0.76, 0.33, -2, 6),
+    (0.12, 0.2, -4, -22),
+    (0.08, 0.66, -14, 28),
+    (0.45, 0.86, 6, 20),
 )
 WIDTH_PX = 645
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.build_engine.apply_precision import apply_precision, folded_stages, ranges_of
 from livetint.build_engine.fold import fold_constants
@@ -72,6 +72,7 @@ def feed_of(model: onnx.ModelProto, seed: int = 1) -> dict[str, np.ndarray]:
     return {"x": np.random.default_rng(seed).normal(size=shape).astype(np.float32)}
 
 
+@settings(deadline=None)
 @given(
     tokens=st.integers(1, 9), heads=st.integers(1, 4), channels=st.integers(1, 6), bias=st.booleans(),
     seed=st.integers(0, 1000),
@@ -121,14 +122,12 @@ def touch() -> Bundle:
     return Bundle.load(bundled_folder() / "touch")
 
 
-def test_the_bundled_encoder_answers_the_same_without_a_split(touch: Bundle):
-    packed, parted = (folded_stages(touch, dialect)["encoder"] for dialect in ("onnxruntime", "tensorrt-8"))
-    assert kinds(packed).count("Split") == 2 and "Split" not in kinds(parted)
-    feed = {"light": np.random.default_rng(2).uniform(0, 100, (1, 1, 256, 256)).astype(np.float32)}
-    expected = run(packed, feed)
-    for name, values in run(parted, feed).items():
-        spread = max(1.0, float(np.abs(expected[name]).max()))
-        np.testing.assert_allclose(values / spread, expected[name] / spread, atol=1e-5, err_msg=name)
+def test_the_bundled_encoder_has_three_products_for_every_dialect(touch: Bundle):
+    """It is exported so, and nothing is left to rewrite. test_touch.py compares the products with a packed one."""
+    for dialect in ("onnxruntime", "tensorrt-8"):
+        encoder = folded_stages(touch, dialect)["encoder"]
+        assert "Split" not in kinds(encoder) and kinds(encoder).count("Softmax") >= 2
+        assert three_products(encoder) is encoder
 
 
 @pytest.mark.parametrize("dialect", ["tensorrt", "tensorrt-8"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,16 +60,22 @@ def test_the_colour_at_every_hint_is_that_of_the_hint(runner, name):
 
 
 def test_colour_spreads_smoothly_beyond_the_patch(session):
-    """Around a hint ab changes by at most 3 from one working pixel to the next wherever L is smooth."""
+    """Around a hint ab changes by at most 2 from one working pixel to the next wherever L is smooth.
+
+    An edge of L, such as the cup's white rim, and one of the network's cells (4 pixels) around it are not smooth.
+    """
     before = session.ab
     session.add(0.2, 0.25, 50, 40)
     top, bottom, left, right = patch_bounds(0.2, 0.25, 41, 256, 256)
     window = session.ab[:, top:bottom, left:right]
-    L = session.photo.working_L[top:bottom, left:right]
+    whole = session.photo.working_L
+    edge = cv2.dilate(whole, np.ones((3, 3))) - cv2.erode(whole, np.ones((3, 3))) > 30
+    near_edge = cv2.dilate(edge.astype(np.uint8), np.ones((9, 9)))[top:bottom, left:right] > 0
+    L = np.where(near_edge, np.nan, whole[top:bottom, left:right])
     for axis in (1, 2):
         step = np.linalg.norm(np.diff(window, axis=axis), axis=0)
         smooth = np.abs(np.diff(L, axis=axis - 1)) < 1
-        assert step[smooth].max() <= 3
+        assert smooth.sum() > 300 and step[smooth].max() <= 2
     moved = np.linalg.norm(session.ab - before, axis=0)
     assert (moved > 5).sum() > 20 * 25
 
