@@ -1,4 +1,4 @@
-"""Augmentation: the lightness of a photograph as that of an old print.
+"""Augmentation: the lightness of a photograph as that of an old print, for a whole batch on the training device.
 
 Only L is changed; the colours to be learned stay those of the scene. The bench measures on aged pictures that are made
 by other rules (`bench/accuracy/aging.py`).
@@ -6,45 +6,64 @@ by other rules (`bench/accuracy/aging.py`).
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .draws import Draws
 
 MAX_SCRATCHES = 5
+# Half the width of the blur's kernel in pixels, enough for a standard deviation of 1.5.
+BLUR_RADIUS = 5
 
 
-def age(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """L [S, S] in 0…100 → L of an old print: blur, fading, grain and scratches, each with some probability."""
-    aged = L
-    if rng.random() < 0.5:
-        aged = np.asarray(cv2.GaussianBlur(aged, (0, 0), float(rng.uniform(0.4, 1.5))), np.float32)
-    if rng.random() < 0.6:
-        aged = _faded(aged, rng)
-    if rng.random() < 0.7:
-        aged = aged + _grain(aged.shape, rng)
-    if rng.random() < 0.4:
-        aged = _scratched(np.ascontiguousarray(aged, np.float32), rng)
-    return np.clip(aged, 0, 100).astype(np.float32)
+def age(L: Tensor, draws: Draws) -> Tensor:
+    """L [M, 1, S, S] in 0…100 → L of old prints: blur, fading, grain and scratches, each with some probability."""
+    count = len(L)
+
+    def happens(share: float) -> Tensor:
+        return draws.uniform(0, 1, count, 1, 1, 1) < share
+
+    def between(low: float, high: float) -> Tensor:
+        return draws.uniform(low, high, count, 1, 1, 1)
+
+    aged = torch.where(happens(0.5), blurred(L, between(0.4, 1.5)), L)
+    black, white = between(0, 25), between(75, 100)
+    faded = black + (white - black) * (aged.clamp(0, 100) / 100) ** between(0.7, 1.4)
+    aged = torch.where(happens(0.6), faded, aged)
+    noise = blurred(draws.normal(*L.shape), between(0.3, 0.9))
+    grain = noise / noise.std((2, 3), keepdim=True).clamp(min=1e-6) * between(1, 6)
+    aged = torch.where(happens(0.7), aged + grain, aged)
+    return torch.where(happens(0.4), _scratched(aged, draws), aged).clamp(0, 100)
 
 
-def _faded(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Lighter blacks, darker whites, and a gamma for the middle tones."""
-    black, white = rng.uniform(0, 25), rng.uniform(75, 100)
-    bent = (np.clip(L, 0, 100) / 100) ** rng.uniform(0.7, 1.4)
-    return (black + (white - black) * bent).astype(np.float32)
+def blurred(planes: Tensor, sigma: Tensor) -> Tensor:
+    """Planes [M, 1, H, W] blurred by Gaussians with standard deviations sigma [M, 1, 1, 1] in pixels."""
+    count, radius = len(planes), BLUR_RADIUS
+    steps = torch.arange(-radius, radius + 1, device=planes.device)
+    kernel = torch.exp(-(steps**2) / (2 * sigma.reshape(count, 1) ** 2))
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    padded = F.pad(planes.transpose(0, 1), (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel.reshape(count, 1, 1, -1), groups=count)
+    return F.conv2d(rows, kernel.reshape(count, 1, -1, 1), groups=count).transpose(0, 1)
 
 
-def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    noise = rng.normal(0, 1, shape).astype(np.float32)
-    soft = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.3, 0.9))), np.float32)
-    return soft * np.float32(rng.uniform(1, 6) / max(float(soft.std()), 1e-6))
-
-
-def _scratched(L: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Thin straight lines, light or dark."""
-    side = L.shape[0]
-    for _ in range(int(rng.integers(1, MAX_SCRATCHES + 1))):
-        ends = rng.integers(0, side, 4).tolist()
-        shade = float(rng.uniform(75, 100) if rng.random() < 0.7 else rng.uniform(0, 25))
-        cv2.line(L, ends[:2], ends[2:], shade, 1, cv2.LINE_AA)
+def _scratched(L: Tensor, draws: Draws) -> Tensor:
+    """1 to 5 thin straight lines on each picture, light or dark."""
+    count, side = len(L), L.shape[-1]
+    x1, y1, x2, y2 = draws.uniform(0, side, 4, count, MAX_SCRATCHES, 1, 1)
+    pixels = torch.arange(side, device=L.device) + 0.5
+    x, y = pixels[None, :], pixels[:, None]
+    along_x, along_y = x2 - x1, y2 - y1
+    length = (along_x**2 + along_y**2).clamp(min=1e-6)
+    along = (((x - x1) * along_x + (y - y1) * along_y) / length).clamp(0, 1)
+    distance = ((x - x1 - along * along_x) ** 2 + (y - y1 - along * along_y) ** 2).sqrt()
+    number = draws.integers(1, MAX_SCRATCHES, count, 1, 1, 1)
+    drawn = torch.arange(MAX_SCRATCHES, device=L.device)[:, None, None] < number
+    cover = (1 - distance).clamp(0, 1) * drawn
+    light = draws.uniform(0, 1, count, MAX_SCRATCHES, 1, 1) < 0.7
+    shade = draws.uniform(0, 25, count, MAX_SCRATCHES, 1, 1) + light * 75
+    for index in range(MAX_SCRATCHES):
+        line = slice(index, index + 1)
+        L = torch.lerp(L, shade[:, line].expand_as(L), cover[:, line])
     return L

@@ -24,7 +24,8 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """crop_px: side of the training crop. min_crop: its smallest share of the photograph's side. recoloured: share of
+    """crop_px: side of the training crop; late_crop_px: its side in the second half of the schedule, 0 for the same.
+    min_crop: its smallest share of the photograph's side. recoloured: share of
     photographs with recoloured regions. lone_region: share in which one region is recoloured and has all the hints,
     while everything else should keep its colours (`touch` only). aged: share whose lightness is that of an old print.
     uniform_counts: share of batches with uniform numbers of hints; the others are geometric with parameter geometric_p
@@ -32,6 +33,7 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     planes only). global_share: share in which each global statistic is revealed."""
 
     crop_px: int = 128
+    late_crop_px: int = 0
     min_crop: float = 0.7
     recoloured: float = 0.25
     lone_region: float = 0.0
@@ -44,10 +46,11 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """AdamW with a warm-up and a cosine to zero over `steps`. encoder_rate, backbone_rate: shares of the rate for the
-    encoder of `touch` and for the backbone inside it; with 0 for both only the attention is trained, and a step takes
-    less than half the time. only: prefixes of the names of the weights to train; empty for all. average: decay of the
-    exponential moving average of the weights, which is exported."""
+    """AdamW with a warm-up and a cosine to zero over `steps`. A run that is given fewer minutes spends the same shares
+    of them on both. encoder_rate, backbone_rate: shares of the rate for the encoder of `touch` and for the backbone
+    inside it; with 0 for both only the attention is trained, and a step takes less than half the time. only: prefixes
+    of the names of the weights to train; empty for all. average: decay of the exponential moving average of the
+    weights, which is exported."""
 
     steps: int
     batch: int = 16
@@ -125,12 +128,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     eccv16: str = ""
     backbone: str = ""
 
-    def stage_at(self, step: int) -> Stage | None:
-        """The stage that a step belongs to; None for runs without stages."""
+    def stage_at(self, position: float) -> Stage | None:
+        """The stage at a position of the schedule, in steps; None for runs without stages."""
         for stage in self.stages:
-            if step < stage.steps:
+            if position < stage.steps:
                 return stage
-            step -= stage.steps
+            position -= stage.steps
         return self.stages[-1] if self.stages else None
 
 

@@ -39,8 +39,8 @@ def held_out_curve(
             grey = psnr(square, compose(lab[0], np.zeros_like(lab[1:])))
             for count in COUNTS:
                 rng = np.random.default_rng([POINTS_SEED, index, count])
-                batch = _one(lab, visitor.gaussian_patches(rng, count, (PATCH_PX, PATCH_PX)))
-                ab = task.predict(network, batch, device)[0]
+                batch = _one(lab, visitor.gaussian_patches(rng, count, (PATCH_PX, PATCH_PX))).to(device)
+                ab = task.predict(network, batch)[0]
                 gains[str(count)].append(psnr(square, compose(lab[0], ab)) - grey)
     return {count: round(float(np.mean(values)), 3) for count, values in gains.items()}
 

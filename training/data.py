@@ -1,169 +1,189 @@
-"""Batches for training: crops of photographs in memory, with hints of a simulated visitor."""
+"""Batches for training, made on the training device: crops of photographs, with hints of a simulated visitor."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
-import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ..calibration import visitor
-from ..calibration.photographs import lab_of
-from ..engine.colour.cielab import lab_to_srgb
-from ..engine.colour.global_hints import VECTOR_LENGTH, histogram_of, saturation_of
+from ..calibration import visitor as one_visitor
+from ..engine.hints import WORKING_PX
 from .aging import age
 from .config import Augmentation
-from .recolour import recolour, recolour_one
+from .draws import Draws
+from .lab import srgb_to_lab
+from .recolour import recolour
+from .visitor import counts_of_hints, gaussian_patches, global_hints, mean_colours, patches_within
 
-# A lone region gets a few hints, at most this many, where its soft mask is above this value.
+# A single region gets a few hints, at most this many, where its soft mask is above this value.
 MAX_IN_REGION = 5
 INSIDE_REGION = 0.95
 
 
 @dataclass
 class Batch:
-    """B crops of side S with at most N hints each; all float32.
+    """B crops of side S with at most N hints each: float32 tensors on one device.
 
     L [B, 1, S, S] in 0…100; ab [B, 2, S, S] in CIELAB units; positions [B, N, 2] as x, y in 0…1;
     colours [B, N, 2] in CIELAB units; sizes [B, N] in working pixels of 256; valid [B, N] in {0, 1};
-    global_hints [B, 316]; natural [B]: False for pictures with recoloured regions, whose colours L does not predict;
-    touched [B, 1, S, S] in 0…1: where ab is to be learned. In a picture whose hints all lie in one recoloured region it
-    is that region; elsewhere the automatic colours should stay.
+    global_hints [B, 316]; natural bool [B]: False for pictures with recoloured regions, whose colours L does not
+    predict; touched [M, 1, S, S] in 0…1: where ab is to be learned in the first M pictures, all of it in the others.
+    In a picture whose hints all lie in one recoloured region it is that region; elsewhere the automatic colours should
+    stay. draws: random numbers of this batch, for what else its losses need.
     """
 
-    L: NDArray[np.float32]
-    ab: NDArray[np.float32]
-    positions: NDArray[np.float32]
-    colours: NDArray[np.float32]
-    sizes: NDArray[np.float32]
-    valid: NDArray[np.float32]
-    global_hints: NDArray[np.float32]
-    natural: NDArray[np.bool_]
-    touched: NDArray[np.float32]
+    L: Tensor
+    ab: Tensor
+    positions: Tensor
+    colours: Tensor
+    sizes: Tensor
+    valid: Tensor
+    global_hints: Tensor
+    natural: Tensor
+    touched: Tensor
+    draws: Draws
+
+    @property
+    def device(self) -> torch.device:
+        return self.L.device
+
+    def to(self, device: torch.device) -> Batch:
+        """This batch on another device."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **moved, draws=Draws(device, 0))
+
+    def lone(self) -> Tensor:
+        """Which of the first M pictures have all their hints in one recoloured region: bool [M]."""
+        return self.touched.amin((1, 2, 3)) < 1
 
 
-def draw_crop(rgb: NDArray[np.uint8], crop: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random square of `rgb` [n, n, 3], at least `min_crop` of its side, resized to crop_px, often mirrored."""
-    side = rgb.shape[0]
-    taken = int(rng.integers(int(side * crop.min_crop), side + 1))
-    y, x = rng.integers(0, side - taken + 1, 2)
-    method = cv2.INTER_AREA if taken > crop.crop_px else cv2.INTER_LINEAR
-    square = cv2.resize(rgb[y : y + taken, x : x + taken], (crop.crop_px, crop.crop_px), interpolation=method)
-    square = square[:, ::-1] if rng.random() < 0.5 else square
-    return np.ascontiguousarray(square, np.uint8)
+def draw_batch(photos: Tensor, size: int, settings: Augmentation, draws: Draws, crop_px: int = 0) -> Batch:
+    """`size` random photographs of `photos` uint8 [n, s, s, 3] as a Batch on their device.
+
+    crop_px: side of the crops; 0 for that of the settings. A batch depends only on the seed of `draws`. The
+    first pictures have recoloured regions, the last are aged; which photographs these are is random.
+    """
+    single, clustered = draws.share_of(size, settings.lone_region), draws.share_of(size, settings.recoloured)
+    changed, aged = min(size, single + clustered), draws.share_of(size, settings.aged)
+    counts = counts_of_hints(size, settings, draws.host)
+    few = draws.host.integers(1, MAX_IN_REGION + 1, single)
+    number = max(1, int(counts.max(initial=0)), MAX_IN_REGION if single else 0)
+    chosen = draws.sent(draws.host.integers(0, len(photos), size))
+    rgb = crops(photos, chosen, crop_px or settings.crop_px, settings.min_crop, draws)
+    lab = srgb_to_lab(rgb)
+    natural = torch.arange(size, device=rgb.device) >= changed
+    touched = rgb.new_ones(single, 1, *rgb.shape[2:])
+    if changed:
+        recoloured = recolour(rgb[:changed], lab[:changed], single, draws)
+        rgb = torch.cat([recoloured.rgb, rgb[changed:]])
+        lab = torch.cat([recoloured.lab, lab[changed:]])
+        touched = recoloured.touched
+    corner, sides = gaussian_patches(draws, size, number)
+    count, vector = draws.sent(counts), global_hints(rgb, lab[:, 1:], settings.global_share, draws)
+    if single:
+        lone = touched.amin((1, 2, 3)) < 1
+        placed, placed_sides = patches_within(touched, INSIDE_REGION, MAX_IN_REGION, draws)
+        corner = _replaced(corner, placed, lone)
+        sides = _replaced(sides, placed_sides, lone)
+        count = _replaced(count, draws.sent(few), lone)
+        vector = _replaced(vector, torch.zeros_like(vector[:single]), lone)
+    L, ab = lab[:, :1], lab[:, 1:].contiguous()
+    if aged:
+        L = torch.cat([L[: size - aged], age(L[size - aged :], draws)])
+    valid = (torch.arange(number, device=rgb.device) < count[:, None]).float()
+    positions = (corner + sides[..., None] / 2) / WORKING_PX * valid[..., None]
+    colours = mean_colours(ab, corner, sides) * valid[..., None]
+    sides = torch.where(valid > 0, sides, 1.0)
+    return Batch(L.contiguous(), ab, positions, colours, sides, valid, vector, natural, touched, draws)
 
 
-def draw_batch(squares: NDArray[np.uint8], size: int, settings: Augmentation, rng: np.random.Generator) -> Batch:
-    """`size` random photographs of `squares` [n, s, s, 3] as a Batch."""
-    many = rng.random() < settings.uniform_counts
-    drawn = [
-        _draw(draw_crop(squares[chosen], settings, rng), settings, many, rng)
-        for chosen in rng.integers(0, len(squares), size)
-    ]
-    vectors = np.stack([one.vector for one in drawn])
-    batch = make_batch(np.stack([one.lab.transpose(2, 0, 1) for one in drawn]), [one.patches for one in drawn], vectors)
-    for index, one in enumerate(drawn):
-        batch.natural[index] = one.natural
-        if one.region is not None:
-            batch.touched[index, 0] = one.region
-        if rng.random() < settings.aged:
-            batch.L[index, 0] = age(batch.L[index, 0], rng)
-    return batch
+def _replaced(values: Tensor, first: Tensor, where: Tensor) -> Tensor:
+    """`values` [B, N, ...] with those of the first pictures and hints replaced by `first` [M, n, ...], where bool [M]
+    holds. Also for [B] and [M]."""
+    part = (slice(len(first)), *([slice(first.shape[1])] if first.dim() > 1 else []))
+    values = values.clone()
+    values[part] = torch.where(where.reshape(-1, *[1] * (first.dim() - 1)), first, values[part])
+    return values
 
 
-@dataclass
-class _Sample:
-    """One picture of a batch: CIELAB [S, S, 3], the patches of its hints, its global hints, its lone region if any."""
+def crops(photos: Tensor, chosen: Tensor, side: int, min_crop: float, draws: Draws) -> Tensor:
+    """Random squares of photographs, half of them mirrored: float32 RGB [B, 3, side, side] in 0…1.
 
-    lab: NDArray[np.float32]
-    patches: visitor.Patches
-    vector: NDArray[np.float32]
-    natural: bool
-    region: NDArray[np.float32] | None = None
-
-
-def _draw(rgb: NDArray[np.uint8], settings: Augmentation, many: bool, rng: np.random.Generator) -> _Sample:
-    kind = rng.random()
-    lone = recolour_one(rgb, rng) if kind < settings.lone_region else None
-    if lone is not None:
-        patches = visitor.patches_within(rng, lone[1] > INSIDE_REGION, int(rng.integers(1, MAX_IN_REGION + 1)))
-        return _Sample(lone[0], patches, np.zeros(VECTOR_LENGTH, np.float32), False, lone[1])
-    natural = kind >= settings.lone_region + settings.recoloured
-    lab = lab_of(rgb) if natural else recolour(rgb, rng)
-    count = visitor.mixed_count(rng, float(many), settings.max_hints, settings.geometric_p)
-    patches = visitor.gaussian_patches(rng, count, whole=False)
-    return _Sample(lab, patches, _global_vector(lab, settings.global_share, rng), natural)
+    photos uint8 [n, s, s, 3], chosen int64 [B]. The squares have at least `min_crop` of the photograph's side. They are
+    averaged over areas when they are reduced and interpolated when they are enlarged, by two matrix products.
+    """
+    count, whole = len(chosen), photos.shape[1]
+    least = int(whole * min_crop)
+    taken = draws.uniform(least, whole + 1, count).floor().clamp(max=whole)
+    first = (draws.uniform(0, 1, 2, count) * (whole - taken + 1)).floor()
+    rows, columns = _resampling(first[0], taken, whole, side), _resampling(first[1], taken, whole, side)
+    mirrored = draws.uniform(0, 1, count, 1, 1) < 0.5
+    columns = torch.where(mirrored, columns.flip(1), columns) / 255
+    pixels = photos[chosen].to(torch.float32)
+    reduced = (rows @ pixels.flatten(2)).reshape(count, side, whole, 3)
+    reduced = reduced.permute(0, 3, 1, 2).reshape(count, 3 * side, whole)
+    return (reduced @ columns.mT).reshape(count, 3, side, side)
 
 
-def _global_vector(lab: NDArray[np.float32], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    ab = lab[..., 1:].transpose(2, 0, 1)
-    hints = visitor.global_hints(rng, histogram_of(ab), saturation_of(lab_to_srgb(lab)), share)
-    return hints.vector()
+def _resampling(first: Tensor, taken: Tensor, whole: int, side: int) -> Tensor:
+    """Weights [B, side, whole] of the `taken` pixels from `first` on, both [B], in `side` new pixels; rows sum to 1."""
+    pixels = torch.arange(whole, device=first.device)
+    scale, first = (taken / side)[:, None, None], first[:, None, None]
+    low = first + torch.arange(side, device=first.device)[:, None] * scale
+    area = (torch.minimum(low + scale, pixels + 1) - torch.maximum(low, pixels)).clamp(min=0) / scale
+    middle = torch.minimum(torch.maximum(low + scale / 2 - 0.5, first), first + taken[:, None, None] - 1)
+    linear = (1 - (middle - pixels).abs()).clamp(min=0)
+    return torch.where(scale > 1, area, linear)
 
 
 def make_batch(
-    planes: NDArray[np.float32],
-    patches: list[visitor.Patches],
-    vectors: NDArray[np.float32],
+    planes: NDArray[np.float32], patches: Sequence[one_visitor.Patches], vectors: NDArray[np.float32]
 ) -> Batch:
-    """A Batch of natural pictures from Lab planes [B, 3, S, S], the patches of each, and global hints [B, 316].
+    """A Batch on the CPU of natural pictures from Lab planes [B, 3, S, S], the patches of each, and global hints
+    [B, 316].
 
     A hint has the mean ab under its patch.
     """
     number = max(1, *map(len, patches)) if patches else 1
-    shape = (len(planes), number)
-    positions, colours = np.zeros((*shape, 2), np.float32), np.zeros((*shape, 2), np.float32)
-    sizes, valid = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    corner, size = np.zeros((len(planes), number, 2), np.float32), np.ones((len(planes), number), np.float32)
+    valid = np.zeros_like(size)
     for index, patch in enumerate(patches):
         count = len(patch)
-        positions[index, :count] = patch.centres()
-        colours[index, :count] = visitor.mean_colours(planes[index, 1:], patch)
-        sizes[index, :count] = patch.size
-        valid[index, :count] = 1
-    L = np.ascontiguousarray(planes[:, :1])
-    ab, natural, touched = np.ascontiguousarray(planes[:, 1:]), np.ones(len(planes), np.bool_), np.ones_like(L)
-    return Batch(L, ab, positions, colours, sizes, valid, vectors, natural, touched)
+        corner[index, :count] = np.stack([patch.left, patch.top], 1)
+        size[index, :count], valid[index, :count] = patch.size, 1
+    L, ab = torch.from_numpy(planes).split((1, 2), 1)
+    at, sides, there = (torch.from_numpy(array) for array in (corner, size, valid))
+    return Batch(
+        L.contiguous(), ab.contiguous(), (at + sides[..., None] / 2) / WORKING_PX * there[..., None],
+        mean_colours(ab, at, sides) * there[..., None], sides, there, torch.from_numpy(vectors),
+        torch.ones(len(planes), dtype=torch.bool), L[:0], Draws(L.device, 0),
+    )  # fmt: skip
 
 
-def batches(
-    squares: NDArray[np.uint8], size: int, settings: Augmentation, seed: int, first: int = 0, ahead: int = 4
-) -> Generator[Batch, None, None]:
-    """Endless batches from number `first`, prepared by one background thread that is at most `ahead` batches ahead.
+class BatchMaker:
+    """The batches of a run: number k depends only on the seed and k, so a resumed run gets those it would have got.
 
-    Batch k depends only on the seed and k, so a resumed run gets the batches that it would have got. An error in the
-    thread is raised here.
+    photos: uint8 [n, s, s, 3] on the training device. A CPU makes them with one thread: the operations are small, and
+    threads that wait for each other after each cost more than they save, above all on a busy machine.
     """
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
-    stop = threading.Event()
 
-    def produce() -> None:
-        step = first
+    def __init__(self, photos: Tensor, size: int, settings: Augmentation, seed: int) -> None:
+        self._photos, self._size, self._settings, self._seed = photos, size, settings, seed
+
+    @torch.no_grad()
+    def batch(self, number: int, crop_px: int = 0) -> Batch:
+        """Batch `number`, with crops of another side if `crop_px` is not 0."""
+        draws = Draws(self._photos.device, self._seed, number)
+        if self._photos.device.type != "cpu":
+            return draw_batch(self._photos, self._size, self._settings, draws, crop_px)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
-            while not stop.is_set():
-                _put(ready, draw_batch(squares, size, settings, np.random.default_rng([seed, step])), stop)
-                step += 1
-        except Exception as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            _put(ready, error, stop)
-
-    threading.Thread(target=produce, daemon=True, name="batches").start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-
-
-def _put(target: queue.Queue, item: object, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            target.put(item, timeout=0.2)
-        except queue.Full:
-            continue
-        return
+            return draw_batch(self._photos, self._size, self._settings, draws, crop_px)
+        finally:
+            torch.set_num_threads(threads)

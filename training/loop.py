@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
-from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..calibration.photographs import load_squares
 from ..engine.errors import ConfigError, ModelFileError
 from ..engine.files import atomic_write, replacing, write_error
 from .config import Config
 from .curve import held_out_curve
-from .data import Batch, batches
+from .data import Batch, BatchMaker
+from .schedule import Clock, Schedule, rate_at
 from .tasks import Task
 
 AVERAGED, STATE, LOG = "averaged.safetensors", "state.pt", "log.jsonl"
 
-Progress = Callable[[int, int, str], object]  # steps done, steps in all, losses and curve of the last checkpoint
+# Steps of the schedule done, steps in all, losses and curve of the last checkpoint.
+Progress = Callable[[int, int, str], object]
 
 
 def no_progress(done: int, total: int, checkpoint: str) -> None:
@@ -37,9 +39,10 @@ def no_progress(done: int, total: int, checkpoint: str) -> None:
 
 @dataclass
 class RunStatus:
-    """The state of a run: steps done, seconds spent, and the last held-out curve."""
+    """The state of a run: steps done, steps of the schedule used, seconds spent, and the last held-out curve."""
 
     step: int = 0
+    position: float = 0.0
     seconds: float = 0.0
     curve: dict[str, float] = field(default_factory=dict)
 
@@ -65,9 +68,10 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
 
 
 def train(
-    task: Task, config: Config, resume: bool = False, seconds: float | None = None, progress: Progress = no_progress
-) -> RunStatus:
-    """Train for the configured steps, or until `seconds` have passed (a checkpoint is written either way).
+    task: Task, config: Config, resume: bool = False, seconds: float | None = None,
+    progress: Progress = no_progress, clock: Clock = time.monotonic,
+) -> RunStatus:  # fmt: skip
+    """Train for the configured steps. If `seconds` end earlier, the schedule is spread over them.
 
     Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl. Calls
     `progress` after every step. Raises ConfigError for unusable settings or photographs, OutputError if the folder
@@ -82,27 +86,30 @@ def train(
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     device = pick_device(config.device)
-    squares = load_squares(config.data.sources, config.data.side_px, config.data.limit or None)
+    maker = BatchMaker(load_photos(config, device), config.optimiser.batch, config.augmentation, config.seed)
     held_out = load_squares(config.data.held_out, config.data.side_px, config.data.held_out_limit)
-    network = task.network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    run = _Run(task, network, config, device)
+    run = Run(task, config, device)
     if resume:
         run.load(output / STATE)
-    source = batches(squares, config.optimiser.batch, config.augmentation, config.seed, run.status.step)
-    started, spent = time.monotonic(), run.status.seconds
-    checkpoint = ""
+    status, total, checkpoint = run.status, config.optimiser.steps, ""
+    schedule = Schedule(total, status.step, status.position, seconds, clock)
+    started, spent = clock(), status.seconds
     with denormals_flushed():
-        while run.status.step < config.optimiser.steps:
-            run.one_step(next(source))
-            run.status.seconds = spent + time.monotonic() - started
-            late = seconds is not None and time.monotonic() - started >= seconds
-            if late or run.status.step % config.every == 0 or run.status.step == config.optimiser.steps:
+        while status.position < total:
+            late = status.position >= total / 2
+            run.one_step(maker.batch(status.step, config.augmentation.late_crop_px if late else 0))
+            status.position = schedule.position(status.step)
+            status.seconds = spent + clock() - started
+            if status.step % config.every == 0 or status.position >= total:
                 checkpoint = run.checkpoint(output, held_out)
-            progress(run.status.step, config.optimiser.steps, checkpoint)
-            if late:
-                break
-    source.close()
-    return run.status
+            progress(min(int(status.position), total), total, checkpoint)
+    return status
+
+
+def load_photos(config: Config, device: torch.device) -> Tensor:
+    """The photographs of a run, uint8 [n, side_px, side_px, 3] on the device."""
+    squares = load_squares(config.data.sources, config.data.side_px, config.data.limit or None, os.cpu_count() or 1)
+    return torch.from_numpy(squares).to(device)
 
 
 @contextlib.contextmanager
@@ -115,71 +122,68 @@ def denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def rate_at(config: Config, step: int) -> float:
-    """The learning rate of a step: a warm-up, then a cosine to zero, or the rate of the stage."""
-    settings = config.optimiser
-    warm = min(1.0, (step + 1) / max(settings.warm_up_steps, 1))
-    stage = config.stage_at(step)
-    if stage is not None:
-        return stage.rate * warm
-    return settings.rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) + 1e-7
+class Run:
+    """What changes during a run: weights, their average, the optimiser, and the status."""
 
-
-class _Run:
-    """What changes during a run: weights, their average, the optimiser with its schedule, and the status."""
-
-    def __init__(self, task: Task, network: nn.Module, config: Config, device: torch.device) -> None:
-        self.task, self.network, self.config, self.device = task, network, config, device
+    def __init__(self, task: Task, config: Config, device: torch.device) -> None:
+        self.task, self.config, self.device = task, config, device
+        network = task.network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.network: nn.Module = network
         trained = [([p for p in group if p.requires_grad], share) for group, share in task.parameter_groups()]
-        # The schedule gives the rate; a group's own "lr" is its share of that.
-        groups = [{"params": parameters, "lr": share} for parameters, share in trained if parameters]
-        self.shares = [group["lr"] for group in groups]
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay)
-        self.schedule = LambdaLR(self.optimiser, partial(rate_at, config))
-        self.average = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True)
-        self.average.update_parameters(network)  # the first update copies the weights
+        groups = [{"params": parameters} for parameters, _ in trained if parameters]
+        # The schedule gives the rate; each group has a share of it.
+        self.shares = [share for parameters, share in trained if parameters]
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay, fused=True)
+        self.average = copy.deepcopy(network)
         self.bf16 = uses_bf16(config.bf16, device)
         self.status = RunStatus()
-        self.recent: list[dict[str, float]] = []
+        self.recent: list[Tensor] = []
+        self.names: list[str] = []
 
     def one_step(self, batch: Batch) -> None:
-        """Train on one batch."""
-        self.task.set_stage(self.config.stage_at(self.status.step))
+        """Train on one batch. The CPU does not wait for the device."""
+        self.task.set_stage(self.config.stage_at(self.status.position))
+        rate = rate_at(self.config, self.status.position)
+        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
+            group["lr"] = rate * share
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            terms = self.task.losses(batch, self.device)
-        total = torch.stack(list(terms.values())).sum()
+            terms = self.task.losses(batch)
+        losses = torch.stack(list(terms.values()))
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        losses.sum().backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
         self.optimiser.step()
-        self.schedule.step()
-        self.average.update_parameters(self.network)
         self.status.step += 1
-        self.recent.append({name: float(term.detach()) for name, term in terms.items()})
+        self._update_average()
+        self.names = list(terms)
+        self.recent.append(losses.detach())
 
-    def _average(self, kept: Sequence[torch.Tensor], new: Sequence[torch.Tensor], updates: torch.Tensor | int) -> None:
-        """Exponential moving average. Its decay grows with the updates, so that early weights are forgotten."""
-        decay = min(self.config.optimiser.average, int(updates) / (9 + int(updates)))
-        for average, value in zip(kept, new, strict=True):
-            if average.dtype.is_floating_point:
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Exponential moving average. Its decay grows with the steps, so that early weights are forgotten."""
+        step = self.status.step
+        update = get_ema_multi_avg_fn(min(self.config.optimiser.average, step / (9 + step)))
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        update([kept for kept, _ in floating], [new for _, new in floating], step)
+        for kept, new in pairs:
+            if not kept.dtype.is_floating_point:
+                kept.copy_(new)
 
     def checkpoint(self, output: Path, held_out: NDArray[np.uint8]) -> str:
         """Write everything that a resumed run needs and one line of the log; returns a line to show."""
-        means = {name: float(np.mean([r[name] for r in self.recent])) for name in self.recent[0]} if self.recent else {}
+        means = dict(zip(self.names, torch.stack(self.recent).mean(0).tolist(), strict=True)) if self.recent else {}
         self.recent.clear()
-        averaged = {k: v.detach().cpu().contiguous() for k, v in self.average.module.state_dict().items()}
+        averaged = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
         self.status.curve = held_out_curve(self.task, averaged, held_out, self.device)
         atomic_write(output / AVERAGED, save(averaged))
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.average.module.state_dict(),
+            "averaged": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.status.step,
+            "position": self.status.position,
             "seconds": self.status.seconds,
-            "shuffle": torch.get_rng_state(),
         }
         with replacing(output / STATE) as path:
             torch.save(state, path)
@@ -193,25 +197,25 @@ class _Run:
         return f"loss {sum(means.values()):.3f} gain dB {curve}"
 
     def load(self, path: Path) -> None:
-        """Resume from state.pt. Raises ModelFileError if it is missing, damaged or of another network."""
+        """Resume from state.pt. Raises ModelFileError if it is missing, damaged or of another network.
+
+        Batches depend on the seed and the step alone, so no random state is part of it. Older checkpoints have no
+        position: there it is the step.
+        """
         if not path.is_file():
             raise ModelFileError(f"{path} does not exist, so there is nothing to resume; start without --resume")
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state["network"])
-            self.average.module.load_state_dict(state["averaged"])
+            self.average.load_state_dict(state["averaged"])
+            for group in state["optimiser"]["param_groups"]:
+                group["fused"] = True  # older checkpoints do not say so
             self.optimiser.load_state_dict(state["optimiser"])
-            step, self.status.seconds = state["step"], state["seconds"]
-            torch.set_rng_state(state["shuffle"].cpu())
+            step, seconds = state["step"], state["seconds"]
+            self.status = RunStatus(step, state.get("position", float(step)), seconds)
         except Exception as error:  # a damaged file, or one of another network, fails in many ways
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ModelFileError(f"{path} cannot be resumed ({reason}); start without --resume") from error
-        self.status.step = step
-        self.average.n_averaged.fill_(step + 1)
-        # The position of the schedule follows from the step, so it is not part of state.pt.
-        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
-            group["initial_lr"] = share
-        self.schedule = LambdaLR(self.optimiser, partial(rate_at, self.config), last_epoch=step - 1)
 
 
 def initialise(network: nn.Module, weights: dict[str, torch.Tensor]) -> list[str]:

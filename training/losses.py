@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..engine.colour import bins
 from ..engine.inputs import AB_SCALE
+from .soft_bins import SoftBins
 
 HUBER_DELTA = 1.0
 L1_WEIGHT = 10.0
@@ -23,20 +24,21 @@ def huber(predicted: Tensor, true: Tensor, weights: Tensor | None = None) -> Ten
     return 2 * (losses if weights is None else losses * weights).mean()
 
 
-def picture_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """10 log₁₀ of (1 + the mean squared error of ab) of each picture, averaged over the pictures, in dB.
+def picture_error(predicted: Tensor, true: Tensor, chosen: Tensor) -> Tensor:
+    """10 log₁₀ of (1 + the mean squared error of ab) of each picture, averaged over the chosen pictures, in dB.
 
-    Both [B, 2, H, W] in CIELAB units; B may be 0. This is what a mean PSNR measures, since L is given. The Huber loss
-    prefers the most likely colour; this one prefers the mean, and an error in a pale picture counts as much as one in a
-    colourful picture.
+    predicted and true [B, 2, H, W] in CIELAB units; chosen [B] in {0, 1}. This is what a mean PSNR measures, since L is
+    given. The Huber loss prefers the most likely colour; this one prefers the mean, and an error in a pale picture
+    counts as much as one in a colourful picture.
     """
     squared = ((predicted.float() - true.float()) ** 2).mean((1, 2, 3))
-    return 10 * torch.log10(1 + squared).sum() / max(len(squared), 1)
+    return 10 * (torch.log10(1 + squared) * chosen).sum() / chosen.sum().clamp(min=1)
 
 
-def cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
-    """−Σ z log p over the bins (last axis), averaged over the rest. Both [..., bins]; z sums to 1."""
-    return -(target * torch.log(probabilities.float().clamp(min=1e-8))).sum(-1).mean()
+def cross_entropy(probabilities: Tensor, target: SoftBins) -> Tensor:
+    """−Σ z log p over the bins, averaged over the places. probabilities [..., bins]; z: the target, for [...]."""
+    reached = probabilities.float().gather(-1, target.indices)
+    return -(target.weights * torch.log(reached.clamp(min=1e-8))).sum(-1).mean()
 
 
 def absolute(predicted: Tensor, true: Tensor) -> Tensor:

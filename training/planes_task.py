@@ -13,15 +13,15 @@ from torch.nn import functional as F
 from ..build_engine.checkpoint import read_weights
 from ..build_engine.networks.planes import DECODER, HEAD, PlanesNetwork
 from ..build_engine.planes_bundle import planes_input_table, topology_of
-from ..calibration import visitor
 from ..engine.bundle import InputTable
 from ..engine.colour import bins
-from ..engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX, Hint
-from ..engine.inputs import colour_planes, normalise_lightness
+from ..engine.hints import MAX_SIZE_PX, MIN_SIZE_PX, WORKING_PX
 from .config import Config, Stage
 from .data import Batch
 from .eccv16 import start_from_eccv16
 from .losses import absolute, cross_entropy, grid_cross_entropy, huber
+from .soft_bins import soft_bins
+from .visitor import hint_planes
 
 
 class PlanesTask:
@@ -55,20 +55,19 @@ class PlanesTask:
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         return [(list(self.planes.parameters()), 1.0)]
 
-    def losses(self, batch: Batch, device: torch.device) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Huber (or L1) on ab, and cross-entropy for networks with a distribution head."""
         hinted = self.stage.hints if self.stage else True
         full_share = self.config.augmentation.full_reveal if hinted else 0.0
-        answers = self._forward(self.planes, batch, device, hinted, full_share)
-        true = torch.from_numpy(batch.ab).to(device)
-        settings = self.config.losses
+        answers = self._forward(self.planes, batch, hinted, full_share)
+        true, settings = batch.ab, self.config.losses
         terms = {"colour": huber(answers["ab"], true) if settings.colour == "huber" else absolute(answers["ab"], true)}
         if "logits" in answers:
             terms["distribution"] = settings.distribution * distribution_loss(answers["logits"], true)
         return terms
 
-    def predict(self, network: nn.Module, batch: Batch, device: torch.device) -> NDArray[np.float32]:
-        return self._forward(network, batch, device)["ab"].float().cpu().numpy()
+    def predict(self, network: nn.Module, batch: Batch) -> NDArray[np.float32]:
+        return self._forward(network, batch)["ab"].float().cpu().numpy()
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The network's weights by state-dict key, for its bundle."""
@@ -76,42 +75,36 @@ class PlanesTask:
         return {name: state[name].float().cpu().numpy() for name in self.planes.topology.shapes()}
 
     def _forward(
-        self, network: nn.Module, batch: Batch, device: torch.device, hinted: bool = True, full_share: float = 0.0
+        self, network: nn.Module, batch: Batch, hinted: bool = True, full_share: float = 0.0
     ) -> dict[str, Tensor]:
         if self.settings.takes_global:
-            L = normalise_lightness(batch.L, self.settings)
-            return network(torch.from_numpy(L).to(device), torch.from_numpy(batch.global_hints).to(device))
-        return network(torch.from_numpy(input_planes(batch, self.settings, hinted, full_share)).to(device))
+            return network(normalised(batch.L, self.settings), batch.global_hints)
+        return network(input_planes(batch, self.settings, hinted, full_share))
 
 
-def input_planes(
-    batch: Batch, settings: InputTable, hinted: bool = True, full_share: float = 0.0
-) -> NDArray[np.float32]:
-    """A batch as input of the networks: L, a, b and mask, float32 [B, 4, S, S], normalised by `settings`.
+def input_planes(batch: Batch, settings: InputTable, hinted: bool = True, full_share: float = 0.0) -> Tensor:
+    """A batch as input of the networks: L, a, b and mask, float32 [B, 4, S, S], normalised by `settings` as by
+    `engine.inputs`.
 
     The patches of hints are scaled with the crop. With probability `full_share` a picture is revealed whole. hinted:
     whether hints are given at all.
     """
-    rng = np.random.default_rng(int(torch.randint(1 << 31, (1,))))
     side = batch.L.shape[-1]
-    shown = [
-        visitor.planes(rng, true, hints_of(batch, index, side) if hinted else [], full_share)
-        for index, true in enumerate(batch.ab)
-    ]
-    ab, mask = (np.stack(planes) for planes in zip(*shown, strict=True))
-    return colour_planes(normalise_lightness(batch.L, settings), ab, mask, settings)
+    size = (batch.sizes * side / WORKING_PX).round().clamp(MIN_SIZE_PX, MAX_SIZE_PX)
+    corner = (batch.positions * side - size[..., None] / 2 + 0.5).floor()
+    there = batch.valid if hinted else torch.zeros_like(batch.valid)
+    ab, mask = hint_planes(batch.colours, corner.long(), size.long(), there, side)
+    if full_share:
+        revealed = batch.draws.uniform(0, 1, len(ab), 1, 1, 1) < full_share
+        ab, mask = torch.where(revealed, batch.ab, ab), torch.where(revealed, 1.0, mask)
+    low, high = settings.mask
+    return torch.cat([normalised(batch.L, settings), ab / settings.ab_scale, mask * (high - low) + low], 1)
 
 
-def hints_of(batch: Batch, index: int, side: int) -> list[Hint]:
-    """The hints on picture `index` of a batch, with patches in pixels of a crop of side `side`."""
-    count = int(batch.valid[index].sum())
-    sizes = np.clip(np.rint(batch.sizes[index, :count] * side / WORKING_PX), MIN_SIZE_PX, MAX_SIZE_PX).astype(int)
-    return [
-        Hint(float(np.clip(x, 0, 1)), float(np.clip(y, 0, 1)), float(a), float(b), int(size))
-        for (x, y), (a, b), size in zip(
-            batch.positions[index, :count], batch.colours[index, :count], sizes, strict=True
-        )
-    ]
+def normalised(L: Tensor, settings: InputTable) -> Tensor:
+    """L in 0…100, of any shape, as input of the networks, as `engine.inputs.normalise_lightness` does it."""
+    offset, scale = settings.light
+    return (L - offset) / scale
 
 
 def distribution_loss(logits: Tensor, true: Tensor) -> Tensor:
@@ -123,9 +116,7 @@ def distribution_loss(logits: Tensor, true: Tensor) -> Tensor:
     if logits.shape[1] == len(bins.GRID_CENTRES):
         return grid_cross_entropy(logits, true[:, :, ::4, ::4])
     small = F.interpolate(true, scale_factor=0.25, mode="bilinear", align_corners=False)
-    encoded = bins.soft_encode(small.permute(0, 2, 3, 1).cpu().numpy())
-    probabilities = logits.float().softmax(1).permute(0, 2, 3, 1)
-    return cross_entropy(probabilities, torch.from_numpy(encoded).to(logits.device))
+    return cross_entropy(logits.float().softmax(1).movedim(1, -1), soft_bins(small.movedim(1, -1)))
 
 
 def initialise(network: PlanesNetwork) -> None:

@@ -3,122 +3,102 @@
 In a real photograph the colour of a hint agrees with its scene, so a network may learn that one red patch reddens
 everything. Here some regions (clusters of colour, lightness and position) get colours that nothing else predicts. Then
 a hint has to spread by structure and stop at the edge of its object.
+
+Shapes below: M pictures, K masks each.
 """
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
-from ..calibration.photographs import lab_of
-from ..engine.colour.cielab import lab_to_srgb, srgb_to_lab
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-CLUSTER_SIDE_PX = 40
-# For regions by flood fill on a photograph smoothed by mean shift: the smoothing in space (px at a side of 192) and in
-# colour, and the largest difference between neighbours.
-SHIFT_PX, SHIFT_COLOUR, FLOOD_STEP = 8.0, 14.0, 3
-# A lone region: how often it comes from a flood fill, its share of the picture, how far its mean ab has to move, and
-# the number of attempts.
-FLOODED = 0.5
-MIN_SHARE, MAX_SHARE = 0.015, 0.4
-MIN_CHANGE, TRIES = 25.0, 6
+from .draws import Draws
+from .lab import lab_to_srgb, srgb_to_lab
+from .regions import MAX_CLUSTERS, clusters, single_regions, soft_masks
 
-
-def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """uint8 RGB [H, W, 3] → CIELAB float32 [H, W, 3] in gamut: some of 3 to 7 regions rotated and shifted in ab."""
-    lab = lab_of(rgb)
-    labels, number = _clusters(lab, rng)
-    ab = lab[..., 1:].copy()
-    for label in rng.permutation(number)[: int(rng.integers(1, number))]:
-        mask = _soft_mask(labels == label, lab.shape[:2])
-        ab = ab * (1 - mask) + _other_colours(lab[..., 1:], rng) * mask
-    return _in_gamut(lab[..., :1], ab)
+# The share of single regions that come from flood fills, how far the mean ab of one has to move, and the number of
+# colours tried.
+FLOODED, MIN_CHANGE, TRIES = 0.5, 25.0, 12
+# How far is measured on a grid of this side.
+CHANGE_SIDE = 32
+CHROMA, MAX_SHIFT = (0.7, 1.6), 45.0
 
 
-def recolour_one(
-    rgb: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Recolour one connected region: CIELAB float32 [H, W, 3] and the region's soft mask [H, W] in 0…1.
+class Recoloured(NamedTuple):
+    """rgb [M, 3, S, S] in 0…1 and lab [M, 3, S, S] in gamut. touched [L, 1, S, S]: soft masks of the single regions of
+    the first L pictures, 1 everywhere where there is none."""
 
-    Half of the regions are parts of clusters, whose edges a network cannot always predict; the others come from flood
-    fills, which stop at the edges of objects. None if no region of a suitable size changed enough.
+    rgb: Tensor
+    lab: Tensor
+    touched: Tensor
+
+
+def recolour(rgb: Tensor, lab: Tensor, single: int, draws: Draws) -> Recoloured:
+    """Recolour one connected region in the first `single` pictures, and some of 3 to 7 clusters in the others.
+
+    rgb [M, 3, S, S] in 0…1, lab [M, 3, S, S] the same in CIELAB. A picture without a suitable region is recoloured by
+    clusters.
     """
-    lab = lab_of(rgb)
-    smooth = _smoothed(rgb) if rng.random() < FLOODED else None
-    for _ in range(TRIES):
-        region = _cluster_part(lab, rng) if smooth is None else _flood(smooth, rng)
-        if region is None:
-            continue
-        mask = _soft_mask(region, lab.shape[:2])
-        ab = lab[..., 1:] * (1 - mask) + _other_colours(lab[..., 1:], rng) * mask
-        changed = _in_gamut(lab[..., :1], ab.astype(np.float32, copy=False))
-        moved = np.linalg.norm(((changed - lab)[..., 1:] * mask).sum((0, 1)) / max(float(mask.sum()), 1.0))
-        if moved >= MIN_CHANGE:
-            return changed, mask[..., 0]
-    return None
+    side = lab.shape[-1]
+    labels, number = clusters(lab, draws)
+    masks = _some_clusters(labels, number, side, draws)
+    changes = other_colours(draws, len(lab), MAX_CLUSTERS)
+    region, found = single_regions(rgb[:single], labels[:single], draws.share_of(single, FLOODED), draws)
+    change, moved = _large_change(lab[:single], region, draws)
+    chosen = (found & moved)[:, None, None, None]
+    alone = F.pad(region, (0, 0, 0, 0, 0, MAX_CLUSTERS - 1))
+    masks = torch.cat([torch.where(chosen, alone, masks[:single]), masks[single:]])
+    changes = torch.cat([torch.where(chosen, change[:, None], changes[:single]), changes[single:]])
+    changed = lab_to_srgb(torch.cat([lab[:, :1], blend(lab[:, 1:], masks, changes)], 1))
+    return Recoloured(changed, srgb_to_lab(changed), torch.where(chosen, region, 1.0))
 
 
-def _smoothed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mean shift in colour and position: objects become uniform, edges stay."""
-    return np.asarray(cv2.pyrMeanShiftFiltering(rgb, SHIFT_PX * rgb.shape[0] / 192, SHIFT_COLOUR, maxLevel=1), np.uint8)
+def other_colours(draws: Draws, *shape: int) -> Tensor:
+    """Affine maps of ab [..., 2, 3]: a rotation by any angle, chroma times 0.7…1.6, a shift by up to 45 anywhere."""
+    angle, direction = draws.uniform(0, 2 * torch.pi, 2, *shape)
+    chroma, shift = draws.uniform(*CHROMA, *shape), draws.uniform(0, MAX_SHIFT, *shape)
+    cosine, sine = torch.cos(angle) * chroma, torch.sin(angle) * chroma
+    first = torch.stack([cosine, -sine, torch.cos(direction) * shift], -1)
+    return torch.stack([first, torch.stack([sine, cosine, torch.sin(direction) * shift], -1)], -2)
 
 
-def _flood(smooth: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """The region of a flood fill from a random pixel of a smoothed photograph, without small holes.
+def blend(ab: Tensor, masks: Tensor, changes: Tensor) -> Tensor:
+    """ab [M, 2, H, W] with the changes [M, K, 2, 3] of it under masks [M, K, H, W], the later over the earlier."""
+    pictures, number, height, width = masks.shape
+    clear = F.pad(1 - masks[:, 1:], (0, 0, 0, 0, 0, 1), value=1.0)
+    weights = masks * clear.flip(1).cumprod(1).flip(1)
+    maps = changes.reshape(pictures, number, 6).transpose(1, 2) @ weights.flatten(2)
+    maps = maps.reshape(pictures, 2, 3, height, width)
+    kept = 1 - weights.sum(1, keepdim=True)
+    return kept * ab + (maps[:, :, :2] * ab[:, None]).sum(2) + maps[:, :, 2]
 
-    None if its size is not suitable.
+
+def _some_clusters(labels: Tensor, number: Tensor, side: int, draws: Draws) -> Tensor:
+    """Soft masks [M, 7, side, side] of 1 to number − 1 random clusters of each picture; the others' are 0."""
+    order = draws.uniform(0, 1, len(labels), MAX_CLUSTERS)
+    indices = torch.arange(MAX_CLUSTERS, device=labels.device)
+    order = torch.where(indices < number[:, None], order, 2.0)  # clusters that do not exist come last
+    rank = (order[:, :, None] > order[:, None]).sum(2)
+    count = 1 + (draws.uniform(0, 1, len(labels)) * (number - 1)).floor()
+    members = (labels[:, None] == indices[:, None, None]) & (rank < count[:, None])[:, :, None, None]
+    return soft_masks(members, side)
+
+
+def _large_change(lab: Tensor, region: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    """The first of TRIES changes that moves the mean ab of the region far enough: [M, 2, 3], and whether any does.
+
+    lab [M, 3, S, S], region [M, 1, S, S] in 0…1.
     """
-    height, width = smooth.shape[:2]
-    flooded = np.zeros((height + 2, width + 2), np.uint8)
-    start = int(rng.integers(width)), int(rng.integers(height))
-    step = (FLOOD_STEP,) * 3
-    cv2.floodFill(smooth, flooded, start, (0, 0, 0), step, step, 4 | cv2.FLOODFILL_MASK_ONLY)
-    region = cv2.morphologyEx(flooded[1:-1, 1:-1], cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.bool_)
-    return region if MIN_SHARE <= region.mean() <= MAX_SHARE else None
-
-
-def _cluster_part(lab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    labels, number = _clusters(lab, rng)
-    return _connected(labels == rng.integers(number), rng)
-
-
-def _connected(cluster: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """A random connected part of a cluster, bool [s, s], among those of a suitable size; None if there is none."""
-    number, labels, stats, _ = cv2.connectedComponentsWithStats(cluster.astype(np.uint8), connectivity=4)
-    shares = stats[:, cv2.CC_STAT_AREA] / cluster.size
-    suitable = [i for i in range(1, number) if MIN_SHARE <= shares[i] <= MAX_SHARE]
-    return labels == rng.choice(suitable) if suitable else None
-
-
-def _clusters(lab: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.int32], int]:
-    side = CLUSTER_SIDE_PX
-    small = cv2.resize(lab, (side, side), interpolation=cv2.INTER_AREA)
-    y, x = np.mgrid[0:side, 0:side] / side
-    place = rng.uniform(0, 40)
-    features = np.dstack([small[..., 1:], small[..., :1] * 0.4, x * place, y * place]).reshape(-1, 5)
-    number = int(rng.integers(3, 8))
-    cv2.setRNGSeed(int(rng.integers(1 << 30)))
-    stop = (cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
-    start = np.zeros((side * side, 1), np.int32)
-    labels = cv2.kmeans(features.astype(np.float32), number, start, stop, 1, cv2.KMEANS_PP_CENTERS)[1]
-    return labels.reshape(side, side).astype(np.int32, copy=False), number
-
-
-def _soft_mask(region: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    enlarged = cv2.resize(region.astype(np.float32), (shape[1], shape[0]))
-    return np.clip((enlarged - 0.5) * 3 + 0.5, 0, 1).astype(np.float32)[..., None]
-
-
-def _other_colours(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """ab rotated by a random angle, with chroma scaled by 0.7…1.6, then shifted by up to 45 in a random direction."""
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * rng.uniform(0.7, 1.6)
-    direction = rng.normal(0, 1, 2)
-    shift = direction * rng.uniform(0, 45) / np.linalg.norm(direction)
-    return (ab @ turn.T + shift).astype(np.float32)
-
-
-def _in_gamut(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """L [H, W, 1] and ab [H, W, 2] → CIELAB float32 [H, W, 3] after clipping each sRGB channel into 0…1."""
-    return srgb_to_lab(lab_to_srgb(np.concatenate([L, ab], -1, dtype=np.float32)))
+    pictures, grid = len(lab), (CHANGE_SIDE, CHANGE_SIDE)
+    small = F.interpolate(lab, grid, mode="area").repeat_interleave(TRIES, 0)
+    mask = F.interpolate(region, grid, mode="area").repeat_interleave(TRIES, 0)
+    changes = other_colours(draws, pictures, TRIES)
+    changed = torch.cat([small[:, :1], blend(small[:, 1:], mask, changes.reshape(-1, 1, 2, 3))], 1)
+    moved = (srgb_to_lab(lab_to_srgb(changed)) - small)[:, 1:] * mask
+    mean = moved.sum((2, 3)) / mask.sum((2, 3)).clamp(min=1e-6)
+    enough = mean.norm(dim=1).reshape(pictures, TRIES) >= MIN_CHANGE
+    first = (enough * torch.arange(TRIES, 0, -1, device=lab.device)).argmax(1)
+    return changes.gather(1, first[:, None, None, None].expand(-1, 1, 2, 3))[:, 0], enough.any(1)

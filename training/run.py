@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ..engine.models import find_model
 from .config import Card, Config, load_config
 from .loop import AVERAGED, LOG, Progress, RunStatus, freeze_all_but, initialise, no_progress, train
 from .planes_task import PlanesTask
+from .schedule import Clock
 from .tasks import Task, TouchTask
 
 CARD = "MODEL_CARD.md"
@@ -31,17 +33,18 @@ def run(
     init: str | None = None,
     seconds: float | None = None,
     progress: Progress = no_progress,
+    clock: Clock = time.monotonic,
 ) -> Bundle:
     """Train as the TOML file at `path` says and write `<output>/bundle`.
 
     init: name or folder of a bundle; training starts from its weights where names and shapes agree.
-    seconds: stop after this time, with a checkpoint to resume from. Returns the bundle.
+    seconds: spread the rest of the schedule over this time, if its steps take longer. Returns the bundle.
     """
     config = load_config(path)
     task = task_of(config)
     if init and not resume:
         initialise(task.network, _start_weights(find_model(init), task))
-    status = train(task, config, resume, seconds, progress)
+    status = train(task, config, resume, seconds, progress, clock)
     return export_run(task, config, status, init)
 
 

@@ -268,14 +268,15 @@ def test_without_global_hints_the_global_layers_add_nothing(network):
 def test_the_distribution_head_does_not_train_the_features():
     from livetint.training.config import Augmentation, Card, Config, Data, Optimiser
     from livetint.training.data import draw_batch
+    from livetint.training.draws import Draws
     from livetint.training.tasks import TouchTask
 
     config = Config("touch", "unused", Data(["x"], ["x"]), Optimiser(1), Card("0", "none", "none"))
     task = TouchTask(config)
     torch.nn.init.normal_(task.network.attention.bins_mood.weight)
-    squares = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), np.uint8)
-    batch = draw_batch(squares, 1, Augmentation(crop_px=64, recoloured=0), np.random.default_rng(0))
-    task.losses(batch, torch.device("cpu"))["distribution"].backward()
+    photos = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
+    batch = draw_batch(photos, 1, Augmentation(crop_px=64, recoloured=0), Draws(torch.device("cpu"), 0))
+    task.losses(batch)["distribution"].backward()
     trained = {n for n, p in task.network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert {"attention.bins.weight", "attention.bins_hidden.weight"} <= trained
     assert not any(name.startswith("encoder.") for name in trained)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,15 @@ torch = import_or_skip("torch")
 from livetint.build_engine.networks.planes import PlanesNetwork, planes_network  # noqa: E402
 from livetint.engine.runners.onnx import OnnxRunner  # noqa: E402
 from livetint.training.config import Augmentation, Config, load_config  # noqa: E402
-from livetint.training.data import Batch, draw_batch, make_batch  # noqa: E402
+from livetint.training.data import Batch, make_batch  # noqa: E402
 from livetint.training.eccv16 import start_from_eccv16  # noqa: E402
 from livetint.training.loop import denormals_flushed  # noqa: E402
 from livetint.training.losses import absolute, grid_cross_entropy  # noqa: E402
 from livetint.training.planes_task import PlanesTask, distribution_loss, input_planes  # noqa: E402
 from livetint.training.run import run  # noqa: E402
 from PIL import Image  # noqa: E402
+
+from .pictures import batch_of  # noqa: E402
 
 TRAINING = Path(__file__).parents[2] / "training"
 SETTINGS = """
@@ -75,7 +76,7 @@ def settings(folder: Path, network: str, more: str = "") -> Config:
 def a_batch(size: int = 2, crop_px: int = 16, **augmentation: float) -> Batch:
     squares = np.random.default_rng(0).integers(0, 255, (3, 24, 24, 3), np.uint8)
     chosen = Augmentation(crop_px=crop_px, recoloured=0.0, **augmentation)  # type: ignore[arg-type]
-    return draw_batch(squares, size, chosen, np.random.default_rng(1))
+    return batch_of(squares, size, chosen, 1)
 
 
 @pytest.mark.parametrize("name", ["siggraph17-paper", "siggraph17-retrained"])
@@ -123,11 +124,11 @@ def test_losses_are_those_of_the_papers() -> None:
 
 def test_planes_show_the_hints_nothing_or_everything() -> None:
     batch = a_batch(uniform_counts=1.0, max_hints=9)
-    shown = input_planes(batch, InputTable())
+    shown = input_planes(batch, InputTable()).numpy()
     assert shown.shape == (2, 4, 16, 16) and set(np.unique(shown[:, 3])) == {0, 1}
     last = int(batch.valid[0].sum()) - 1
     if last >= 0:
-        x, y = (np.clip(batch.positions[0, last], 0, 0.999) * 16).astype(int)
+        x, y = (np.clip(batch.positions[0, last].numpy(), 0, 0.999) * 16).astype(int)
         np.testing.assert_allclose(shown[0, 1:3, y, x] * 110, batch.colours[0, last], atol=1e-3)
     assert not input_planes(batch, InputTable(), hinted=False)[:, 1:].any()
     whole = input_planes(batch, InputTable(mask=(-0.5, 0.5)), full_share=1.0)
@@ -135,7 +136,6 @@ def test_planes_show_the_hints_nothing_or_everything() -> None:
     assert (whole[:, 3] == 0.5).all()
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("network", list(TOPOLOGIES))
 def test_a_few_steps_lower_every_loss(network: str, folder: Path) -> None:
     torch.manual_seed(0)
@@ -146,7 +146,7 @@ def test_a_few_steps_lower_every_loss(network: str, folder: Path) -> None:
     for _ in range(6):
         task.set_stage(None)
         torch.manual_seed(1)
-        terms = task.losses(batch, torch.device("cpu"))
+        terms = task.losses(batch)
         history.append({name: float(value.detach()) for name, value in terms.items()})
         optimiser.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
@@ -156,16 +156,6 @@ def test_a_few_steps_lower_every_loss(network: str, folder: Path) -> None:
         assert history[-1][name] < first
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread: maps of a few cells are computed faster by one than by several that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_a_histogram_hint_changes_the_histogram_of_the_output(folder: Path) -> None:
     """The pictures have the same L and are red or blue: only the global hint says which."""
     torch.manual_seed(0)
@@ -180,14 +170,14 @@ def test_a_histogram_hint_changes_the_histogram_of_the_output(folder: Path) -> N
     history = []
     with denormals_flushed():
         for _ in range(12):
-            loss = task.losses(batch, torch.device("cpu"))["colour"]
+            loss = task.losses(batch)["colour"]
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             history.append(float(loss.detach()))
     assert history[-1] < history[0] / 2
     with torch.no_grad():
-        given = task.predict(task.network, batch, torch.device("cpu"))
+        given = task.predict(task.network, batch)
     for n, coloured in enumerate(given):
         found = histogram_of(coloured)
         to_asked, to_other = (np.abs(found - histograms[other]).sum() / 2 for other in (n, (n + 1) % 4))
@@ -202,7 +192,7 @@ def test_stages_decide_which_loss_trains_the_trunk(folder: Path) -> None:
         task.set_stage(config.stage_at(step))
         for loss in ("colour", "distribution"):
             task.network.zero_grad(set_to_none=True)
-            task.losses(a_batch(1), torch.device("cpu"))[loss].backward()
+            task.losses(a_batch(1))[loss].backward()
             taught[step, loss] = task.network.get_parameter("model5.0.weight").grad is not None
         assert taught[step, name]
     assert not taught[0, "colour"] and not taught[1, "distribution"]
