@@ -42,18 +42,26 @@ def recolour(rgb: Tensor, lab: Tensor, single: int, draws: Draws) -> Recoloured:
     rgb [M, 3, S, S] in 0…1, lab [M, 3, S, S] the same in CIELAB. A picture without a suitable region is recoloured by
     clusters.
     """
-    side = lab.shape[-1]
     labels, number = clusters(lab, draws)
-    masks = _some_clusters(labels, number, side, draws)
-    changes = other_colours(draws, len(lab), MAX_CLUSTERS)
+    masks = _some_clusters(labels, number, lab.shape[-1], draws)
+    changes, touched = other_colours(draws, len(lab), MAX_CLUSTERS), lab[:0, :1]
+    if single:
+        masks, changes, touched = _with_single_regions(rgb, lab, labels, single, masks, changes, draws)
+    changed = lab_to_srgb(torch.cat([lab[:, :1], blend(lab[:, 1:], masks, changes)], 1))
+    return Recoloured(changed, srgb_to_lab(changed), touched)
+
+
+def _with_single_regions(
+    rgb: Tensor, lab: Tensor, labels: Tensor, single: int, masks: Tensor, changes: Tensor, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`masks` and `changes` with those of one region in the first `single` pictures, where there is one; `touched`."""
     region, found = single_regions(rgb[:single], labels[:single], draws.share_of(single, FLOODED), draws)
     change, moved = _large_change(lab[:single], region, draws)
     chosen = (found & moved)[:, None, None, None]
     alone = F.pad(region, (0, 0, 0, 0, 0, MAX_CLUSTERS - 1))
     masks = torch.cat([torch.where(chosen, alone, masks[:single]), masks[single:]])
     changes = torch.cat([torch.where(chosen, change[:, None], changes[:single]), changes[single:]])
-    changed = lab_to_srgb(torch.cat([lab[:, :1], blend(lab[:, 1:], masks, changes)], 1))
-    return Recoloured(changed, srgb_to_lab(changed), torch.where(chosen, region, 1.0))
+    return masks, changes, torch.where(chosen, region, 1.0)
 
 
 def other_colours(draws: Draws, *shape: int) -> Tensor:

@@ -103,13 +103,14 @@ def components(right: Tensor, down: Tensor) -> Tensor:
 def single_regions(rgb: Tensor, labels: Tensor, flooded: int, draws: Draws) -> tuple[Tensor, Tensor]:
     """One connected region in each picture: soft masks [M, 1, S, S] in 0…1, and whether there is one, bool [M].
 
-    rgb [M, 3, S, S] in 0…1. labels [M, 40, 40] from `clusters`. The first `flooded` regions are flood fills.
+    rgb [M, 3, S, S] in 0…1, M > 0. labels [M, 40, 40] from `clusters`. The first `flooded` regions are flood fills.
     """
-    side = rgb.shape[-1]
     masks, found = [], []
-    for region, exists in (_flood(rgb[:flooded], draws), _cluster_part(labels[flooded:], draws)):
-        masks.append(soft_masks(region[:, None], side))
-        found.append(exists)
+    for find, pictures in ((_flood, rgb[:flooded]), (_cluster_part, labels[flooded:])):
+        if len(pictures):
+            region, exists = find(pictures, draws)
+            masks.append(soft_masks(region[:, None], rgb.shape[-1]))
+            found.append(exists)
     return torch.cat(masks), torch.cat(found)
 
 

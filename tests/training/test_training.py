@@ -286,3 +286,13 @@ def test_depthwise_convolutions_stay_in_float32_on_a_cpu():
         assert block.project(torch.randn(1, 48, 16, 16)).dtype == torch.bfloat16
         torch.testing.assert_close(block(x).float(), block.float()(x).float())
     torch.testing.assert_close(block(x), block(x).float())
+
+
+def test_crops_of_the_second_half_have_another_side(folder, monkeypatch):
+    sides: list[int] = []
+    losses = TouchTask.losses
+    monkeypatch.setattr(TouchTask, "losses", lambda task, batch: sides.append(batch.L.shape[-1]) or losses(task, batch))
+    path = write_settings(folder, steps=4)
+    path.write_text(path.read_text().replace("crop_px = 64", "crop_px = 32\nlate_crop_px = 64"))
+    run(path)
+    assert sides == [32, 32, 64, 64]
