@@ -135,6 +135,8 @@ class Run:
         self.shares = [share for parameters, share in trained if parameters]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay, fused=True)
         self.average = copy.deepcopy(network)
+        # The same tensors for the whole run, also when a checkpoint is loaded: kept, because finding them takes time.
+        self._averaged = list(zip(self.average.state_dict().values(), network.state_dict().values(), strict=True))
         self.bf16 = uses_bf16(config.bf16, device)
         self.status = RunStatus()
         self.recent: list[Tensor] = []
@@ -163,10 +165,9 @@ class Run:
         """Exponential moving average. Its decay grows with the steps, so that early weights are forgotten."""
         step = self.status.step
         update = get_ema_multi_avg_fn(min(self.config.optimiser.average, step / (9 + step)))
-        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
-        floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        floating = [pair for pair in self._averaged if pair[0].dtype.is_floating_point]
         update([kept for kept, _ in floating], [new for _, new in floating], step)
-        for kept, new in pairs:
+        for kept, new in self._averaged:
             if not kept.dtype.is_floating_point:
                 kept.copy_(new)
 
