@@ -12,11 +12,17 @@ import torch
 from torch import Tensor
 
 from ..engine.colour import cielab
-from ..engine.colour.cielab import GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD
-
-# Thresholds of the inverse curves, as in `cielab.encode_gamma`, `lab_f` and `inverse_lab_f`.
-LINEAR_THRESHOLD, LAB_THRESHOLD, INVERSE_LAB_THRESHOLD = 0.0031308, 0.008856, 0.2068966
-LAB_SLOPE, LAB_OFFSET = 7.787, 16 / 116
+from ..engine.colour.cielab import (
+    GAMMA,
+    GAMMA_OFFSET,
+    GAMMA_SLOPE,
+    GAMMA_THRESHOLD,
+    INVERSE_LAB_THRESHOLD,
+    LAB_OFFSET,
+    LAB_SLOPE,
+    LAB_THRESHOLD,
+    LINEAR_THRESHOLD,
+)
 
 
 @functools.cache

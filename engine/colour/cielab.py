@@ -24,6 +24,10 @@ WHITE = np.array([0.95047, 1.0, 1.08883])
 
 # The sRGB transfer curve: linear below the threshold (in gamma-encoded values), a power with an offset above.
 GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD = 2.4, 0.055, 12.92, 0.04045
+# The same threshold in linear light.
+LINEAR_THRESHOLD = 0.0031308
+# CIELAB's f: a cube root above the threshold, linear below. The threshold of the inverse is in values of f.
+LAB_THRESHOLD, INVERSE_LAB_THRESHOLD, LAB_SLOPE, LAB_OFFSET = 0.008856, 0.2068966, 7.787, 16 / 116
 
 # By how much linear-light channels may exceed 0..1 inside the gamut: half a step of 8-bit sRGB at its dark end. So
 # every 8-bit colour is inside after a round trip in float32.
@@ -38,18 +42,18 @@ def decode_gamma(srgb: Floats) -> Floats:
 
 def encode_gamma(linear: Floats) -> Floats:
     """Linear light in 0..1, of any shape → gamma-encoded sRGB in 0..1. The inverse of `decode_gamma`."""
-    curved = (1 + GAMMA_OFFSET) * np.maximum(linear, 0.0031308) ** (1 / GAMMA) - GAMMA_OFFSET
-    return np.where(linear > 0.0031308, curved, linear * GAMMA_SLOPE).astype(linear.dtype, copy=False)
+    curved = (1 + GAMMA_OFFSET) * np.maximum(linear, LINEAR_THRESHOLD) ** (1 / GAMMA) - GAMMA_OFFSET
+    return np.where(linear > LINEAR_THRESHOLD, curved, linear * GAMMA_SLOPE).astype(linear.dtype, copy=False)
 
 
 def lab_f(t: Floats) -> Floats:
     """CIELAB's f(t) of X, Y or Z relative to white, of any shape; L = 116 · f(Y) − 16."""
-    return np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116).astype(t.dtype, copy=False)
+    return np.where(t > LAB_THRESHOLD, np.cbrt(t), LAB_SLOPE * t + LAB_OFFSET).astype(t.dtype, copy=False)
 
 
 def inverse_lab_f(f: Floats) -> Floats:
     """X, Y or Z relative to white from CIELAB's f(t), of any shape. The inverse of `lab_f`."""
-    return np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787).astype(f.dtype, copy=False)
+    return np.where(f > INVERSE_LAB_THRESHOLD, f**3, (f - LAB_OFFSET) / LAB_SLOPE).astype(f.dtype, copy=False)
 
 
 def srgb_to_lab(srgb: Floats) -> Floats:
