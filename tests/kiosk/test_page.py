@@ -57,15 +57,23 @@ def test_the_picked_swatch_has_the_name_of_its_point(visitor: Visitor) -> None:
         assert first.inner_text().split()[-1] == name
 
 
-def test_a_swatch_recolours_and_the_suggestions_change_with_it(visitor: Visitor) -> None:
+def test_a_swatch_recolours_and_the_point_keeps_its_suggestions(visitor: Visitor) -> None:
+    """They come from the distribution without the point itself, so they are not shades of the chosen colour."""
+
+    def swatches() -> list | None:
+        return visitor.evaluate("livetint.painting.colours?.swatches ?? null")
+
     visitor.place(0.4, 0.5)
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")
-    before = visitor.evaluate("livetint.painting.colours.swatches")
+    before, answered = swatches(), visitor.evaluate("livetint.painting.requests.shownSeq")
     first = visitor.hints[0]
     visitor.page.locator(".swatch").nth(4).tap()
     until(lambda: visitor.hints[0] != first, "another colour")
     visitor.settled()
-    until(lambda: visitor.evaluate("livetint.painting.colours?.swatches") not in (None, before), "other suggestions")
+    assert visitor.evaluate("livetint.painting.requests.shownSeq") > answered
+    until(lambda: swatches() == before, "the same suggestions, asked anew")
+    visitor.place(0.54, 0.5)
+    until(lambda: swatches() not in (None, before), "the suggestions at another point")
 
 
 def test_a_drag_moves_the_colour_live(visitor: Visitor) -> None:
@@ -174,9 +182,13 @@ def test_a_tap_on_the_field_of_colours_recolours_the_point(visitor: Visitor) -> 
 
 def test_recent_colours_and_sizes_belong_to_the_chosen_point(visitor: Visitor) -> None:
     visitor.place(0.3, 0.4)
+    placed = visitor.hints[0]
+    visitor.page.locator(".swatch").nth(4).tap()
+    until(lambda: visitor.hints[0] != placed, "another colour")
+    visitor.settled()
     first = visitor.hints[0]
     visitor.place(0.7, 0.6)
-    assert visitor.hints[1]["a"] != pytest.approx(first["a"])
+    assert visitor.hints[1]["a"] != pytest.approx(first["a"], abs=1)
     visitor.page.locator("#recent button").last.tap()
     until(lambda: visitor.hints[1]["a"] == pytest.approx(first["a"]), "the first point's colour in the second")
     for sizes in ([5, 7], [5, 9]):
