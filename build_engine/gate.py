@@ -124,7 +124,7 @@ class Gate:
 
     def _check_distributions(self, apart: float, precision: str) -> None:
         limit = LIMITS[precision]
-        if apart > limit and self.bundle.manifest.trained and not self.force:
+        if apart > limit and not self._lenient:
             raise WrongDistribution(
                 f"TensorRT answers wrongly: distributions of colours differ by {apart:.4f} (limit {limit})",
                 "build with --force",
@@ -143,7 +143,11 @@ class Gate:
         return accuracy
 
     def _passes(self, accuracy: Accuracy) -> bool:
-        return accuracy.within or self.force or not self.bundle.manifest.trained
+        return accuracy.within or self._lenient
+
+    @property
+    def _lenient(self) -> bool:
+        return self.force or not self.bundle.manifest.trained
 
 
 def check_new_bundle(bundle: Bundle, say: Say) -> None:

@@ -6,6 +6,7 @@ Plans are built in a folder beside their own. Until they have passed the gate, t
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import shutil
@@ -57,6 +58,7 @@ class PlanJob:
     def asked(self) -> str:
         return self.options.precision
 
+    @functools.cached_property
     def rungs(self) -> list[Rung]:
         """What may be built, in order."""
         if self.asked != AUTO:
@@ -65,7 +67,7 @@ class PlanJob:
 
     def rung(self, name: str) -> Rung:
         """The rung of this name, as plans.json has it."""
-        return next((rung for rung in self.rungs() if rung.name == name), Rung(name, name))
+        return next((rung for rung in self.rungs if rung.name == name), Rung(name, name))
 
     def graphs(self, rung: Rung) -> list[Graph]:
         """The graph of every plan of a rung."""
@@ -86,37 +88,36 @@ def build(job: PlanJob) -> tuple[PlanManifest, bool]:
     Raises AccuracyLost or WrongAnswers when no rung passes the gate, RunnerError when TensorRT cannot build,
     OutputError when the folder cannot be written. The folder is then as it was.
     """
-    rungs = job.rungs()
     with locked(job.folder):
-        current = None if job.force else _current(job, rungs)
+        current = None if job.force else _current(job)
         if current is not None:
             return current, False
         gate = Gate(job.bundle, job.force, job.say)
-        manifest, tried = _climb(job, gate, rungs)
+        manifest, tried = _climb(job, gate)
         if job.asked == AUTO and tried:
             manifest = _faster_int8(job, gate, manifest)
         return manifest, True
 
 
-def _current(job: PlanJob, rungs: list[Rung]) -> PlanManifest | None:
+def _current(job: PlanJob) -> PlanManifest | None:
     """The manifest of the plans in the folder if they are what this job would build."""
     try:
         there = read_plans(job.folder)
     except StalePlan:
         return None
-    if there.asked != job.asked or there.rung not in {*(rung.name for rung in rungs), INT8.name}:
+    if there.asked != job.asked or there.rung not in {*(rung.name for rung in job.rungs), INT8.name}:
         return None
-    rung = next((rung for rung in rungs if rung.name == there.rung), INT8)
+    rung = job.rung(there.rung)
     if rung.precision == "int8" and not _has_ranges(job):
         return None
     key = cache_key(job.graphs(rung), job.target, job.capability, job.options_of(rung))
     return why_stale(job.folder, job.bundle, job.target, job.capability, key)[0]
 
 
-def _climb(job: PlanJob, gate: Gate, rungs: list[Rung]) -> tuple[PlanManifest, bool]:
+def _climb(job: PlanJob, gate: Gate) -> tuple[PlanManifest, bool]:
     """Build the first rung that passes the gate: its manifest, and whether a GPU ran it."""
     with _beside(job.folder) as place:
-        for rung, above in zip(rungs, [*rungs[1:], None], strict=True):
+        for rung, above in zip(job.rungs, [*job.rungs[1:], None], strict=True):
             try:
                 manifest, tried = _build_rung(job, gate, rung, place)
             except (Refused, RunnerError) as error:

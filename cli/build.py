@@ -140,7 +140,7 @@ def _build_plans(job: PlanJob, inspect: bool) -> None:
 
 def _compare_layers(job: PlanJob) -> None:
     """Print the first layer that differs and what was measured. The exit code is 1 if there is one."""
-    rung = job.rungs()[0]
+    rung = job.rungs[0]
     feeds = example_feeds(job.bundle, example_cases()[:COMPARED_PHOTOGRAPHS])
     different = False
     for graph in (graph for graph in job.graphs(rung) if graph.stage in ("encoder", "colour")):

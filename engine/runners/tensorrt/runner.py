@@ -126,11 +126,8 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         with self._lock, self.device.at_work("rendering a touch"):
             self._upload_lightness(L)
             by, capacity = self._write_hints(features, hints, global_hints)
-            pictures, frame = self.stages.pictures, (L.shape[0], L.shape[1])
-            block = pictures.free_block()
-            make = functools.partial(self.stages.picture_work, by, capacity, frame, method, block)
-            self._replay(("picture", by, capacity, frame, method, block), "rendering a touch", make)
-            return pictures.hand_out(block, frame)
+            work = functools.partial(self.stages.picture_work, by, capacity)
+            return self._picture(("picture", by, capacity), "rendering a touch", work, L, method)
 
     def _compose(self, ab: NDArray[np.float32], L: NDArray[np.float32], method: str) -> NDArray[np.uint8]:
         """Compose ab of the host with L. A recorded touch has no place for a factor that changes with a slider."""
@@ -138,11 +135,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         with self._lock, self.device.at_work(doing):
             self._upload_lightness(L)
             self.stages.ab[:] = ab
-            pictures, frame = self.stages.pictures, (L.shape[0], L.shape[1])
-            block = pictures.free_block()
-            make = functools.partial(self.stages.compose_work, frame, method, block)
-            self._replay(("picture", "from host", frame, method, block), doing, make)
-            return pictures.hand_out(block, frame)
+            return self._picture(("picture", "from host"), doing, self.stages.compose_work, L, method)
 
     def _distribution(
         self,
@@ -227,6 +220,15 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         capacity = 0 if self.served_by == KERNELS else self.stages.hint_capacity("touch", len(hints))
         self.stages.buffer.write(hints, global_hints, capacity)
         return self.served_by, capacity
+
+    def _picture(
+        self, key: tuple, doing: str, work: Callable[..., Callable[[], None]], L: NDArray[np.float32], method: str
+    ) -> NDArray[np.uint8]:
+        """The picture that work(frame, method, block) composes with L, in memory that belongs to the caller."""
+        pictures, frame = self.stages.pictures, (L.shape[0], L.shape[1])
+        block = pictures.free_block()
+        self._replay((*key, frame, method, block), doing, functools.partial(work, frame, method, block))
+        return pictures.hand_out(block, frame)
 
     def _replay(self, key: tuple, doing: str, make: Callable[[], Callable[[], None]]) -> None:
         """Launch the graph of `key` and wait. The first time, `make` gives the work. It runs once without a graph, as

@@ -11,14 +11,11 @@ from livetint.calibration.photographs import lab_of
 from livetint.engine.colour.cielab import lab_to_srgb
 from livetint.engine.colour.global_hints import VECTOR_LENGTH, histogram_of, saturation_of
 from livetint.training.config import Augmentation
+from livetint.training.data import INSIDE_REGION, MAX_IN_REGION
 from numpy.typing import NDArray
 
 from .aging import age
 from .recolour import recolour, recolour_one
-
-# A lone region gets a few hints, at most this many, where its soft mask is above this value.
-MAX_IN_REGION = 5
-INSIDE_REGION = 0.95
 
 
 @dataclass
