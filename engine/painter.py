@@ -14,7 +14,7 @@ from .errors import HintRejected
 from .hints import WORKING_PX, Hint
 from .image.photo import Photo
 from .next_touch import Place, next_touches
-from .runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
+from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 Rgb = NDArray[np.uint8]
@@ -25,20 +25,20 @@ class Painter:
     hints cost no touch.
 
     photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers. vivid: the factor of the
-    automatic colours, of `Runner.with_vivid`. Raises as that.
+    automatic colours, of `Runner.with_vivid`. Raises as `Runner.encode`.
     """
 
     def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
         self.photo = photo
         self.runner = runner
         self._vivid = vivid
-        self._features = self._encode(runner)
+        self._features = runner.encode(photo.working_L, vivid)
         self._last: tuple[tuple[Hint, ...], GlobalHints] | None = None
         self._ab: NDArray[np.float32] | None = None
 
     def use(self, runner: Runner) -> None:
         """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""
-        self._features = self._encode(runner)
+        self._features = runner.encode(self.photo.working_L, self._vivid)
         self.runner, self._last, self._ab = runner, None, None
 
     @property
@@ -51,10 +51,6 @@ class Painter:
         if vivid != self.vivid:
             self._features = self.runner.with_vivid(self._features, vivid)
             self._vivid, self._last, self._ab = vivid, None, None
-
-    def _encode(self, runner: Runner) -> Features:
-        features = runner.encode(self.photo.working_L)
-        return features if self._vivid == 1 else runner.with_vivid(features, self._vivid)
 
     def check(self, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""

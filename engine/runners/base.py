@@ -66,10 +66,11 @@ class Runner(ABC, Generic[F]):
 
     # Public methods: they check
 
-    def encode(self, L: NDArray[np.float32]) -> F:
+    def encode(self, L: NDArray[np.float32], vivid: float = 1.0) -> F:
         """Working L float32 [H, W] in 0…100, of the bundle's working size → features.
 
-        Raises RunnerError for another size, for NaN and for infinity.
+        vivid: factor of the automatic colours, of `with_vivid`. Raises RunnerError for another size, for NaN and for
+        infinity, and HintRejected as `check_vivid` does.
         """
         self._check_open()
         size = tuple(self.bundle.manifest.input.working_size)
@@ -77,7 +78,8 @@ class Runner(ABC, Generic[F]):
             raise RunnerError(f"L has shape {L.shape}; model {self.bundle.name} works at {size}")
         if not np.isfinite(L).all():
             raise RunnerError("L contains NaN or infinity; give CIELAB lightness in 0…100")
-        return self._encode(np.asarray(L, np.float32))
+        check_vivid(self.bundle, vivid)
+        return self._encode(np.asarray(L, np.float32), vivid)
 
     def with_vivid(self, features: F, vivid: float) -> F:
         """The same photograph with another factor of the automatic colours; `features` stay as they are.
@@ -184,7 +186,7 @@ class Runner(ABC, Generic[F]):
     # Methods of each runner: they work
 
     @abstractmethod
-    def _encode(self, L: NDArray[np.float32]) -> F: ...
+    def _encode(self, L: NDArray[np.float32], vivid: float) -> F: ...
 
     @abstractmethod
     def _colorize(self, features: F, hints: Sequence[Hint], global_hints: GlobalHints) -> NDArray[np.float32]: ...

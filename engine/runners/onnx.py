@@ -100,17 +100,15 @@ class OnnxRunner(Runner[OnnxFeatures]):
     def _staged(self) -> bool:
         return self.bundle.manifest.input.kind == "hints"
 
-    def _encode(self, L: NDArray[np.float32]) -> OnnxFeatures:
+    def _encode(self, L: NDArray[np.float32], vivid: float) -> OnnxFeatures:
         plane = {"light": normalise_lightness(L, self.bundle.manifest.input)[None, None]}
         encoded = run_graph(self._stage("encoder").rest, plane) if self._staged else plane
-        return self._features(L, encoded)
+        return self._features(L, encoded, vivid)
 
     def _with_vivid(self, features: OnnxFeatures, vivid: float) -> OnnxFeatures:
         return self._features(features.L, features.encoded, vivid)
 
-    def _features(
-        self, L: NDArray[np.float32], encoded: dict[str, NDArray[np.float32]], vivid: float = 1.0
-    ) -> OnnxFeatures:
+    def _features(self, L: NDArray[np.float32], encoded: dict[str, NDArray[np.float32]], vivid: float) -> OnnxFeatures:
         features = OnnxFeatures(self, L, encoded, vivid)
         if self._staged:
             self._precomputed("touch", features)

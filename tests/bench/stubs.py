@@ -46,9 +46,9 @@ class ConstantRunner(Runner[Features]):
         self.L_planes: list[NDArray[np.float32]] = []
         self.asked: list[tuple[tuple[Hint, ...], GlobalHints]] = []
 
-    def _encode(self, L: NDArray[np.float32]) -> Features:
+    def _encode(self, L: NDArray[np.float32], vivid: float) -> Features:
         self.L_planes.append(L)
-        return Features(self, L)
+        return Features(self, L, vivid)
 
     def _colorize(self, features: Features, hints: Sequence[Hint], global_hints: GlobalHints) -> NDArray[np.float32]:
         self.asked.append((tuple(hints), global_hints))

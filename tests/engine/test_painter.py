@@ -34,6 +34,17 @@ def painter(runner: OnnxRunner) -> Painter:
     return Painter(Photo.open(bundled_folder().parent / "photos/coffee.jpg"), runner)
 
 
+def test_a_photograph_with_vivid_is_encoded_once(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[float] = []
+    plainly = OnnxRunner._encode
+    monkeypatch.setattr(OnnxRunner, "_encode", lambda *asked: encoded.append(asked[2]) or plainly(*asked))
+    monkeypatch.setattr(OnnxRunner, "_with_vivid", lambda *asked: pytest.fail("features were made twice"))
+    vivid = Painter(painter.photo, painter.runner, 1.35)
+    vivid.use(painter.runner)
+    assert encoded == [1.35, 1.35]
+    np.testing.assert_allclose(vivid.ab(), painter.ab() * 1.35, atol=2e-3)
+
+
 @pytest.mark.parametrize(("x", "y"), [(-2, 0.5), (0.5, 1.001), (float("nan"), 0.5), (0.5, float("inf"))])
 def test_points_outside_the_photograph_are_refused_everywhere(painter: Painter, x: float, y: float) -> None:
     session = Session(painter.photo, painter.runner)

@@ -193,8 +193,8 @@ class StubRunner:
     def __init__(self) -> None:
         self.bundle = find_model("touch")
 
-    def encode(self, L):
-        return L
+    def encode(self, L, vivid=1.0):
+        return self.with_vivid(L, vivid)
 
     def with_vivid(self, features, vivid):
         check_vivid(self.bundle, vivid)

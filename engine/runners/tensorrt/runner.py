@@ -88,16 +88,14 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             raise DeviceLost(self.device.lost)
         super()._check_open()
 
-    def _encode(self, L: NDArray[np.float32]) -> DeviceFeatures:
-        return self._encoded(DeviceFeatures(self, L))
-
-    def _with_vivid(self, features: DeviceFeatures, vivid: float) -> DeviceFeatures:
-        return self._encoded(DeviceFeatures(self, features.L, vivid))
-
-    def _encoded(self, features: DeviceFeatures) -> DeviceFeatures:
+    def _encode(self, L: NDArray[np.float32], vivid: float) -> DeviceFeatures:
+        features = DeviceFeatures(self, L, vivid)
         with self._lock, self.device.at_work("encoding a photograph"):
             self._encode_into_slot(features)
         return features
+
+    def _with_vivid(self, features: DeviceFeatures, vivid: float) -> DeviceFeatures:
+        return self._encode(features.L, vivid)
 
     def _colorize(
         self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints

@@ -144,6 +144,8 @@ class RunnerContract:
         for impossible in (0.4, 2.1, float("nan")):
             with pytest.raises(HintRejected, match=r"vivid .* is not possible; it runs from 0\.5 to 2"):
                 runner.with_vivid(runner.encode(opened.lightness), impossible)
+            with pytest.raises(HintRejected, match=r"vivid .* is not possible; it runs from 0\.5 to 2"):
+                runner.encode(opened.lightness, impossible)
         plain = runner.encode(opened.lightness)
         if not takes_vivid(runner.bundle):
             with pytest.raises(HintRejected, match="vivid must be 1; use touch"):
@@ -152,7 +154,9 @@ class RunnerContract:
         vivid = runner.with_vivid(plain, 1.3)
         assert (plain.vivid, vivid.vivid) == (1.0, 1.3)
         automatic = runner.colorize(plain, ())
-        for features in (vivid, runner.with_vivid(runner.with_vivid(plain, 0.7), 1.3)):
+        encoded = runner.encode(opened.lightness, vivid=1.3)
+        assert encoded.vivid == 1.3
+        for features in (vivid, encoded, runner.with_vivid(runner.with_vivid(plain, 0.7), 1.3)):
             np.testing.assert_allclose(runner.colorize(features, ()), automatic * 1.3, atol=2e-3)
             ab = runner.colorize(features, [RED, GREEN])
             for hint in (RED, GREEN):
