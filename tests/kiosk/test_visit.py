@@ -137,12 +137,15 @@ def slide(visitor: Visitor, strength: int) -> float:
 
 
 def chroma_on_screen(visitor: Visitor) -> float:
-    """Mean chroma of the pixels that the page draws."""
-    width, height, pixels = visitor.evaluate(
-        "(() => { const { view, scene } = { view: livetint.view, scene: livetint.painting.stage.scene() };"
-        " return [view.canvas.width, view.canvas.height, Array.from(view.read(scene))]; })()"
+    """Mean chroma of the pixels that the page draws. The page picks every eighth of them: JSON of all took 12 s."""
+    pixels = visitor.evaluate(
+        "(() => { const { view } = livetint, pixels = view.read(livetint.painting.stage.scene()), picked = [];"
+        " const { width, height } = view.canvas;"
+        " for (let y = 0; y < height; y += 8) for (let x = 0; x < width; x += 8) {"
+        "   const at = (y * width + x) * 4; picked.push(pixels[at], pixels[at + 1], pixels[at + 2]); }"
+        " return picked; })()"
     )
-    lab = srgb_to_lab(np.array(pixels, np.float64).reshape(height, width, 4)[::8, ::8, :3] / 255)
+    lab = srgb_to_lab(np.array(pixels, np.float64).reshape(1, -1, 3) / 255)
     return float(np.hypot(lab[..., 1], lab[..., 2]).mean())
 
 
