@@ -21,6 +21,7 @@ from ..build_engine.tensorrt_versions import compute_capability, load_target
 from ..calibration.ranges import Ranges, load_ranges
 from ..engine.bundle import Bundle
 from ..engine.errors import ConfigError, RunnerError
+from ..engine.files import check_keeps
 from ..engine.models import find_model
 from ..engine.runners.tensorrt.plan_folder import Plan, cached_folder, verified_plan
 from ..engine.runners.tensorrt.versions import TARGETS, LoadedTarget, cross_building_targets, installed_targets
@@ -114,6 +115,8 @@ def build(
 def _build_for_onnxruntime(
     bundle: Bundle, output: Path | None, precision: str, ranges: Ranges | None, inspect: bool, force: bool
 ) -> None:
+    if output is not None:
+        check_keeps(output, (bundle.folder,))
     prepared = prepare_for_onnxruntime(bundle, precision, ranges, force, _say)
     folder = output or onnxruntime_folder(bundle, prepared.precision)
     write_onnxruntime(folder, bundle, prepared)

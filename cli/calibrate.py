@@ -18,7 +18,7 @@ from ..build_engine.sensitivity import (
 )
 from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
-from ..engine.files import atomic_write
+from ..engine.files import atomic_write, check_writable
 from ..engine.models import find_model
 from ..engine.runners.onnx import default_threads
 from .progress import Bars
@@ -52,8 +52,7 @@ def calibrate(
     """Measure activation ranges of MODEL on photographs with simulated visitors."""
     if output is None and not into_bundle:
         raise ConfigError("there is nowhere to write the ranges; give -o RANGES.json or --into-bundle")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise ConfigError(f"{output.parent} is not a folder; make it first")
+    check_writable(output, (photos,))
     bundle = find_model(model)
     threads = threads or default_threads()
     table = None

@@ -10,6 +10,7 @@ from ..build_engine.networks import TOPOLOGIES
 from ..calibration.samples import EXAMPLE_SAMPLES
 from ..engine.bundle import Bundle, load_manifest
 from ..engine.errors import ConfigError, ModelFileError
+from ..engine.files import check_keeps
 from ..engine.models import DEFAULT_MODEL, bundled_folder, cache_folder, find_model, known_models
 from .progress import Bars
 
@@ -92,6 +93,7 @@ def import_(checkpoint: Path, network: str, output: Path, mask: str, licence: st
     """Make a bundle from CHECKPOINT (.pth or .safetensors)."""
     from ..build_engine.checkpoint import import_checkpoint
 
+    check_keeps(output, (checkpoint,))
     bundle = import_checkpoint(checkpoint, network, output, mask, licence)
     low, high = bundle.manifest.input.mask
     taken = f", mask {low:g} without and {high:g} with a hint" if bundle.manifest.input.local else ""
@@ -159,8 +161,9 @@ def adjust_(
         raise ConfigError("a new backbone needs --backbone, --weights and --photos together")
     else:
         new = None
-    change = Change(find_model(mix) if mix else None, share, new, reach, gates, narrowing, contrast)
-    made = adjust(find_model(bundle), change, version, output)
+    source, other = find_model(bundle), find_model(mix) if mix else None
+    check_keeps(output, (source.folder, other and other.folder, weights, photos))
+    made = adjust(source, Change(other, share, new, reach, gates, narrowing, contrast), version, output)
     click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
     check_new_bundle(made, click.echo)
 

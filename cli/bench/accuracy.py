@@ -27,7 +27,7 @@ from .common import finish, json_option, measure_options
 @model_options
 def accuracy(photos: Path, limit: int | None, json_file: Path | None, model: str, device: str, **options: Any) -> None:
     """PSNR against the number of points, beside baselines on the same photographs and points."""
-    check_writable(json_file)
+    check_writable(json_file, (photos,))
     photo_set, plan = PhotoSet(photos, limit), Curve.plan(options)
     photo_set.check()
     with ExitStack() as resources, Bars() as bars:

@@ -31,7 +31,7 @@ def sheets(photos: Path, output: Path, model: str, limit: int, every: int) -> No
     Each is shown in grey, automatic, after one touch, after five, and as it was. The touches are those that the
     engine would ask for next, revealed from the truth.
     """
-    check_output(output)
+    check_output(output, (photos,))
     with OnnxRunner(find_model(model)) as runner, Bars() as bars:
         save_rgb(output, contact_sheets.sheet(runner, photos, limit, every, bars.set))
 
@@ -51,6 +51,6 @@ def readme_figure(output: Path, photo: Path, model: str) -> None:
 
     Draw it again after every change of the weights: -o docs/readme-figure.jpg.
     """
-    check_output(output)
+    check_output(output, (photo,))
     with OnnxRunner(find_model(model)) as runner:
         save_rgb(output, figure.draw(runner, photo))

@@ -32,7 +32,7 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_files: tuple
     With --compare the exit code is 1 when a stage has become slower beyond doubt.
     """
     for path in (output, *markdown_files):
-        check_writable(path)
+        check_writable(path, (*results, old))
     tables = [page.read_result(path) for path in results]
     changes = []
     if old is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,16 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 EXTENSIONS = tuple(_ENCODERS)
 
 
-def check_output(path: str | Path) -> Path:
+def check_output(path: str | Path, inputs: Iterable[Path | None] = (), advice: str = "choose another name") -> Path:
     """Check early that a picture can be written to `path`, and return it.
 
-    Raises OutputError for an extension without an encoder, a folder that is missing or not writable, or a
-    `path` that is itself a folder.
+    Raises OutputError for an extension without an encoder, and as `check_writable` does.
     """
     path = Path(path)
     if path.suffix.lower() not in _ENCODERS:
         found = f"the extension {path.suffix!r}" if path.suffix else "no extension"
         raise OutputError(f"{path} has {found}; name the picture with one of {', '.join(EXTENSIONS)}")
-    check_writable(path)
+    check_writable(path, inputs, advice)
     return path
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -204,6 +207,79 @@ def test_mistakes_end_in_one_line_and_write_nothing(capsys, bad, arguments, said
     assert out == "" and err.count("\n") == 1 and err.startswith("livetint: ")
     assert re.search(said, err), err
     assert sorted(p.name for p in bad.iterdir()) == before
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A folder with a photograph under several names, and a file of hints."""
+    Image.open(COFFEE).resize((60, 40)).save(tmp_path / "self.jpg")
+    (tmp_path / "soft.jpg").symlink_to("self.jpg")
+    os.link(tmp_path / "self.jpg", tmp_path / "hard.jpg")
+    (tmp_path / "hints.json").write_text('{"schema": 1, "hints": []}')
+    (tmp_path / "hints.png").symlink_to("hints.json")
+    return tmp_path
+
+
+ORIGINALS = [(o, n) for o in ("-o", "--save-hints", "--reference") for n in ("self.jpg", "soft.jpg", "hard.jpg")]
+
+
+@pytest.mark.parametrize(("option", "name"), [*ORIGINALS, ("-o", "hints.png")])
+def test_an_original_is_never_replaced_unasked(capsys, own, option, name):
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+    places = {"-o": own / "out.png", "--save-hints": own / "new.json", "--hints": own / "hints.json"}
+    photo = own / "self.jpg"
+    if option == "--reference":
+        photo, places["--reference"], places["-o"] = COFFEE, own / "self.jpg", own / name
+    else:
+        places[option] = own / name
+    arguments = [text for place in places.items() for text in place]
+    code, _, err = livetint(capsys, "colorize", photo, *arguments)
+    assert code == 2 and err.count("\n") == 1 and "would be lost" in err
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+
+
+def test_the_two_results_need_two_places(capsys, own):
+    code, _, err = livetint(capsys, "colorize", own / "self.jpg", "-o", own / "x.png", "--save-hints", own / "x.png")
+    assert code == 2 and "same file" in err and not (own / "x.png").exists()
+
+
+def test_overwrite_replaces_the_photograph_and_keeps_links_and_mode(capsys, own):
+    before = (own / "self.jpg").read_bytes()
+    (own / "self.jpg").chmod(0o640)
+    assert livetint(capsys, "colorize", own / "self.jpg", "-o", own / "soft.jpg", "--overwrite") == (0, "", "")
+    assert (own / "soft.jpg").is_symlink() and (own / "self.jpg").read_bytes() != before
+    assert stat.S_IMODE((own / "self.jpg").stat().st_mode) == 0o640
+
+
+def test_hints_may_be_saved_where_they_were_read(capsys, own):
+    arguments = ("--hints", own / "hints.json", "--save-hints", own / "hints.json", "--hint", "9,9,#FF0000")
+    assert livetint(capsys, "colorize", own / "self.jpg", "-o", own / "out.png", *arguments)[0] == 0
+    assert len(json.loads((own / "hints.json").read_text())["hints"]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bench", "accuracy", "--photos", "{tar}", "--json", "{tar}"],
+        ["bench", "sheets", "{tar}", "-o", "{png}"],
+        ["bench", "readme-figure", "--photo", "{png}", "-o", "{png}"],
+        ["bench", "report", "{tar}", "-o", "{tar}"],
+        ["bench", "report", "{png}", "--compare", "{tar}", "--markdown", "{tar}"],
+        ["calibrate", "touch", "--photos", "{tar}", "-o", "{tar}"],
+        ["build", "{bundle}", "-o", "{bundle}", "--target", "onnxruntime"],
+        ["models", "import", "{bundle}/weights.pth", "--as", "siggraph17", "-o", "{bundle}"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_no_command_replaces_what_it_reads(capsys, tmp_path, arguments):
+    places = {"tar": tmp_path / "set.tar", "png": tmp_path / "set.png", "bundle": tmp_path / "bundle"}
+    places["tar"].write_bytes(b"a tar")
+    places["png"].symlink_to("set.tar")
+    shutil.copytree(bundled_folder() / "touch", places["bundle"])
+    (places["bundle"] / "weights.pth").touch()
+    code, _, err = livetint(capsys, *(argument.format(**places) for argument in arguments))
+    assert code == 2 and "would be lost" in err and err.count("\n") == 1
+    assert places["tar"].read_bytes() == b"a tar" and (places["bundle"] / "weights.pth").exists()
 
 
 def test_a_full_disk_keeps_the_old_picture(capsys, tmp_path, monkeypatch):

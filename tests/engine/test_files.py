@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from livetint.engine import files
 from livetint.engine.errors import OutputError
-from livetint.engine.files import atomic_write, replacing, write_folder
+from livetint.engine.files import atomic_write, check_keeps, check_writable, replacing, same_file, write_folder
 
 from ..disk import PowerCut, watch_disk
 
@@ -129,3 +129,166 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
         path.write_bytes(b"half")
         raise ZeroDivisionError
     assert contents(tmp_path) == {"file": b"old"}
+
+
+# What is there keeps its permissions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "file").chmod(mode)
+    atomic_write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_a_folder_that_is_replaced_keeps_its_mode(tmp_path):
+    write_folder(tmp_path / "model", {"a": b"old"})
+    (tmp_path / "model").chmod(0o2770)
+    write_folder(tmp_path / "model", {"a": b"new"})
+    assert contents(tmp_path / "model") == {"a": b"new"}
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o2770
+
+
+def test_the_content_is_never_readable_by_more_than_the_old_file_was(tmp_path):
+    (tmp_path / "file").touch(0o600)
+    with replacing(tmp_path / "file") as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EINVAL])
+def test_a_share_that_refuses_chmod_and_chown_gets_the_file_all_the_same(tmp_path, monkeypatch, number):
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "file").write_bytes(b"old")
+    write_folder(tmp_path / "folder", {"a": b"old"})
+    for name in ("chmod", "fchmod", "chown", "fchown"):
+        monkeypatch.setattr(os, name, refuse)
+    atomic_write(tmp_path / "file", b"new")
+    write_folder(tmp_path / "folder", {"a": b"new"})
+    assert (tmp_path / "file").read_bytes() == (tmp_path / "folder" / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF])
+@pytest.mark.parametrize("of", ["folders", "files and folders"])
+def test_a_share_without_fsync_gets_the_file_all_the_same(tmp_path, monkeypatch, number, of):
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if of == "folders" and not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return sync(descriptor)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic_write(tmp_path / "file", b"new")
+    write_folder(tmp_path / "folder", {"a": b"new"})
+    assert (tmp_path / "file").read_bytes() == (tmp_path / "folder" / "a").read_bytes() == b"new"
+
+
+def test_a_folder_that_may_not_be_read_takes_the_file_all_the_same(tmp_path, monkeypatch):
+    open_file = os.open
+
+    def refuse_folders(path: object, flags: int, *mode: int, **options: int) -> int:
+        if path == tmp_path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_file(path, flags, *mode, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    atomic_write(tmp_path / "file", b"new")
+    assert contents(tmp_path) == {"file": b"new"}
+
+
+# Links and names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_to_a_file_stays_a_link(tmp_path, exists):
+    (tmp_path / "data").mkdir()
+    if exists:
+        (tmp_path / "data" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("data/file")
+    atomic_write(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink() and contents(tmp_path / "data") == {"file": b"new"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_device_or_pipe_is_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for act in (check_writable, lambda path: atomic_write(path, b"new")):
+        with pytest.raises(OutputError, match="not an ordinary file"):
+            act(tmp_path / "pipe")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["n" * 246, "n" * 255, "ü" * 127, "写" * 85])
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path, name):
+    check_writable(tmp_path / name)
+    atomic_write(tmp_path / name, b"new")
+    write_folder(tmp_path / "in" / name, {"a": b"new"})
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "ü" * 128, "nul\0byte"])
+def test_an_impossible_name_is_refused_early_and_late(tmp_path, name):
+    for act in (check_writable, lambda path: atomic_write(path, b"new")):
+        with pytest.raises(OutputError, match="choose another name"):
+            act(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_folder_that_takes_no_file_is_found_early(tmp_path, monkeypatch, number):
+    def refuse(path: object, flags: int, *mode: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OutputError, match=r"choose another|choose a folder|free some"):
+        check_writable(tmp_path / "file")
+
+
+# Inputs are not lost ---------------------------------------------------------------------------------------------
+
+
+def ways_to(path: Path) -> dict[str, Path]:
+    """Other names of one file."""
+    folder = path.parent
+    (folder / "sub").mkdir()
+    (folder / "link").symlink_to(path)
+    (folder / "link-to-link").symlink_to("link")
+    (folder / "linked-folder").symlink_to(folder)
+    os.link(path, folder / "hard")
+    names = ("link", "link-to-link", "hard", f"linked-folder/{path.name}", f"sub/../{path.name}", path.name)
+    return {name: folder / name for name in names}
+
+
+def test_a_result_that_would_replace_an_input_is_refused_by_whatever_name(tmp_path):
+    (tmp_path / "photo").write_bytes(b"photo")
+    (tmp_path / "other").write_bytes(b"photo")
+    for name, path in ways_to(tmp_path / "photo").items():
+        assert same_file(path, tmp_path / "photo"), name
+        with pytest.raises(OutputError, match=r"same file as .*would be lost; choose another name"):
+            check_writable(path, (None, tmp_path / "other", tmp_path / "photo"))
+    check_writable(tmp_path / "new", (tmp_path / "photo", tmp_path / "missing"))
+
+
+def test_two_results_that_do_not_exist_yet_are_told_apart(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    assert same_file(tmp_path / "link", tmp_path / "new")
+    assert not same_file(tmp_path / "new", tmp_path / "newer")
+
+
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path):
+    (tmp_path / "bundle" / "sub").mkdir(parents=True)
+    (tmp_path / "bundle" / "sub" / "weights").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "bundle")
+    for folder in (tmp_path / "bundle", tmp_path / "link", tmp_path):
+        with pytest.raises(OutputError, match="would be lost"):
+            check_keeps(folder, (None, tmp_path / "bundle" / "sub" / "weights"))
+    check_keeps(tmp_path / "new", (tmp_path / "bundle",))
