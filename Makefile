@@ -18,7 +18,7 @@ EXTRAS ?= train,bench,dev
 # A plain comma would end a branch of $(if).
 comma := ,
 
-.PHONY: kiosk bench lint test soak develop clean
+.PHONY: kiosk bench lint test pytest soak develop clean
 
 kiosk: $(STAMP)
 	$(BIN)/livetint kiosk --open
@@ -35,7 +35,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: lint
+test: lint pytest
+
+pytest: $(VENV)/.test
 	$(BIN)/python -m pytest -rsR
 
 soak: $(VENV)/.test

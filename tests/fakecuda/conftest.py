@@ -1,10 +1,12 @@
 """Tests of this folder run in one process of their own, where libcuda.so.1 and TensorRT are the stand-ins.
 
-The others must not see a driver, and nothing may load one twice. Each test is reported as if it had run here.
+The others must not see a driver, and nothing may load one twice. The process starts once the tests are collected and
+runs beside the tests of other folders. Each test is reported as if it had run here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,8 +22,6 @@ from .standin import CHILD, Standin, environment, standin
 HERE = Path(__file__).parent
 REPORTS = "FAKECUDA_REPORTS"
 MAX_S = 600
-_reports: dict[str, list[pytest.TestReport]] | None = None
-_printed = ""
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +43,76 @@ def gpu() -> Iterator[Standin]:
     stand_in.reset()
 
 
+class StandinProcess:
+    """The other process: it runs the given tests of this folder, and writes their reports to a file."""
+
+    def __init__(self, config: pytest.Config, wanted: list[str]) -> None:
+        self._config = config
+        self._reports: dict[str, list[pytest.TestReport]] | None = None
+        folder = config.rootpath / "build"
+        folder.mkdir(exist_ok=True)
+        self._path = folder / f"standin-{os.getpid()}.jsonl"
+        self._log = self._path.with_suffix(".log")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
+                cwd=config.rootpath, env=environment(**{CHILD: "1", REPORTS: str(self._path)}),
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def reports_of(self, item: pytest.Item) -> list[pytest.TestReport]:
+        """The reports of one test. The first call waits for the process to end."""
+        if self._reports is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(MAX_S)
+            self._reports = self._read()
+        found = self._reports.get(item.nodeid)
+        if found:
+            return found
+        ended = "was too slow and did not come to" if self._process.poll() is None else "ended before"
+        words = f"the process on the stand-in driver {ended} this test:\n{self._log.read_text()[-4000:]}"
+        return [pytest.TestReport(item.nodeid, item.location, {}, "failed", words, "call")]
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._path.unlink(missing_ok=True)
+        self._log.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, list[pytest.TestReport]]:
+        reports: dict[str, list[pytest.TestReport]] = {}
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
+            report = self._config.hook.pytest_report_from_serializable(config=self._config, data=json.loads(line))
+            reports.setdefault(report.nodeid, []).append(report)
+        return reports
+
+
+_process: StandinProcess | None = None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    global _process
+    if CHILD in os.environ or session.config.option.collectonly or not all(NEEDS[n][0]() for n in ("c++", "pycuda")):
+        return
+    wanted = [item.nodeid for item in session.items if HERE in item.path.parents]
+    if wanted:
+        _process = StandinProcess(session.config, wanted)
+
+
+def pytest_unconfigure() -> None:
+    global _process
+    if _process is not None:
+        _process.close()
+        _process = None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    if HERE not in item.path.parents or CHILD in os.environ or not all(NEEDS[n][0]() for n in ("c++", "pycuda")):
+    if HERE not in item.path.parents or _process is None:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _reports_of(item):
+    for report in _process.reports_of(item):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -64,41 +128,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     global _config
     _config = config
-
-
-def _reports_of(item: pytest.Item) -> list[pytest.TestReport]:
-    global _reports
-    if _reports is None:
-        _reports = _run_all(item)
-    found = _reports.get(item.nodeid)
-    if found:
-        return found
-    words = f"the process on the stand-in driver ended before this test:\n{_printed[-4000:]}"
-    return [pytest.TestReport(item.nodeid, item.location, {}, "failed", words, "call")]
-
-
-def _run_all(item: pytest.Item) -> dict[str, list[pytest.TestReport]]:
-    """Run every wanted test of this folder in the other process; its reports by test."""
-    global _printed
-    wanted = [other.nodeid for other in item.session.items if HERE in other.path.parents]
-    folder = item.config.rootpath / "build"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"standin-{os.getpid()}.jsonl"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
-            cwd=item.config.rootpath, env=environment(**{CHILD: "1", REPORTS: str(path)}),
-            capture_output=True, text=True, timeout=MAX_S,
-        )  # fmt: skip
-        _printed = done.stdout + done.stderr
-        lines = path.read_text().splitlines() if path.exists() else []
-    finally:
-        path.unlink(missing_ok=True)
-    reports: dict[str, list[pytest.TestReport]] = {}
-    for line in lines:
-        report = item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(line))
-        reports.setdefault(report.nodeid, []).append(report)
-    return reports
 
 
 _config: pytest.Config
