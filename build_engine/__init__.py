@@ -1,0 +1,1 @@
+from ..engine import telemetry as telemetry  # before onnxruntime is imported

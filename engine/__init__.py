@@ -1,5 +1,6 @@
 """Livetint's run time: a photograph and hints in, colours out."""
 
+from . import telemetry  # before everything that imports onnxruntime
 from .bundle import Bundle
 from .colour.global_hints import GlobalHints
 from .errors import LivetintError
@@ -22,4 +23,5 @@ __all__ = [
     "Runner",
     "Session",
     "find_model",
+    "telemetry",
 ]

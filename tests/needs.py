@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,12 @@ def _has_gpu() -> bool:
         return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
     except OSError:
         return False
+
+
+def _can_trace() -> bool:
+    """Whether strace is there and may trace a process."""
+    strace = shutil.which("strace")
+    return bool(strace) and subprocess.run([strace, "-qq", "-o", os.devnull, "true"], check=False).returncode == 0
 
 
 # need: (how to tell, the command that supplies it)
@@ -41,6 +48,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "cmake": (lambda: bool(shutil.which("cmake") and shutil.which("ctest")), "sudo apt-get install cmake"),
     "gpu": (_has_gpu, "install LIVETINT_KERNELS=ON on a machine with an NVIDIA GPU and its driver"),
     "nvcc": (lambda: bool(shutil.which("nvcc")), "install the CUDA toolkit, version 12 or later"),
+    "strace": (_can_trace, "sudo apt-get install strace"),
     "openssl": (lambda: bool(shutil.which("openssl")), "sudo apt-get install openssl"),
     "tsc": (lambda: bool(shutil.which("tsc")), "sudo npm install -g typescript"),
 }
