@@ -10,6 +10,7 @@ import click
 from ..engine.files import check_writable
 from ..engine.image.compose import METHODS
 from ..engine.image.encode import check_output, save_rgb
+from ..engine.image.metadata import read_metadata
 from .options import SessionOptions, open_session, session_options
 
 
@@ -21,6 +22,8 @@ from .options import SessionOptions, open_session, session_options
               help="How colours are enlarged to full size; guided follows edges and takes longer.")  # fmt: skip
 @click.option("--strength", type=float, help="Strength of colour of the picture, 0 (grey) to 2; 1 is as it comes.")
 @click.option("--overwrite", is_flag=True, help="Let the results replace the photograph or the reference itself.")
+@click.option("--keep-location", is_flag=True,
+              help="Keep GPS coordinates in the picture; other metadata is kept in any case.")  # fmt: skip
 @session_options
 def colorize(
     photo: Path,
@@ -29,6 +32,7 @@ def colorize(
     upsampling: str,
     strength: float | None,
     overwrite: bool,
+    keep_location: bool,
     options: SessionOptions,
 ) -> None:
     """Colour PHOTO at its full size, automatically or with hints."""
@@ -37,7 +41,7 @@ def colorize(
     if strength is not None:
         session.set_strength(strength)
     rgb = session.render(method=upsampling)
-    save_rgb(output, rgb)
+    save_rgb(output, rgb, read_metadata(photo, keep_location=keep_location))
     if save_hints:
         session.save(save_hints)
 

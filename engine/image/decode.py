@@ -134,7 +134,7 @@ def decode_stream(stream: BinaryIO, name: str, max_megapixels: float) -> Pixels:
 
 
 def _decode(stream: BinaryIO, name: str, limit_pixels: int) -> Pixels:
-    with Image.open(stream, formats=_available_formats()) as image:
+    with Image.open(stream, formats=available_formats()) as image:
         width, height = image.size
         if width * height > limit_pixels:
             raise _too_large(name, width * height, limit_pixels)
@@ -189,7 +189,7 @@ def _quiet_c_libraries() -> Iterator[None]:
         yield
 
 
-def _available_formats() -> list[str]:
+def available_formats() -> list[str]:
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 

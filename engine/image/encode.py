@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from ..errors import OutputError
 from ..files import atomic_write, check_writable
+from .metadata import Metadata, with_metadata
 
 # JPEG without chroma subsampling, which would blur the colours.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -42,10 +43,11 @@ def check_output(path: str | Path, inputs: Iterable[Path | None] = (), advice: s
     return path
 
 
-def encode_rgb(rgb: NDArray[np.uint8], extension: str) -> bytes:
+def encode_rgb(rgb: NDArray[np.uint8], extension: str, metadata: Metadata | None = None, note: str = "") -> bytes:
     """sRGB pixels uint8 [H, W, 3] → the contents of a file in the format of `extension` (".png", ...).
 
-    The file has an sRGB profile. The same pixels always give the same bytes. Raises OutputError for an unknown
+    The file has an sRGB profile and `metadata`. note: how it was coloured, for its history (`with_metadata`). The
+    same input always gives the same bytes. Raises OutputError for an unknown
     extension and for a picture larger than the format allows (WebP 16,383 pixels a side, JPEG 65,535).
     """
     options = _ENCODERS.get(extension.lower())
@@ -59,16 +61,19 @@ def encode_rgb(rgb: NDArray[np.uint8], extension: str) -> bytes:
         raise OutputError(
             f"{width} × {height} pixels cannot be written as {options['format']} ({error}); use .png or .tiff"
         ) from error
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    if metadata is None:
+        return data
+    return with_metadata(data, extension, metadata, (rgb.shape[1], rgb.shape[0]), note=note)
 
 
-def save_rgb(path: str | Path, rgb: NDArray[np.uint8]) -> None:
-    """Write sRGB pixels uint8 [H, W, 3] to `path`, whole or not at all.
+def save_rgb(path: str | Path, rgb: NDArray[np.uint8], metadata: Metadata | None = None, note: str = "") -> None:
+    """Write sRGB pixels uint8 [H, W, 3] to `path`, whole or not at all. `metadata`, `note`: as in `encode_rgb`.
 
     Raises OutputError as `check_output` and `encode_rgb` do, and when the disk is full.
     """
     path = check_output(path)
-    atomic_write(path, encode_rgb(rgb, path.suffix))
+    atomic_write(path, encode_rgb(rgb, path.suffix, metadata, note))
 
 
 @functools.cache

@@ -46,6 +46,7 @@ def test_colorize_meets_every_hint_at_full_size(capsys, tmp_path):
     wanted_colours = {(120, 100): "#B03020", (420, 90): "#3060B0", (300, 330): "#50A040"}
     hints = [f for (x, y), colour in wanted_colours.items() for f in ("--hint", f"{x},{y},{colour}")]
     assert livetint(capsys, "colorize", COFFEE, "-o", out, *hints) == (0, "", "")
+    assert b"compositeWithTrainedAlgorithmicMedia" in out.read_bytes()
     lab, grey = lab_of(out), lab_of(COFFEE)
     assert lab.shape == grey.shape
     for (x, y), colour in wanted_colours.items():
