@@ -14,12 +14,13 @@ from .aging import Aging
 from .chroma import Chroma
 from .curve import Curve, points_head
 from .extras import Extras
+from .faces import Faces
 from .next_touch import NextTouch
 from .opposites import Opposites
 from .regions import Regions
 from .run import AccuracyMeasure, Losses
 
-MEASURES: tuple[type[AccuracyMeasure], ...] = (Curve, Chroma, Aging, NextTouch, Regions, Opposites, Extras)
+MEASURES: tuple[type[AccuracyMeasure], ...] = (Curve, Chroma, Aging, NextTouch, Regions, Opposites, Faces, Extras)
 
 
 def options() -> Iterable[Option]:

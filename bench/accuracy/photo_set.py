@@ -28,9 +28,14 @@ class PhotoSet:
             raise ConfigError(f"{self.source} holds no photographs; give a folder or a tar file that does")
 
     @cached_property
+    def names(self) -> list[str]:
+        """The file names of the photographs that a run gets, in their order."""
+        return [name for name, _ in islice(photograph_files(self.source), self.limit)]
+
+    @property
     def number(self) -> int:
         """How many photographs a run gets."""
-        return sum(1 for _ in islice(photograph_files(self.source), self.limit))
+        return len(self.names)
 
     def pictures(self, protocol: Protocol, network_side: int) -> Iterator[Picture]:
         """The photographs one after the other. Raises ConfigError for one that cannot be decoded."""

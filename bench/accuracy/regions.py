@@ -72,13 +72,15 @@ def recoloured(picture: Picture, rng: np.random.Generator) -> RecolouredRegion |
     labels = segment(picture.rgb)
     sizes = np.bincount(labels.ravel()) / labels.size
     fitting = np.nonzero((sizes >= MIN_SHARE) & (sizes <= MAX_SHARE))[0]
-    for label in rng.permutation(fitting):
-        mask = labels == label
-        places = deepest(mask, max(TOUCHES))
-        lab = _other_colour(picture.lab, mask, rng) if len(places) else None
-        if lab is not None:
-            return RecolouredRegion(replace(picture, lab=lab), mask, places)
-    return None
+    return next(filter(None, (recolour(picture, labels == label, rng) for label in rng.permutation(fitting))), None)
+
+
+def recolour(picture: Picture, mask: NDArray[np.bool_], rng: np.random.Generator) -> RecolouredRegion | None:
+    """A photograph whose region `mask` bool [S, S] has another colour; None where the region has no place for a touch
+    or no other colour."""
+    places = deepest(mask, max(TOUCHES))
+    lab = _other_colour(picture.lab, mask, rng) if len(places) else None
+    return None if lab is None else RecolouredRegion(replace(picture, lab=lab), mask, places)
 
 
 def segment(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -175,13 +177,14 @@ def _touch(
 ) -> None:
     for count in TOUCHES:
         after = colour(region.hints(count))
-        for name, value in _measures(region, before, after).items():
+        for name, value in changes(region, before, after).items():
             tally.add((method, str(count), name), index, value)
 
 
-def _measures(region: RecolouredRegion, before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
+def changes(region: RecolouredRegion, before: NDArray[np.float32], after: NDArray[np.float32]) -> dict[str, float]:
+    """What touches changed, measure → value: `before` and `after` are ab [2, S, S]. TEXTS says what they mean."""
     inside, truth = region.mask, region.picture.ab
-    moved, error, was = (_distance(*pair) for pair in ((before, after), (after, truth), (before, truth)))
+    moved, error, was = (distance(*pair) for pair in ((before, after), (after, truth), (before, truth)))
     found = {}
     for name, plane in (("moved", moved), ("error", error), ("error_before", was)):
         found[f"{name}_inside"] = float(plane[inside].mean())
@@ -191,7 +194,8 @@ def _measures(region: RecolouredRegion, before: NDArray[np.float32], after: NDAr
     return found | ({} if bleeding is None else {"bleeding": bleeding})
 
 
-def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+def distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance [S, S] of two ab [2, S, S]."""
     return np.sqrt(((first - second) ** 2).sum(0))
 
 
@@ -225,11 +229,11 @@ def as_table(tally: Tally, left_out: int, seed: int = SEED) -> dict[str, Any]:
         table["photos"] = max(table["photos"], len(values))
     for method, count in dict.fromkeys(name[:2] for name in tally.names):
         pair = [tally.per_photo((method, count, f"moved_{side}")) for side in ("outside", "inside")]
-        table[method][count]["ratio"] = _ratio(*pair)
+        table[method][count]["ratio"] = ratio(*pair)
     return table
 
 
-def _ratio(outside: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[str, float | None]:
+def ratio(outside: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[str, float | None]:
     """Ratio of the means over photographs, with a bootstrap interval; None where nothing moved."""
     if not inside.mean():
         return {"mean": None, "low": None, "high": None}
