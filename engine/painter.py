@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from .hints import WORKING_PX, Hint
 from .image.photo import Photo
 from .next_touch import Place, next_touches
 from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
+from .strokes import Mark, Stroke, points_of
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 Rgb = NDArray[np.uint8]
@@ -23,6 +25,8 @@ Rgb = NDArray[np.uint8]
 class Painter:
     """One photograph, encoded once by a runner. It keeps ab of the last hints, so that further questions about the same
     hints cost no touch.
+
+    Hints are points and strokes. The runner knows points alone, so a stroke becomes the points that carry it.
 
     photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers. vivid: the factor of the
     automatic colours, of `Runner.with_vivid`. Raises as `Runner.encode`.
@@ -33,7 +37,7 @@ class Painter:
         self.runner = runner
         self._vivid = vivid
         self._features = runner.encode(photo.working_L, vivid)
-        self._last: tuple[tuple[Hint, ...], GlobalHints] | None = None
+        self._last: tuple[tuple[Mark, ...], GlobalHints] | None = None
         self._ab: NDArray[np.float32] | None = None
 
     def use(self, runner: Runner) -> None:
@@ -52,27 +56,43 @@ class Painter:
             self._features = self.runner.with_vivid(self._features, vivid)
             self._vivid, self._last, self._ab = vivid, None, None
 
-    def check(self, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
+    def check(self, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""
-        check_hints(self.runner.bundle, hints, global_hints)
+        check_hints(self.runner.bundle, self.points(hints), global_hints)
+
+    def points(self, hints: Sequence[Mark]) -> tuple[Hint, ...]:
+        """The point hints that the runner is given, the colours of strokes in the gamut at each point.
+
+        Raises HintRejected where there is not even one point for every line of every stroke.
+        """
+        points = [hint for hint in hints if isinstance(hint, Hint)]
+        return tuple(points if len(points) == len(hints) else itertools.chain.from_iterable(self._points_of(hints)))
+
+    def _points_of(self, hints: Sequence[Mark]) -> list[list[Hint]]:
+        """The point hints of each hint."""
+        found = points_of(hints, self.runner.bundle.manifest.input.max_hints)
+        return [
+            list(self.projected(points)) if isinstance(hint, Stroke) else points
+            for hint, points in zip(hints, found, strict=True)
+        ]
 
     # Answers
 
-    def ab(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> NDArray[np.float32]:
+    def ab(self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> NDArray[np.float32]:
         """Colours at the working size: float32 [2, H, W] in CIELAB units, read-only."""
         if self._ab is None or not self.knows(hints, global_hints):
-            ab = self.runner.colorize(self._features, hints, global_hints)
+            ab = self.runner.colorize(self._features, self.points(hints), global_hints)
             ab.setflags(write=False)
             self._ab, self._last = ab, (tuple(hints), global_hints)
         return self._ab
 
-    def knows(self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
+    def knows(self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
         """Whether `ab` was computed for these hints last, so that it costs no touch now."""
         return self._last == (tuple(hints), global_hints)
 
     def render(
         self,
-        hints: Sequence[Hint] = (),
+        hints: Sequence[Mark] = (),
         global_hints: GlobalHints = NO_GLOBAL_HINTS,
         L: NDArray[np.float32] | None = None,
         method: str = "bilinear",
@@ -84,42 +104,50 @@ class Painter:
         """
         ab = self._ab if self.knows(hints, global_hints) else None
         L = self.photo.L if L is None else L
-        return self.runner.render(self._features, hints, global_hints, L, method, ab, strength)
+        return self.runner.render(self._features, self.points(hints), global_hints, L, method, ab, strength)
 
     def suggest(
         self,
         x: float,
         y: float,
-        hints: Sequence[Hint] = (),
+        hints: Sequence[Mark] = (),
         global_hints: GlobalHints = NO_GLOBAL_HINTS,
         count: int = DEFAULT_COUNT,
     ) -> Suggestions:
         """Likely colours at a point (x, y in 0…1), given the photograph and the hints.
 
-        A hint on the point itself is left out: its colour is the one to be changed, and the distribution with it has
-        hardly any other. At most `count` swatches in the gamut at the point's L; besides them the current colour and
-        grey. Raises HintRejected for a point outside the photograph, ModelFileError for a model without a distribution.
+        A hint on the point itself, or a stroke through it, is left out: its colour is the one to be changed, and the
+        distribution with it has hardly any other. At most `count` swatches in the gamut at the point's L; besides them
+        the current colour and grey. Raises HintRejected for a point outside the photograph, ModelFileError for a model
+        without a distribution.
         """
         if count < 1:
             raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
         table = distribution_table(self.runner.bundle)
         current = self.colour_at(x, y, hints, global_hints)
         point = np.array([[x, y]], np.float32)
-        others = [hint for hint in hints if not _is_at(hint, x, y)]
+        others = self.points([hint for hint in hints if not _is_at(hint, x, y)])
         probabilities = self.runner.distribution(self._features, others, global_hints, point)[0]
         return suggest(probabilities, table.centres, self.lightness_at(x, y), current, count)
 
     def next_touches(
-        self, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS, count: int = 1
+        self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS, count: int = 1
     ) -> tuple[Place, ...]:
         """The `count` places where a hint is expected to reduce the error most, the best first."""
-        return next_touches(self.runner, self._features, self.photo.working_L, hints, global_hints, count)
+        points = self.points(hints)
+        return next_touches(self.runner, self._features, self.photo.working_L, points, global_hints, count)
 
     def influence(
-        self, index: int, hints: Sequence[Hint], global_hints: GlobalHints = NO_GLOBAL_HINTS
+        self, index: int, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> NDArray[np.float32]:
-        """How much of the colour at each place comes from hint `index`: `Runner.influence`, float32 [64, 64] in 0…1."""
-        return self.runner.influence(self._features, hints, index, global_hints)
+        """How much of the colour at each place comes from hint `index`, a point or a stroke: `Runner.influence`."""
+        if not 0 <= index < len(hints):
+            raise HintRejected(f"there is no hint {index}; there are {len(hints)}, counted from 0")
+        found = self._points_of(hints)
+        first = sum(map(len, found[:index]))
+        indices = range(first, first + len(found[index]))
+        points = tuple(itertools.chain.from_iterable(found))
+        return self.runner.influence(self._features, points, indices, global_hints)
 
     # Colours at points
 
@@ -129,7 +157,7 @@ class Painter:
         return float(self.photo.L[row, column])
 
     def colour_at(
-        self, x: float, y: float, hints: Sequence[Hint] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
+        self, x: float, y: float, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> tuple[float, float]:
         """The ab shown at (x, y in 0…1), in the gamut at the L there. Raises HintRejected outside the photograph."""
         _check_point(x, y)
@@ -161,8 +189,10 @@ def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
     return min(int(y * height), height - 1), min(int(x * width), width - 1)
 
 
-def _is_at(hint: Hint, x: float, y: float) -> bool:
-    """Whether a hint lies on a point, within half a working pixel."""
+def _is_at(hint: Mark, x: float, y: float) -> bool:
+    """Whether a hint lies on a point, or a stroke passes through it, within half a working pixel."""
+    if isinstance(hint, Stroke):
+        return hint.passes(x, y, 0.5)
     return max(abs(hint.x - x), abs(hint.y - y)) <= 0.5 / WORKING_PX
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .image.photo import Photo
 from .next_touch import Place
 from .painter import Painter
 from .runners.base import NO_GLOBAL_HINTS, Runner
+from .strokes import Line, Mark, Stroke, as_stroke
 from .suggest import DEFAULT_COUNT, Suggestions
 
 SCHEMA = 1
@@ -30,21 +31,25 @@ SCHEMA = 1
 class Edits:
     """All that a person asked of a photograph.
 
-    vivid: factor of the automatic colours, in 0.5…2. strength: factor of the finished ab, in 0…2. 1 changes nothing.
+    hints: points and strokes, in the order they were placed. vivid: factor of the automatic colours, in 0.5…2.
+    strength: factor of the finished ab, in 0…2. 1 changes nothing.
     """
 
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[Mark, ...] = ()
     global_hints: GlobalHints = NO_GLOBAL_HINTS
     vivid: float = 1.0
     strength: float = 1.0
 
 
-class _HintRecord(msgspec.Struct, forbid_unknown_fields=True):
-    x: float
-    y: float
+class _HintRecord(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A point has x and y, a stroke has lines."""
+
     a: float
     b: float
     size: int = DEFAULT_SIZE_PX
+    x: float | None = None
+    y: float | None = None
+    lines: tuple[tuple[tuple[float, float], ...], ...] | None = None
 
 
 class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,9 +90,14 @@ class Session:
         return self.painter.runner
 
     @property
-    def hints(self) -> tuple[Hint, ...]:
-        """The hints in the order they were placed; later ones lie on top."""
+    def hints(self) -> tuple[Mark, ...]:
+        """The hints, points and strokes, in the order they were placed; later ones lie on top."""
         return self._edits.hints
+
+    @property
+    def points(self) -> tuple[Hint, ...]:
+        """The point hints that the network is given: those of `hints`, and those that carry its strokes."""
+        return self.painter.points(self.hints)
 
     @property
     def global_hints(self) -> GlobalHints:
@@ -162,23 +172,41 @@ class Session:
         """
         hint = Hint(x, y, a, b, size)
         (hint,) = self.painter.projected([hint]) if project else (hint,)
-        self._commit(replace(self._edits, hints=(*self.hints, hint)))
-        return len(self.hints) - 1
+        return self._append(hint)
+
+    def add_stroke(self, lines: Sequence[Line], a: float, b: float, size: int = DEFAULT_SIZE_PX) -> int:
+        """Paint colour ab along lines of points (x, y in 0…1); returns the index of the stroke, which is one hint.
+
+        See `Stroke`. Raises HintRejected for impossible lines, and where the model has no room for them.
+        """
+        return self._append(Stroke(tuple(lines), a, b, size))
+
+    def add_line(self, index: int, line: Line) -> None:
+        """Give a hint another place: a line, or a point in a line of one. A point becomes a stroke of two places."""
+        stroke = as_stroke(self._hint(index))
+        self._replace(index, replace(stroke, lines=(*stroke.lines, line)))
 
     def move(self, index: int, x: float, y: float) -> None:
-        """Move a hint; its colour is projected into the gamut at its new place."""
-        (hint,) = self.painter.projected([replace(self._hint(index), x=x, y=y)])
-        self._replace(index, lambda _: hint)
+        """Move a hint; its colour is projected into the gamut at its new place.
+
+        A stroke moves as a whole, its first point to (x, y), as far as the photograph's edges let it.
+        """
+        hint = self._hint(index)
+        if isinstance(hint, Stroke):
+            self._replace(index, hint.moved(x, y))
+        else:
+            self._replace(index, *self.painter.projected([replace(hint, x=x, y=y)]))
 
     def recolour(self, index: int, a: float, b: float, project: bool = True) -> None:
-        """Give a hint another colour."""
+        """Give a hint another colour. Colours of strokes are always projected."""
         hint = replace(self._hint(index), a=a, b=b)
-        (hint,) = self.painter.projected([hint]) if project else (hint,)
-        self._replace(index, lambda _: hint)
+        if project and isinstance(hint, Hint):
+            (hint,) = self.painter.projected([hint])
+        self._replace(index, hint)
 
     def resize(self, index: int, size: int) -> None:
         """Give a hint another size, 1…9 working pixels."""
-        self._replace(index, lambda hint: replace(hint, size=size))
+        self._replace(index, replace(self._hint(index), size=size))
 
     def delete(self, index: int) -> None:
         """Remove a hint. The indices of later hints decrease by one."""
@@ -202,7 +230,7 @@ class Session:
         """Set the hints for the picture as a whole: a histogram, a saturation, both or none."""
         self._commit(replace(self._edits, global_hints=global_hints))
 
-    def set_hints(self, hints: Sequence[Hint], global_hints: GlobalHints | None = None) -> None:
+    def set_hints(self, hints: Sequence[Mark], global_hints: GlobalHints | None = None) -> None:
         """Replace all hints in one edit, without projection. global_hints: None keeps the current ones."""
         kept = self.global_hints if global_hints is None else global_hints
         self._commit(replace(self._edits, hints=tuple(hints), global_hints=kept))
@@ -222,7 +250,7 @@ class Session:
         histogram = self.global_hints.histogram
         table: dict[str, Any] = {
             "schema": SCHEMA,
-            "hints": [{"x": h.x, "y": h.y, "a": h.a, "b": h.b, "size": h.size} for h in self.hints],
+            "hints": [_as_table(hint) for hint in self.hints],
             "global": {
                 "histogram": None if histogram is None else [float(v) for v in histogram],
                 "saturation": self.global_hints.saturation,
@@ -249,13 +277,16 @@ class Session:
 
     # Helpers
 
-    def _hint(self, index: int) -> Hint:
+    def _append(self, hint: Mark) -> int:
+        self._commit(replace(self._edits, hints=(*self.hints, hint)))
+        return len(self.hints) - 1
+
+    def _hint(self, index: int) -> Mark:
         if not 0 <= index < len(self.hints):
             raise HintRejected(f"there is no hint {index}; there are {len(self.hints)}, counted from 0")
         return self.hints[index]
 
-    def _replace(self, index: int, change: Callable[[Hint], Hint]) -> None:
-        changed = change(self._hint(index))
+    def _replace(self, index: int, changed: Mark) -> None:
         hints = tuple(changed if i == index else hint for i, hint in enumerate(self.hints))
         self._commit(replace(self._edits, hints=hints))
 
@@ -286,5 +317,18 @@ def parse_edits(text: str | bytes) -> Edits:
         raise ConfigError(f"the hints file has schema {record.schema}; this version reads {SCHEMA}")
     histogram = record.global_.histogram
     shares = None if histogram is None else np.asarray(histogram, np.float32)
-    hints = tuple(Hint(h.x, h.y, h.a, h.b, h.size) for h in record.hints)
+    hints = tuple(_from_record(hint) for hint in record.hints)
     return Edits(hints, GlobalHints(shares, record.global_.saturation), record.vivid, record.strength)
+
+
+def _as_table(hint: Mark) -> dict[str, Any]:
+    places = {"lines": hint.lines} if isinstance(hint, Stroke) else {"x": hint.x, "y": hint.y}
+    return {**places, "a": hint.a, "b": hint.b, "size": hint.size}
+
+
+def _from_record(record: _HintRecord) -> Mark:
+    if record.lines is not None and record.x is None and record.y is None:
+        return Stroke(record.lines, record.a, record.b, record.size)
+    if record.lines is None and record.x is not None and record.y is not None:
+        return Hint(record.x, record.y, record.a, record.b, record.size)
+    raise ConfigError("the hints file is not usable: a hint has x and y, or lines, and not both")

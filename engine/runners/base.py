@@ -120,17 +120,18 @@ class Runner(ABC, Generic[F]):
         return self._distribution(features, hints, global_hints, points)
 
     def influence(
-        self, features: F, hints: Sequence[Hint], index: int, global_hints: GlobalHints = NO_GLOBAL_HINTS
+        self, features: F, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> NDArray[np.float32]:
-        """How much of the colour at each place comes from hint `index`: float32 [64, 64] in 0…1, rows from the top.
+        """How much of the colour at each place comes from some hints: float32 [64, 64] in 0…1, rows from the top.
 
-        In `touch` it is the hint's share of the attention. In other networks it is the change of ab by the hint,
+        In `touch` it is the hints' share of the attention. In other networks it is the change of ab by the hints,
         divided by the largest change. Raises as `colorize` does, and HintRejected where there is no such hint.
         """
         self._check(features, hints, global_hints)
-        if not 0 <= index < len(hints):
-            raise HintRejected(f"there is no hint {index}; there are {len(hints)}, counted from 0")
-        return self._influence(features, hints, index, global_hints)
+        for index in indices:
+            if not 0 <= index < len(hints):
+                raise HintRejected(f"there is no hint {index}; there are {len(hints)}, counted from 0")
+        return self._influence(features, hints, indices, global_hints)
 
     def feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
         """The encoder's outputs for a photograph, by name, as float32; for measuring. Do not change the arrays.
@@ -206,9 +207,9 @@ class Runner(ABC, Generic[F]):
         return {}
 
     def _influence(
-        self, features: F, hints: Sequence[Hint], index: int, global_hints: GlobalHints
+        self, features: F, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints
     ) -> NDArray[np.float32]:
-        others = [hint for i, hint in enumerate(hints) if i != index]
+        others = [hint for i, hint in enumerate(hints) if i not in indices]
         change = self._colorize(features, hints, global_hints) - self._colorize(features, others, global_hints)
         cells = (INFLUENCE_CELLS, INFLUENCE_CELLS)
         change_by_cell = cv2.resize(np.hypot(change[0], change[1]), cells, interpolation=cv2.INTER_AREA)

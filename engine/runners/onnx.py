@@ -150,13 +150,13 @@ class OnnxRunner(Runner[OnnxFeatures]):
         return dict(features.maps) if self._staged else {}
 
     def _influence(
-        self, features: OnnxFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
+        self, features: OnnxFeatures, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints
     ) -> NDArray[np.float32]:
         if self._shares is None:
-            return super()._influence(features, hints, index, global_hints)
+            return super()._influence(features, hints, indices, global_hints)
         inputs = share_inputs(features.maps, hints, global_hints, INFLUENCE_CELLS)
         shares = next(iter(run_graph(self._shares, inputs).values()))
-        return share_map(shares, index, INFLUENCE_CELLS)
+        return share_map(shares, indices, INFLUENCE_CELLS)
 
     @cached_property
     def _shares(self) -> Session | None:

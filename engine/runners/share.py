@@ -49,6 +49,7 @@ def share_inputs(
     return {**maps, **touch_input(hints, global_hints), "points": points}
 
 
-def share_map(shares: NDArray[np.float32], index: int, cells: int) -> NDArray[np.float32]:
-    """Shares [1, cells², N] → the share of hint `index`, float32 [cells, cells] in 0…1."""
-    return np.clip(shares[0, :, index], 0, 1).reshape(cells, cells).astype(np.float32)
+def share_map(shares: NDArray[np.float32], indices: Sequence[int], cells: int) -> NDArray[np.float32]:
+    """Shares [1, cells², N] → the share of the hints `indices` together, float32 [cells, cells] in 0…1."""
+    share = shares[0][:, list(indices)].sum(1)
+    return np.clip(share, 0, 1).reshape(cells, cells).astype(np.float32)

@@ -70,7 +70,7 @@ def test_every_hint_nine_pixels_from_the_next_shows_its_colour(index: int, point
         angle, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(0, 80)
         size = int(rng.integers(MIN_SIZE_PX, MAX_SIZE_PX + 1))
         session.add(x, y, chroma * np.cos(angle), chroma * np.sin(angle), size)
-    assert max(max(differences(session.ab, hint)) for hint in session.hints) <= 1
+    assert max(max(differences(session.ab, hint)) for hint in session.points) <= 1
 
 
 @pytest.mark.parametrize("index", range(len(PHOTOS)))
@@ -82,7 +82,7 @@ def test_the_rendered_picture_shows_the_hints_colours(index: int):
         session.add(x, y, *rng.uniform(-50, 50, 2))
     lab = srgb_to_lab(session.render() / 255)
     height, width = lab.shape[:2]
-    for hint in session.hints:
+    for hint in session.points:
         shown = lab[int(hint.y * height), int(hint.x * width), 1:]
         # Half a level of rounding in 8 bits is up to another ΔE of 0.7.
         assert np.linalg.norm(shown - (hint.a, hint.b)) <= 1.7

@@ -58,7 +58,7 @@ def test_model_toml_is_written_as_before(name: str, tmp_path: Path):
 def test_hints_are_read_and_written_as_before(session: Session):
     text = (RECORDED / "hints.json").read_text()
     session.load_json(text)
-    first, second = session.hints
+    first, second = session.points
     assert (first.x, first.y, first.a, first.b, first.size) == (0.25, 0.5, 20.5, -31.25, 5)
     assert (second.x, second.y, second.a, second.b, second.size) == (0, 1, 0, 0, 9)
     histogram = session.global_hints.histogram

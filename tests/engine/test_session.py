@@ -204,6 +204,9 @@ class StubRunner:
         return np.zeros((2, 256, 256), np.float32)
 
 
+POINTS = st.tuples(st.floats(0, 1), st.floats(0, 1))
+
+
 class EditsMachine(RuleBasedStateMachine):
     """Any sequence of edits equals a plain list of snapshots."""
 
@@ -224,6 +227,17 @@ class EditsMachine(RuleBasedStateMachine):
     def add(self, x, y, a, b):
         self.session.add(x, y, a, b)
         self.record()
+
+    @rule(lines=st.lists(st.lists(POINTS, min_size=1, max_size=4), min_size=1, max_size=3), a=st.floats(-90, 90))
+    def paint(self, lines, a):
+        self.session.add_stroke(lines, a, 20)
+        self.record()
+
+    @rule(which=st.integers(0, 5), line=st.lists(POINTS, min_size=1, max_size=3))
+    def paint_another_place(self, which, line):
+        if which < len(self.session.hints):
+            self.session.add_line(which, line)
+            self.record()
 
     @rule(vivid=st.floats(0.5, 2), strength=st.floats(0, 2))
     def strengthen(self, vivid, strength):

@@ -166,15 +166,15 @@ class TensorRTRunner(Runner[DeviceFeatures]):
             return self.stages.maps()
 
     def _influence(
-        self, features: DeviceFeatures, hints: Sequence[Hint], index: int, global_hints: GlobalHints
+        self, features: DeviceFeatures, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints
     ) -> NDArray[np.float32]:
         """The shares are computed on the CPU, from the encoder's maps on the GPU: they are needed when the finger is
         lifted, not at every move."""
         if not isinstance(self.stages, HintStages) or self._shares is None:
-            return super()._influence(features, hints, index, global_hints)
+            return super()._influence(features, hints, indices, global_hints)
         maps = self._feature_maps(features)
         shares = run_graph(self._shares, share_inputs(maps, hints, global_hints, INFLUENCE_CELLS))
-        return share_map(next(iter(shares.values())), index, INFLUENCE_CELLS)
+        return share_map(next(iter(shares.values())), indices, INFLUENCE_CELLS)
 
     @cached_property
     def _shares(self) -> Session | None:

@@ -99,7 +99,7 @@ class RunnerContract:
         runner = opened.runner
         features, hints = runner.encode(opened.lightness), [RED, GREEN]
         for index, hint in enumerate(hints):
-            share = runner.influence(features, hints, index)
+            share = runner.influence(features, hints, [index])
             assert share.dtype == np.float32 and share.shape == (INFLUENCE_CELLS, INFLUENCE_CELLS)
             assert share.min() >= 0 and share.max() <= 1
             at_hint, at_other = (
@@ -108,7 +108,7 @@ class RunnerContract:
             assert at_hint > 0.5 > at_other
         for index in (-1, 2):
             with pytest.raises(HintRejected, match=f"there is no hint {index}"):
-                runner.influence(features, hints, index)
+                runner.influence(features, hints, [index])
 
     @pytest.mark.parametrize("method", ["bilinear", "guided"])
     def test_pictures_show_the_colours(self, opened: Opened, method: str) -> None:
@@ -172,7 +172,7 @@ class RunnerContract:
         questions = (
             lambda: opened.runner.colorize(features, ()),
             lambda: opened.runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
-            lambda: opened.runner.influence(features, [RED], 0),
+            lambda: opened.runner.influence(features, [RED], [0]),
             lambda: opened.runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: opened.runner.feature_maps(features),
             lambda: opened.runner.with_vivid(features, 1.3),
@@ -209,7 +209,7 @@ class RunnerContract:
             lambda: runner.encode(opened.lightness),
             lambda: runner.colorize(features, ()),
             lambda: runner.distribution(features, (), NO_GLOBAL_HINTS, POINTS),
-            lambda: runner.influence(features, [RED], 0),
+            lambda: runner.influence(features, [RED], [0]),
             lambda: runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: runner.feature_maps(features),
             lambda: runner.with_vivid(features, 1.3),

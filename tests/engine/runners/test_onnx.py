@@ -32,5 +32,5 @@ def test_the_graph_of_shares_is_looked_for_once(monkeypatch: pytest.MonkeyPatch)
     hints = [Hint(0.3, 0.3, 40, 20), Hint(0.7, 0.7, -40, 20)]
     with OnnxRunner(find_model("touch"), 1) as runner:
         features = runner.encode(np.full((256, 256), 50, np.float32))
-        assert all(runner.influence(features, hints, index).max() == 1 for index in (0, 1))
+        assert all(runner.influence(features, hints, [index]).max() == 1 for index in (0, 1))
     assert asked == ["touch"]
