@@ -9,6 +9,7 @@ import { translate } from './language.js';
 import { Markers } from './markers.js';
 import { Palette } from './palette.js';
 import { Requests } from './requests.js';
+import { Ring } from './ring.js';
 import { Stage } from './stage.js';
 import { Swatches } from './swatches.js';
 
@@ -50,6 +51,10 @@ export class Painting {
     this.colours = null;
     /** A finger drags the chosen point. */
     this.dragging = false;
+    /** The finger moved since it came down. */
+    this.dragged = false;
+    /** The finger came down on the point of the open ring: lifting it there closes the ring. */
+    this.closesRing = false;
     /** The pointer hides what is under it: a finger, not a mouse or a pen. */
     this.lensWanted = false;
     /** A finger is on the field of colours. */
@@ -57,6 +62,7 @@ export class Painting {
     this.stage = new Stage(view, panel.pxPerMm);
     this.requests = new Requests(link, this.stage, () => this.wanted());
     this.compare = new Compare(this.stage);
+    this.ring = new Ring(() => this.showPoints());
     this.markers = this.createMarkers();
     this.swatches = new Swatches(this.stage, (a, b) => {
       this.palette.remember(a, b);
@@ -74,7 +80,7 @@ export class Painting {
 
   createMarkers() {
     return new Markers(this.stage, {
-      choose: (index) => { this.choose(index); this.changed(); },
+      choose: (index) => this.toggleRing(index),
       move: (index, place) => { this.choose(index); this.alter(place); },
       remove: (index) => { this.chosen = index; this.remove(); },
       place: (place) => this.askColour(place),
@@ -184,13 +190,18 @@ export class Painting {
     this.lensWanted = kind === 'touch';
     const at = this.stage.toPhoto(x, y);
     const found = this.moving ? this.chosen : this.markers.nearest(x, y, HIT_MM * this.panel.pxPerMm());
+    this.dragged = false;
+    this.closesRing = false;
     if (found >= 0) {
       const { moving } = this;
+      this.closesRing = this.ringShown && found === this.chosen && !moving;
       this.choose(found);
+      this.ring.set(true);
       this.edits.begin();
       this.dragging = true;
       if (moving) this.alter({ x: clamp(at.x), y: clamp(at.y) }, time_ms);
-    } else if (at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1) this.askColour(at, time_ms);
+    } else if (this.ringShown) this.ring.close();
+    else if (at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1) this.askColour(at, time_ms);
   }
 
   /** Ask for the colours of a new point. @param {Place} place @param {number} [time_ms] */
@@ -207,6 +218,7 @@ export class Painting {
   drag(x, y, time_ms) {
     const at = this.stage.toPhoto(x, y);
     const inside = { x: clamp(at.x), y: clamp(at.y) };
+    this.dragged = true;
     if (this.pending) this.pending = inside;
     else if (this.dragging && this.point) this.edits.changeHint(this.chosen, inside);
     else return;
@@ -224,6 +236,7 @@ export class Painting {
   release() {
     this.dragging = false;
     if (!this.pending) this.edits.commit();
+    if (this.closesRing && !this.dragged) this.ring.close();
     this.afterGesture();
   }
 
@@ -268,8 +281,22 @@ export class Painting {
 
   // Points
 
+  /** Whether the ring can be seen: it has its colours. */
+  get ringShown() {
+    return this.ring.open && Boolean(this.point && this.colours);
+  }
+
+  /** Choose a point by keys, or close the ring that it has. @param {number} index */
+  toggleRing(index) {
+    const close = this.ringShown && index === this.chosen;
+    this.choose(index);
+    this.ring.set(!close);
+    this.changed();
+  }
+
   /** @param {number} index −1 for none */
   choose(index) {
+    if (index !== this.chosen) this.ring.set(false);
     this.chosen = index;
     this.colours = null;
     this.setMoving(false);
@@ -303,6 +330,7 @@ export class Painting {
     }
     this.palette.remember(a, b);
     this.choose(index);
+    this.ring.set(true);
   }
 
   remove() {
@@ -364,7 +392,7 @@ export class Painting {
 
   showPoints() {
     this.markers.show(this.edits.present.hints, this.chosen, this.pending);
-    this.swatches.show(this.active ? this.point : undefined, this.colours);
+    this.swatches.show(this.active && this.ring.open ? this.point : undefined, this.colours);
     this.compare.place();
     button('zoom-out').disabled = this.stage.zoom.scale <= 1;
   }

@@ -14,6 +14,12 @@ const COARSE_SCALE = 0.5;
 /** Side of the small copy of the photograph from which L is read. */
 const SAMPLE_PX = 256;
 const LENS_ZOOM = 2.2;
+/** The touched thing is looked for on a grid with this many cells across the photograph, as far as this share of its sides. */
+const [GRID, THING_REACH] = [64, 0.22];
+/** Neighbouring cells whose L is this near to that of the touched place belong to the same thing. */
+const THING_L = 9;
+/** With low reach, controls lie below this share of the panel's height. */
+export const LOW_REACH = 0.34;
 /** Radius of the lens, and how far from the finger it lies. */
 const LENS_MM = 11;
 const LENS_DISTANCE_MM = 27;
@@ -89,7 +95,44 @@ export class Stage extends EventTarget {
     return lightnessOf(this.sample[(row * SAMPLE_PX + column) * 4] ?? 128);
   }
 
+  /**
+   * Middles of the cells that belong to the thing at a place: connected ones that are as light as it is there, and all
+   * within `radius_px`.
+   * @param {Place} place @param {number} radius_px @returns {Place[]}
+   */
+  thingAt(place, radius_px) {
+    const { frame } = this;
+    const L = this.lightnessAt(place);
+    const cell = (/** @type {number} */ v) => Math.min(GRID - 1, Math.floor(v * GRID));
+    const start = cell(place.y) * GRID + cell(place.x);
+    const [seen, waiting, found] = [new Set([start]), [start], /** @type {Place[]} */ ([])];
+    for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+      const [column, row] = [at % GRID, Math.floor(at / GRID)];
+      const middle = { x: (column + 0.5) / GRID, y: (row + 0.5) / GRID };
+      const [dx, dy] = [middle.x - place.x, middle.y - place.y];
+      const near = Math.hypot(dx * frame.w, dy * frame.h) < radius_px;
+      const alike = Math.hypot(dx, dy) < THING_REACH && Math.abs(this.lightnessAt(middle) - L) < THING_L;
+      if (!near && !alike && at !== start) continue;
+      found.push(middle);
+      const neighbours = [column > 0 && at - 1, column < GRID - 1 && at + 1, row > 0 && at - GRID, row < GRID - 1 && at + GRID];
+      for (const next of neighbours) {
+        if (next === false || seen.has(next)) continue;
+        seen.add(next);
+        waiting.push(next);
+      }
+    }
+    return found;
+  }
+
   // Where it lies
+
+  /** The part of the stage for controls: with low reach its lower part, where that is large enough. */
+  get reachable() {
+    const { w, h } = this.size;
+    const low = document.documentElement.dataset.reach === 'low' ? innerHeight * LOW_REACH - this.box.getBoundingClientRect().top : 0;
+    const y = Math.min(Math.max(0, low), h / 2);
+    return { x: 0, y, w, h: h - y };
+  }
 
   /** The photograph's rectangle in CSS pixels of the stage; whole pixels, so that its edges are sharp. */
   get frame() {

@@ -27,6 +27,9 @@ _HANDS = """async (events) => {
   }
 }"""
 _OPEN = "async () => { const { painting } = livetint; await painting.open(painting.photo); painting.palette.forget(); }"
+# Whether a tap at a place of the stage takes hold of a point, or moves one.
+_ON_A_POINT = """([x, y]) => { const { painting } = livetint, { w, h } = painting.stage.size;
+  return painting.moving || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
 FINGER, PALM = 8, 200
 PLACES = ((0.2, 0.2), (0.5, 0.5), (0.8, 0.6))
 
@@ -77,11 +80,30 @@ class Hands(RuleBasedStateMachine):
 
     @rule(place=places)
     def tap(self, place: tuple[float, float]) -> None:
+        """A tap that closes the ring changes nothing; another one paints."""
+        closes = self.visitor.ring and not self.visitor.page.evaluate(_ON_A_POINT, place)
         self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
+        if closes:
+            self.settle()
+            assert not self.visitor.ring
+            assert self.edits == self.present
+            self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
         self.one_step()
 
-    @rule(start=places, end=places)
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+    @precondition(lambda self: self.visitor.ring)
+    @rule(way=st.sampled_from(["Escape", "hold"]))
+    def close_the_ring(self, way: str) -> None:
+        if way == "hold":
+            self.visitor.page.evaluate("document.getElementById('hold').dispatchEvent(new Event('click'))")
+        else:
+            self.visitor.page.keyboard.press(way)
+        assert not self.visitor.ring
+        self.one_step()
+
+    @rule(start=places, end=places, ring=st.booleans())
+    def drag(self, start: tuple[float, float], end: tuple[float, float], ring: bool) -> None:
+        if not ring:
+            self.visitor.page.keyboard.press("Escape")
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
         moves = [("move", 1, *middle, FINGER), ("frame", 0, 0, 0, 0), ("move", 1, *end, FINGER), ("frame", 0, 0, 0, 0)]
         self.visitor.page.evaluate(_HANDS, [("down", 1, *start, FINGER), *moves, ("up", 1, *end, FINGER)])
@@ -143,6 +165,10 @@ class Hands(RuleBasedStateMachine):
     def the_history_is_as_undo_and_redo_walk_it(self) -> None:
         if self.present is not None:
             assert self.edits == self.present
+
+    @invariant()
+    def an_open_ring_has_its_point(self) -> None:
+        assert not self.visitor.ring or self.visitor.evaluate("livetint.painting.chosen") >= 0
 
     @invariant()
     def the_page_shows_what_the_engine_makes_of_these_hints(self) -> None:

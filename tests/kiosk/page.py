@@ -85,9 +85,16 @@ class Visitor:
     def tap(self, x: float, y: float) -> None:
         self.page.touchscreen.tap(*self.at(x, y))
 
+    @property
+    def ring(self) -> bool:
+        """Whether the ring of swatches is open."""
+        return self.evaluate("livetint.painting.ringShown")
+
     def place(self, x: float, y: float) -> None:
-        """Tap an empty place and wait until it is a point in colour."""
+        """Tap an empty place and wait until it is a point in colour. A ring that is open is closed first."""
         before = len(self.hints)
+        if self.ring:
+            self.page.keyboard.press("Escape")
         self.tap(x, y)
         until(lambda: len(self.hints) == before + 1, "a new point")
         self.settled()

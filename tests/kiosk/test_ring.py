@@ -1,0 +1,124 @@
+"""The ring of swatches: what opens and closes it, and that it does not hide the thing that was touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..needs import needs
+from .page import Visitor, page_settings
+from .running import RunningKiosk, until
+
+pytestmark = needs("chromium")
+
+CLOSE_MS = 6000
+
+
+def open_ring(visitor: Visitor, x: float = 0.4, y: float = 0.5) -> None:
+    visitor.place(x, y)
+    until(lambda: visitor.ring, "the ring")
+
+
+def test_taps_close_the_ring_and_a_tap_beside_it_places_nothing(visitor: Visitor) -> None:
+    open_ring(visitor)
+    assert visitor.page.locator(".swatch").first.is_visible()
+    visitor.tap(0.9, 0.9)
+    until(lambda: not visitor.ring, "its end")
+    visitor.settled()
+    assert len(visitor.hints) == 1 and not visitor.page.locator(".swatch").first.is_visible()
+    assert visitor.evaluate("livetint.painting.chosen") == 0, "its point stays chosen"
+    # On its point.
+    for shown in (True, False, True):
+        visitor.tap(0.4, 0.5)
+        until(lambda now=shown: visitor.ring is now, "the other state")
+        visitor.settled()
+    assert len(visitor.hints) == 1
+    start = visitor.at(0.4, 0.5)
+    visitor.fingers("Start", start)
+    visitor.fingers("Move", (start[0] + 40, start[1]))
+    visitor.fingers("End")
+    until(lambda: visitor.ring, "the ring of a point that was dragged")
+    visitor.settled()
+
+
+def test_escape_and_grey_close_the_ring_and_undo_leaves_it(visitor: Visitor) -> None:
+    open_ring(visitor)
+    visitor.page.keyboard.press("Escape")
+    assert not visitor.ring
+    visitor.tap(0.4, 0.5)
+    until(lambda: visitor.ring, "the ring again")
+    box = visitor.page.locator("#hold").bounding_box()
+    assert box
+    visitor.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    visitor.page.mouse.down()
+    visitor.until("livetint.painting.stage.scene().colour === 0")
+    assert not visitor.ring
+    visitor.page.mouse.up()
+    visitor.tap(0.4, 0.5)
+    until(lambda: visitor.ring, "the ring again")
+    visitor.page.locator(".swatch").nth(4).tap()
+    visitor.settled()
+    visitor.page.click("#undo")
+    visitor.settled()
+    assert visitor.ring
+    visitor.page.keyboard.press("Escape")
+    visitor.page.click("#redo")
+    visitor.settled()
+    assert not visitor.ring
+
+
+def test_the_ring_closes_after_a_while_but_not_under_the_focus_of_keys(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, clock=True)
+    visitor.open()
+    open_ring(visitor)
+    visitor.page.clock.fast_forward(CLOSE_MS - 1000)
+    visitor.page.locator(".swatch").nth(2).tap()  # a touch of a swatch is input, not a focus that keeps the ring
+    visitor.page.clock.fast_forward(CLOSE_MS - 1000)
+    assert visitor.ring
+    visitor.page.clock.fast_forward(1500)
+    until(lambda: not visitor.ring, "the end of the ring")
+    visitor.page.locator("#cross").press("Enter")
+    until(lambda: visitor.ring, "the ring by keys")
+    visitor.page.clock.fast_forward(3 * CLOSE_MS)
+    visitor.page.keyboard.press("Tab")
+    assert visitor.evaluate("document.activeElement.className") == "swatch"
+    visitor.page.clock.fast_forward(3 * CLOSE_MS)
+    assert visitor.ring
+    visitor.page.keyboard.press("Escape")
+    assert not visitor.ring
+    assert visitor.evaluate("document.activeElement.matches('.mark.chosen')"), "the focus is on its point"
+    visitor.page.keyboard.press("Enter")
+    until(lambda: visitor.ring, "the ring of the point")
+    visitor.page.clock.fast_forward(3 * CLOSE_MS)
+    assert visitor.ring
+    visitor.close()
+
+
+# The largest share of a touched thing that the swatches hide, for points all over the photograph. Things as large as
+# the sky cannot be kept free.
+_HIDDEN = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
+  for (let i = 0; i < 81; i += 1) {
+    const place = { x: (i % 9 + 0.5) / 9, y: (Math.floor(i / 9) + 0.5) / 9, a: 0, b: 0, size: 5 };
+    const thing = stage.thingAt(place, 20).map((p) => stage.toStage(p));
+    if (thing.length > 400) continue;
+    swatches.show(place, colours);
+    const shown = [...document.querySelectorAll('.swatch')];
+    const circles = shown.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth / 2]);
+    const hidden = thing.filter((p) => circles.some(([x, y, r]) => Math.hypot(x - p.x, y - p.y) < r)).length;
+    found.push(hidden / thing.length); }
+  return [found.length, Math.max(...found)]; })()"""
+
+
+@pytest.mark.parametrize(("width", "height", "width_mm"), [(1024, 600, 223), (1080, 1920, 300)])
+def test_the_ring_does_not_hide_the_touched_thing(
+    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
+) -> None:
+    settings = page_settings(panel_width_mm=width_mm)
+    visitor = Visitor(browser, kiosk.address, width, height, before=settings, reduced_motion="reduce")
+    visitor.open(3)
+    open_ring(visitor)
+    things, most = visitor.evaluate(_HIDDEN)
+    assert things > 40
+    assert most < 0.1
+    visitor.close()
