@@ -1,4 +1,4 @@
-"""Resolve the base dependencies for JetPack 6 on aarch64: every one has a wheel. They go to a temporary folder."""
+"""Resolve the base dependencies and HEIC for JetPack 6 on aarch64: all have wheels. They go to a temporary folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ PLATFORMS = ("manylinux_2_28_aarch64", "manylinux2014_aarch64")
 
 
 def dependencies() -> list[str]:
-    """The base dependencies without their markers, which pip would apply to the Python that runs it."""
+    """The base and the extra `heif`, without markers, which pip would apply to the Python that runs it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return [line.split(";")[0].strip() for line in project["dependencies"]]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["heif"]]
+    return [line.split(";")[0].strip() for line in lines]
 
 
 def command(folder: str) -> list[str]:

@@ -89,6 +89,8 @@ def open_session(photo_path: Path, options: SessionOptions) -> Session:
     Raises ImageRejected, HintRejected, ConfigError or ModelFileError.
     """
     photo = Photo.open(photo_path, options.max_megapixels)
+    for note in photo.notes:
+        click.echo(f"livetint: note: {photo_path}: {note}", err=True)
     edits = parse_edits(read_file(options.hints_file)) if options.hints_file else None
     hints = [parse_hint(text, photo) for text in options.hint_texts]
     global_hints = _global_hints(options.reference, options.saturation, options.max_megapixels)

@@ -38,6 +38,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "matplotlib": (lambda: importlib.util.find_spec("matplotlib") is not None, "pip install 'livetint[bench]'"),
     "skimage": (lambda: importlib.util.find_spec("skimage") is not None, "pip install 'livetint[bench]'"),
     "tensorrt_rtx": (lambda: importlib.util.find_spec("tensorrt_rtx") is not None, "pip install 'livetint[rtx]'"),
+    "pi_heif": (lambda: importlib.util.find_spec("pi_heif") is not None, "pip install 'livetint[heif]'"),
     "chromium": (
         lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
         "sudo apt-get install chromium",

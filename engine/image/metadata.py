@@ -21,7 +21,8 @@ from PIL import Image, IptcImagePlugin, TiffImagePlugin
 
 from . import exif, iptc, xmp
 from .containers import Blocks, insert
-from .decode import DECODER_ERRORS, available_formats
+from .formats import HEAD_BYTES, available_formats
+from .pillow import DECODER_ERRORS
 
 PROGRAM = "Livetint"
 FIELDS = tuple(xmp.PROPERTIES)
@@ -74,12 +75,17 @@ def read_metadata(source: str | Path | bytes | BinaryIO, *, keep_location: bool 
     source: a path, the file's content, or an open file (read from its start). keep_location: whether GPS coordinates
     are taken over. Raises nothing: `engine.image.decode` judges whether the picture is sound.
     """
+    if isinstance(source, (str, Path)):
+        with contextlib.suppress(OSError, ValueError), Path(source).open("rb") as file:
+            return read_metadata(file, keep_location=keep_location)
+        return Metadata()
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     with contextlib.suppress(*DECODER_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if not isinstance(stream, (str, Path)):
-            stream.seek(0)
-        with Image.open(stream, formats=available_formats()) as image:
+        stream.seek(0)
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+        with Image.open(stream, formats=available_formats(head)) as image:
             return _of_image(image, keep_location)
     return Metadata()
 

@@ -24,13 +24,13 @@ class Photo:
     `L`: float32 [H, W], CIELAB lightness in 0..100 at full resolution (16-bit scans keep their 16 bits).
     `rgb`: uint8 [H, W, 3], the original in sRGB; its colours serve only as a reference.
     `working_L`: float32 [256, 256], the L of the picture squashed to the networks' size.
-    `width`, `height`: in pixels.
+    `width`, `height`: in pixels. `notes`: sentences about what the file did not say and had to be assumed.
     """
 
     def __init__(self, pixels: Pixels) -> None:
         """Use `Photo.open`, `Photo.from_bytes`, `Photo.from_stream` or `Photo.from_rgb`."""
         self._pixels = pixels
-        self.rgb = pixels.rgb
+        self.rgb, self.notes = pixels.rgb, pixels.notes
         self.height, self.width = pixels.rgb.shape[:2]
         if pixels.grey16 is None:
             self.L = lightness_of_rgb(pixels.rgb)
@@ -43,7 +43,9 @@ class Photo:
 
     @classmethod
     def open(cls, path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
-        """Open a file: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM. Of several pictures the first is taken.
+        """Open a file: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM; HEIC with the extra `heif`.
+
+        Of an animation the first picture is taken, of several pages the largest that is not marked as a reduced copy.
 
         EXIF rotation is applied, ICC profiles are converted to sRGB, transparent parts are laid over mid-grey.
         Raises ImageRejected when the file is missing, is not an undamaged picture, or is larger than

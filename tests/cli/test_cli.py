@@ -295,3 +295,10 @@ def test_a_full_disk_keeps_the_old_picture(capsys, tmp_path, monkeypatch):
     assert code == 2 and "No space left" in err
     assert out.read_bytes() == b"the old picture"
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_what_was_assumed_of_a_photograph_is_said(capsys, tmp_path):
+    Image.fromarray(np.linspace(0, 1.03, 2400, dtype=np.float32).reshape(40, 60)).save(tmp_path / "scan.tif")
+    code, out, err = livetint(capsys, "colorize", tmp_path / "scan.tif", "-o", tmp_path / "out.png")
+    assert (code, out) == (0, "") and err.count("\n") == 1
+    assert re.match(r"livetint: note: .*scan\.tif: its values run from 0 to 1\.03; 0 is taken as black and 1 as", err)

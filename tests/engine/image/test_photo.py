@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from livetint.engine.colour.cielab import srgb_to_lab
@@ -75,6 +75,7 @@ def test_arrays_are_read_only_and_do_not_follow_their_source():
             plane[0, 0] = 1
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9).map(lambda s: (*s, 3))))
 def test_lightness_agrees_with_the_formula(rgb):
     assert np.abs(lightness_of_rgb(rgb) - srgb_to_lab(rgb / 255.0)[..., 0]).max() < 1e-3
@@ -340,6 +341,7 @@ def test_one_pixel_and_one_pixel_wide(size, fmt):
     assert photo.L.shape == size[::-1] and np.ptp(photo.working_L) < 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]))
 def test_every_mode_and_size_opens_upright(width, height, mode):
     grey = np.linspace(0, 255, width * height).reshape(height, width)
