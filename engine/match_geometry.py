@@ -1,9 +1,10 @@
 """What `match_hints` needs that follows from the places and sizes of hints alone: measurements, fields, responses.
 
 A measurement is separable: weights along the rows times weights along the columns of a window. Its field is what the
-smallest change adds for it: the weights blurred by the two Gaussians, so a sum of two separable parts. Along an axis a
-measurement of anything is a combination of its running sums at EDGES positions, which also serves for fields of other
-hints, whose windows lie elsewhere.
+smallest change adds for it: the weights blurred by the two Gaussians, so a sum of two separable parts. The factors of
+these parts are called lines.
+
+ab is changed two columns at a time, as one complex number: np.add.at takes little longer for it than for a float.
 """
 
 from __future__ import annotations
@@ -12,60 +13,59 @@ import math
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .hints import MAX_SIZE_PX, patch_bounds
+from .match_responses import Doubles, Floats, Indices, make_responses
 
 # Side of the window that a change is limited to. The Gaussians are close to zero at its border.
 WINDOW_PX = 23
 # Standard deviations of the two Gaussians in working pixels, and the weight of the narrow one.
 WIDE_PX, NARROW_PX, NARROW_WEIGHT = 3.0, 1.0, 0.3
 # Keeps the systems of equations solvable where two measurements are the same; relative to the kernel at 0.
-RIDGE = np.eye(3) * 1e-3
+RIDGE = 1e-3
 # A hint with a later one nearer than NEAR_PX gives way to it. From APART_PX on, both are matched.
 NEAR_PX, APART_PX = 5.0, 9.0
-# Before, between and behind the two pixels around the point; before and behind the pixel that contains it; first row
-# or column of the patch and the one behind it.
-EDGES = 7
-# A field reaches the measurements of no hint whose window begins REACH_PX further along an axis: they lie within half
-# a patch and a pixel of the middle of the window, or nearer to the border of the picture.
-REACH_PX = (WINDOW_PX + MAX_SIZE_PX) // 2 + 1
-MIN_CAPACITY = 16
+# Length of a line in memory: the window and a zero, behind it or in front, so that it begins at an even column.
+LINE_PX = WINDOW_PX + 1
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-_AXES = np.arange(2)[:, None]
+_AXES = np.arange(2)
 # A measurement's first row in `_taps`: four pixels around the point, the pixel, those of the patch.
 _FIRST_TAPS = np.array([0, 4, 5])
-# Weights at the edges: _POINT + position between two pixels · _POINT_SLOPE for the point, _PATCH / side for the patch.
-_POINT, _POINT_SLOPE, _PATCH = np.array([-1.0, 1.0, 0.0]), np.array([1.0, -2.0, 1.0]), np.array([-1.0, 1.0])
+_UNIT = np.eye(3)[..., None]
 
 
-def _blurred() -> Doubles:
-    """For each edge of a window the positions before it, blurred by both Gaussians (2 · WINDOW_PX numbers), and the
-    running sums of these (2 · (WINDOW_PX + 1)). The product of two lines has the weight of its Gaussian."""
+def _reach_px(size: int) -> int:
+    """A field reaches the measurements of no hint up to this size whose window begins so much further along an axis:
+    they lie within half a patch and a pixel of the middle of the window, or nearer to the border of the picture."""
+    return (WINDOW_PX + size) // 2 + 1
+
+
+# The largest reach.
+REACH_PX = _reach_px(MAX_SIZE_PX)
+
+
+def _blurs() -> Doubles:
+    """Positions in a window blurred by the wide and by the narrow Gaussian, [WINDOW_PX + 1, 2 · LINE_PX]; the last
+    position and the last of a line are 0. The product of two lines has the weight of its Gaussian."""
     steps = np.arange(WINDOW_PX)
     squares = (steps[:, None] - steps) ** 2
-    before = (np.arange(WINDOW_PX + 1)[:, None] > steps).astype(np.float64)
     kernels = ((WIDE_PX, 1.0), (NARROW_PX, NARROW_WEIGHT))
-    lines = [before @ np.exp(-squares / (2 * px**2)) * weight**0.5 for px, weight in kernels]
-    return np.concatenate([*lines, *(line @ before.T for line in lines)], 1)
+    return np.concatenate([np.pad(np.exp(-squares / (2 * px**2)) * weight**0.5, (0, 1)) for px, weight in kernels], 1)
 
 
 def _patch_weights() -> Floats:
-    """The weights of the pixels of a patch of h rows and w columns, at [h, w]."""
+    """The weights of the pixels of a patch of h rows and w columns, at h · (MAX_SIZE_PX + 1) + w."""
     extents = np.arange(MAX_SIZE_PX + 1)
     down, across = (steps < extents[:, None] for steps in (_PATCH_ROWS, _PATCH_COLUMNS))
     areas = np.maximum(np.multiply.outer(extents, extents), 1)
-    return ((down[:, None] & across) / areas[..., None]).astype(np.float32)
+    return ((down[:, None] & across) / areas[..., None]).astype(np.float32).reshape(areas.size, -1)
 
 
 # Rows and columns of the pixels of a patch, so ordered that the first S² are those of a patch of size S.
 _PATCH_ROWS, _PATCH_COLUMNS = np.array(sorted(product(range(MAX_SIZE_PX), repeat=2), key=max)).T
 _PATCH_WEIGHTS = _patch_weights()
-_BLURRED = _blurred()
+_BLURS = _blurs()
 
 
 class MatchGeometry:
@@ -74,42 +74,45 @@ class MatchGeometry:
     Measurements are in the order point, pixel, patch. Arrays [..., C] have a number for every row; rows without a hint
     have priority 0.
 
-    priorities float32 [C] in 0…1: how much of its residuals a hint removes, beside later hints near it.
+    columns: of ab in memory, the width or one more. responses: of measurements to residuals that are removed.
+    priorities float32 [3, C] in 0…1: how much of its residuals a hint removes at each measurement, beside later hints.
     """
 
-    def __init__(self, shape: tuple[int, ...], count: int) -> None:
-        """shape: of a plane of ab, both sides ≥ WINDOW_PX. count: the least capacity."""
-        capacity = max(MIN_CAPACITY, 1 << (count - 1).bit_length())
+    def __init__(self, shape: tuple[int, int], capacity: int) -> None:
+        """shape: of a plane of ab, both sides ≥ WINDOW_PX."""
         self.shape, self.capacity = shape, capacity
-        self.priorities = np.zeros(capacity, np.float32)
+        self.columns = shape[1] + shape[1] % 2
+        self.responses = make_responses(capacity)
+        self.priorities = np.zeros((3, capacity), np.float32)
         self._count, self._lengths = 0, np.array(shape, np.float32)
         self._places = np.full((capacity, 3), np.nan)
-        self._centres = np.zeros((capacity, 2), np.float32)
-        self._starts = np.zeros((capacity, 2), np.intp)
-        self._edges = np.zeros((capacity, 2, EDGES), np.intp)
-        self._weights = np.zeros((capacity, 2, 3, EDGES))
-        self._weights[:, :, 1, 3:5] = -1, 1
-        # The pixels that measurements read, and their weights. Only those of the largest patch in use are read.
-        self._used_taps = 5
+        # Centres in pixels, sizes, and for each hint those nearer than APART_PX, with their distance.
+        self._centres = [[0.0, 0.0]] * capacity
+        self._sizes = [0] * capacity
+        self._largest = 0
+        self._beside: list[dict[int, float]] = [{} for _ in range(capacity)]
+        # The pixels that measurements read, and their weights. Only those of the largest patch in use are read. Where
+        # `_PATCH_WEIGHTS` has the weights of each patch.
+        self._extents = [0] * capacity
         self._taps = np.zeros((5 + MAX_SIZE_PX**2, capacity), np.intp)
         self._tap_weights = np.ones((5 + MAX_SIZE_PX**2, capacity), np.float32)
-        self._patch = shape[1] * _PATCH_ROWS + _PATCH_COLUMNS
-        self._window = _window(shape)
-        # Where the windows lie in ab. The lines of the fields: [row, Gaussian, measurement] and [Gaussian, measurement,
-        # 1, column]; their running sums.
+        self._patch = (self.columns * _PATCH_ROWS + _PATCH_COLUMNS)[:, None]
+        # Where the windows lie in ab, in pairs of columns.
+        self._window = _window(shape[0], self.columns)
         self._windows = np.zeros((capacity, self._window.size), np.intp)
-        self._down = np.zeros((capacity, WINDOW_PX, 2, 3), np.float32)
-        self._across = np.zeros((capacity, 2, 3, 1, WINDOW_PX), np.float32)
-        self._sums = np.zeros((capacity, 2, WINDOW_PX + 1, 2, 3))
-        self._solvers = np.zeros((capacity, 3, 3))
-        # Pairs of a hint that is measured and one whose field may reach it, [2, P], in rising order, so that sums over
-        # them do not depend on earlier edits. Values of a pair: the response of measurement m to a residual at
-        # measurement j, at 3 j + m; and the priority of the first hint beside the second. Places of its measurements in
-        # residuals [2, 3, C].
-        self._pairs = np.zeros((2, 0), np.intp)
-        self._pair_values = np.zeros((10, 0), np.float32)
-        self._planes = np.arange(6)[:, None] * capacity
-        self._pair_places = np.zeros(0, np.intp)
+        # Along each axis: where windows begin; weights of the measurements in them; the lines of the fields,
+        # [measurement and Gaussian, position], between zeros; and these lines at every shift within REACH_PX.
+        self._starts = np.zeros((capacity, 2), np.intp)
+        self._weights = np.zeros((capacity, 2, 3, LINE_PX))
+        self._lines = np.zeros((capacity, 2, 6, LINE_PX + 2 * REACH_PX))
+        self._shifted = sliding_window_view(self._lines, LINE_PX, 3).swapaxes(2, 3)
+        self._down = np.zeros((capacity, 6, WINDOW_PX), np.float32)
+        self._across = np.zeros((capacity, 6, LINE_PX), np.float32)
+        # Residuals times these are heights of fields: [measurement, field, C].
+        self._solvers = np.zeros((3, 3, capacity))
+        # Memory for `change`. An array of this size may be new from the operating system every time, which is slow.
+        self._scaled = np.zeros((capacity, 3, 2, 2, LINE_PX), np.float32)
+        self._changes = np.zeros((capacity, WINDOW_PX, 2 * LINE_PX), np.float32)
 
     def place(self, places: Doubles) -> None:
         """places [N ≤ capacity, 3]: y and x of each hint in 0…1, and its size."""
@@ -117,139 +120,178 @@ class MatchGeometry:
         changed = sorted(set((self._places[:count] != places).nonzero()[0].tolist()))
         if not changed and count == self._count:
             return
+        if count < self._count:
+            self._truncate(count)
         self._count = count
-        self._places[count:] = np.nan
-        self._used_taps = 5 + int(np.maximum.reduce(places[:, 2])) ** 2
-        for rows in _runs(changed):
+        runs = _runs(changed)
+        for rows in runs:
             self._place(rows, places[rows])
             self._blur(rows)
-        self._pair(np.array(changed, np.intp))
-        self.priorities = np.ones(self.capacity, np.float32)
-        np.minimum.at(self.priorities, self._pairs[0], self._pair_values[9])
-        self.priorities[count:] = 0
+        self._largest = max(self._sizes)
+        for rows in runs:
+            self._pair(rows)
+        self.responses.update()
 
     def measure(self, ab: Floats) -> Floats:
-        """The three measurements of ab [2, H, W] under each hint, [2, 3, C]."""
-        found = ab.reshape(2, -1).take(self._taps[: self._used_taps], 1, mode="clip")
-        found *= self._tap_weights[: self._used_taps]
+        """The three measurements of ab [2, H, columns] under each hint, [2, 3, C]."""
+        used = 5 + self._largest**2
+        found = ab.reshape(2, -1).take(self._taps[:used], 1, mode="clip")
+        found *= self._tap_weights[:used]
         return np.add.reduceat(found, _FIRST_TAPS, 1)
 
-    def remove(self, residuals: Floats, removed: Floats) -> None:
-        """Change `residuals` at the measurements as they change when `removed` is removed there, both [2, 3, C]."""
-        responses = removed.take(self._pairs[1], 2)[:, :, None] * self._pair_values[:9].reshape(3, 3, -1)
-        np.subtract.at(residuals.reshape(-1), self._pair_places, np.add.reduce(responses, 1).reshape(-1))
+    def change(self, ab: Floats, rows: Indices, removed: Floats) -> None:
+        """Add the fields that remove residuals [2, 3, C] of the hints `rows` to contiguous ab [2, H, columns]."""
+        heights = np.add.reduce(removed[:, :, None] * self._solvers, 1).astype(np.float32).take(rows, 2)
+        across, changes = self._scaled[: len(rows)], self._changes[: len(rows)]
+        lines = self._across.take(rows, 0).reshape(-1, 3, 2, 1, LINE_PX)
+        np.multiply(heights.transpose(2, 1, 0)[:, :, None, :, None], lines, across)
+        np.matmul(self._down.take(rows, 0).swapaxes(1, 2), across.reshape(-1, 6, 2 * LINE_PX), changes)
+        pairs, places = ab.reshape(-1).view(np.complex64), self._windows.take(rows, 0)
+        np.add.at(pairs, places.reshape(-1), changes.reshape(-1).view(np.complex64))
 
-    def change(self, ab: Floats, rows: Indices, residuals: Floats) -> None:
-        """Add what removes residuals [2, 3, K] of the hints `rows` to contiguous ab [2, H, W]."""
-        heights = (self._solvers.take(rows, 0) @ residuals.transpose(2, 1, 0)).astype(np.float32)
-        across = heights[:, None, :, :, None] * self._across.take(rows, 0)
-        down = self._down.take(rows, 0).reshape(-1, WINDOW_PX, 6)
-        changes = down @ across.reshape(len(rows), 6, -1)
-        np.add.at(ab.reshape(-1), self._windows.take(rows, 0).reshape(-1), changes.reshape(-1))
+    def _truncate(self, count: int) -> None:
+        """Forget the hints from `count` on."""
+        self._places[count:] = np.nan
+        self._sizes[count:] = [0] * (self.capacity - count)
+        for row in range(count, self._count):
+            self._leave(row)
+        self.priorities[:, count:] = 0
+        self.responses.truncate(count)
 
     def _place(self, rows: slice, places: Doubles) -> None:
         """Compute what the measurements of hints read, and their weights."""
-        height, width = self.shape
+        (height, width), columns = self.shape, self.columns
         self._places[rows] = places
-        self._centres[rows] = centres = places[:, :2].astype(np.float32) * self._lengths
-        integers, fractions = [], []
-        for (y, x, size), (down, across) in zip(places.tolist(), centres.tolist(), strict=True):
+        self._weights[rows] = 0
+        self._centres[rows] = (places[:, :2].astype(np.float32) * self._lengths).tolist()
+        integers, fractions, extents = [], [], []
+        for row, (y, x, size) in enumerate(places.tolist(), rows.start):
+            self._sizes[row] = int(size)
+            down, across = self._centres[row]
             top, bottom, left, right = patch_bounds(x, y, int(size), height, width)
-            s, first, *down_edges = _along(down, top, bottom, height)
-            t, start, *across_edges = _along(across, left, right, width)
-            point, pixel = down_edges[0] * width + across_edges[0], down_edges[3] * width + across_edges[3]
-            taps = point, point + 1, point + width, point + width + 1, pixel
-            extents = bottom - top, right - left
-            corners = top * width + left, first * width + start
-            integers.append((*taps, *corners, *extents, first, start, *down_edges, *across_edges))
-            fractions.append(((1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t, s, t))
-        found, weights = np.array(integers), np.array(fractions)
-        self._starts[rows], self._edges[rows] = found[:, 9:11], found[:, 11:].reshape(-1, 2, EDGES)
+            s, above, pixel_row, first = _along(down, height)
+            t, before, pixel_column, start = _along(across, width)
+            _weigh(self._weights[row, 0], s, above - first, pixel_row - first, top - first, bottom - first)
+            _weigh(self._weights[row, 1], t, before - start, pixel_column - start, left - start, right - start)
+            point, pixel = above * columns + before, pixel_row * columns + pixel_column
+            taps = point, point + 1, point + columns, point + columns + 1, pixel
+            corners = top * columns + left, (first * columns + start) // 2
+            integers.append((*taps, *corners, first, start))
+            extents.append((bottom - top) * (MAX_SIZE_PX + 1) + right - left)
+            fractions.append(((1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t))
+        found = np.array(integers)
         self._taps[:5, rows] = found[:, :5].T
-        np.add(self._patch[:, None], found[:, 5], self._taps[5:, rows])
+        np.add(self._patch, found[:, 5], self._taps[5:, rows])
         np.add(self._window, found[:, 6, None], self._windows[rows])
-        self._tap_weights[:4, rows] = weights[:, :4].T
-        self._tap_weights[5:, rows] = _PATCH_WEIGHTS[found[:, 7], found[:, 8]].T
-        np.add(_POINT, weights[:, 4:, None] * _POINT_SLOPE, self._weights[rows, :, 0, :3])
-        np.divide(_PATCH, found[:, 7:9, None], self._weights[rows, :, 2, 5:])
+        self._tap_weights[:4, rows] = np.array(fractions).T
+        if self._extents[rows] != extents:
+            self._extents[rows] = extents
+            self._tap_weights[5:, rows] = _PATCH_WEIGHTS.take(extents, 0).T
+        self._starts[rows] = found[:, 7:]
 
     def _blur(self, rows: slice) -> None:
-        """The lines of the fields of these hints, and their running sums."""
-        in_window = np.minimum(self._edges[rows] - self._starts[rows, :, None], WINDOW_PX)
-        blurred = self._weights[rows] @ _BLURRED.take(in_window, 0)
-        lines = blurred[..., : 2 * WINDOW_PX].reshape(-1, 2, 3, 2, WINDOW_PX)
-        sums = blurred[..., 2 * WINDOW_PX :].reshape(-1, 2, 3, 2, WINDOW_PX + 1)
-        self._down[rows] = lines[:, 0].transpose(0, 3, 2, 1)
-        self._across[rows] = lines[:, 1].swapaxes(1, 2)[:, :, :, None]
-        self._sums[rows] = sums.transpose(0, 1, 4, 3, 2)
+        """The lines of the fields of these hints, their solvers, and the responses to themselves."""
+        weights = self._weights[rows]
+        lines = (weights.reshape(-1, 6, LINE_PX) @ _BLURS).reshape(-1, 2, 6, LINE_PX)
+        self._lines[rows, ..., REACH_PX:-REACH_PX] = lines
+        self._down[rows] = lines[:, 0, :, :WINDOW_PX]
+        for row in range(rows.start, rows.stop):
+            first = REACH_PX - self._starts.item(row, 1) % 2
+            self._across[row] = self._lines[row, 1, :, first : first + LINE_PX]
+        solvers = _inverses(_couplings(weights @ lines.swapaxes(2, 3)))
+        self._solvers[..., rows] = solvers
+        # Couplings without the ridge, times their inverse with it.
+        self.responses.replace(rows, _UNIT - RIDGE * solvers)
 
-    def _pair(self, rows: Indices) -> None:
-        """Replace the pairs of these hints and drop those of hints that are gone. Compute the solvers of these."""
-        is_old = np.ones(self.capacity, np.bool_)
-        is_old[rows] = is_old[self._count :] = False
-        old = np.logical_and.reduce(is_old.take(self._pairs)).nonzero()[0]
-        apart = self._starts.take(rows, 0)[:, None] - self._starts[: self._count]
-        these, others = (np.maximum.reduce(np.abs(apart), 2) < REACH_PX).nonzero()
-        these, back = rows[these], is_old[others]
-        measured, fields = np.concatenate([others, these[back]]), np.concatenate([these, others[back]])
-        couplings = self._coupling(measured, fields)
-        self._solvers[rows] = _inverses(couplings[measured == fields] + RIDGE)
-        values = np.empty((10, len(couplings)), np.float32)
-        values[:9] = (couplings @ self._solvers.take(fields, 0)).T.reshape(9, -1)
-        values[9] = self._priorities(measured, fields)
-        pairs = np.concatenate([self._pairs.take(old, 1), (measured, fields)], 1)
-        order = (pairs[0] * self.capacity + pairs[1]).argsort(kind="stable")
-        self._pairs = pairs.take(order, 1)
-        self._pair_values = np.concatenate([self._pair_values.take(old, 1), values], 1).take(order, 1)
-        self._pair_places = (self._planes + self._pairs[0]).reshape(-1)
+    def _pair(self, rows: slice) -> None:
+        """Compute the responses of these hints and others to each other, and the priorities that follow from places."""
+        for row in range(rows.start, rows.stop):
+            self._leave(row)
+        near = np.abs(self._starts[: self._count] - self._starts[rows, None]) < _reach_px(self._largest)
+        these, others = (near[..., 0] & near[..., 1]).nonzero()
+        if len(these) > rows.stop - rows.start:
+            these += rows.start
+            are_two = these != others
+            self._pair_with(these.compress(are_two), others.compress(are_two))
+        for row in range(rows.start, rows.stop):
+            self._set_priority(row)
 
-    def _priorities(self, measured: Indices, fields: Indices) -> Floats:
-        """Pairs of hints → the priority of the first beside the second, 1 if the second is not a later one."""
-        priorities = np.ones(len(measured), np.float32)
-        for pair in (fields > measured).nonzero()[0].tolist():
-            (y, x), (later_y, later_x) = self._centres[measured[pair]].tolist(), self._centres[fields[pair]].tolist()
-            distance = math.hypot(later_y - y, later_x - x)
-            priorities[pair] = min(max((distance - NEAR_PX) / (APART_PX - NEAR_PX), 0.0), 1.0)
-        return priorities
+    def _pair_with(self, these: Indices, others: Indices) -> None:
+        measured, fields = np.concatenate([others, these]), np.concatenate([these, others])
+        solvers = self._solvers.take(fields, 2).transpose(2, 0, 1)
+        self.responses.add(measured, fields, solvers @ self._coupling(measured, fields).swapaxes(1, 2))
+        for row, other in zip(these.tolist(), others.tolist(), strict=True):
+            distance = math.dist(self._centres[row], self._centres[other])
+            if distance < APART_PX:
+                self._beside[row][other] = self._beside[other][row] = distance
+                self._set_priority(other)
+
+    def _leave(self, row: int) -> None:
+        """No hint is beside this one any more."""
+        for other in self._beside[row]:
+            del self._beside[other][row]
+            self._set_priority(other)
+        self._beside[row].clear()
+
+    def _set_priority(self, row: int) -> None:
+        """By how much a hint removes its residuals beside the nearest later one."""
+        distance = min([far for other, far in self._beside[row].items() if other > row], default=APART_PX)
+        self.priorities[:, row] = max((distance - NEAR_PX) / (APART_PX - NEAR_PX), 0.0)
 
     def _coupling(self, measured: Indices, fields: Indices) -> Doubles:
         """Pairs of hints → what the second's fields add to the first's measurements, [P, measurement, field]."""
-        edges = self._edges.take(measured, 0) - self._starts.take(fields, 0)[..., None]
-        edges = np.minimum(np.maximum(edges, 0), WINDOW_PX)
-        sums = self._sums[fields[:, None, None], _AXES, edges].reshape(-1, 2, EDGES, 6)
-        along = self._weights.take(measured, 0) @ sums
-        product = along[:, 0] * along[:, 1]
-        return product[..., :3] + product[..., 3:]
+        shifts = self._starts.take(measured, 0) - self._starts.take(fields, 0) + REACH_PX
+        lines = self._shifted[fields[:, None], _AXES, shifts]
+        return _couplings(self._weights.take(measured, 0) @ lines.swapaxes(2, 3))
 
 
-def _inverses(matrices: Doubles) -> Doubles:
-    """The inverses of matrices [N, 3, 3]. np.linalg takes longer for one, and mostly there is one."""
-    found: list[float] = []
-    for (a, b, c), (d, e, f), (g, h, i) in matrices.tolist():
+def _couplings(along: Doubles) -> Doubles:
+    """What lines add to measurements along both axes, [N, 2, 3, 6] → what fields add to them, [N, 3, 3]."""
+    both = along[:, 0] * along[:, 1]
+    return both[..., ::2] + both[..., 1::2]
+
+
+def _inverses(couplings: Doubles) -> Doubles:
+    """Couplings [N, 3, 3] → the transposed inverses of them with the ridge, [3, 3, N]. np.linalg takes longer for one,
+    and mostly there is one."""
+    found: list[tuple[float, ...]] = []
+    for (a, b, c), (d, e, f), (g, h, i) in couplings.tolist():
+        a, e, i = a + RIDGE, e + RIDGE, i + RIDGE
         p, q, r = e * i - f * h, f * g - d * i, d * h - e * g
         scale = 1 / (a * p + b * q + c * r)
-        rows = p, c * h - b * i, b * f - c * e, q, a * i - c * g, c * d - a * f, r, b * g - a * h, a * e - b * d
-        found += [scale * value for value in rows]
-    return np.array(found).reshape(-1, 3, 3)
+        rows = p, q, r, c * h - b * i, a * i - c * g, b * g - a * h, b * f - c * e, c * d - a * f, a * e - b * d
+        found.append(tuple([scale * value for value in rows]))
+    return np.array(found).T.reshape(3, 3, -1)
 
 
 def _runs(rows: list[int]) -> list[slice]:
     """Rising indices as slices of neighbours: NumPy reads and writes slices several times faster than indices."""
+    if len(rows) == 1:
+        return [slice(rows[0], rows[0] + 1)]
     starts = [i for i, row in enumerate(rows) if i == 0 or row != rows[i - 1] + 1]
     return [slice(rows[i], rows[j - 1] + 1) for i, j in zip(starts, [*starts, len(rows)][1:], strict=True)]
 
 
-def _along(centre: float, start: int, stop: int, length: int) -> tuple[float, int, int, int, int, int, int, int, int]:
-    """A hint along an axis of `length` pixels, with a patch from `start` to `stop`: where its point lies between two
-    pixels, in 0…1; the first position of its window; the EDGES."""
+def _along(centre: float, length: int) -> tuple[float, int, int, int]:
+    """A hint along an axis of `length` pixels: where its point lies between two pixels, in 0…1; the first of these; the
+    pixel that contains it; the first position of its window."""
     point = min(max(centre - 0.5, 0.0), length - 1)
-    before, pixel = int(point), int(min(centre, length - 1))
+    before = int(point)
     window = min(max(round(centre - WINDOW_PX / 2), 0), length - WINDOW_PX)
-    return point - before, window, before, before + 1, before + 2, pixel, pixel + 1, start, stop
+    return point - before, before, int(min(centre, length - 1)), window
 
 
-def _window(shape: tuple[int, ...]) -> Indices:
-    """Where the pixels of a window at the corner lie in ab [2, H, W] as one row, in the order row, channel, column."""
-    steps = np.arange(WINDOW_PX)
-    channels = np.arange(2)[:, None] * (shape[0] * shape[1])
-    return (steps[:, None, None] * shape[1] + channels + steps).ravel()
+def _weigh(weights: Doubles, second: float, before: int, pixel: int, start: int, stop: int) -> None:
+    """Write the weights of a hint's measurements along an axis into zeros [3, LINE_PX]. second: of position before + 1;
+    the patch is start…stop."""
+    weights[0, before + 1] = second
+    weights[0, before] = 1 - second
+    weights[1, pixel] = 1
+    weights[2, start:stop] = 1 / (stop - start)
+
+
+def _window(height: int, columns: int) -> Indices:
+    """Where the pairs of columns of a window at the corner lie in ab [2, H, columns / 2] as one row, in the order row,
+    channel, pair."""
+    rows, channels, pairs = np.ix_(np.arange(WINDOW_PX), np.arange(2), np.arange(LINE_PX // 2))
+    return (channels * (height * columns // 2) + rows * (columns // 2) + pairs).ravel()

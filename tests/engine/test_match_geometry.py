@@ -51,6 +51,25 @@ def test_ab_is_that_of_the_definition(seed: int, number: int, spread: float, sha
     np.testing.assert_allclose(match_hints(ab.copy(), hints), match_reference(ab, hints), atol=TOLERANCE_AB)
 
 
+@pytest.mark.parametrize("number", [17, 64, 65, 110])
+def test_ab_of_many_hints_is_that_of_the_definition(number: int):
+    rng = np.random.default_rng(number)
+    ab, hints = smooth_ab(rng, (90, 91)), random_hints(rng, number, 1)
+    assert not decided_by_rounding(ab, hints)
+    np.testing.assert_allclose(match_hints(ab.copy(), hints), match_reference(ab, hints), atol=TOLERANCE_AB)
+
+
+@pytest.mark.parametrize("number", [16, 64, 100])
+def test_many_hints_match_as_before_when_more_have_come_and_gone(number: int):
+    rng = np.random.default_rng(number)
+    ab, hints = smooth_ab(rng, (90, 90)), random_hints(rng, 128, 1)
+    kept = [*hints[: number - 1], hints[-1]]
+    first, _, again = (match_hints(ab.copy(), those) for those in (kept, hints, kept))
+    np.testing.assert_array_equal(first, again)
+    fewer, _, again = (match_hints(ab.copy(), those) for those in (kept[:-1], kept, kept[:-1]))
+    np.testing.assert_array_equal(fewer, again)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(0, 9999),
