@@ -11,6 +11,16 @@ from PIL import Image
 # By their names in Pillow, which opens no other. HEIF needs the extra `heif`.
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "AVIF", "JPEG2000", "PPM", "HEIF")
 FORMATS_IN_WORDS = "JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP or PPM"
+# Extensions of files that may be photographs to show or to colour.
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".j2k", ".jpf", ".jpx"),
+    *(".gif", ".bmp", ".ppm", ".pgm", ".pnm", ".heic", ".heif", ".hif"),
+)
+# Pictures of other kinds, whose owners expect to hear why they are left out.
+OTHER_EXTENSIONS = (
+    *(".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".psd", ".psb", ".xcf"),
+    *(".jxl", ".exr", ".svg", ".pdf"),
+)
 # So much of a file's start tells its format.
 HEAD_BYTES = 64
 
@@ -26,6 +36,10 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _RAW_STARTS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb")
 _CANON_CR3 = b"crx "
 _CANON_CR2_AT, _CANON_CR2 = 8, b"CR"
+_STARTS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    *(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+)
 _OTHER_STARTS = {
     b"%PDF": "PDF",
     b"8BPS": "Photoshop",
@@ -48,6 +62,18 @@ def _add_heif() -> None:
     """Let Pillow open HEIF where pi-heif (the extra `heif`) is installed."""
     with contextlib.suppress(ImportError):
         importlib.import_module("pi_heif").register_heif_opener(thumbnails=False)
+
+
+def is_known(head: bytes) -> bool:
+    """Whether a file that starts with `head` looks like a photograph that can be opened here, damaged or not."""
+    if is_raw(head):
+        return False
+    formats = available_formats(head)
+    if _brand(head) in _HEIC_BRANDS:
+        return "HEIF" in formats
+    if _brand(head) in _AVIF_BRANDS:
+        return "AVIF" in formats
+    return head.startswith(_STARTS) or is_tiff(head) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def is_tiff(head: bytes) -> bool:

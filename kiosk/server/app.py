@@ -72,7 +72,7 @@ class Answers:
         return Response(found[0], media_type=found[1]) if found else _not_here()
 
     async def settings(self, request: Request) -> Response:
-        return JSONResponse(self._kiosk.for_page())
+        return Response(self._kiosk.settings_json(), media_type="application/json")
 
     async def picture(self, request: Request) -> Response:
         """The grey preview of a picture in one of two sizes."""
@@ -94,8 +94,9 @@ class Answers:
         return JSONResponse({"healthy": healthy}, 200 if healthy else 503)
 
     async def readyz(self, request: Request) -> Response:
-        ready = self._kiosk.engine.ready and self._kiosk.open_now
-        return JSONResponse(self._kiosk.status(), 200 if ready else 503)
+        status = self._kiosk.status()
+        ready = status["ready"] and status["page_ready"] and status["open"]
+        return JSONResponse(status, 200 if ready else 503)
 
     async def pagez(self, request: Request) -> Response:
         """For the timer that restarts the browser: 503 once a page should be there and shows no life."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from watchfiles import awatch
 
 from ...engine.errors import ConfigError
-from .exhibition import GalleryPicture, load_gallery
+from .exhibition import EMPTY, GalleryPicture, load_gallery
 from .pictures import Picture
 
 log = logging.getLogger("livetint.kiosk")
@@ -24,13 +24,15 @@ NOT_WATCHED, NOT_RELOADED = "gallery not watched", "gallery not reloaded"
 class Gallery:
     """Holds the pictures on show by id, in order. `edition` counts the changes that a page has to show.
 
+    left_out: sentences about entries of the folder that cannot be shown.
     forget: called with every picture that left, or whose content was replaced.
     Raises ConfigError where the folder is no exhibition.
     """
 
     def __init__(self, folder: Path, forget: Callable[[Picture], None]) -> None:
         self.folder = folder
-        self.pictures: dict[str, GalleryPicture] = load_gallery(folder)
+        self.left_out: tuple[str, ...] = ()
+        self.pictures: dict[str, GalleryPicture] = self._load(())
         self.edition = 0
         self._forget = forget
         self._stale = asyncio.Event()
@@ -67,7 +69,7 @@ class Gallery:
     async def reload(self) -> None:
         """Read the folder again. What was on show stays where that fails."""
         try:
-            found = await asyncio.to_thread(load_gallery, self.folder, list(self.pictures.values()))
+            found = await asyncio.to_thread(self._load, tuple(self.pictures.values()))
         except Exception as error:  # noqa: BLE001 - staff are in the middle of something, or the folder is gone
             self._say_once(NOT_RELOADED, error)
             return
@@ -81,6 +83,16 @@ class Gallery:
             if picture.ref not in kept:
                 self._forget(picture)
         log.info("gallery reloaded", extra={"facts": {"pictures": len(found)}})
+
+    def _load(self, known: Sequence[GalleryPicture]) -> dict[str, GalleryPicture]:
+        """Read the folder, and log which entries are left out, each once; but not those that may be being copied."""
+        left_out: list[str] = []
+        found = load_gallery(self.folder, known, left_out.append)
+        for sentence in left_out:
+            if sentence not in self.left_out and not sentence.endswith(EMPTY):
+                log.warning("picture left out", extra={"facts": {"reason": sentence}})
+        self.left_out = tuple(left_out)
+        return found
 
     def _say_once(self, event: str, error: Exception) -> None:
         """Log what went wrong, unless it was the same the last time."""

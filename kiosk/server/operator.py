@@ -81,9 +81,13 @@ def _password_of(request: Request) -> str:
     return given.partition(":")[2]
 
 
+def _shown(value: object) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _page_of(kiosk: Kiosk) -> str:
     status = kiosk.status()
-    rows = "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in status.items())
+    rows = "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(_shown(v))}</td></tr>" for k, v in status.items())
     lines = "".join(f"<li><code>{escape(line)}</code></li>" for line in reversed(kiosk.errors.lines))
     healthy = status["healthy"]
     return _PAGE.format(

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterable, Coroutine
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from ...engine.errors import LivetintError
 from ..engine.link import EngineLink, EngineLost, TaskRefused
 from ..messages import Answer, Edit, PictureRef, Task
@@ -190,11 +192,25 @@ class Kiosk:
             "pictures": [picture.for_visitors() for picture in self.gallery.pictures.values()],
         }
 
+    def settings_json(self) -> bytes:
+        """`for_page` as JSON."""
+        return msgspec.json.encode(self.for_page())
+
+    @property
+    def page_ready(self) -> bool:
+        """Whether the page would get what it needs to start."""
+        try:
+            return bool(self.gallery.pictures) and bool(self.settings_json())
+        except Exception as error:  # noqa: BLE001 - whatever the page could not be told makes it dark
+            log.error("the page cannot be served", extra={"facts": {"reason": f"{type(error).__name__} {error}"}})
+            return False
+
     def status(self) -> dict[str, Any]:
         """For /readyz and the operator: no visitor data."""
         return {
             "healthy": self.healthy,
             "ready": self.engine.ready,
+            "page_ready": self.page_ready,
             "open": self.open_now,
             "on_floor": self.on_floor,
             "page": self.page.state,
@@ -207,6 +223,7 @@ class Kiosk:
             "hottest_c": self.thermal.hottest_c,
             "too_hot": self.thermal.hot,
             "pictures": len(self.gallery.pictures),
+            "left_out": list(self.gallery.left_out),
         }
 
 
