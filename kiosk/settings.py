@@ -96,6 +96,9 @@ class SavingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     download: Annotated[bool, Meta(description="Save offers the picture as a download.")] = True
     folder: Annotated[str, Meta(description="Folder for saved pictures; empty: none.")] = ""
+    line: Annotated[
+        bool, Meta(description="A line under every saved picture: title, credit, rights, that a computer coloured it.")
+    ] = False
 
 
 class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +123,14 @@ class TakeawayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: Annotated[float, Meta(gt=0, le=1440, description="Minutes that a picture can be fetched.")] = 10.0
 
 
+class WallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[wall]"""
+
+    folder: Annotated[
+        str, Meta(description="Folder of the wall of pictures whose visitors agreed; empty: no wall.")
+    ] = ""
+
+
 class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[operator]"""
 
@@ -133,6 +144,9 @@ class HoursTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     opens: Annotated[str, Meta(pattern=_CLOCK, description="Opening time HH:MM; empty: always open.")] = ""
     closes: Annotated[str, Meta(pattern=_CLOCK, description="Closing time HH:MM.")] = ""
+    blank_minutes: Annotated[
+        float, Meta(ge=0, description="Minutes from closing until the screen is black; 0: never.")
+    ] = 30.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,6 +160,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     saving: SavingTable = SavingTable()
     uploads: UploadsTable = UploadsTable()
     takeaway: TakeawayTable = TakeawayTable()
+    wall: WallTable = WallTable()
     operator: OperatorTable = OperatorTable()
     hours: HoursTable = HoursTable()
 
@@ -235,5 +250,6 @@ def _check(settings: Settings, path: Path) -> None:
         raise ConfigError(f"{path}: uploads.camera needs uploads.enabled; set both, or neither")
     if settings.takeaway.host in ("0.0.0.0", "::", "*"):
         raise ConfigError(f"{path}: takeaway.host is {settings.takeaway.host!r}; give the address that phones open")
-    if settings.saving.folder and not Path(settings.saving.folder).is_dir():
-        raise ConfigError(f"{path}: saving.folder {settings.saving.folder} is no folder; create it")
+    for name, folder in (("saving.folder", settings.saving.folder), ("wall.folder", settings.wall.folder)):
+        if folder and not Path(folder).is_dir():
+            raise ConfigError(f"{path}: {name} {folder} is no folder; create it")

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
 import logging
 import math
-import mimetypes
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-import msgspec
-import segno
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from ...engine.errors import LivetintError
-from ..messages import MAX_BYTES, Edit
-from .exports import FileReply
 from .previews import SIZES_PX
+from .saving import Saving
 from .state import Kiosk, visitor_sentence
 from .touches import Touches
 from .uploads import UploadRefused
-from .visits import Visit, VisitOver
+from .visits import VisitOver
+from .web_files import web_files
 
 log = logging.getLogger("livetint.kiosk")
-
-WEB = Path(__file__).resolve().parents[1] / "web"
-BODY_DEADLINE_S = 5.0
-
-# Saves an edit for a visit; the reply is for the page.
-Save = Callable[[Edit, Visit], Awaitable[Response]]
-
-
-class BodyRefused(LivetintError):
-    """A request's body is too long, too slow or not what was expected."""
 
 
 def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
@@ -45,7 +28,7 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
     routes = [
         Route("/settings.json", answers.settings),
         Route("/pictures/{id}/{size:int}.jpg", answers.picture),
-        Route("/save/{place}", answers.save, methods=["POST"]),
+        Route("/save/{place}", Saving(kiosk).answer, methods=["POST"]),
         Route("/uploads", answers.upload, methods=["POST"]),
         Route("/uploads", answers.wipe, methods=["DELETE"]),
         Route("/healthz", answers.healthz),
@@ -65,7 +48,6 @@ class Answers:
         self._kiosk = kiosk
         self._touches = touches
         self._files = web_files()
-        self._places = saving_places(kiosk)
 
     async def file(self, request: Request) -> Response:
         found = self._files.get(request.url.path)
@@ -114,26 +96,6 @@ class Answers:
 
     # A visitor's pictures
 
-    async def save(self, request: Request) -> Response:
-        """Save the coloured photograph: as a download, to the venue's folder, or behind a QR code."""
-        kiosk, place, visit = self._kiosk, request.path_params["place"], self._kiosk.visit
-        if place not in self._places:
-            return _not_here()
-        try:
-            reply = await self._places[place](await _edit_in_body(request), visit)
-        except BodyRefused as error:
-            kiosk.metrics.refused.inc()
-            return PlainTextResponse(str(error), 400)
-        except KeyError:
-            return PlainTextResponse("This picture is no longer on show.", 404)
-        except VisitOver as error:
-            return PlainTextResponse(error.visitor_sentence, 410)
-        except LivetintError as error:
-            log.warning("picture not saved", extra={"facts": {"where": place, "reason": str(error)}})
-            return PlainTextResponse(visitor_sentence(error), 503)
-        kiosk.metrics.saves.inc()
-        return reply
-
     async def upload(self, request: Request) -> Response:
         """Take in a visitor's own picture. docs/kiosk.md has the contract."""
         if not self._kiosk.settings.uploads.enabled:
@@ -158,75 +120,6 @@ class Answers:
             return _not_here()
         self._kiosk.end_visit()
         return Response(status_code=204)
-
-
-def web_files() -> dict[str, tuple[bytes, str]]:
-    """Address → content and type of every file of the page: a closed list, so no path is ever joined from input."""
-    files = {}
-    for path in sorted(WEB.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            kind = "text/javascript" if path.suffix == ".js" else kind
-            text = kind.startswith("text/") or kind == "application/json"
-            files["/" + path.relative_to(WEB).as_posix()] = path.read_bytes(), kind + ("; charset=utf-8" * text)
-    files["/"] = files["/index.html"]
-    return files
-
-
-def saving_places(kiosk: Kiosk) -> dict[str, Save]:
-    """The places that the settings let visitors save to, by their name in the address."""
-
-    async def download(edit: Edit, visit: Visit) -> Response:
-        headers = {"content-disposition": 'attachment; filename="livetint.png"'}
-        return FileReply(await kiosk.exporter.render(edit, visit), visit, "image/png", headers)
-
-    async def keep(edit: Edit, visit: Visit) -> Response:
-        return JSONResponse({"name": await kiosk.exporter.keep(edit, visit)})
-
-    async def take_away(edit: Edit, visit: Visit) -> Response:
-        code = io.BytesIO()
-        address = await kiosk.exporter.take_away(edit, visit)
-        segno.make(address, micro=False, error="m").save(code, kind="png", scale=8, border=3)
-        return Response(code.getvalue(), media_type="image/png")
-
-    settings = kiosk.settings
-    places = (
-        ("download", settings.saving.download, download),
-        ("keep", settings.saving.folder, keep),
-        ("takeaway", settings.takeaway.host, take_away),
-    )
-    return {name: save for name, allowed, save in places if allowed}
-
-
-def make_takeaway(kiosk: Kiosk) -> Starlette:
-    """The application of the take-away listener: one picture per unguessable address, nothing else."""
-
-    async def fetch(request: Request) -> Response:
-        picture = kiosk.exporter.takeaways.get(request.path_params["key"])
-        if picture is None:
-            return PlainTextResponse("This picture is gone. Please make a new one at the exhibit.", 404)
-        return Response(picture, media_type="image/jpeg")
-
-    return Starlette(routes=[Route("/{key}", fetch)])
-
-
-async def _edit_in_body(request: Request) -> Edit:
-    """The edit to save, bounded in bytes and time before it is parsed. Raises BodyRefused."""
-    data = bytearray()
-
-    async def read() -> None:
-        async for chunk in request.stream():
-            data.extend(chunk)
-            if len(data) > MAX_BYTES:
-                raise BodyRefused("the request is too long")
-
-    try:
-        await asyncio.wait_for(read(), BODY_DEADLINE_S)
-        return msgspec.json.decode(bytes(data), type=Edit)
-    except (asyncio.TimeoutError, ClientDisconnect) as error:
-        raise BodyRefused("the request came too slowly") from error
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise BodyRefused("the request is not understood") from error
 
 
 def _not_here() -> Response:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -21,7 +22,9 @@ from ...engine.files import replacing, sync, write_error
 from ..memory import NamelessFile
 from ..messages import Edit
 from ..settings import Settings
+from . import wall
 from .child import run_child
+from .labels import Label, plain_name
 from .takeaway import Takeaways
 from .visits import Visit, VisitOver
 
@@ -43,25 +46,32 @@ class Exporter:
 
     def __init__(self, settings: Settings, colours: Colours, open_picture: Callable[[str], int]) -> None:
         self._folder = Path(settings.saving.folder)
+        self._wall = Path(settings.wall.folder)
+        self._with_line = settings.saving.line
         self._max_megapixels = max(settings.gallery.max_megapixels, settings.uploads.max_megapixels)
         self._upsampling = settings.screen.upsampling
         self._colours, self._open_picture = colours, open_picture
         self._one_at_a_time = asyncio.Lock()
         self.takeaways = Takeaways(settings.takeaway)
 
-    async def render(self, edit: Edit, visit: Visit, extension: str = ".png") -> NamelessFile:
-        """The coloured photograph at its full size, as a file that the caller closes. Painting goes on meanwhile.
+    async def render(
+        self, edit: Edit, visit: Visit, label: Label, extension: str = ".png", side_px: int = 0
+    ) -> NamelessFile:
+        """The coloured photograph, as a file that the caller closes. Painting goes on meanwhile.
 
+        label: what the file says of the picture. Nothing of the photograph's own metadata gets into it.
+        side_px: its longer side at most; 0: its full size.
         Raises KeyError, OutputError, VisitOver, and what the engine raises.
         """
         ab = await visit.during(self._colours(edit))
+        texts = msgspec.json.encode(await asyncio.to_thread(label.for_file, self._with_line)).decode()
         async with self._one_at_a_time:
             visit.check()
             file = NamelessFile("render")
             try:
                 source = self._open_picture(edit.photo)
                 try:
-                    await visit.during(self._render(source, file.descriptor, extension, ab))
+                    await visit.during(self._render(source, file.descriptor, extension, side_px, ab, texts))
                 finally:
                     os.close(source)
             except BaseException:
@@ -69,8 +79,9 @@ class Exporter:
                 raise
             return file
 
-    async def _render(self, source: int, target: int, extension: str, ab: bytes) -> None:
-        arguments = (source, target, extension, self._max_megapixels, math.ceil(DEADLINE_S), self._upsampling)
+    async def _render(self, source: int, target: int, extension: str, side_px: int, ab: bytes, texts: str) -> None:
+        cpu_s = math.ceil(DEADLINE_S)
+        arguments = (source, target, extension, side_px, self._max_megapixels, cpu_s, self._upsampling, texts)
         try:
             code, error = await run_child("rendering", arguments, ab, (source, target), DEADLINE_S)
         except asyncio.TimeoutError as late:
@@ -78,11 +89,21 @@ class Exporter:
         if code:
             raise OutputError(error or f"the child that saves ended with {code}")
 
-    async def keep(self, edit: Edit, visit: Visit) -> str:
+    async def keep(self, edit: Edit, visit: Visit, label: Label) -> str:
         """Write the coloured photograph to the folder of the settings; returns its name. Raises as `render`."""
-        name = f"livetint-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.png"
-        path = self._folder / name
-        with await self.render(edit, visit) as file:
+        title = plain_name(label.title).replace(" ", "-") or "livetint"
+        return await self._keep(self._folder, title, edit, visit, label, ".png")
+
+    async def hang(self, edit: Edit, visit: Visit, label: Label) -> str:
+        """Write a copy of the coloured photograph to the folder of the wall; returns its name. Raises as `render`."""
+        return await self._keep(self._wall, "picture", edit, visit, label, ".jpg", wall.SIDE_PX)
+
+    async def _keep(
+        self, folder: Path, title: str, edit: Edit, visit: Visit, label: Label, extension: str, side_px: int = 0
+    ) -> str:
+        name = f"{title}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}{extension}"
+        path = folder / name
+        with await self.render(edit, visit, label, extension, side_px) as file:
             # A slow or full disk makes this one visitor wait, not the finger of the next.
             await asyncio.to_thread(_write, file.open(), path, visit)
         if visit.over:  # in the moment between the last check and the rename
@@ -90,12 +111,12 @@ class Exporter:
             raise VisitOver
         return name
 
-    async def take_away(self, edit: Edit, visit: Visit) -> str:
+    async def take_away(self, edit: Edit, visit: Visit, label: Label) -> str:
         """Make the coloured photograph fetchable for a while; returns the address that a phone opens."""
-        with await self.render(edit, visit, ".jpg") as file:
+        with await self.render(edit, visit, label, ".jpg") as file:
             picture = await asyncio.to_thread(_read, file.open())
         visit.check()
-        return self.takeaways.offer(picture)
+        return self.takeaways.offer(picture, label)
 
 
 def _write(source: int, path: Path, visit: Visit) -> None:

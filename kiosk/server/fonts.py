@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
+
+import msgspec
 
 from ..settings import LANGUAGES
 
@@ -38,3 +41,27 @@ def in_words(missing: list[str] | None) -> str:
         return "glyphs for " + ", ".join(LANGUAGES)
     packages = sorted({PACKAGES.get(language, DEFAULT_PACKAGE) for language in missing})
     return f"no glyphs for {', '.join(missing)}; sudo apt-get install {' '.join(packages)}"
+
+
+class Font(msgspec.Struct, frozen=True):
+    """A font file, and which of its faces."""
+
+    file: str
+    index: int = 0
+
+
+@functools.lru_cache(maxsize=256)
+def font_for(text: str, language: str) -> Font | None:
+    """A font that has the glyphs of `text`, as fontconfig finds it; None where it is missing or fails."""
+    if not shutil.which("fc-match"):
+        return None
+    glyphs = " ".join(sorted({f"{ord(c):x}" for c in text if not c.isspace()}))
+    pattern = f"sans:lang={_TAGS.get(language, language)}:charset={glyphs}"
+    command = ["fc-match", "--format=%{file}|%{index}", pattern]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True).stdout
+        file, _, index = found.partition("|")
+        # The upper half of fontconfig's index names an instance of a variable font.
+        return Font(file, int(index) & 0xFFFF) if file else None
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

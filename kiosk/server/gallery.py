@@ -38,6 +38,10 @@ class Gallery:
         self._stale = asyncio.Event()
         self._said: dict[str, str] = {}
 
+    def __contains__(self, id: object) -> bool:
+        """Whether the picture with an id is on show."""
+        return id in self.pictures
+
     def open(self, id: str) -> int:
         """As `Picture.open`. A file that changed unnoticed (on a share) makes `watch` look again."""
         try:

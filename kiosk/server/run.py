@@ -13,13 +13,14 @@ from starlette.types import ASGIApp
 
 from ...engine.errors import ConfigError
 from ..settings import Settings
-from .app import make_app, make_takeaway
+from .app import make_app
 from .guard import Guard, allowed_hosts, authority
 from .listener import listener
 from .logs import LastErrors
 from .notify import notify
 from .operator import make_operator
 from .state import Kiosk
+from .takeaway import make_takeaway
 from .touches import Touches
 
 
@@ -40,7 +41,8 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
         if settings.operator.token:
             others.append(_other(stack, settings.operator.host, settings.operator.port, make_operator(kiosk, touches)))
         if settings.takeaway.host:
-            others.append(_other(stack, settings.takeaway.host, settings.takeaway.port, make_takeaway(kiosk)))
+            app = make_takeaway(kiosk.exporter.takeaways, settings.visitors.language)
+            others.append(_other(stack, settings.takeaway.host, settings.takeaway.port, app))
             kiosk.exporter.takeaways.port = others[-1][1].getsockname()[1]
         kiosk.start()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -28,12 +28,16 @@ from .previews import Previews
 from .tasks import end_tasks
 from .thermal import ThermalWatch
 from .uploads import Uploads
+from .usage import Usage
 from .visits import Visit
+from .wall import Wall
 
 log = logging.getLogger("livetint.kiosk")
 
 PULSE_EVERY_S = 3.0
 HEALTHY_S = 10.0
+# States of the page in which a visitor is there.
+VISITED = ("gallery", "painting")
 
 
 class Kiosk:
@@ -53,6 +57,8 @@ class Kiosk:
         self.page = PageWatch()
         self.metrics = Metrics()
         self.thermal = ThermalWatch()
+        self.usage = Usage(self.gallery)
+        self.wall = Wall(Path(settings.wall.folder) if settings.wall.folder else None)
         self.on_floor = True
         self._background: set[asyncio.Task[None]] = set()
 
@@ -137,6 +143,8 @@ class Kiosk:
         started = time.perf_counter()
         answer, pixels = await self.engine.ask(self._task("edit", edit), self.open_picture)
         self.metrics.edits.inc()
+        if edit.photo and self.page.state in VISITED:  # not those of the attract loop
+            self.usage.edited(edit.photo)
         for stage, spent in answer.timings.items():
             self.metrics.latency.labels(stage.removesuffix("_ms")).observe(spent)
         total = (time.perf_counter() - started) * 1000
@@ -166,6 +174,7 @@ class Kiosk:
     def end_visit(self) -> None:
         """The visitor is gone: so is what was brought, and what was asked for and is not done yet."""
         self.visit = self.visit.end()
+        self.usage.end_visit()
         for picture in self.uploads.wipe():
             self._forget(picture)
 
@@ -188,6 +197,7 @@ class Kiosk:
             "download": saving.download,
             "keep": bool(saving.folder),
             "takeaway": bool(self.settings.takeaway.host),
+            "wall": bool(self.settings.wall.folder),
             "uploads": self.uploads.for_page(),
             "pictures": [picture.for_visitors() for picture in self.gallery.pictures.values()],
         }

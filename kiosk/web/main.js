@@ -32,7 +32,7 @@ const link = new Link();
 const painting = new Painting(view, link, { pxPerMm, palmMm: settings.palm_mm });
 const moods = new Moods(painting);
 const uploads = new Uploads(settings.uploads, (picture) => begin(picture));
-const saving = new Saving(painting, settings);
+const saving = new Saving(painting, settings, (photo) => uploads.own.some(({ id }) => id === photo));
 const attract = new Attract(painting, () => pictures, describe);
 ignorePalmsOnButtons((event) => painting.gestures.isPalm(event));
 

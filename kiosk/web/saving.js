@@ -1,18 +1,25 @@
 // @ts-check
-// Saving at full resolution: a download, the museum's folder, a QR code for the visitor's phone; those that the settings allow.
+// Saving at full resolution: a download, the museum's folder, a QR code for the visitor's phone, the wall; those that
+// the settings allow. The visitor is asked first where a picture of their own would be kept, or any would be shown.
 import { button, dialog, byId } from './dom.js';
-import { translate } from './language.js';
+import { language, translate } from './language.js';
 import { toMessage } from './requests.js';
 
 /** A download has read its blob long before. */
 const REVOKE_AFTER_MS = 10000;
-/** @typedef {'keep' | 'takeaway' | 'download'} Target */
+/** @typedef {'keep' | 'takeaway' | 'download' | 'wall'} Target */
+/** Targets that the visitor is asked about, for a picture of their own and for one of the exhibition. @type {Record<'own' | 'shown', Target[]>} */
+const ASKED = { own: ['keep', 'download', 'wall'], shown: ['wall'] };
 
 export class Saving {
-  /** @param {import('./painting.js').Painting} painting @param {Record<Target, boolean>} allowed */
-  constructor(painting, allowed) {
+  /**
+   * @param {import('./painting.js').Painting} painting @param {Record<Target, boolean>} allowed
+   * @param {(photo: string) => boolean} isOwn whether the visitor brought a picture
+   */
+  constructor(painting, allowed, isOwn) {
     this.painting = painting;
-    this.targets = /** @type {Target[]} */ (['keep', 'takeaway', 'download']).filter((target) => allowed[target]);
+    this.isOwn = isOwn;
+    this.targets = /** @type {Target[]} */ (['keep', 'takeaway', 'download', 'wall']).filter((target) => allowed[target]);
     /** Number of the visit: saving a large picture may outlast its visitor. */
     this.visit = 0;
     byId('save').hidden = !this.targets.length;
@@ -23,18 +30,22 @@ export class Saving {
     const { visit } = this;
     const { photo, edits } = this.painting;
     const body = JSON.stringify({ type: 'edit', seq: 0, ...toMessage(photo, edits.present) });
+    const asked = ASKED[this.isOwn(photo) ? 'own' : 'shown'].filter((target) => this.targets.includes(target));
+    const agreed = asked.length ? await ask(asked, this.isOwn(photo)) : [];
+    if (!agreed || visit !== this.visit) return;
+    const targets = this.targets.filter((target) => !asked.includes(target) || agreed.includes(target));
     button('save').disabled = true;
     byId('status').textContent = translate('moment');
     byId('code').hidden = true;
     const sentences = [];
     try {
-      for (const target of this.targets) {
+      for (const target of targets) {
         const sentence = translate(`saved_${target}`);
-        const file = await requestFile(target, body);
+        const { file, name } = await requestFile(target, body, agreed.includes(target));
         if (visit !== this.visit) return;
         if (target === 'takeaway') await showCode(file, sentence);
         if (visit !== this.visit) return;
-        if (target === 'download') download(file);
+        if (target === 'download') download(file, name);
         sentences.push(sentence);
       }
     } catch {
@@ -43,7 +54,7 @@ export class Saving {
     }
     button('save').disabled = false;
     byId('status').textContent = '';
-    byId('saved-text').textContent = sentences.join(' ');
+    byId('saved-text').textContent = sentences.join(' ') || translate('not_saved');
     dialog('saved').showModal();
   }
 
@@ -57,11 +68,35 @@ export class Saving {
   }
 }
 
-/** @param {Target} target @param {string} body @returns {Promise<Blob>} */
-async function requestFile(target, body) {
-  const reply = await fetch(`/save/${target}`, { method: 'POST', body });
+/**
+ * Ask the visitor which of the targets may have the picture. Nothing is agreed to beforehand.
+ * @param {Target[]} targets @param {boolean} own @returns {Promise<Target[] | null>} null: they do not want to save
+ */
+function ask(targets, own) {
+  const rows = /** @type {NodeListOf<HTMLLabelElement>} */ (document.querySelectorAll('#consent [data-target]'));
+  const boxes = [...rows].map((row) => ({ row, target: /** @type {Target} */ (row.dataset.target), box: /** @type {HTMLInputElement} */ (row.querySelector('input')) }));
+  for (const { row, target, box } of boxes) {
+    row.hidden = !targets.includes(target);
+    box.checked = false;
+  }
+  byId('consent-own').hidden = !own;
+  const consent = dialog('consent');
+  consent.returnValue = '';
+  consent.showModal();
+  return new Promise((resolve) => {
+    consent.addEventListener('close', () => {
+      const agreed = boxes.filter(({ row, box }) => !row.hidden && box.checked).map(({ target }) => target);
+      resolve(consent.returnValue === 'save' ? agreed : null);
+    }, { once: true });
+  });
+}
+
+/** @param {Target} target @param {string} body @param {boolean} agreed @returns {Promise<{file: Blob, name: string}>} */
+async function requestFile(target, body, agreed) {
+  const reply = await fetch(`/save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
   if (!reply.ok) throw new Error(await reply.text());
-  return reply.blob();
+  const encoded = /filename\*=UTF-8''([^;]+)/.exec(reply.headers.get('content-disposition') ?? '')?.[1];
+  return { file: await reply.blob(), name: encoded ? decodeURIComponent(encoded) : 'livetint.png' };
 }
 
 /** @param {Blob} file @param {string} alt */
@@ -78,11 +113,11 @@ async function showCode(file, alt) {
   code.hidden = false;
 }
 
-/** @param {Blob} file */
-function download(file) {
+/** @param {Blob} file @param {string} name */
+function download(file, name) {
   const anchor = document.createElement('a');
   const url = URL.createObjectURL(file);
-  [anchor.href, anchor.download] = [url, 'livetint.png'];
+  [anchor.href, anchor.download] = [url, name];
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(url), REVOKE_AFTER_MS);
 }

@@ -21,6 +21,7 @@ from livetint.kiosk.messages import Edit
 from livetint.kiosk.server import exports
 from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.server.exports import Exporter
+from livetint.kiosk.server.labels import Label
 from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.server.visits import Visit, VisitOver
 from livetint.kiosk.settings import SavingTable, Settings, TakeawayTable, UploadsTable
@@ -72,7 +73,8 @@ def bring_by(page: HTTPConnection, data: bytes) -> dict[str, Any]:
 
 
 def save(kiosk: RunningKiosk, place: str, photo: str) -> tuple[int, bytes]:
-    return kiosk.get(f"/save/{place}", "POST", edit(photo).encode(), Origin=kiosk.address.rstrip("/"))
+    """Save a picture whose visitor was asked and said yes."""
+    return kiosk.get(f"/save/{place}?agreed=yes", "POST", edit(photo).encode(), Origin=kiosk.address.rstrip("/"))
 
 
 def stopped_child(kiosk: RunningKiosk, module: str) -> int:
@@ -265,7 +267,7 @@ def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address
     async def run() -> None:
         exporter = Exporter(settings, colours, open_picture)
         with pytest.raises(VisitOver):
-            await getattr(exporter, place)(Edit(1, "0" * 16), visit)
+            await getattr(exporter, place)(Edit(1, "0" * 16), visit, Label("en"))
         assert list(tmp_path.iterdir()) == []
         assert len(exporter.takeaways) == 0
         assert of_visitors() == []

@@ -18,6 +18,7 @@ from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.server import takeaway
 from livetint.kiosk.server.exhibition import bundled_photos
+from livetint.kiosk.server.labels import Label
 from livetint.kiosk.settings import TakeawayTable
 from PIL import Image
 
@@ -25,6 +26,7 @@ from .processes import children
 from .running import RunningKiosk, until
 from .test_server import PHOTO, controls, edit, first_picture, reply
 
+LABEL = Label("en")
 WIDTH, HEIGHT = 4000, 3000
 HINTS = [[0.3, 0.4, 20, 30, 5], [0.7, 0.6, -30, 10, 7]]
 
@@ -106,8 +108,9 @@ def test_the_file_is_that_of_the_command_line(kiosk: RunningKiosk, stub: Path, b
 def test_taken_away_pictures_take_a_limited_amount_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(takeaway, "MAX_BYTES", 100)
     takeaways = takeaway.Takeaways(TakeawayTable())
-    keys = [takeaways.offer(bytes(40)).rsplit("/", 1)[1] for _ in range(3)]
+    keys = [takeaways.offer(bytes(40), LABEL).rsplit("/", 1)[1] for _ in range(3)]
     assert [takeaways.get(key) is not None for key in keys] == [False, True, True]
-    last = takeaways.offer(bytes(300)).rsplit("/", 1)[1]
-    assert takeaways.get(last) == bytes(300), "the newest one is always there"
+    last = takeaways.offer(bytes(300), LABEL).rsplit("/", 1)[1]
+    newest = takeaways.get(last)
+    assert newest is not None and newest.picture == bytes(300), "the newest one is always there"
     assert takeaways.get(keys[2]) is None

@@ -53,6 +53,11 @@ def bring(kiosk: RunningKiosk, data: bytes, method: str = "POST") -> tuple[int, 
     return status, json.loads(body) if status == 201 else body.decode()
 
 
+def save(kiosk: RunningKiosk, id: str) -> tuple[int, bytes]:
+    """Status and file of a download that the visitor agreed to."""
+    return kiosk.get("/save/download?agreed=yes", "POST", edit(id).encode(), Origin=kiosk.address.rstrip("/"))
+
+
 @contextlib.contextmanager
 def visit(kiosk: RunningKiosk) -> Iterator[ClientConnection]:
     """A page's socket; what it brought is wiped at the end."""
@@ -79,7 +84,7 @@ def test_an_upload_is_painted_shown_and_saved_like_any_other_picture(venue: Runn
         socket.send(edit(told["id"], hints=[[0.5, 0.5, 20, 20, 5]]))
         assert reply(socket)[0]["kind"] == "planes"
         assert venue.get(f"/pictures/{told['id']}/480.jpg")[1][:2] == b"\xff\xd8"
-        status, saved = venue.get("/save/download", "POST", edit(told["id"]).encode(), Origin=venue.address.rstrip("/"))
+        status, saved = save(venue, told["id"])
         assert status == 200
         assert struct.unpack(">II", saved[16:24]) == (300, 200)
 
@@ -90,7 +95,7 @@ def test_an_upload_keeps_its_lightness_and_is_turned_upright(venue: RunningKiosk
     data = picture("JPEG", exif=exif, quality=98)
     with visit(venue):
         _, told = bring(venue, data)
-        status, saved = venue.get("/save/download", "POST", edit(told["id"]).encode(), Origin=venue.address.rstrip("/"))
+        status, saved = save(venue, told["id"])
     assert status == 200
     expected = Photo.from_bytes(data)
     assert expected.size == (200, 300)

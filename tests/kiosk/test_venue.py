@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.image.photo import Photo
+from livetint.kiosk.server.labels import Label
 from livetint.kiosk.server.notify import notify
 from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.server.takeaway import Takeaways
@@ -128,7 +129,10 @@ def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(venue: VenueKi
     assert address.startswith(start + "/")
     key = address.removeprefix(start)
     assert len(key) > 20
-    status, picture = venue.at(venue.takeaway_port, key)
+    status, page = venue.at(venue.takeaway_port, key)
+    assert status == 200
+    assert f'src="{key}/picture.jpg"' in page.decode()
+    status, picture = venue.at(venue.takeaway_port, f"{key}/picture.jpg")
     assert status == 200
     assert Photo.from_bytes(picture).size == (1600, 1229)
     for path in ("/", "/settings.json", "/healthz", "/metrics", "/touches", "/main.js", key[:-1], key + "/x"):
@@ -144,9 +148,10 @@ def test_taken_away_pictures_are_gone_after_a_while(monkeypatch: pytest.MonkeyPa
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     takeaways = Takeaways(TakeawayTable(host="10.0.0.1", minutes=10))
-    key = takeaways.offer(b"picture").rsplit("/", 1)[1]
+    key = takeaways.offer(b"picture", Label("en")).rsplit("/", 1)[1]
     now = 599.0
-    assert takeaways.get(key) == b"picture"
+    taken = takeaways.get(key)
+    assert taken is not None and taken.picture == b"picture"
     now = 601.0
     assert takeaways.get(key) is None
 
@@ -154,7 +159,7 @@ def test_taken_away_pictures_are_gone_after_a_while(monkeypatch: pytest.MonkeyPa
 def test_an_ipv6_address_is_written_in_brackets() -> None:
     takeaways = Takeaways(TakeawayTable(host="fd00::1"))
     takeaways.port = 8018
-    assert takeaways.offer(b"").startswith("http://[fd00::1]:8018/")
+    assert takeaways.offer(b"", Label("en")).startswith("http://[fd00::1]:8018/")
 
 
 # Logs and metrics
