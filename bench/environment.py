@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.bundle import Bundle
-from ..engine.files import sha256_of
+from ..engine.cores import usable_cores
 from ..engine.runners.tensorrt.versions import TARGETS
 from ..engine.thermal import THERMAL_FOLDER, temperatures
 
@@ -25,12 +25,6 @@ CPU_FOLDER = Path("/sys/devices/system/cpu")
 NVPMODEL_S = 5
 
 
-def model_digest(bundle: Bundle) -> str:
-    """The SHA-256 of a bundle: that of the lines `digest  file` of all its files, sorted by name."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(bundle.manifest.files.items())]
-    return sha256_of("".join(lines).encode())
-
-
 def model_table(bundle: Bundle) -> dict[str, Any]:
     """The model that was measured, for a result."""
     manifest = bundle.manifest
@@ -39,7 +33,7 @@ def model_table(bundle: Bundle) -> dict[str, Any]:
         "network": manifest.network,
         "version": manifest.version,
         "trained": manifest.trained,
-        "sha256": model_digest(bundle),
+        "sha256": bundle.digest,
     }
 
 
@@ -60,7 +54,7 @@ def machine(cpu: Path = CPU_FOLDER, thermal: Path = THERMAL_FOLDER) -> dict[str,
         "processor": processor_name(),
         "architecture": platform.machine(),
         "processors": os.cpu_count(),
-        "usable_processors": usable_processors(),
+        "usable_processors": usable_cores(),
         "memory_mib": _memory_mib(),
         "load_1min": _load(),
         "governor": read_text(cpu / "cpu0/cpufreq/scaling_governor"),
@@ -134,14 +128,6 @@ def memory_mib() -> dict[str, float | None]:
         name: round(int(fields[key].split()[0]) / 1024, 1) if key in fields else None
         for name, key in (("resident", "VmRSS"), ("highest", "VmHWM"))
     }
-
-
-def usable_processors() -> int:
-    """How many CPUs this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def processor_name() -> str | None:

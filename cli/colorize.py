@@ -1,60 +1,133 @@
-"""`livetint colorize`: colour a photograph and write the picture."""
+"""`livetint colorize`: colour a photograph, or whole folders, and write the pictures."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from ..engine.files import check_writable
+from ..engine.errors import ConfigError
+from ..engine.files import atomic_write, check_writable
 from ..engine.image.compose import METHODS
-from ..engine.image.encode import check_output, save_rgb
+from ..engine.image.encode import EXTENSIONS, check_output, encode_rgb
 from ..engine.image.metadata import read_metadata
-from .options import SessionOptions, open_session, session_options
+from ..engine.image.photo import Photo
+from .archive import ArchiveOptions, colorize_archive
+from .options import STANDARD, SessionOptions, open_session, session_options, standard_input
+
+# The format of standard output.
+PIPED_EXTENSION = ".png"
 
 
 @click.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The picture to write.")
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="PATH",
+    help="The picture to write, a folder for several photographs, or - for standard output (PNG).",
+)
 @click.option("--save-hints", type=click.Path(path_type=Path), help="Write the hints as JSON.")
-@click.option("--upsampling", type=click.Choice(list(METHODS)), default="bilinear", show_default=True,
-              help="How colours are enlarged to full size; guided follows edges and takes longer.")  # fmt: skip
+@click.option(
+    "--upsampling",
+    type=click.Choice(list(METHODS)),
+    default="bilinear",
+    show_default=True,
+    help="How colours are enlarged to full size; guided follows edges and takes longer.",
+)
 @click.option("--strength", type=float, help="Strength of colour of the picture, 0 (grey) to 2; 1 is as it comes.")
-@click.option("--overwrite", is_flag=True, help="Let the results replace the photograph or the reference itself.")
-@click.option("--keep-location", is_flag=True,
-              help="Keep GPS coordinates in the picture; other metadata is kept in any case.")  # fmt: skip
-@session_options
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Let results replace the photograph or the reference, or files that no earlier run wrote.",
+)
+@click.option(
+    "--keep-location", is_flag=True, help="Keep GPS coordinates in the picture; other metadata is kept in any case."
+)
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes that colour a folder; they share the CPU cores.")
+@session_options  # fmt: skip
 def colorize(
-    photo: Path,
-    output: Path,
+    photos: Sequence[str],
+    output: str,
     save_hints: Path | None,
     upsampling: str,
     strength: float | None,
     overwrite: bool,
     keep_location: bool,
+    jobs: int | None,
     options: SessionOptions,
 ) -> None:
-    """Colour PHOTO at its full size, automatically or with hints."""
-    _check_places(output, save_hints, () if overwrite else (photo, options.reference), options.hints_file)
-    session = open_session(photo, options)
+    """Colour photographs at their full size, automatically or with hints.
+
+    PHOTO is a file, a folder with subfolders, or - for standard input. Several photographs, or a folder, become the
+    same tree in the folder OUTPUT (docs/archives.md).
+    """
+    if _is_archive(photos, output):
+        if options.hint_texts or save_hints:
+            raise ConfigError(
+                "--hint and --save-hints are for one photograph and its picture; for a folder, put hints beside each "
+                "photograph (NAME.EXT.hints.json), or give --hints for all"
+            )
+        how = ArchiveOptions(upsampling, strength, overwrite, keep_location, jobs)
+        colorize_archive([Path(photo) for photo in photos], Path(output), options, how)
+        return
+    if jobs is not None:
+        raise ConfigError("--jobs is for several photographs; give a folder, and a folder for -o")
+    start = time.perf_counter()
+    photo = None if photos[0] == STANDARD else Path(photos[0])
+    target = None if output == STANDARD else Path(output)
+    pictures = () if overwrite else (photo, options.reference)
+    _check_places(target, save_hints, pictures, options.hints_file)
+    source = standard_input("a photograph") if photo is None else photo
+    session = open_session(source, options)
     if strength is not None:
         session.set_strength(strength)
     rgb = session.render(method=upsampling)
-    save_rgb(output, rgb, read_metadata(photo, keep_location=keep_location))
+    extension = PIPED_EXTENSION if target is None else target.suffix
+    data = encode_rgb(rgb, extension, read_metadata(source, keep_location=keep_location))
+    if target is None:
+        sys.stdout.buffer.write(data)
+    else:
+        atomic_write(target, data)
     if save_hints:
         session.save(save_hints)
+    click.echo(_result_line(target, session.photo, time.perf_counter() - start, session.runner.runs_on), err=True)
+
+
+def _is_archive(photos: Sequence[str], output: str) -> bool:
+    """Whether the results go into a folder. Raises ConfigError for standard input or output there."""
+    folder = output != STANDARD and (output.endswith("/") or Path(output).is_dir())
+    if not folder and len(photos) == 1 and not (photos[0] != STANDARD and Path(photos[0]).is_dir()):
+        return False
+    if STANDARD in photos or output == STANDARD:
+        raise ConfigError("- stands for one photograph or picture; several need files, and a folder for -o")
+    if not folder and Path(output).suffix.lower() in EXTENSIONS:
+        raise ConfigError(f"{output} is the name of one picture; for several photographs, give a folder (-o {output}/)")
+    return True
+
+
+def _result_line(target: Path | None, photo: Photo, seconds: float, runs_on: str) -> str:
+    name = "standard output" if target is None else target
+    return f"{name}: {photo.width} × {photo.height} pixels, {seconds:.1f} s on the {runs_on}"
 
 
 def _check_places(
-    output: Path, save_hints: Path | None, pictures: Sequence[Path | None], hints_file: Path | None
+    output: Path | None, save_hints: Path | None, pictures: Sequence[Path | None], hints_file: Path | None
 ) -> None:
     """Check early that both results can be written. Neither may replace one of `pictures`, nor the other result.
 
-    The file of --save-hints may be that of --hints: hints are read, changed and saved.
+    The file of --save-hints may be that of --hints: hints are read, changed and saved. output: None for standard
+    output.
     """
     advice = "choose another name, or replace it with --overwrite"
-    check_output(output, pictures, advice)
-    check_writable(output, (hints_file,))
+    if output is not None:
+        check_output(output, pictures, advice)
+        check_writable(output, (hints_file,))
+    elif sys.stdout.isatty():
+        raise ConfigError("standard output is a terminal; send the picture to a file or a program (> picture.png)")
     check_writable(save_hints, pictures, advice)
     check_writable(save_hints, (output,))

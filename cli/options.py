@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.colour.cielab import parse_colour, srgb_to_lab
 from ..engine.colour.global_hints import GlobalHints, histogram_of
@@ -22,6 +24,9 @@ from ..engine.runners.base import Runner
 from ..engine.runners.open import DEVICES
 from ..engine.runners.open import open_runner as runner_for
 from ..engine.session import Session, parse_edits
+
+# On the command line: standard input or output.
+STANDARD = "-"
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,21 @@ def open_runner(model: str, device: str) -> Runner:
     return runner_for(find_model(model), device, say=lambda line: click.echo(line, err=True))
 
 
-def open_session(photo_path: Path, options: SessionOptions) -> Session:
+def open_session(source: Path | bytes, options: SessionOptions) -> Session:
     """Open a session and set the hints of the command line. All options are checked before the model is loaded.
 
-    Raises ImageRejected, HintRejected, ConfigError or ModelFileError.
+    source: a photograph's path, or what standard input held. Raises ImageRejected, HintRejected, ConfigError or
+    ModelFileError.
     """
-    photo = Photo.open(photo_path, options.max_megapixels)
+    if isinstance(source, bytes):
+        name, photo = "standard input", Photo.from_bytes(source, options.max_megapixels, "standard input")
+    else:
+        name, photo = str(source), Photo.open(source, options.max_megapixels)
     for note in photo.notes:
-        click.echo(f"livetint: note: {photo_path}: {note}", err=True)
+        click.echo(f"livetint: note: {name}: {note}", err=True)
     edits = parse_edits(read_file(options.hints_file)) if options.hints_file else None
     hints = [parse_hint(text, photo) for text in options.hint_texts]
-    global_hints = _global_hints(options.reference, options.saturation, options.max_megapixels)
+    global_hints = GlobalHints(reference_histogram(options), options.saturation)
     session = Session(photo, open_runner(options.model, options.device))
     if edits:
         session.set_edits(edits)
@@ -106,9 +115,18 @@ def open_session(photo_path: Path, options: SessionOptions) -> Session:
     return session
 
 
-def _global_hints(reference: Path | None, saturation: float | None, max_megapixels: float) -> GlobalHints:
-    histogram = histogram_of(Photo.open(reference, max_megapixels).working_ab()) if reference else None
-    return GlobalHints(histogram, saturation)
+def reference_histogram(options: SessionOptions) -> NDArray[np.float32] | None:
+    """The distribution of the colours of --reference, float32 [313]; None if it was not given. Raises ImageRejected."""
+    if options.reference is None:
+        return None
+    return histogram_of(Photo.open(options.reference, options.max_megapixels).working_ab())
+
+
+def standard_input(what: str) -> bytes:
+    """All of standard input. Raises ConfigError if it is a terminal, at which one would wait for ever."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ConfigError(f"standard input is a terminal; send {what} to it (< photo.jpg)")
+    return sys.stdin.buffer.read()
 
 
 def read_file(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from ..engine.colour.cielab import format_colour, lab_to_srgb
 from ..engine.next_touch import Place
 from ..engine.session import Session
 from ..engine.suggest import DEFAULT_COUNT, Suggestions
-from .options import SessionOptions, open_session, parse_point, session_options
+from .options import STANDARD, SessionOptions, open_session, parse_point, session_options, standard_input
 
 
 @click.command()
@@ -26,7 +26,8 @@ def suggest(photo: Path, point: str | None, count: int, where: bool, as_json: bo
     """Print likely colours at pixel X,Y of PHOTO, given the hints; or with --where the points to touch next."""
     if where == (point is not None):
         raise click.UsageError("give either a point X,Y or --where")
-    session = open_session(photo, options)
+    source = standard_input("a photograph") if str(photo) == STANDARD else photo
+    session = open_session(source, options)
     if point is None:
         places = [place_in_pixels(place, session) for place in session.next_touches(count)]
         click.echo(

@@ -100,6 +100,12 @@ class Bundle:
     def name(self) -> str:
         return self.manifest.name
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bundle: that of the lines `digest  file` of all its files, sorted by name."""
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(self.manifest.files.items())]
+        return sha256_of("".join(lines).encode())
+
     def stage(self, name: str) -> bytes:
         """The ONNX file of a stage. Raises ModelFileError if the bundle does not have it."""
         if name not in self.manifest.stages:

@@ -65,16 +65,32 @@ def replacing(path: str | Path) -> Iterator[Path]:
         mode = 0o666 if old is None else 0o600
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         yield temporary
-        if old is not None:
-            _keep_permissions(temporary, old)
-        sync(temporary)
-        temporary.replace(target)
-        sync_folder(target.parent)
+        _replace(temporary, target, old)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished file to `path` in the same folder, as `replacing` does, but replace a link by the file.
+
+    Raises OutputError.
+    """
+    try:
+        _replace(temporary, path, _status(path))
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _replace(temporary: Path, target: Path, old: os.stat_result | None) -> None:
+    """Sync `temporary` and rename it to `target`, with the permissions of what it replaces."""
+    if old is not None:
+        _keep_permissions(temporary, old)
+    sync(temporary)
+    temporary.replace(target)
+    sync_folder(target.parent)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -236,16 +252,22 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """fsync a file or a folder. Does nothing where the file system has no fsync (some network shares)."""
+    """`fsync` the file or folder at `path`."""
     # Windows syncs only files that are open for writing.
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync(descriptor: int) -> None:
+    """fsync an open file or folder. Does nothing where the file system has no fsync (some network shares)."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _SYNC_NOT_OFFERED:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _hidden_name(path: Path) -> Path:

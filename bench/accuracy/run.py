@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...engine.runners.base import Runner
-from ..environment import machine, model_digest, model_table, versions
+from ..environment import machine, model_table, versions
 from ..measure import Measure, Result
 from ..options import Options
 from ..progress import Progress, Steps, no_progress
@@ -111,7 +111,7 @@ def measure_all(run: Run, measures: Sequence[AccuracyMeasure]) -> Result:
     bundle = run.runner.bundle
     return result | {
         "model": model_table(bundle),
-        "model_sha256": model_digest(bundle),
+        "model_sha256": bundle.digest,
         "machine": machine(),
         "versions": versions(),
     }

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from ...engine.cores import usable_cores
 from ...engine.errors import ConfigError
 from ...engine.hints import Hint
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, check_hints
@@ -158,6 +159,6 @@ def _time(run: Run, loads: Sequence[Workload], longer_s: float) -> Samples:
         loads,
         run.touches,
         tick=Steps(run.progress, "timing", len(loads) * samples.ROUNDS),
-        watch=Stopwatch(processors=environment.usable_processors()),
+        watch=Stopwatch(processors=usable_cores()),
         length_s=samples.default_length_s(run.touches) + longer_s,
     )

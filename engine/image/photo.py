@@ -51,18 +51,18 @@ class Photo:
         Raises ImageRejected when the file is missing, is not an undamaged picture, or is larger than
         `max_megapixels` (checked in its header, before decoding).
         """
-        return cls(decode_file(path, _checked_limit(max_megapixels)))
+        return cls(decode_file(path, check_limit(max_megapixels)))
 
     @classmethod
     def from_bytes(cls, data: bytes, max_megapixels: float = MAX_MEGAPIXELS, name: str = "the picture") -> Photo:
         """As `open`, for a file held in memory (an upload). Error messages call it `name`."""
-        return cls(decode_bytes(data, name, _checked_limit(max_megapixels)))
+        return cls(decode_bytes(data, name, check_limit(max_megapixels)))
 
     @classmethod
     def from_stream(cls, stream: BinaryIO, max_megapixels: float = MAX_MEGAPIXELS, name: str = "the picture") -> Photo:
         """As `open`, for an open, seekable binary file. It is read from its start, whatever its position,
         and stays open. Error messages call it `name`."""
-        return cls(decode_stream(stream, name, _checked_limit(max_megapixels)))
+        return cls(decode_stream(stream, name, check_limit(max_megapixels)))
 
     @classmethod
     def from_rgb(cls, rgb: NDArray[np.uint8]) -> Photo:
@@ -117,7 +117,8 @@ def _squash(plane: NDArray) -> NDArray:
     return cv2.resize(plane, (WORKING_SIZE, WORKING_SIZE), interpolation=cv2.INTER_LINEAR)
 
 
-def _checked_limit(max_megapixels: float) -> float:
+def check_limit(max_megapixels: float) -> float:
+    """`max_megapixels`, if it can be a limit. Raises ImageRejected."""
     if not 0 < max_megapixels < float("inf"):
         raise ImageRejected(f"the limit of {max_megapixels} megapixels is not usable; give a positive number")
     return max_megapixels

@@ -58,7 +58,10 @@ class Runner(ABC, Generic[F]):
     """Runs a model: encodes a photograph once, then answers any number of touches with colours and distributions.
 
     A runner is a context manager. `close` releases its resources; every later call raises RunnerError.
+    runs_on: "CPU" or "GPU", for people.
     """
+
+    runs_on: str
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from ..bundle import Bundle
 from ..colour import bins
 from ..colour.global_hints import GlobalHints
+from ..cores import usable_cores
 from ..distribution import distribution_at
 from ..errors import ModelFileError
 from ..files import sha256_of
@@ -73,12 +73,8 @@ class _Stage:
 
 
 def default_threads() -> int:
-    """The number of CPU cores that this process may use, at most 8: a touch does not gain from more."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:
-        usable = os.cpu_count() or 1
-    return max(1, min(usable, MAX_THREADS))
+    """`usable_cores`, but at most 8: a touch does not gain from more."""
+    return min(usable_cores(), MAX_THREADS)
 
 
 class OnnxRunner(Runner[OnnxFeatures]):
@@ -88,6 +84,8 @@ class OnnxRunner(Runner[OnnxFeatures]):
     threads answer sooner on an idle machine. Without it, other programs get the cores and the machine stays cooler. A
     stage is loaded when it is first needed, so a distribution that nobody asks for costs nothing.
     """
+
+    runs_on = "CPU"
 
     def __init__(self, bundle: Bundle, threads: int | None = None, spin: bool = True) -> None:
         super().__init__(bundle)

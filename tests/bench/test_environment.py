@@ -44,7 +44,7 @@ def test_the_power_mode_is_read_by_name(tmp_path, monkeypatch):
 
 
 def test_a_models_digest_is_that_of_its_files():
-    digest = environment.model_digest(ConstantRunner().bundle)
+    digest = ConstantRunner().bundle.digest
     assert len(digest) == 64
     assert environment.model_table(ConstantRunner().bundle)["sha256"] == digest
 

@@ -16,15 +16,17 @@ MAY_IMPORT = {
     "calibration": {"engine"},
     "build_engine": {"engine", "calibration"},
     "training": {"engine", "calibration", "build_engine"},
-    "bench": {"engine", "calibration", "build_engine", "training"},
+    "bench": {"engine", "calibration", "build_engine", "training", "archive"},
     "kiosk": {"engine"},
-    "cli": {"engine", "calibration", "build_engine", "training", "bench", "kiosk"},
+    "archive": {"engine"},
+    "cli": {"engine", "calibration", "build_engine", "training", "bench", "kiosk", "archive"},
 }
 TERMINAL = {"click", "rich"}  # the command line alone talks to a terminal
 # folder: packages that it never imports
 FORBIDDEN = {
     "engine": {*TERMINAL, "torch", "starlette", "uvicorn"},
     "kiosk": {*TERMINAL, "torch"},
+    "archive": {*TERMINAL, "torch", "starlette", "uvicorn"},
     "calibration": TERMINAL,
     "build_engine": TERMINAL,
     "training": TERMINAL,

@@ -49,6 +49,8 @@ class TensorRTRunner(Runner[DeviceFeatures]):
     process (exit code 70) and start another. device, stages: for benches.
     """
 
+    runs_on = "GPU"
+
     def __init__(
         self,
         bundle: Bundle,
