@@ -72,7 +72,7 @@ def run(
     """
     start = time.perf_counter()
     summary = Summary(failures=list(plan.unreadable))
-    tasks = [_task(number, p, out, manifest, overwrite) for number, p in enumerate(plan.photographs)]
+    tasks = [make_task(number, p, out, manifest, overwrite) for number, p in enumerate(plan.photographs)]
     version = importlib.metadata.version("livetint")
     _remove_parts(plan, out)
     try:
@@ -86,8 +86,11 @@ def run(
     return summary
 
 
-def _task(number: int, photograph: Photograph, out: Path, manifest: Manifest, overwrite: bool) -> Task:
-    last = manifest.last(photograph.name)
+def make_task(
+    number: int, photograph: Photograph, out: Path, manifest: Manifest | None = None, overwrite: bool = False
+) -> Task:
+    """The task of a photograph, with what the manifest says of it."""
+    last = manifest.last(photograph.name) if manifest else None
     is_same = last is not None and last.output == photograph.output
     return Task(
         number,
@@ -97,7 +100,7 @@ def _task(number: int, photograph: Photograph, out: Path, manifest: Manifest, ov
         _absolute(out),
         _absolute(photograph.hints) if photograph.hints else None,
         (last.sha256_in, last.sha256_out, last.model, last.options) if last and is_same else None,
-        sorted(manifest.written(photograph.output)),
+        sorted(manifest.written(photograph.output)) if manifest else (),
         overwrite,
     )
 

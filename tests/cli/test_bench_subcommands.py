@@ -29,6 +29,7 @@ from ..bench.stubs import ConstantRunner
         ("gpu", ["--json", "missing/gpu.json"], "the folder missing does not exist"),
         ("kiosk", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
         ("kiosk", ["--moves", "1"], "--moves"),
+        ("archive", ["--photos", "nothing"], "nothing does not exist"),
         ("energy", ["--hints", "few"], "whole numbers"),
         ("energy", ["--json", "missing/energy.json"], "the folder missing does not exist"),
     ],
