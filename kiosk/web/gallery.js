@@ -25,7 +25,7 @@ export function describe(picture) {
 export function thumbnail(picture, alt) {
   const image = document.createElement('img');
   image.loading = 'lazy';
-  image.src = `/pictures/${picture.id}/480.jpg`;
+  image.src = `pictures/${picture.id}/480.jpg`;
   image.alt = alt;
   image.addEventListener('load', () => image.classList.add('loaded'));
   return image;

@@ -25,7 +25,7 @@ export const makeDistinct = (names) => names.map((name, i) => {
 
 /** Show the page in another language. @param {string} code */
 export async function setLanguage(code) {
-  const found = loaded.get(code) ?? await (await fetch(`/languages/${code}.json`)).json();
+  const found = loaded.get(code) ?? await (await fetch(`languages/${code}.json`)).json();
   loaded.set(code, found);
   [words, language] = [found, code];
   document.documentElement.lang = code;

@@ -27,7 +27,9 @@ export class Link extends EventTarget {
   }
 
   connect() {
-    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/touches`);
+    const address = new URL('touches', document.baseURI);
+    address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(address);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
     socket.addEventListener('message', (event) => this.onMessage(event.data));

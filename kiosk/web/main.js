@@ -21,7 +21,7 @@ const BEAT_MS = 3000;
 const LINK_DOWN_MS = 1500;
 const root = document.documentElement;
 
-const settings = await (await fetch('/settings.json')).json();
+const settings = await (await fetch('settings.json')).json();
 /** @type {Picture[]} */
 let pictures = settings.pictures;
 const pxPerMm = pixelsPerMm(settings.panel_width_mm);
@@ -181,7 +181,7 @@ link.addEventListener('message', async (event) => {
   }
   if (message.type === 'pause') byId('status').textContent = translate('moment');
   if (message.type === 'gallery') {
-    pictures = (await (await fetch('/settings.json')).json()).pictures;
+    pictures = (await (await fetch('settings.json')).json()).pictures;
     showPictures();
   }
   if (message.type === 'hours' || message.type === 'welcome') {

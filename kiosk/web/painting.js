@@ -152,7 +152,7 @@ export class Painting {
     this.edits = new EditHistory();
     this.pending = null;
     this.choose(-1);
-    const reply = await fetch(`/pictures/${id}/${PREVIEW_PX}.jpg`);
+    const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`);
     if (!reply.ok) throw new Error(await reply.text());
     const image = await createImageBitmap(await reply.blob());
     if (this.loading !== loading) {

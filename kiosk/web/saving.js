@@ -93,7 +93,7 @@ function ask(targets, own) {
 
 /** @param {Target} target @param {string} body @param {boolean} agreed @returns {Promise<{file: Blob, name: string}>} */
 async function requestFile(target, body, agreed) {
-  const reply = await fetch(`/save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
+  const reply = await fetch(`save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
   if (!reply.ok) throw new Error(await reply.text());
   const encoded = /filename\*=UTF-8''([^;]+)/.exec(reply.headers.get('content-disposition') ?? '')?.[1];
   return { file: await reply.blob(), name: encoded ? decodeURIComponent(encoded) : 'livetint.png' };

@@ -57,7 +57,7 @@ export class Uploads {
     status.textContent = translate('moment');
     setEnabled(false);
     try {
-      const reply = await fetch('/uploads', { method: 'POST', body: picture, signal });
+      const reply = await fetch('uploads', { method: 'POST', body: picture, signal });
       if (reply.status !== 201) throw new Error(`${reply.status}`);
       const found = { ...(await reply.json()), title: translate('own') };
       signal.throwIfAborted();
@@ -121,7 +121,7 @@ export class Uploads {
     setEnabled(true);
     if (!this.settings) return;
     try {
-      await fetch('/uploads', { method: 'DELETE' });
+      await fetch('uploads', { method: 'DELETE' });
     } catch {
       // The server is away: it wipes the pictures itself when the page has been gone for a while.
     }

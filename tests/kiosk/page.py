@@ -18,7 +18,7 @@ def page_settings(**changed: Any) -> str:
     """A script that changes what /settings.json holds for the page, so that one kiosk serves all layouts."""
     return f"""const had = globalThis.fetch;
     globalThis.fetch = async (address, ...rest) => {{ const reply = await had(address, ...rest);
-      return address === '/settings.json'
+      return address === 'settings.json'
         ? new Response(JSON.stringify({{ ...await reply.json(), ...{json.dumps(changed)} }})) : reply; }};"""
 
 
