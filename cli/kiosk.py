@@ -15,6 +15,7 @@ from ..engine.errors import ConfigError
 from ..engine.models import find_model
 from ..engine.runners.open import DEVICES
 from ..kiosk.server.check import problems_of
+from ..kiosk.server.guard import ALL_ADDRESSES
 from ..kiosk.server.logs import LastErrors, set_up_logs
 from ..kiosk.server.run import run_kiosk
 from ..kiosk.settings import Settings, load_for_service, load_settings
@@ -52,6 +53,8 @@ def kiosk(
 
     def listening(address: str) -> None:
         click.echo(f"Livetint is at {address}")
+        if settings.server.host in ALL_ADDRESSES:
+            click.echo("and at every address of this machine; server.allowed_hosts lets names in, see docs/kiosk.md")
         if open_browser and _has_display():
             webbrowser.open(address)
 

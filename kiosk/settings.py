@@ -30,7 +30,8 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[str, Meta(description="Address to listen on; loopback keeps strangers out.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=MAX_PORT, description="Port to listen on; 0 takes any free one.")] = 8017
     allowed_hosts: Annotated[
-        tuple[str, ...], Meta(description="Further Host headers to accept, exactly, with port.")
+        tuple[str, ...],
+        Meta(description="Further names of the kiosk that browsers may use, with port unless it is 80 or 443."),
     ] = ()
 
 

@@ -50,6 +50,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "gpu": (_has_gpu, "install LIVETINT_KERNELS=ON on a machine with an NVIDIA GPU and its driver"),
     "nvcc": (lambda: bool(shutil.which("nvcc")), "install the CUDA toolkit, version 12 or later"),
     "strace": (_can_trace, "sudo apt-get install strace"),
+    "nginx": (lambda: bool(shutil.which("nginx")), "sudo apt-get install nginx-light"),
     "openssl": (lambda: bool(shutil.which("openssl")), "sudo apt-get install openssl"),
     "exiftool": (lambda: bool(shutil.which("exiftool")), "sudo apt-get install libimage-exiftool-perl"),
     "tsc": (lambda: bool(shutil.which("tsc")), "sudo npm install -g typescript"),

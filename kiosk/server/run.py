@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from ...engine.errors import ConfigError
 from ..settings import Settings
 from .app import make_app
-from .guard import Guard, allowed_hosts, authority
+from .guard import ALL_ADDRESSES, Guard, allowed_hosts, authority, page_address
 from .listener import listener
 from .logs import LastErrors
 from .notify import notify
@@ -36,7 +36,9 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
         main = stack.enter_context(_listen(settings.server.host, settings.server.port))
         port = main.getsockname()[1]
         hosts = allowed_hosts(settings.server.host, port, settings.server.allowed_hosts)
-        server = listener(Guard(make_app(kiosk, touches), hosts, settings.uploads.camera))
+        all_addresses = settings.server.host in ALL_ADDRESSES
+        guard = Guard(make_app(kiosk, touches), hosts, settings.uploads.camera, all_addresses, "server.allowed_hosts")
+        server = listener(guard)
         others: list[tuple[uvicorn.Server, socket.socket]] = []
         if settings.operator.token:
             others.append(_other(stack, settings.operator.host, settings.operator.port, make_operator(kiosk, touches)))
@@ -48,7 +50,7 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
         beside = [asyncio.create_task(one.serve(sockets=[its])) for one, its in others]
-        on_listening(f"http://{authority(settings.server.host, port)}/")
+        on_listening(page_address(settings.server.host, port))
         try:
             await server.serve(sockets=[main])
         finally:
@@ -61,7 +63,8 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
 
 def _other(stack: contextlib.ExitStack, host: str, port: int, app: ASGIApp) -> tuple[uvicorn.Server, socket.socket]:
     found = stack.enter_context(_listen(host, port))
-    return listener(Guard(app, allowed_hosts(host, found.getsockname()[1]))), found
+    hosts = allowed_hosts(host, found.getsockname()[1])
+    return listener(Guard(app, hosts, all_addresses=host in ALL_ADDRESSES)), found
 
 
 def _listen(host: str, port: int) -> socket.socket:

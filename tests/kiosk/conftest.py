@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .page import Visitor
-from .running import RunningKiosk
+from .running import RunningKiosk, free_port
 from .stub_bundle import write_stub_bundle
 
 CHROMIUM_FLAGS = [
@@ -37,7 +37,15 @@ def kiosk(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
     folder = tmp_path_factory.mktemp("kiosk")
     kept = folder / "kept"
     kept.mkdir()
-    running = RunningKiosk(folder, stub, screen={"pixels": "planes"}, saving={"folder": str(kept)})
+    proxy_port = free_port()
+    running = RunningKiosk(
+        folder,
+        stub,
+        screen={"pixels": "planes"},
+        saving={"folder": str(kept)},
+        server={"allowed_hosts": [f"127.0.0.1:{proxy_port}"]},
+    )
+    running.proxy_port = proxy_port
     yield running
     running.close()
 

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -52,8 +53,20 @@ def complete(work: Coroutine[Any, Any, T]) -> T:
     return results[0]
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class RunningKiosk:
-    """`livetint kiosk` with settings of its own; `port` 0 lets it choose."""
+    """`livetint kiosk` with settings of its own; `port` 0 lets it choose.
+
+    proxy_port: a port of this machine that `server.allowed_hosts` names, 0 for none.
+    """
+
+    proxy_port = 0
 
     def __init__(
         self,
