@@ -1,14 +1,23 @@
 // @ts-check
-// Comparison with the grey original: all of it while a button is held, or one side of a slider.
-import { byId } from './dom.js';
+// Comparison with the grey original: all of it while a button is held, or one side of a line that fingers grab.
+import { clamp, byId } from './dom.js';
+
+/** A finger this near to the line takes hold of it; elsewhere the line comes to the finger. */
+const GRAB_MM = 12;
 
 export class Compare {
   /** @param {import('./stage.js').Stage} stage */
   constructor(stage) {
     this.stage = stage;
+    /** For keys and screen readers. */
     this.slider = /** @type {HTMLInputElement} */ (byId('compare'));
     this.slider.addEventListener('input', () => this.setSplit(Number(this.slider.value) / 100));
-    byId('split').addEventListener('click', () => this.show(stage.split < 0));
+    /** Distance of the line from the finger that holds it, in CSS pixels. */
+    this.offset = 0;
+    byId('split').addEventListener('click', () => this.show(!this.on));
+    addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && this.on && !document.querySelector('dialog[open]')) this.show(false);
+    });
     this.listenToHold();
   }
 
@@ -31,11 +40,16 @@ export class Compare {
     hold.addEventListener('blur', () => setGrey(false));
   }
 
+  /** Whether the line is shown. Nothing can be painted then. */
+  get on() {
+    return !byId('seam').hidden;
+  }
+
   /** @param {boolean} on */
   show(on) {
     this.slider.hidden = !on;
     byId('seam').hidden = !on;
-    this.slider.value = '50';
+    byId('palette').inert = on;
     byId('split').setAttribute('aria-pressed', String(on));
     document.body.classList.toggle('comparing', on);
     this.setSplit(on ? 0.5 : -1);
@@ -44,16 +58,29 @@ export class Compare {
   /** @param {number} split share of the photograph's width that is grey, −1 for none */
   setSplit(split) {
     this.stage.split = split;
+    this.slider.value = String(Math.max(0, split) * 100);
     this.place();
     this.stage.draw();
   }
 
-  /** Put the slider's thumb and the seam where grey meets colour. */
+  /** A finger comes down on the stage. @param {number} x CSS pixels of the stage */
+  grab(x) {
+    const distance = this.stage.toStage({ x: this.stage.split, y: 0 }).x - x;
+    this.offset = Math.abs(distance) < GRAB_MM * this.stage.pxPerMm() ? distance : 0;
+    this.drag(x);
+  }
+
+  /** The finger moves. @param {number} x CSS pixels of the stage */
+  drag(x) {
+    this.setSplit(clamp(this.stage.toPhoto(x + this.offset, 0).x));
+  }
+
+  /** Put the line where grey meets colour. */
   place() {
     const f = this.stage.frame;
     const [top, bottom] = [Math.max(0, f.y), Math.min(this.stage.size.h, f.y + f.h)];
     const x = f.x + Math.max(0, this.stage.split) * f.w;
-    Object.assign(this.slider.style, { left: `${f.x - 12}px`, width: `${f.w + 24}px` });
+    Object.assign(this.slider.style, { left: `${f.x}px`, width: `${f.w}px` });
     Object.assign(byId('seam').style, { transform: `translate(${x}px, ${top}px)`, height: `${bottom - top}px` });
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // The gallery: the pictures to choose from, and the title and caption of the one on show.
 import { byId } from './dom.js';
-import { language } from './language.js';
+import { language, translate } from './language.js';
 
 /**
  * @typedef {{id: string, title: string, photographer: string, year: string, rights: string, titles: Record<string, string>,
@@ -31,8 +31,16 @@ export function thumbnail(picture, alt) {
   return image;
 }
 
-/** @param {Picture[]} pictures @param {(picture: Picture) => void} begin */
-export function showGallery(pictures, begin) {
+/** Says that the visitor's points on a picture are kept. */
+function paintedNote() {
+  const note = document.createElement('span');
+  note.className = 'painted';
+  note.textContent = translate('painted');
+  return note;
+}
+
+/** @param {Picture[]} pictures @param {(picture: Picture) => void} begin @param {(id: string) => boolean} isPainted by the visitor */
+export function showGallery(pictures, begin, isPainted) {
   byId('pictures').replaceChildren(...pictures.map((picture) => {
     const item = document.createElement('li');
     const button = document.createElement('button');
@@ -43,6 +51,7 @@ export function showGallery(pictures, begin) {
     const credit = document.createElement('span');
     credit.textContent = creditOf(picture);
     words.append(title, credit);
+    if (isPainted(picture.id)) words.append(paintedNote());
     button.append(thumbnail(picture, ''), words);
     button.addEventListener('click', () => begin(picture));
     item.append(button);

@@ -52,19 +52,20 @@ function enter(state) {
 
 /** Open a picture to paint it. @param {Picture} picture */
 async function begin(picture) {
+  const known = painting.isOpen(picture.id);
   enter('painting');
   byId('coach').classList.remove('gone');
   describe(picture);
-  byId('picture').classList.add('loading');
+  byId('picture').classList.toggle('loading', !known);
   try {
-    if (!(await painting.open(picture.id))) return;
+    if (!(await painting.openAgain(picture.id))) return;
     byId('picture').classList.remove('loading');
+    if (painting.isPainted(picture.id)) byId('coach').classList.add('gone');
     const [x, y] = startPoint(picture);
     spot = { x, y };
     showSpot();
   } catch {
-    if (painting.photo !== picture.id) return;
-    enter('gallery');
+    showGalleryAgain();
     byId('status').textContent = translate('own_refused');
   }
 }
@@ -80,19 +81,32 @@ painting.stage.addEventListener('moved', showSpot);
 /** The visitor's own pictures and those of the exhibition. */
 const allPictures = () => [...uploads.own, ...pictures];
 
+/** The picture that can be painted on, if one is open. */
+const openPicture = () => allPictures().find(({ id }) => painting.isOpen(id));
+
+/** Leave the picture for the gallery, from which a button leads back to it. */
+function showGalleryAgain() {
+  const picture = openPicture();
+  byId('back').hidden = !picture;
+  if (picture) describe(picture);
+  showPictures();
+  enter('gallery');
+}
+byId('back').addEventListener('click', () => {
+  const picture = openPicture();
+  if (picture) begin(picture);
+});
+
 function showPictures() {
-  showGallery(allPictures(), begin);
+  showGallery(allPictures(), begin, (id) => painting.isPainted(id));
   moods.showReferences(allPictures());
 }
 
 byId('begin').addEventListener('click', () => {
   link.beat({ state: 'gallery', event: 'session' });
-  enter('gallery');
+  showGalleryAgain();
 });
-byId('gallery-open').addEventListener('click', () => {
-  if (uploads.own.length) showPictures();
-  enter('gallery');
-});
+byId('gallery-open').addEventListener('click', showGalleryAgain);
 for (const id of ['moods', 'saved']) byId(`${id}-close`).addEventListener('click', () => dialog(id).close());
 for (const element of document.querySelectorAll('dialog')) {
   // A touch on the backdrop closes a dialog, but for the warning, which any touch closes.
@@ -147,6 +161,13 @@ function wipe() {
   changeLanguage(settings.language);
   enter('attract');
 }
+byId('finish').addEventListener('click', () => {
+  const made = uploads.own.length || [...painting.histories.keys()].some((id) => painting.isPainted(id));
+  if (made) dialog('leave').showModal();
+  else wipe();
+});
+byId('leave-no').addEventListener('click', () => dialog('leave').close());
+byId('leave-yes').addEventListener('click', wipe);
 watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset.state ?? ''), wipe);
 
 // The link

@@ -35,6 +35,8 @@ export class Painting {
   constructor(view, link, panel) {
     this.panel = panel;
     this.edits = new EditHistory();
+    /** What the visitor has made of each picture, by its id. @type {Map<string, EditHistory>} */
+    this.histories = new Map();
     /** Id of the picture, '' for none. */
     this.photo = '';
     /** The picture that is being loaded; until it is there, touches would fall on another one. @type {object | null} */
@@ -113,6 +115,7 @@ export class Painting {
   listenToButtons() {
     byId('undo').addEventListener('click', () => this.edits.undo() && this.afterUndo());
     byId('redo').addEventListener('click', () => this.edits.redo() && this.afterUndo());
+    byId('split').addEventListener('click', () => this.ring.close());
     byId('restart').addEventListener('click', () => {
       this.edits.clear();
       this.stage.resetZoom();
@@ -143,27 +146,56 @@ export class Painting {
     return { photo: this.loading ? '' : this.photo, edit: this.edits.present, point: at ? [at.x, at.y] : null };
   }
 
-  /** Load a picture and show it. @param {string} id @returns {Promise<boolean>} false if another one was opened meanwhile */
-  async open(id) {
+  /**
+   * Load a picture and show it. Where that fails, the picture of before stays. Raises what went wrong.
+   * @param {string} id @param {EditHistory} edits what has been made of it
+   * @returns {Promise<boolean>} false if another one was opened meanwhile
+   */
+  async open(id, edits = new EditHistory()) {
     this.gestures.reset();
     const loading = { id };
-    this.photo = id;
-    this.loading = loading;
-    this.edits = new EditHistory();
+    const before = this.loading ? { photo: '', edits: new EditHistory() } : { photo: this.photo, edits: this.edits };
+    [this.photo, this.edits, this.loading] = [id, edits, loading];
     this.pending = null;
     this.choose(-1);
-    const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`);
-    if (!reply.ok) throw new Error(await reply.text());
-    const image = await createImageBitmap(await reply.blob());
-    if (this.loading !== loading) {
-      image.close();
-      return false;
+    try {
+      const image = await loadPhoto(id);
+      if (this.loading !== loading) {
+        image.close();
+        return false;
+      }
+      this.loading = null;
+      this.requests.reset();
+      this.stage.setPhoto(image);
+      this.changed();
+      return true;
+    } catch (error) {
+      if (this.loading !== loading) return false;
+      this.loading = null;
+      [this.photo, this.edits] = [before.photo, before.edits];
+      this.changed();
+      throw error;
     }
-    this.loading = null;
-    this.requests.reset();
-    this.stage.setPhoto(image);
-    this.changed();
-    return true;
+  }
+
+  /** Open a picture for the visitor, as the visitor left it. @param {string} id @returns {Promise<boolean>} see `open` */
+  async openAgain(id) {
+    if (this.isOpen(id)) return true;
+    const edits = this.histories.get(id) ?? new EditHistory();
+    const opened = await this.open(id, edits);
+    if (opened) this.histories.set(id, edits);
+    return opened;
+  }
+
+  /** Whether a picture lies on the stage, opened by the visitor. @param {string} id */
+  isOpen(id) {
+    return id === this.photo && !this.loading && this.histories.get(id) === this.edits;
+  }
+
+  /** Whether the visitor has changed a picture. @param {string} id */
+  isPainted(id) {
+    const edits = this.histories.get(id);
+    return Boolean(edits && (edits.past.length || edits.future.length));
   }
 
   /** Keep nothing of the visitor who left: neither points nor the photograph, which may be the visitor's own. */
@@ -172,6 +204,7 @@ export class Painting {
     this.photo = '';
     this.loading = null;
     this.edits = new EditHistory();
+    this.histories.clear();
     this.pending = null;
     this.choose(-1);
     this.changed();
@@ -186,6 +219,10 @@ export class Painting {
   /** @param {number} x @param {number} y @param {number} time_ms @param {string} kind touch, pen or mouse */
   down(x, y, time_ms, kind) {
     if (!this.active) return;
+    if (this.compare.on) {
+      this.compare.grab(x);
+      return;
+    }
     byId('coach').classList.add('gone');
     this.lensWanted = kind === 'touch';
     const at = this.stage.toPhoto(x, y);
@@ -216,6 +253,10 @@ export class Painting {
 
   /** @param {number} x @param {number} y @param {number} time_ms */
   drag(x, y, time_ms) {
+    if (this.compare.on) {
+      this.compare.drag(x);
+      return;
+    }
     const at = this.stage.toPhoto(x, y);
     const inside = { x: clamp(at.x), y: clamp(at.y) };
     this.dragged = true;
@@ -400,4 +441,11 @@ export class Painting {
   showPalette() {
     this.palette.show(this.point, this.colours?.L, this.moving);
   }
+}
+
+/** @param {string} id of a picture @returns {Promise<ImageBitmap>} */
+async function loadPhoto(id) {
+  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`);
+  if (!reply.ok) throw new Error(await reply.text());
+  return createImageBitmap(await reply.blob());
 }

@@ -80,10 +80,14 @@ class Hands(RuleBasedStateMachine):
 
     @rule(place=places)
     def tap(self, place: tuple[float, float]) -> None:
-        """A tap that closes the ring changes nothing; another one paints."""
+        """A tap that closes the ring changes nothing, nor does one that moves the line of the comparison."""
+        comparing = self.visitor.evaluate("livetint.painting.compare.on")
         closes = self.visitor.ring and not self.visitor.page.evaluate(_ON_A_POINT, place)
         self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
-        if closes:
+        if comparing:
+            self.settle()
+            assert self.edits == self.present
+        elif closes:
             self.settle()
             assert not self.visitor.ring
             assert self.edits == self.present

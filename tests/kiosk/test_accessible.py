@@ -49,7 +49,7 @@ def test_no_violation_in_any_state(browser: Any, kiosk: RunningKiosk, language: 
     visitor.page.click("#move")
     visitor.page.click("#split")
     found["comparing"] = violations(visitor)
-    for name in ("moods", "languages", "consent", "saved", "idle", "camera"):
+    for name in ("moods", "languages", "consent", "saved", "idle", "camera", "leave"):
         visitor.page.evaluate(f"document.getElementById('{name}').showModal()")
         found[name] = violations(visitor)
         visitor.page.evaluate(f"document.getElementById('{name}').close()")

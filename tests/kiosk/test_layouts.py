@@ -94,13 +94,34 @@ def test_swatches_have_space_wherever_the_point_is(
     visitor.close()
 
 
-def test_the_slider_of_the_comparison_is_clear_of_the_zoom_buttons(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300))
+@pytest.mark.parametrize(("width", "height", "width_mm"), [(1080, 1920, 300), (1024, 600, 223)])
+def test_the_line_of_the_comparison_is_grabbed_and_clear_of_the_zoom_buttons(
+    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
+) -> None:
+    visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
     visitor.open(3)
+    visitor.place(0.3, 0.3)
     visitor.page.click("#split")
-    slider, zoom = (visitor.page.locator(name).bounding_box() for name in ("#compare", "#zoom"))
-    assert slider and zoom
-    assert zoom["y"] + zoom["height"] <= slider["y"]
+    zoom = visitor.page.locator("#zoom").bounding_box()
+    assert zoom
+    radius = 5 * visitor.evaluate("livetint.painting.panel.pxPerMm()")
+    line = visitor.at(0.5, 0.5)
+    visitor.fingers("Start", (line[0] + 8, line[1] + 40))
+    for share in (0.7, 1.2, -0.2, 0.25):
+        visitor.fingers("Move", (visitor.at(share, 0.5)[0] + 8, line[1]))
+        split = min(1, max(0, share))
+        visitor.until(f"Math.abs(livetint.painting.stage.scene().split - {split}) < 0.002", "the line under the finger")
+        knob = visitor.at(split, 0.62)
+        in_rows = knob[1] + radius > zoom["y"] and knob[1] - radius < zoom["y"] + zoom["height"]
+        in_columns = knob[0] + radius > zoom["x"] and knob[0] - radius < zoom["x"] + zoom["width"]
+        assert not (in_rows and in_columns)
+    visitor.fingers("End")
+    visitor.tap(0.8, 0.2)
+    visitor.until("Math.abs(livetint.painting.stage.scene().split - 0.8) < 0.01", "the line where the finger is")
+    assert len(visitor.hints) == 1, "nothing is painted"
+    assert not visitor.page.locator(".mark").first.is_visible()
+    visitor.page.keyboard.press("Escape")
+    visitor.until("livetint.painting.stage.scene().split === -1", "the end of the comparison")
     visitor.close()
 
 

@@ -214,6 +214,64 @@ def test_a_code_for_the_phone_is_shown_or_a_sentence_says_why_not(
     visitor.close()
 
 
+def test_nothing_is_lost_by_looking_at_other_pictures(visitor: Visitor) -> None:
+    visitor.place(0.4, 0.5)
+    visitor.place(0.7, 0.6)
+    visitor.page.click("#undo")
+    visitor.settled()
+    kept, colours = visitor.hints, visitor.shown_ab(0.4, 0.5)
+    visitor.page.click("#gallery-open")
+    assert visitor.page.locator("#pictures .painted").count() == 1
+    visitor.page.click("#back")
+    visitor.settled()
+    assert visitor.hints == kept and visitor.shown_ab(0.4, 0.5) == colours
+    visitor.page.click("#gallery-open")
+    visitor.page.click("#pictures li:nth-child(2) button")
+    visitor.settled()
+    assert visitor.hints == []
+    visitor.place(0.5, 0.5)
+    visitor.page.click("#gallery-open")
+    visitor.page.click("#pictures li:nth-child(1) button")
+    visitor.settled()
+    assert visitor.hints == kept and visitor.shown_ab(0.4, 0.5) == colours
+    visitor.page.click("#redo")
+    assert len(visitor.hints) == 2
+    visitor.page.click("#undo")
+    visitor.page.click("#undo")
+    assert visitor.hints == []
+    visitor.settled()
+
+
+def test_finish_clears_everything_for_the_next_visitor(visitor: Visitor) -> None:
+    visitor.place(0.4, 0.5)
+    visitor.page.click("#finish")
+    visitor.page.click("#leave-no")
+    assert len(visitor.hints) == 1
+    visitor.page.click("#gallery-open")
+    visitor.page.click("#finish")
+    visitor.page.click("#leave-yes")
+    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
+    visitor.page.click("#begin")
+    assert not visitor.page.locator("#back").is_visible() and visitor.page.locator("#pictures .painted").count() == 0
+    visitor.page.click("#pictures li:nth-child(1) button")
+    visitor.settled()
+    assert visitor.hints == [] and visitor.page.locator("#undo").is_disabled()
+    visitor.page.click("#finish")  # nothing to clear, so nothing is asked
+    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
+
+
+def test_a_picture_that_cannot_be_opened_leaves_the_one_of_before(visitor: Visitor) -> None:
+    visitor.place(0.4, 0.5)
+    kept = visitor.hints
+    visitor.page.click("#gallery-open")
+    visitor.page.route("**/2048.jpg", lambda route: route.fulfill(body=b"no JPEG", content_type="image/jpeg"))
+    visitor.page.click("#pictures li:nth-child(2) button")
+    visitor.until("document.body.dataset.state === 'gallery'", "the gallery again")
+    visitor.page.click("#back")
+    visitor.settled()
+    assert visitor.hints == kept
+
+
 IDLE = page_settings(idle_s=60, warning_s=20, language="de")
 WARNED = "document.getElementById('idle').open"
 
