@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from ..kiosk.server.check import problems_of
 from ..kiosk.server.guard import ALL_ADDRESSES
 from ..kiosk.server.logs import LastErrors, set_up_logs
 from ..kiosk.server.run import run_kiosk
-from ..kiosk.settings import Settings, load_for_service, load_settings
+from ..kiosk.settings import Settings, load_for_service, load_settings, read_settings
 
 log = logging.getLogger("livetint.kiosk")
 
@@ -44,10 +45,11 @@ def kiosk(
 ) -> None:
     """Serve the touch application until stopped."""
     errors = LastErrors() if check else set_up_logs()
-    settings = _settings(_from_file(config, check), photos, host, port, model, device)
     if check:
-        _check(settings)
+        found, problems = _from_faulty_file(config)
+        _check(_settings(found, photos, host, port, model, device), problems)
         return
+    settings = _settings(_from_file(config), photos, host, port, model, device)
     # An unusable model is reported on the terminal here. The engine process would report it in a log.
     find_model(settings.engine.model)
 
@@ -61,15 +63,24 @@ def kiosk(
     run_kiosk(settings, errors, listening)
 
 
-def _from_file(config: Path | None, check: bool) -> Settings:
+def _from_file(config: Path | None) -> Settings:
     """Read the settings file. A systemd service falls back to the last good settings."""
     state = os.environ.get("STATE_DIRECTORY")  # set by systemd
-    if config is None or check or not state:
+    if config is None or not state:
         return load_settings(config)
     settings, complaint = load_for_service(config, Path(state))
     if complaint:
         log.error("settings not as they should be", extra={"facts": {"reason": complaint}})
     return settings
+
+
+def _from_faulty_file(config: Path | None) -> tuple[Settings, list[str]]:
+    """The settings file as far as it is sound, and what is wrong with it."""
+    try:
+        settings, problems = read_settings(config)
+    except ConfigError as error:
+        return Settings(), [str(error)]
+    return settings, [f"{config}: {problem}" for problem in problems]
 
 
 def _settings(
@@ -96,11 +107,12 @@ def _settings(
     return replace(settings, server=server, engine=engine, gallery=gallery)
 
 
-def _check(settings: Settings) -> None:
-    """Report every fault at once; exit code 2 if there is one."""
-    problems = problems_of(settings)
-    if problems:
-        raise ConfigError("; ".join(problems))
+def _check(settings: Settings, problems: Sequence[str]) -> None:
+    """Report every problem at once, `problems` first; exit code 2 if there is one."""
+    found = [*problems, *problems_of(settings)]
+    if found:
+        click.echo("not in order:\n" + "\n".join(f"- {sentence}" for sentence in found), err=True)
+        raise click.exceptions.Exit(ConfigError.exit_code)
     click.echo("settings, model and photographs are in order")
 
 

@@ -21,6 +21,16 @@ from ..engine.files import atomic_write, read_toml
 LANGUAGES = ("en", "de", "fr", "es", "zh", "ja", "ar")
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^$"
 MAX_PORT = 65535
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text in quotes",
+    "array": "a list in square brackets",
+}
+_BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+# Characters of operator.token
+MIN_TOKEN = 12
 MAX_UPLOAD_MEGAPIXELS = 256.0
 
 
@@ -167,17 +177,52 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_settings(path: Path | None) -> Settings:
-    """Settings of a TOML file, or the defaults. Raises ConfigError naming file, key and what to write."""
-    if path is None:
-        return Settings()
-    raw = read_toml(path)
-    _refuse_unknown(raw, path)
-    try:
-        settings = msgspec.convert(raw, Settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_key_first(str(error))}; see docs/kiosk.md for every setting") from error
-    _check(settings, path)
+    """Settings of a TOML file, or the defaults. Raises ConfigError naming file, keys and what to write."""
+    settings, problems = read_settings(path)
+    if problems:
+        raise ConfigError(f"{path}: {'; '.join(problems)}")
     return settings
+
+
+def read_settings(path: Path | None) -> tuple[Settings, list[str]]:
+    """Settings of a TOML file, and a sentence for each thing that is wrong with it. What is wrong has its default.
+
+    Raises ConfigError where the file cannot be read, or is no TOML.
+    """
+    if path is None:
+        return Settings(), []
+    known = {table.name: type(table.default) for table in msgspec.structs.fields(Settings)}
+    problems: list[str] = []
+    tables: dict[str, Any] = {}
+    faulty: set[str] = set()
+    for name, content in read_toml(path).items():
+        if name not in known:
+            problems.append(f"there is no table [{name}]; {nearest(name, list(known))}")
+        elif not isinstance(content, dict):
+            problems.append(f"{name} is a table; write [{name}] and its keys below")
+        else:
+            tables[name], found = _read_table(name, content, known[name])
+            problems += found
+            faulty |= {name} if found else set()
+    settings = Settings(**tables)
+    problems += [sentence for table, sentence in _contradictions(settings) if table not in faulty]
+    return settings, problems
+
+
+def _read_table(name: str, content: dict[str, Any], table: type) -> tuple[Any, list[str]]:
+    """One table of the file, and what is wrong with its keys."""
+    keys = [field.name for field in msgspec.structs.fields(table)]
+    sound, problems = {}, []
+    for key, value in content.items():
+        if key not in keys:
+            problems.append(f"there is no setting {name}.{key}; {nearest(key, keys)}")
+            continue
+        try:
+            msgspec.convert({key: value}, table)
+            sound[key] = value
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}.{key} is {value!r}; {_expected(str(error))} (docs/kiosk.md has every setting)")
+    return msgspec.convert(sound, table), problems
 
 
 def load_for_service(path: Path, state: Path) -> tuple[Settings, str]:
@@ -211,46 +256,52 @@ def every_setting() -> Iterator[tuple[str, Any, str]]:
             yield f"{table.name}.{field.name}", field.default, meta.description or ""
 
 
-def _refuse_unknown(raw: dict[str, Any], path: Path) -> None:
-    tables = {table.name: type(table.default) for table in msgspec.structs.fields(Settings)}
-    for name, content in raw.items():
-        if name not in tables:
-            raise ConfigError(f"{path}: there is no table [{name}]; {nearest(name, list(tables))}")
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: {name} is a table; write [{name}] and its keys below")
-        keys = [field.name for field in msgspec.structs.fields(tables[name])]
-        for key in content:
-            if key not in keys:
-                raise ConfigError(f"{path}: there is no setting {name}.{key}; {nearest(key, keys)}")
-
-
 def nearest(name: str, known: Sequence[str]) -> str:
     """A sentence that suggests what a misspelt name may have meant."""
     close = get_close_matches(name, known, 1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
-def _key_first(message: str) -> str:
-    """msgspec's message with the key at fault in front."""
-    found = re.search(r" - at `\$\.(.+)`", message)
-    return f"{found[1]}: {message[: found.start()]}" if found else message
+def _expected(message: str) -> str:
+    """What to write instead, in plain words, by msgspec's message."""
+    choices = re.search(r"regex '\^\((.+)\)\$'", message)
+    if _CLOCK in message:
+        return "write a time such as '09:30'"
+    if choices:
+        return f"write {' or '.join(map(repr, choices[1].split('|')))}"
+    kind, bound = re.search(r"Expected `(\w+)[^`]*`(?: ([<>]=?) (\S+))?", message), ""
+    if kind is None:
+        return message
+    if kind[2]:
+        bound = f" {_BOUNDS[kind[2]]} {kind[3]}"
+    return f"write {_KINDS.get(kind[1], kind[1])}{bound}"
 
 
-def _check(settings: Settings, path: Path) -> None:
-    visitors = settings.visitors
-    for language in (*visitors.languages, visitors.language):
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Values that are right by themselves and cannot work: (table, sentence)."""
+    visitors, hours, token = settings.visitors, settings.hours, settings.operator.token
+    for language in dict.fromkeys((*visitors.languages, visitors.language)):
         if language not in LANGUAGES:
-            raise ConfigError(f"{path}: there is no language {language!r}; known are {', '.join(LANGUAGES)}")
+            yield "visitors", f"there is no language {language!r}; known are {', '.join(LANGUAGES)}"
     if visitors.language not in visitors.languages:
-        raise ConfigError(f"{path}: visitors.language {visitors.language!r} is not among visitors.languages")
-    if bool(settings.hours.opens) != bool(settings.hours.closes):
-        raise ConfigError(f"{path}: hours needs both opens and closes, or neither")
-    if settings.operator.token and len(settings.operator.token) < 12:
-        raise ConfigError(f"{path}: operator.token is too short; use at least 12 characters")
+        yield "visitors", f"visitors.language {visitors.language!r} is not among visitors.languages"
+    if bool(hours.opens) != bool(hours.closes):
+        yield "hours", "hours needs both opens and closes, or neither"
+    elif hours.opens and hours.opens == hours.closes:
+        yield (
+            "hours",
+            f"hours.opens and hours.closes are both {hours.opens}, so it never opens; leave both out for always",
+        )
+    if token and len(token) < MIN_TOKEN:
+        yield (
+            "operator",
+            f"operator.token is too short, with {len(token)} characters; use at least {MIN_TOKEN}, "
+            "so that nobody guesses it",
+        )
     if settings.uploads.camera and not settings.uploads.enabled:
-        raise ConfigError(f"{path}: uploads.camera needs uploads.enabled; set both, or neither")
+        yield "uploads", "uploads.camera needs uploads.enabled; set both, or neither"
     if settings.takeaway.host in ("0.0.0.0", "::", "*"):
-        raise ConfigError(f"{path}: takeaway.host is {settings.takeaway.host!r}; give the address that phones open")
-    for name, folder in (("saving.folder", settings.saving.folder), ("wall.folder", settings.wall.folder)):
+        yield "takeaway", f"takeaway.host is {settings.takeaway.host!r}; give the address that phones open"
+    for table, folder in (("saving", settings.saving.folder), ("wall", settings.wall.folder)):
         if folder and not Path(folder).is_dir():
-            raise ConfigError(f"{path}: {name} {folder} is no folder; create it")
+            yield table, f"{table}.folder {folder} is no folder; create it"

@@ -10,6 +10,8 @@ from ...engine.errors import LivetintError
 from ...engine.models import find_model
 from ..settings import Settings
 from .exhibition import bundled_photos, check_gallery
+from .fonts import missing_glyphs
+from .guard import LOOPBACK_NAMES
 
 
 def problems_of(settings: Settings) -> list[str]:
@@ -21,8 +23,22 @@ def problems_of(settings: Settings) -> list[str]:
         problems.append(str(error))
     folder = Path(settings.gallery.folder) if settings.gallery.folder else bundled_photos()
     problems += check_gallery(folder, settings.gallery.max_megapixels)
-    if settings.saving.folder and not os.access(settings.saving.folder, os.W_OK):
-        problems.append(f"saving.folder {settings.saving.folder} cannot be written to; change its owner or its rights")
+    written = [("saving.folder", settings.saving.folder), ("wall.folder", settings.wall.folder)]
+    if settings.operator.token:
+        written.append(("gallery.folder, which the staff page changes,", settings.gallery.folder))
+    for name, place in written:
+        if Path(place).is_dir() and place and not os.access(place, os.W_OK):
+            problems.append(f"{name} {place} cannot be written to; change its owner or its rights")
+    problems += _addresses(settings)
+    problems += [
+        f"no font on this machine has the letters of {name}, so the page hides that language; {install}"
+        for name, install in missing_glyphs(settings.visitors.languages)
+    ]
+    return problems
+
+
+def _addresses(settings: Settings) -> list[str]:
+    problems = []
     for name, host in (
         ("server.host", settings.server.host),
         ("operator.host", settings.operator.host if settings.operator.token else ""),
@@ -30,6 +46,20 @@ def problems_of(settings: Settings) -> list[str]:
     ):
         if host and not _is_own(host):
             problems.append(f"{name} {host} is no address of this machine; `ip address` lists those")
+    if settings.takeaway.host in LOOPBACK_NAMES:
+        problems.append(
+            f"takeaway.host {settings.takeaway.host} is reached from this machine alone, not by a phone; give the "
+            "machine's address on the visitors' Wi-Fi"
+        )
+    ports = {"server.port": settings.server.port}
+    if settings.operator.token:
+        ports["operator.port"] = settings.operator.port
+    if settings.takeaway.host:
+        ports["takeaway.port"] = settings.takeaway.port
+    for name, port in ports.items():
+        same = [other for other, its in ports.items() if its == port and port]
+        if same[:1] != [name] and same:
+            problems.append(f"{name} is {port}, as {same[0]} is; give each a port of its own")
     return problems
 
 

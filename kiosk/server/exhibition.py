@@ -187,17 +187,19 @@ def caption_files(folder: Path) -> dict[str, Path]:
 
 def _captions(folder: Path, names: Sequence[str]) -> dict[str, dict[str, CaptionRecord]]:
     """Language → file of the picture → its caption."""
-    captions = {}
-    for language, path in caption_files(folder).items():
-        try:
-            table = msgspec.convert(read_toml(path), dict[str, CaptionRecord])
-        except (msgspec.ValidationError, LivetintError) as error:
-            raise ConfigError(f"{path}: {error}") from error
-        for name in table:
-            if name not in names:
-                raise ConfigError(f"{path}: there is no picture {name!r} on show; {nearest(name, names)}")
-        captions[language] = table
-    return captions
+    return {language: _caption_table(path, names) for language, path in caption_files(folder).items()}
+
+
+def _caption_table(path: Path, names: Sequence[str]) -> dict[str, CaptionRecord]:
+    """File of the picture → its caption, of one language. `names`: files on the list. Raises ConfigError."""
+    try:
+        table = msgspec.convert(read_toml(path), dict[str, CaptionRecord])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for name in table:
+        if name not in names:
+            raise ConfigError(f"{path}: there is no picture {name!r} on show; {nearest(name, names)}")
+    return table
 
 
 def _found(folder: Path, problems: list[str]) -> tuple[PictureRecord, ...]:
@@ -223,8 +225,9 @@ def _found(folder: Path, problems: list[str]) -> tuple[PictureRecord, ...]:
 
 def _listed(folder: Path) -> tuple[PictureRecord, ...]:
     path = folder / LIST
+    raw = read_toml(path)
     try:
-        records = msgspec.convert(read_toml(path), _ListRecord).photograph
+        records = msgspec.convert(raw, _ListRecord).photograph
         for record in records:
             for x, y, a, b in record.hints:
                 Hint(x, y, a, b)
@@ -233,13 +236,31 @@ def _listed(folder: Path) -> tuple[PictureRecord, ...]:
     return records
 
 
+def _mistakes(folder: Path) -> list[str]:
+    """What is wrong with the list and with each file of captions."""
+    if not (folder / LIST).exists():
+        return []
+    sentences = []
+    try:
+        names = [record.file for record in _listed(folder)]
+    except ConfigError as error:
+        return [str(error)]
+    for path in sorted(folder.glob("captions.*.toml")):
+        try:
+            caption_files(folder)
+            _caption_table(path, names)
+        except ConfigError as error:
+            sentences.append(str(error))
+    return list(dict.fromkeys(sentences))
+
+
 def check_gallery(folder: Path, max_megapixels: float) -> list[str]:
     """Sentences for staff about what is wrong with an exhibition. Empty when everything is in order."""
     problems: list[str] = []
     try:
         pictures = load_gallery(folder, (), lambda sentence: problems.append(f"{folder}: {sentence}"))
     except ConfigError as error:
-        return [str(error)]
+        return _mistakes(folder) or [str(error)]
     for language, path in caption_files(folder).items():
         missing = [picture.record.file for picture in pictures.values() if language not in picture.record.titles]
         if missing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import msgspec
 
@@ -31,6 +32,16 @@ def languages_without_glyphs() -> list[str] | None:
         if not found.strip():
             missing.append(language)
     return missing
+
+
+def missing_glyphs(languages: Sequence[str]) -> list[tuple[str, str]]:
+    """Each of `languages` for which no font is installed, and the command that installs one."""
+    missing = languages_without_glyphs() or ()
+    return [
+        (language, f"sudo apt-get install {PACKAGES.get(language, DEFAULT_PACKAGE)}")
+        for language in languages
+        if language in missing
+    ]
 
 
 def in_words(missing: list[str] | None) -> str:

@@ -81,8 +81,7 @@ class Saving:
             if must_ask and request.query_params.get("agreed") != "yes":
                 kiosk.metrics.refused.inc()
                 return PlainTextResponse(NOT_AGREED, 403)
-            visitors = kiosk.settings.visitors
-            language = preferred(request.headers.get("accept-language", ""), visitors.language, visitors.languages)
+            language = preferred(request.headers.get("accept-language", ""), kiosk.languages[0], kiosk.languages)
             label = label_of(picture, language)
             reply = await place.save(Order(edit, visit, label))
         except BodyRefused as error:

@@ -15,10 +15,13 @@ import msgspec
 from ...engine.errors import LivetintError
 from ..engine.link import EngineLink, EngineLost, TaskRefused
 from ..messages import Answer, Edit, PictureRef, Task
-from ..settings import HoursTable, Settings
+from ..settings import Settings
 from .exhibition import bundled_photos
 from .exports import Exporter
+from .fonts import missing_glyphs
 from .gallery import Gallery
+from .guard import LOOPBACK_NAMES
+from .hours import for_page, is_open
 from .logs import LastErrors
 from .metrics import Metrics
 from .notify import notify
@@ -48,6 +51,7 @@ class Kiosk:
         self.errors = errors or LastErrors()
         folder = Path(settings.gallery.folder) if settings.gallery.folder else bundled_photos()
         self.gallery = Gallery(folder, self._forget)
+        self.languages = _shown_languages(settings)
         self.uploads = Uploads(settings.uploads)
         self.visit = Visit()
         max_megapixels = max(settings.gallery.max_megapixels, settings.uploads.max_megapixels)
@@ -98,6 +102,10 @@ class Kiosk:
     def open_now(self) -> bool:
         """Within opening hours and on the floor."""
         return self.on_floor and is_open(self.settings.hours, time.strftime("%H:%M"))
+
+    def hours_for_page(self) -> dict[str, Any]:
+        """Whether the exhibit is open, and what the closed screen shows."""
+        return for_page(self.settings.hours, self.on_floor, time.strftime("%H:%M"))
 
     async def _pulse(self) -> None:
         said_ready = False
@@ -190,8 +198,8 @@ class Kiosk:
             "pixels": screen.pixels,
             "upsampling": screen.upsampling,
             "palm_mm": screen.palm_mm,
-            "language": visitors.language,
-            "languages": visitors.languages,
+            "language": self.languages[0],
+            "languages": [language for language in visitors.languages if language in self.languages],
             "idle_s": visitors.idle_s,
             "warning_s": visitors.warning_s,
             "download": saving.download,
@@ -237,13 +245,19 @@ class Kiosk:
         }
 
 
-def is_open(hours: HoursTable, clock: str) -> bool:
-    """Whether `clock` ("HH:MM") lies within opening hours, which may reach over midnight. Without hours: always."""
-    if not hours.opens:
-        return True
-    if hours.opens <= hours.closes:
-        return hours.opens <= clock < hours.closes
-    return clock >= hours.opens or clock < hours.closes
+def _shown_languages(settings: Settings) -> tuple[str, ...]:
+    """The languages that the page offers, the one of the start first: those that this machine has letters for.
+
+    Where the browser may be on another machine, nothing is known of its fonts, and all are offered.
+    """
+    visitors = settings.visitors
+    ordered = tuple(dict.fromkeys((visitors.language, *visitors.languages)))
+    if settings.server.host not in LOOPBACK_NAMES:
+        return ordered
+    hidden = dict(missing_glyphs(ordered))
+    for language, install in hidden.items():
+        log.warning("language hidden", extra={"facts": {"language": language, "reason": f"no font; {install}"}})
+    return tuple(language for language in ordered if language not in hidden) or ordered
 
 
 def visitor_sentence(error: BaseException) -> str:

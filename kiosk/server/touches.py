@@ -110,7 +110,7 @@ class Connection:
         """Serve until the browser leaves, misbehaves or reads too slowly. The engine finishes an edit under way."""
         jobs: list[asyncio.Task[None]] = []
         try:
-            await self.tell("welcome", open=self.kiosk.open_now)
+            await self.tell("welcome", **self.kiosk.hours_for_page())
             jobs += [asyncio.create_task(job) for job in (self._listen(), self._work(), self._announce())]
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
@@ -215,12 +215,12 @@ class Connection:
 
     async def _announce(self) -> None:
         """Tell the page of opening and closing, and of a changed gallery."""
-        was_open, edition = self.kiosk.open_now, self.kiosk.gallery.edition
+        hours, edition = self.kiosk.hours_for_page(), self.kiosk.gallery.edition
         while True:
             await asyncio.sleep(ANNOUNCE_EVERY_S)
-            if self.kiosk.open_now != was_open:
-                was_open = self.kiosk.open_now
-                await self.tell("hours", open=was_open)
+            if self.kiosk.hours_for_page() != hours:
+                hours = self.kiosk.hours_for_page()
+                await self.tell("hours", **hours)
             if self.kiosk.gallery.edition != edition:
                 edition = self.kiosk.gallery.edition
                 await self.tell("gallery")

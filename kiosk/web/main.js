@@ -2,6 +2,7 @@
 // The page: its states (attract, gallery, painting), the messages of the server, and the wipe between visitors.
 import { Attract, startPoint } from './attract.js';
 import { chooseView } from './choose_view.js';
+import { showHours } from './closed.js';
 import { dialog, byId } from './dom.js';
 import { describe, showGallery } from './gallery.js';
 import { ignorePalmsOnButtons } from './gestures.js';
@@ -45,7 +46,7 @@ function enter(state) {
   byId('picture').classList.remove('loading');
   byId('status').textContent = '';
   painting.compare.show(false);
-  if (state === 'attract') attract.start();
+  if (state === 'attract' && !closed) attract.start();
   if (state !== 'painting') painting.choose(-1);
   painting.stage.resize();
 }
@@ -126,6 +127,7 @@ async function changeLanguage(code) {
   if (picture) describe(picture);
   painting.setMoving(painting.moving);
   painting.showPoints();
+  showHours(null);
 }
 for (const code of settings.languages) {
   const button = document.createElement('button');
@@ -175,9 +177,13 @@ watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset
 /** Cover the page with a sentence, or uncover it. @param {string | null} key of the language files */
 function setVeil(key) {
   byId('veil').hidden = key === null;
+  byId('veil').classList.remove('blank');
   byId('veil-text').textContent = key === null ? '' : translate(key);
+  byId('veil-hours').textContent = '';
 }
 let downTimer = 0;
+/** Whether the exhibit is closed. */
+let closed = false;
 /** What the server said when it refused an edit. */
 let refusal = '';
 link.addEventListener('up', () => {
@@ -206,8 +212,12 @@ link.addEventListener('message', async (event) => {
     showPictures();
   }
   if (message.type === 'hours' || message.type === 'welcome') {
-    setVeil(message.open ? null : 'closed');
-    if (!message.open) wipe();
+    const wasClosed = closed;
+    closed = !message.open;
+    showHours(message);
+    if (closed && !wasClosed) wipe();
+    // Nobody looks while it is closed, and the engine rests.
+    if (wasClosed && !closed) enter('attract');
   }
 });
 link.addEventListener('reply', () => {

@@ -16,10 +16,12 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.colour.cielab import project_into_gamut
+from livetint.kiosk.server import fonts
 from livetint.kiosk.server.check import problems_of
 from livetint.kiosk.server.exhibition import bundled_photos
+from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.server.touches import Allowance
-from livetint.kiosk.settings import EngineTable, GalleryTable, Settings, TakeawayTable
+from livetint.kiosk.settings import EngineTable, GalleryTable, ServerTable, Settings, TakeawayTable, VisitorsTable
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -278,7 +280,30 @@ def test_check_finds_faults_before_opening_time(stub: Path, tmp_path: Path) -> N
     assert well.exit_code == 0, well.output
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     ill = CliRunner().invoke(command, ["--check", "--model", str(stub), "--photos", str(tmp_path)])
-    assert "a.jpg" in str(ill.exception)
+    assert ill.exit_code == 2
+    assert "a.jpg" in ill.output
+    # Faults of the settings file do not hide those of the pictures, nor one another.
+    config = tmp_path / "kiosk.toml"
+    config.write_text(
+        "[operator]\ntoken = 'short'\n[hours]\nopens = '9'\n[screen]\nreach = 'high'\n[visitor]\na = 1\n"
+        "[server]\nport = 70000\n[visitors]\nidle_s = 'long'\nlanguages = 3\n"
+    )
+    ill = CliRunner().invoke(
+        command, ["--check", "--model", str(stub), "--photos", str(tmp_path), "--config", str(config)]
+    )
+    lines = ill.output.splitlines()
+    for expected in (
+        "operator.token is too short, with 5 characters; use at least 12",
+        "hours.opens is '9'; write a time such as '09:30'",
+        "screen.reach is 'high'; write 'usual' or 'low'",
+        "there is no table [visitor]; did you mean visitors?",
+        "server.port is 70000; write a whole number of at most 65535",
+        "visitors.idle_s is 'long'; write a number",
+        "visitors.languages is 3; write a list in square brackets",
+        "a.jpg",
+    ):
+        assert [line for line in lines if expected in line and line.startswith("- ")], expected
+    assert len(lines) == 9
 
 
 def test_check_finds_everything_at_once(tmp_path: Path) -> None:
@@ -293,6 +318,35 @@ def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     assert "holds no photographs" in gallery
     assert "takeaway.host 203.0.113.7 is no address of this machine" in takeaway
     assert problems_of(Settings()) == []
+
+
+def test_check_names_every_mistake_in_the_lists_of_an_exhibition(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes((bundled_photos() / "coffee.jpg").read_bytes())
+    (tmp_path / "photographs.toml").write_text("[[photograph]]\nfile = 'a.jpg'\ntitle = 'A'\n")
+    (tmp_path / "captions.de.toml").write_text("['b.jpg']\ntitle = 'B'\n")
+    (tmp_path / "captions.fr.toml").write_text("nonsense [")
+    settings = msgspec.structs.replace(Settings(), gallery=GalleryTable(folder=str(tmp_path)))
+    german, french = problems_of(settings)
+    assert "there is no picture 'b.jpg'" in german
+    assert "captions.fr.toml" in french
+
+
+def test_check_finds_addresses_that_cannot_work_and_letters_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "languages_without_glyphs", lambda: ["ja", "en"])
+    settings = msgspec.structs.replace(
+        Settings(),
+        takeaway=TakeawayTable(host="127.0.0.1", port=8017),
+        visitors=VisitorsTable(language="ja", languages=("ja", "de")),
+    )
+    loopback, port, glyphs = problems_of(settings)
+    assert "not by a phone" in loopback
+    assert port.startswith("takeaway.port is 8017, as server.port is")
+    assert "letters of ja" in glyphs
+    assert "fonts-noto-cjk" in glyphs
+    told = Kiosk(settings).for_page()
+    assert (told["language"], told["languages"]) == ("de", ["de"])
+    elsewhere = Kiosk(msgspec.structs.replace(settings, server=ServerTable(host="0.0.0.0"))).for_page()
+    assert elsewhere["languages"] == ["ja", "de"], "a browser on another machine has its own fonts"
 
 
 def free_port() -> int:

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.image.photo import Photo
+from livetint.kiosk.server.hours import for_page
 from livetint.kiosk.server.labels import Label
 from livetint.kiosk.server.notify import notify
 from livetint.kiosk.server.state import Kiosk
@@ -224,6 +225,29 @@ def test_opening_hours_follow_the_clock_over_midnight_too(monkeypatch: pytest.Mo
             assert kiosk.open_now == found[column], (clock, column)
         kiosk.on_floor = False
         assert not kiosk.open_now
+
+
+def test_the_closed_screen_says_the_hours_and_goes_black_later() -> None:
+    day = HoursTable("09:00", "18:00", blank_minutes=60)
+    expected = {
+        "17:59": (True, "", False),
+        "18:00": (False, "09:00", False),
+        "18:59": (False, "09:00", False),
+        "19:00": (False, "09:00", True),
+        "08:59": (False, "09:00", True),
+        "09:00": (True, "", False),
+    }
+    for clock, (is_open, opens, blank) in expected.items():
+        found = for_page(day, True, clock)
+        assert (found["open"], found["opens"], found["blank"]) == (is_open, opens, blank), clock
+    by_staff = for_page(day, False, "12:00")
+    assert by_staff == {"open": False, "opens": "", "closes": "", "blank": False}
+    night = HoursTable("20:00", "02:00", blank_minutes=30)
+    assert [for_page(night, True, clock)["blank"] for clock in ("01:59", "02:29", "02:30", "19:59")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    never = HoursTable("09:00", "18:00", blank_minutes=0)
+    assert not for_page(never, True, "03:00")["blank"]
 
 
 def test_systemd_is_notified_by_inferences_alone(stub: Path, tmp_path: Path) -> None:

@@ -451,3 +451,31 @@ def test_no_hint_is_lost_when_the_engine_or_the_server_dies(browser: Any, stub: 
         visitor.close()
     finally:
         kiosk.close()
+
+
+def test_a_closed_screen_says_the_hours_goes_black_and_opens_again(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
+    visitor.open()
+
+    def say(**hours: Any) -> None:
+        detail = json.dumps({"type": "hours", "opens": "09:00", "closes": "17:30", **hours})
+        visitor.evaluate(f"livetint.link.dispatchEvent(new CustomEvent('message', {{ detail: {detail} }}))")
+
+    words = visitor.page.locator("#veil p")
+    say(open=False, blank=False)
+    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
+    visitor.until(
+        "document.getElementById('veil-hours').textContent.startsWith('Geöffnet von 09:00 bis 17:30')", "hours"
+    )
+    assert words.is_visible()
+    say(open=False, blank=True)
+    assert not words.is_visible()
+    visitor.page.touchscreen.tap(400, 300)
+    assert words.is_visible(), "a touch wakes the screen"
+    visitor.page.clock.fast_forward(16_000)
+    assert not words.is_visible()
+    assert visitor.evaluate("document.body.dataset.state") == "attract", "nobody gets in"
+    say(open=True, blank=False)
+    assert visitor.evaluate("document.getElementById('veil').hidden")
+    visitor.page.click("#begin")
+    visitor.close()
