@@ -19,7 +19,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..engine.errors import ConfigError
-from ..engine.files import atomic_write
+from ..engine.files import atomic_write, decode_text
 
 SCHEMA = 1
 # Counts changes of how samples become inputs. 2: histograms as global hints are those of the run time.
@@ -223,8 +223,8 @@ def encode(ranges: Ranges) -> bytes:
 def decode(data: bytes, name: str = "ranges.json") -> Ranges:
     """Parse ranges.json. Raises ConfigError with what is wrong."""
     try:
-        ranges = msgspec.json.decode(data, type=Ranges)
-    except msgspec.DecodeError as error:
+        ranges = msgspec.json.decode(decode_text(data), type=Ranges)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name} holds no ranges: {error}; make it with `livetint calibrate`") from error
     if ranges.schema != SCHEMA:
         raise ConfigError(f"{name} has schema {ranges.schema}, this version reads {SCHEMA}; calibrate again")

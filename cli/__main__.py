@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-import click
-
-from .lazy import LazyGroup
-from .terminal import run
-
-# command: (module, attribute, one line of help)
-COMMANDS = {
-    "kiosk": ("kiosk", "kiosk", "Open the touch application: a page to colour photographs with a finger."),
-    "colorize": ("colorize", "colorize", "Colour a photograph with hints and write the picture."),
-    "suggest": ("suggest", "suggest", "Likely colours at a point of a photograph."),
-    "calibrate": ("calibrate", "calibrate", "Measure activation ranges for INT8."),
-    "build": ("build", "build", "Build a model for a back end: precision, TensorRT plans, accuracy lost."),
-    "models": ("models", "models", "List, fetch and import model bundles."),
-    "bench": ("bench", "bench", "Measure latency, accuracy, energy, the GPU and the touch application."),
-    "train": ("train", "train", "Train a network from a TOML file."),
-    "doctor": ("doctor", "doctor", "Show what is installed, what is missing and how to install it."),
-}
-
-
-@click.group(
-    cls=LazyGroup, package=__package__, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
-)
-@click.version_option(package_name="livetint", prog_name="livetint")
-def livetint() -> None:
-    """Touch a grey photograph and it takes on colour."""
+from .process import NO_MEMORY, NO_MEMORY_SENTENCE, exit_on_interrupt, lacks_memory, open_standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line. An error prints one line on stderr and ends the process with the error's exit code."""
+    """Run the command line. An error prints one line on stderr and ends the process with the error's exit code.
+
+    Importing this module takes no time; what the commands need is imported here, so that Ctrl-C ends it in one line.
+    """
+    open_standard_streams()
+    try:
+        with exit_on_interrupt():
+            from .commands import livetint
+            from .terminal import run
+    except (ImportError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        sys.stderr.write(f"livetint: {NO_MEMORY_SENTENCE}\n")
+        sys.exit(NO_MEMORY)
     run(livetint, "livetint", arguments)
 
 

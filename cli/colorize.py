@@ -91,6 +91,7 @@ def colorize(
     data = encode_rgb(rgb, extension, read_metadata(source, keep_location=keep_location))
     if target is None:
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()  # a full disk is told before the result is
     else:
         atomic_write(target, data)
     if save_hints:
@@ -127,6 +128,8 @@ def _check_places(
     if output is not None:
         check_output(output, pictures, advice)
         check_writable(output, (hints_file,))
+    elif sys.stdout is None:
+        raise ConfigError("standard output is closed; open it, or name a file with -o")
     elif sys.stdout.isatty():
         raise ConfigError("standard output is a terminal; send the picture to a file or a program (> picture.png)")
     check_writable(save_hints, pictures, advice)

@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 import click
-import platformdirs
 
 from ..build_engine.tensorrt_versions import compute_capability
 from ..engine.bundle import Bundle
+from ..engine.cache import user_cache
 from ..engine.errors import LivetintError
 from ..engine.kernels import FATBIN
 from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
@@ -69,7 +69,7 @@ def examine() -> dict:
         "languages_without_glyphs": languages_without_glyphs(),
         "models": models,
         "cache": str(cache_folder()),
-        "free_mib": _free_mib(Path(platformdirs.user_cache_dir())),
+        "free_mib": _free_mib(user_cache()),
         "healthy": models.get(DEFAULT_MODEL) == "sound",
     }
 

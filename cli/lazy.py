@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .process import exit_on_interrupt
+
 # name: (module inside the group's package, attribute, one line of help)
 Commands = Mapping[str, tuple[str, str, str]]
 
@@ -26,7 +28,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module, attribute, _ = self.lazy[cmd_name]
-        return getattr(import_module(f".{module}", self.package), attribute)
+        with exit_on_interrupt():
+            return getattr(import_module(f".{module}", self.package), attribute)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import errno
@@ -283,10 +284,20 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def decode_text(data: bytes) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its byte-order mark (some editors on Windows write both marks).
+
+    The mark is left out. Raises UnicodeDecodeError.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file. Raises ConfigError naming the file and the line."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(decode_text(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist; check the path") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-import platformdirs
-
 from .bundle import MANIFEST, Bundle
+from .cache import user_cache
 from .errors import ModelFileError
 
 DEFAULT_MODEL = "touch"
@@ -21,7 +20,7 @@ def bundled_folder() -> Path:
 
 def cache_folder() -> Path:
     """The user's cache of fetched and imported bundles."""
-    return Path(platformdirs.user_cache_dir("livetint")) / "models"
+    return user_cache() / "models"
 
 
 def known_models() -> dict[str, Path]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .colour.global_hints import GlobalHints
 from .errors import ConfigError, HintRejected
-from .files import atomic_write
+from .files import atomic_write, decode_text
 from .hints import DEFAULT_SIZE_PX, Hint
 from .image.compose import check_strength, resize_lightness
 from .image.photo import Photo
@@ -310,7 +310,7 @@ class Session:
 def parse_edits(text: str | bytes) -> Edits:
     """JSON of `Session.to_json` → edits. Raises ConfigError or HintRejected."""
     try:
-        record = msgspec.json.decode(text, type=_EditsRecord)
+        record = msgspec.json.decode(decode_text(text) if isinstance(text, bytes) else text, type=_EditsRecord)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the hints file is not usable: {error}; write one with --save-hints") from error
     if record.schema != SCHEMA:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.errors import ConfigError
+from ...engine.files import decode_text
 from .. import measure
 from ..accuracy import measures as accuracy
 from ..accuracy.measures import loss_rows
@@ -37,7 +38,7 @@ STYLE = (
 def read_result(path: Path) -> dict[str, Any]:
     """A file that the bench wrote, of a kind in SCHEMAS. Raises ConfigError for anything else."""
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = json.loads(decode_text(path.read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
     except ValueError as error:

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from livetint.cli.__main__ import COMMANDS, main
+from livetint.cli.__main__ import main
+from livetint.cli.commands import COMMANDS
 from livetint.engine.colour.cielab import parse_colour, project_into_gamut, srgb_to_lab
 from livetint.engine.colour.metrics import delta_e
 from livetint.engine.models import bundled_folder

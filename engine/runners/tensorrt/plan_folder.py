@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from ...bundle import Bundle
+from ...cache import user_cache
 from ...errors import LivetintError
 from ...files import sha256_of
 
@@ -93,7 +93,7 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def plan_cache_folder() -> Path:
     """Where `livetint build` without -o puts plans, and where runners look."""
-    return Path(platformdirs.user_cache_dir("livetint")) / "plans"
+    return user_cache() / "plans"
 
 
 def sources_of(bundle: Bundle) -> dict[str, str]:

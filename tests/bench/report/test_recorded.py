@@ -15,7 +15,7 @@ from livetint.bench.latency.against import Against
 from livetint.bench.latency.beside import Beside, OtherBuild
 from livetint.bench.latency.roofline import Roofline
 from livetint.bench.report import page
-from livetint.cli.__main__ import livetint
+from livetint.cli.commands import livetint
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
 
