@@ -58,8 +58,8 @@ _SESSION_OPTIONS = (
     click.option("--reference", type=click.Path(path_type=Path),
                  help="A picture whose distribution of colours the photograph should have."),
     click.option("--hints", "hints_file", type=click.Path(path_type=Path), help="Hints saved by --save-hints."),
-    click.option("--hint", "hint_texts", multiple=True, metavar="X,Y,#RRGGBB[,SIZE]",
-                 help="A hint at a pixel; may be given many times."),
+    click.option("--hint", "hint_texts", multiple=True, metavar="X,Y,COLOUR[,SIZE]",
+                 help="A hint at a pixel; COLOUR is #RRGGBB or a name such as tomato. May be given many times."),
 )  # fmt: skip
 
 
@@ -151,10 +151,10 @@ def parse_point(text: str, photo: Photo) -> tuple[float, float]:
 
 
 def parse_hint(text: str, photo: Photo) -> tuple[float, float, float, float, int]:
-    """`X,Y,#RRGGBB[,SIZE]` → x, y in 0…1, a, b in CIELAB units, size. Raises HintRejected."""
+    """`X,Y,COLOUR[,SIZE]` → x, y in 0…1, a, b in CIELAB units, size. Raises HintRejected."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) not in (3, 4):
-        raise HintRejected(f"{text!r} is not a hint; write X,Y,#RRGGBB or X,Y,#RRGGBB,SIZE")
+        raise HintRejected(f"{text!r} is not a hint; write X,Y,#RRGGBB or X,Y,tomato, and ,SIZE after it if you wish")
     x, y = parse_point(",".join(parts[:2]), photo)
     _, a, b = srgb_to_lab(parse_colour(parts[2]))
     size = _number(parts[3], text) if len(parts) == 4 else DEFAULT_SIZE_PX

@@ -12,6 +12,11 @@ import click
 from ..engine.errors import LivetintError
 from .process import INTERRUPTED, NO_MEMORY, NO_MEMORY_SENTENCE, drop_output, lacks_memory
 
+# What a group raises that is called without a command. Its message is the help; click 8.1 prints that itself.
+NO_ARGUMENTS: tuple[type[click.ClickException], ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
+
 
 def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> None:
     """Run a command and return if it succeeds. An error prints one line and ends the process with its exit code.
@@ -20,9 +25,7 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
     raised.
     """
     try:
-        command.main(arguments, prog_name=name, standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _call(command, name, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _exit("interrupted", INTERRUPTED)
     except click.ClickException as error:
@@ -40,6 +43,15 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
         if isinstance(error, OSError):
             _exit(_sentence(error), 2)
         raise
+
+
+def _call(command: click.Command, name: str, arguments: Sequence[str] | None) -> None:
+    try:
+        command.main(arguments, prog_name=name, standalone_mode=False)
+    except NO_ARGUMENTS as error:
+        click.echo(error.format_message())
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _sentence(error: OSError) -> str:

@@ -222,6 +222,17 @@ def _try_folder(target: Path, old: os.stat_result | None) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")  # the file belongs to somebody else
 
 
+def check_folder(folder: Path) -> None:
+    """Check early, without making it, that `folder` can be made and written to. Raises OutputError."""
+    try:
+        place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not place.is_dir():
+            raise OutputError(f"{place} is not a folder; choose another place for {folder}")
+        _try_folder(place / folder.name, None)
+    except (OSError, ValueError) as error:
+        raise write_error(folder, error) from error
+
+
 def _not_a_file(path: Path, status: os.stat_result) -> str:
     if stat.S_ISDIR(status.st_mode):
         return f"{path} is a folder; give the name of a file inside it"

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..calibration.photographs import load_squares
 from ..engine.errors import ConfigError, ModelFileError
-from ..engine.files import atomic_write, replacing, write_error
+from ..engine.files import atomic_write, check_folder, replacing, write_error
 from .config import Config
 from .curve import held_out_curve
 from .data import Batch, BatchMaker
@@ -75,13 +75,10 @@ def train(
 
     Writes to config.output: averaged.safetensors (the weights to export), state.pt (to resume), log.jsonl. Calls
     `progress` after every step. Raises ConfigError for unusable settings or photographs, OutputError if the folder
-    cannot be written, ModelFileError if there is nothing to resume.
+    cannot be written, ModelFileError if there is nothing to resume. The folder is made only after these checks.
     """
     output = Path(config.output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(output, error) from error
+    check_folder(output)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -91,6 +88,10 @@ def train(
     run = Run(task, config, device)
     if resume:
         run.load(output / STATE)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(output, error) from error
     status, total, checkpoint = run.status, config.optimiser.steps, ""
     schedule = Schedule(total, status.step, status.position, seconds, clock)
     started, spent = clock(), status.seconds

@@ -26,13 +26,15 @@ from ..measure import Result, Rows
 from ..progress import Steps
 from .references import reference_of, references
 from .run import LatencyMeasure, Request, Run, Timed
-from .samples import default_length_s
+from .samples import TOUCHES, default_length_s
 from .threads import opencv_threads
 from .workloads import Workload, stages, touches
 
 ROUNDS, MIN_ROUNDS = 10, 5
 # Length of a stage's part of a round in seconds; up to PATIENCE times as long where that is not enough for MIN_PAIRS.
 PART_S, MIN_PAIRS, PATIENCE = 0.2, 3, 3
+# Least share of that length, for runs of few touches.
+MIN_SHARE = 0.05
 # Length of a burst: long enough that the clock's own cost does not count.
 BURST_S, MAX_RUNS = 0.005, 40
 # A workload that takes longer is warm after one run.
@@ -73,11 +75,12 @@ def measure(
     length_s: float,
     tick: Callable[[], object] = lambda: None,
     wall: Clock = time.perf_counter,
+    share: float = 1.0,
 ) -> dict[str, Pairs]:
     """Stage → its times and its reference's: ten rounds, or at least five after `length_s` seconds.
 
     Stages go forwards in even rounds and backwards in odd ones. `clock` gives the seconds of a burst, `wall` those of
-    the run. `tick` is called after every round.
+    the run. `tick` is called after every round. share: of PART_S, for a short run.
     """
     found: dict[str, Pairs] = {}
     end = wall() + length_s
@@ -89,7 +92,7 @@ def measure(
             runs = {load.name: _runs(load, clock) for load in (*loads, *beside.values())}
             for load, reference in known if turn % 2 == 0 else reversed(known):
                 pairs = found.setdefault(load.name, Pairs(reference.name))
-                times, around = _part(load, reference, runs, clock)
+                times, around = _part(load, reference, runs, clock, share * PART_S)
                 pairs.times.append(times)
                 pairs.beside.append(around)
         tick()
@@ -105,15 +108,15 @@ def _runs(load: Workload, clock: Clock) -> int:
 
 
 def _part(
-    load: Workload, reference: Workload, runs: Mapping[str, int], clock: Clock
+    load: Workload, reference: Workload, runs: Mapping[str, int], clock: Clock, length_s: float
 ) -> tuple[list[float], list[float]]:
-    """Bursts of a stage between bursts of its reference: ms per run of each. The reference's is the mean of the burst
-    before and the burst after."""
+    """Bursts of a stage between bursts of its reference, for `length_s` seconds: ms per run of each. The reference's is
+    the mean of the burst before and the burst after."""
     times: list[float] = []
     around: list[float] = []
     begin = clock()
     before = _burst_ms(reference, runs[reference.name], clock)
-    while not times or clock() - begin < (PART_S if len(times) >= MIN_PAIRS else PATIENCE * PART_S):
+    while not times or clock() - begin < (length_s if len(times) >= MIN_PAIRS else PATIENCE * length_s):
         times.append(_burst_ms(load, runs[load.name], clock))
         after = _burst_ms(reference, runs[reference.name], clock)
         around.append((before + after) / 2)
@@ -165,7 +168,9 @@ class Relative(LatencyMeasure):
     def measure(self, run: Run, timed: Timed, result: Result) -> Result:
         tick = Steps(run.progress, "one thread", ROUNDS)
         fresh = lambda: twin(run.runner, run.numbers)  # noqa: E731
-        return {self.key: as_table(measure(fresh, clock_of(run.runner), default_length_s(run.touches), tick))}
+        length_s, share = default_length_s(run.touches), float(np.clip(run.touches / TOUCHES, MIN_SHARE, 1))
+        found = measure(fresh, clock_of(run.runner), length_s, tick, share=share)
+        return {self.key: as_table(found)}
 
     @staticmethod
     def tables(part: Result) -> list[Rows]:

@@ -7,18 +7,20 @@ from contextlib import contextmanager
 
 import cv2
 
+from ...engine.cores import usable_cores
 from ...engine.errors import ConfigError
 from ...engine.runners.onnx import default_threads
 from ..options import words
 
-MAX_THREADS = 512
-
 
 def numbers_of_threads(text: str) -> list[int]:
-    """`all,1,2` → numbers of threads, each once, in the order given. Raises ConfigError."""
+    """`all,1,2` → numbers of threads, each once, in the order given. Raises ConfigError for more than the CPU cores."""
+    most = usable_cores()
     found = [str(default_threads()) if word == "all" else word for word in words(text)]
-    if not found or not all(word.isdecimal() and 1 <= int(word) <= MAX_THREADS for word in found):
-        raise ConfigError(f"--threads {text!r} is not possible; write numbers from 1 to {MAX_THREADS}, or all")
+    if not found or not all(word.isdecimal() and 1 <= int(word) <= most for word in found):
+        raise ConfigError(
+            f"--threads {text!r} is not possible; write numbers from 1 to {most} (the CPU cores here), or all"
+        )
     return list(dict.fromkeys(int(word) for word in found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,14 +41,23 @@ def report(results: tuple[Path, ...], output: Path | None, markdown_files: tuple
         if new is None:
             raise ConfigError("--compare needs a latency result among RESULTS")
         changes = compare(page.read_result(old), new)
-    for path in markdown_files:
-        if path.is_file():
-            text = page.into_markdown(path.read_text("utf-8"), page.blocks(tables, changes))
-        else:
-            text = page.markdown(tables, changes)
-        atomic_write(path, text.encode())
+    # Everything is made before the first file is written.
+    texts = [(path, _markdown(path, tables, changes)) for path in markdown_files]
     if output is not None:
-        atomic_write(output, page.page(tables, changes).encode())
+        texts.append((output, page.page(tables, changes)))
+    for path, text in texts:
+        atomic_write(path, text.encode())
     click.echo(page.markdown(tables, changes), nl=False)
     if overall(changes) == SLOWER:
         sys.exit(1)
+
+
+def _markdown(path: Path, tables: list[Any], changes: list[Any]) -> str:
+    """The new text of a Markdown file. Raises ConfigError if it cannot be read."""
+    if not path.is_file():
+        return page.markdown(tables, changes)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not readable text: {error}; check the path") from error
+    return page.into_markdown(text, page.blocks(tables, changes))

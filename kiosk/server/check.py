@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+from ...engine.cores import usable_cores
 from ...engine.errors import LivetintError
 from ...engine.models import find_model
 from ..settings import Settings
@@ -21,6 +22,8 @@ def problems_of(settings: Settings) -> list[str]:
         find_model(settings.engine.model)
     except LivetintError as error:
         problems.append(str(error))
+    if settings.engine.threads > usable_cores():
+        problems.append(f"engine.threads is {settings.engine.threads}, but there are {usable_cores()} CPU cores; set 0")
     folder = Path(settings.gallery.folder) if settings.gallery.folder else bundled_photos()
     problems += check_gallery(folder, settings.gallery.max_megapixels)
     written = [("saving.folder", settings.saving.folder), ("wall.folder", settings.wall.folder)]

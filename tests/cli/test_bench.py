@@ -68,6 +68,7 @@ def test_latency_writes_json(call, tmp_path):
         (("latency", "--touches", "1"), "touches"),
         (("latency", "--threads", "0"), "threads"),
         (("latency", "--threads", "two"), "threads"),
+        (("latency", "--threads", "1,100000"), "the CPU cores here"),
         (("latency", "--scenario", "after-idle", "--peers"), "single-stream only"),
         (("latency", "--against", "nosuchmodel"), "nosuchmodel"),
         (("latency", "--scenario", "open-loop", "--against", "siggraph17"), "single-stream only"),

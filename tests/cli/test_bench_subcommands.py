@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from livetint.bench.latency import energy
 from livetint.bench.latency.energy import Sensor
+from livetint.bench.report import page
 from livetint.cli.__main__ import main
 from livetint.cli.bench import COMMANDS
 from livetint.cli.bench import energy as energy_command
+from livetint.engine.errors import ConfigError
 from livetint.engine.runners.tensorrt.driver import driver_present
 
 from ..bench.stubs import ConstantRunner
@@ -87,6 +89,17 @@ def test_energy_of_a_touch_goes_to_the_terminal_the_file_and_the_report(
     main(["bench", "report", str(path), "-o", str(tmp_path / "energy.html")])
     assert "| board | touch_to_ab_4 |" in capsys.readouterr().out
     assert "touch_to_ab_4" in (tmp_path / "energy.html").read_text()
+
+
+def test_a_report_that_cannot_be_made_writes_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*arguments: object) -> str:
+        raise ConfigError("the report's plots need matplotlib")
+
+    monkeypatch.setattr(page, "page", fail)
+    result = Path(__file__).parents[1] / "bench" / "report" / "recorded" / "latency-peers.json"
+    with pytest.raises(SystemExit):
+        main(["bench", "report", str(result), "-o", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md")])
+    assert list(tmp_path.iterdir()) == []
 
 
 def _livetint(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

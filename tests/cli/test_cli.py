@@ -117,6 +117,11 @@ def test_help_names_every_command(capsys):
     assert code == 0 and all(f"  {name}" in out for name in COMMANDS)
 
 
+@pytest.mark.parametrize("group", [(), ("bench",), ("models",)])
+def test_a_group_without_a_command_shows_its_help(capsys, group):
+    assert livetint(capsys, *group) == livetint(capsys, *group, "--help")
+
+
 def test_models_list_and_doctor(capsys):
     assert "touch" in livetint(capsys, "models", "list")[1]
     code, out, _ = livetint(capsys, "doctor", "--json")
@@ -174,7 +179,7 @@ MISTAKES = [
     (["colorize", "{photo}", "-o", "{bad}/out"], "extension"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "600,10,#FF0000"], "outside"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "-1,10,#FF0000"], "outside"),
-    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10,red"], "#RRGGBB"),
+    (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10,rot"], "#RRGGBB"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "10,10"], "not a hint"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "x,10,#FF0000"], "not a number"),
     (["colorize", "{photo}", "-o", "{out}", "--hint", "nan,10,#FF0000"], "finite"),

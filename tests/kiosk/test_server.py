@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.colour.cielab import project_into_gamut
+from livetint.engine.cores import usable_cores
 from livetint.kiosk.server import fonts
 from livetint.kiosk.server.check import problems_of
 from livetint.kiosk.server.exhibition import bundled_photos
@@ -309,11 +310,12 @@ def test_check_finds_faults_before_opening_time(stub: Path, tmp_path: Path) -> N
 def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(
         Settings(),
-        engine=EngineTable(model="no-such-model"),
+        engine=EngineTable(model="no-such-model", threads=usable_cores() + 1),
         gallery=GalleryTable(folder=str(tmp_path)),
         takeaway=TakeawayTable(host="203.0.113.7"),
     )
-    model, gallery, takeaway = problems_of(settings)
+    model, threads, gallery, takeaway = problems_of(settings)
+    assert "engine.threads" in threads
     assert "no-such-model" in model
     assert "holds no photographs" in gallery
     assert "takeaway.host 203.0.113.7 is no address of this machine" in takeaway

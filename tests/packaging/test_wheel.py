@@ -77,13 +77,27 @@ def test_it_colours_suggests_and_lists_without_torch_or_a_compiler(fresh):
     assert "ready" in run(livetint, "doctor", cwd=fresh)
 
 
-def test_the_five_lines_of_the_readme_run(fresh):
+@pytest.fixture
+def checkout(fresh, tmp_path):
+    """A folder with .venv and photos, as a checkout is after `make kiosk`."""
+    (tmp_path / ".venv").symlink_to(fresh / "venv")
+    (tmp_path / "photos").symlink_to(ROOT / "photos")
+    return tmp_path
+
+
+def test_the_commands_of_the_readme_run(checkout):
+    block = (ROOT / "README.md").read_text("utf-8").split("## Use\n")[1].split("```\n")[1]
+    assert block.count(".venv/bin/livetint ") == 7
+    run("bash", "-euc", block, cwd=checkout)
+    coloured = {path.name for path in (checkout / "coloured").iterdir()}
+    assert coloured == {"livetint-manifest.jsonl", *(path.name for path in (ROOT / "photos").glob("*.jpg"))}
+
+
+def test_the_five_lines_of_the_readme_run(fresh, checkout):
     code = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 6
-    photo = next((fresh / "venv/lib").glob("python*/site-packages/livetint/photos")) / "coffee.jpg"
-    (fresh / "photo.jpg").write_bytes(photo.read_bytes())
-    run(fresh / "venv/bin/python", "-c", code, cwd=fresh)
-    assert (fresh / "coloured.png").exists()
+    run(fresh / "venv/bin/python", "-c", code, cwd=checkout)
+    assert (checkout / "coloured.png").exists()
 
 
 @pytest.mark.parametrize("install", ["fresh", "editable"])

@@ -161,6 +161,7 @@ def test_wrong_settings_are_named(folder, old, new, said):
     path.write_text(path.read_text().replace(old.format(backbone=backbone_of(find_model("touch"))), new))
     with pytest.raises(ConfigError, match=said):
         run(path)
+    assert not (folder / "run").exists()
 
 
 @pytest.mark.parametrize("network", ["tuch", "touch"])
