@@ -67,10 +67,10 @@ def colorize(
     same tree in the folder OUTPUT (docs/archives.md).
     """
     if _is_archive(photos, output):
-        if options.hint_texts or save_hints:
+        if options.hint_texts or options.inside or save_hints:
             raise ConfigError(
-                "--hint and --save-hints are for one photograph and its picture; for a folder, put hints beside each "
-                "photograph (NAME.EXT.hints.json), or give --hints for all"
+                "--hint, --inside and --save-hints are for one photograph and its picture; for a folder, put hints "
+                "beside each photograph (NAME.EXT.hints.json), or give --hints for all"
             )
         how = ArchiveOptions(upsampling, strength, overwrite, keep_location, jobs)
         colorize_archive([Path(photo) for photo in photos], Path(output), options, how)

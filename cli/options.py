@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 
 from ..engine.colour.cielab import parse_colour, srgb_to_lab
 from ..engine.colour.global_hints import GlobalHints, histogram_of
+from ..engine.edits import parse_edits
 from ..engine.errors import ConfigError, HintRejected
 from ..engine.hints import DEFAULT_SIZE_PX
+from ..engine.image.compose import fitted, resize_lightness
 from ..engine.image.photo import MAX_MEGAPIXELS, Photo
 from ..engine.models import DEFAULT_MODEL, find_model
+from ..engine.regions import Region
 from ..engine.runners.base import Runner
 from ..engine.runners.open import DEVICES
 from ..engine.runners.open import open_runner as runner_for
-from ..engine.session import Session, parse_edits
+from ..engine.session import Session
 
 # On the command line: standard input or output.
 STANDARD = "-"
+# A mask is white above this L; its shape may differ from the photograph's by so much, as rounding does when it shrinks.
+# Its border is taken at this size of its longer side.
+MID_GREY_L, MASK_SHAPE, MASK_PX = 50.0, 0.02, 2048
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class SessionOptions:
 
     hint_texts: tuple[str, ...]
     hints_file: Path | None
+    inside: Path | None
     reference: Path | None
     saturation: float | None
     vivid: float | None
@@ -58,6 +65,8 @@ _SESSION_OPTIONS = (
     click.option("--reference", type=click.Path(path_type=Path),
                  help="A picture whose distribution of colours the photograph should have."),
     click.option("--hints", "hints_file", type=click.Path(path_type=Path), help="Hints saved by --save-hints."),
+    click.option("--inside", type=click.Path(path_type=Path), metavar="MASK",
+                 help="A mask of the photograph; the hints of --hint colour only where it is white."),
     click.option("--hint", "hint_texts", multiple=True, metavar="X,Y,COLOUR[,SIZE]",
                  help="A hint at a pixel; COLOUR is #RRGGBB or a name such as tomato. May be given many times."),
 )  # fmt: skip
@@ -102,6 +111,9 @@ def open_session(source: Path | bytes, options: SessionOptions) -> Session:
         click.echo(f"livetint: note: {name}: {note}", err=True)
     edits = parse_edits(read_file(options.hints_file)) if options.hints_file else None
     hints = [parse_hint(text, photo) for text in options.hint_texts]
+    region = read_mask(options.inside, photo) if options.inside else None
+    if region and not hints:
+        raise ConfigError("--inside is for the hints of --hint, and there is none; a hints file holds its own regions")
     global_hints = GlobalHints(reference_histogram(options), options.saturation)
     session = Session(photo, open_runner(options.model, options.device))
     if edits:
@@ -111,8 +123,25 @@ def open_session(source: Path | bytes, options: SessionOptions) -> Session:
     if global_hints:
         session.set_global(global_hints)
     for x, y, a, b, size in hints:
-        session.add(x, y, a, b, size)
+        index = session.add(x, y, a, b, size)
+        if region:
+            session.set_inside(index, region)
     return session
+
+
+def read_mask(path: Path, photo: Photo) -> Region:
+    """The region that a mask gives: a picture of the photograph's shape, white where hints may colour.
+
+    A mask of another size is taken as the same photograph made smaller or larger. Raises ImageRejected, and
+    HintRejected for a mask without white or of another shape.
+    """
+    mask = Photo.open(path)
+    if not math.isclose(mask.width / mask.height, photo.width / photo.height, rel_tol=MASK_SHAPE):
+        raise HintRejected(
+            f"{path} is {mask.width} × {mask.height} pixels, and the photograph {photo.width} × {photo.height}; "
+            "a mask has the shape of its photograph"
+        )
+    return Region.from_mask(resize_lightness(mask.L, fitted(mask.size, MASK_PX)) > MID_GREY_L)
 
 
 def reference_histogram(options: SessionOptions) -> NDArray[np.float32] | None:

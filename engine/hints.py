@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,12 @@ from .errors import HintRejected
 WORKING_PX = 256
 MIN_SIZE_PX, MAX_SIZE_PX, DEFAULT_SIZE_PX = 1, 9, 5
 AB_LIMIT = 128.0
+# A line with more points is refused: no hand draws it, and a file could hold any number.
+MAX_LINE_POINTS = 10_000
+
+# x to the right and y down, in 0…1 of the photograph.
+Point: TypeAlias = tuple[float, float]
+Line: TypeAlias = tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,13 @@ from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import HintRejected
 from .hints import WORKING_PX, Hint
+from .image.compose import apply_strength, check_method, check_strength, compose
+from .image.layers import Layer, blend, coverage
 from .image.photo import Photo
 from .next_touch import Place, next_touches
+from .regions import FILL_POINTS, Region, filling, layer_distances, outline, working_distances
 from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
-from .strokes import Mark, Stroke, points_of
+from .strokes import Mark, Stroke, points_of, region_of
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 Rgb = NDArray[np.uint8]
@@ -26,7 +29,8 @@ class Painter:
     """One photograph, encoded once by a runner. It keeps ab of the last hints, so that further questions about the same
     hints cost no touch.
 
-    Hints are points and strokes. The runner knows points alone, so a stroke becomes the points that carry it.
+    Hints are points and strokes. The runner knows points alone, so a stroke becomes the points that carry it. Strokes
+    of a region are asked for apart; their answer is a layer on the other hints' answer.
 
     photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers. vivid: the factor of the
     automatic colours, of `Runner.with_vivid`. Raises as `Runner.encode`.
@@ -38,6 +42,8 @@ class Painter:
         self._vivid = vivid
         self._features = runner.encode(photo.working_L, vivid)
         self._last: tuple[tuple[Mark, ...], GlobalHints] | None = None
+        self._lowest: NDArray[np.float32] | None = None
+        self._layers: tuple[Layer, ...] = ()
         self._ab: NDArray[np.float32] | None = None
 
     def use(self, runner: Runner) -> None:
@@ -81,9 +87,12 @@ class Painter:
     def ab(self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> NDArray[np.float32]:
         """Colours at the working size: float32 [2, H, W] in CIELAB units, read-only."""
         if self._ab is None or not self.knows(hints, global_hints):
-            ab = self.runner.colorize(self._features, self.points(hints), global_hints)
+            lowest, self._layers = self._answers(hints, global_hints)
+            ab = lowest
+            for layer, region in zip(self._layers, _regions(hints), strict=True):
+                ab = blend(ab, layer.ab, coverage(working_distances(region)))
             ab.setflags(write=False)
-            self._ab, self._last = ab, (tuple(hints), global_hints)
+            self._ab, self._lowest, self._last = ab, lowest, (tuple(hints), global_hints)
         return self._ab
 
     def knows(self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
@@ -102,9 +111,47 @@ class Painter:
 
         method: one of `compose`. strength: factor of ab in 0…2, of `apply_strength`.
         """
-        ab = self._ab if self.knows(hints, global_hints) else None
         L = self.photo.L if L is None else L
+        if _regions(hints):
+            return self._render_layers(hints, global_hints, L, method, strength)
+        ab = self._ab if self.knows(hints, global_hints) else None
         return self.runner.render(self._features, self.points(hints), global_hints, L, method, ab, strength)
+
+    def _answers(
+        self, hints: Sequence[Mark], global_hints: GlobalHints
+    ) -> tuple[NDArray[np.float32], tuple[Layer, ...]]:
+        """ab of the hints without a region, and a layer for each region, in the order of their first hints."""
+        regions = _regions(hints)
+        if not regions:
+            return self.runner.colorize(self._features, self.points(hints), global_hints), ()
+        max_hints = self.runner.bundle.manifest.input.max_hints
+        found = list(zip(map(region_of, hints), self._points_of(hints), strict=True))
+        free = [point for region, points in found if region is None for point in points]
+        picked = list(zip(map(region_of, hints), points_of(hints, max_hints), strict=True))
+        layers = []
+        for region in regions:
+            # Points of other hints that lie in the region are part of what it shows.
+            shown = [
+                p for of, points in found for p in points if of == region or (of is None and region.contains(p.x, p.y))
+            ]
+            # The picked colours fill it: one in the gamut at the L of its hint would be pale where L allows more.
+            own = [point for of, points in picked if of == region for point in points]
+            room = max_hints - len(shown) if max_hints else FILL_POINTS
+            added = filling(region, own, min(FILL_POINTS, room))
+            ab = self.runner.colorize(self._features, [*added, *shown], global_hints)
+            layers.append(Layer(ab, layer_distances(region)))
+        return self.runner.colorize(self._features, free, global_hints), tuple(layers)
+
+    def _render_layers(
+        self, hints: Sequence[Mark], global_hints: GlobalHints, L: NDArray[np.float32], method: str, strength: float
+    ) -> Rgb:
+        """`render` on the CPU, with the layers of regions blended at full size."""
+        check_method(method)
+        check_strength(strength)
+        self.ab(hints, global_hints)
+        assert self._lowest is not None
+        layers = [layer.scaled(strength) for layer in self._layers]
+        return compose(L, apply_strength(self._lowest, strength), method=method, layers=layers)
 
     def suggest(
         self,
@@ -149,6 +196,11 @@ class Painter:
         points = tuple(itertools.chain.from_iterable(found))
         return self.runner.influence(self._features, points, indices, global_hints)
 
+    def outline(self, index: int, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> Region | None:
+        """The region that the network thinks hint `index` belongs to: "this is what I would colour". See `outline`."""
+        share = self.influence(index, hints, global_hints)
+        return outline(share, self._points_of(hints)[index])
+
     # Colours at points
 
     def lightness_at(self, x: float, y: float) -> float:
@@ -187,6 +239,11 @@ def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
     """Row and column of the pixel at (x, y in 0…1). Raises HintRejected for points outside, and for NaN."""
     _check_point(x, y)
     return min(int(y * height), height - 1), min(int(x * width), width - 1)
+
+
+def _regions(hints: Sequence[Mark]) -> list[Region]:
+    """The regions of hints, each once, in the order of their first hints."""
+    return list(dict.fromkeys(region for hint in hints if (region := region_of(hint)) is not None))
 
 
 def _is_at(hint: Mark, x: float, y: float) -> bool:

@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .colour.global_hints import GlobalHints
-from .errors import ConfigError, HintRejected
-from .files import atomic_write, decode_text
-from .hints import DEFAULT_SIZE_PX, Hint
+from .edits import Edits, edits_to_json, parse_edits
+from .errors import HintRejected
+from .files import atomic_write
+from .hints import DEFAULT_SIZE_PX, Hint, Line
 from .image.compose import check_strength, resize_lightness
 from .image.photo import Photo
 from .next_touch import Place
 from .painter import Painter
-from .runners.base import NO_GLOBAL_HINTS, Runner
-from .strokes import Line, Mark, Stroke, as_stroke
+from .regions import Region
+from .runners.base import Runner
+from .strokes import Mark, Stroke, as_stroke
 from .suggest import DEFAULT_COUNT, Suggestions
-
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Edits:
-    """All that a person asked of a photograph.
-
-    hints: points and strokes, in the order they were placed. vivid: factor of the automatic colours, in 0.5…2.
-    strength: factor of the finished ab, in 0…2. 1 changes nothing.
-    """
-
-    hints: tuple[Mark, ...] = ()
-    global_hints: GlobalHints = NO_GLOBAL_HINTS
-    vivid: float = 1.0
-    strength: float = 1.0
-
-
-class _HintRecord(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A point has x and y, a stroke has lines."""
-
-    a: float
-    b: float
-    size: int = DEFAULT_SIZE_PX
-    x: float | None = None
-    y: float | None = None
-    lines: tuple[tuple[tuple[float, float], ...], ...] | None = None
-
-
-class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
-    histogram: list[float] | None = None
-    saturation: float | None = None
-
-
-class _EditsRecord(msgspec.Struct, forbid_unknown_fields=True):
-    """The JSON form. Positions are x, y in 0…1. Files of earlier versions have neither `vivid` nor `strength`."""
-
-    schema: int
-    hints: list[_HintRecord]
-    global_: _GlobalRecord = msgspec.field(default_factory=_GlobalRecord, name="global")
-    vivid: float = 1.0
-    strength: float = 1.0
 
 
 class Session:
@@ -163,6 +120,10 @@ class Session:
         """How much of the colour at each place comes from hint `index`: float32 [64, 64] in 0…1."""
         return self.painter.influence(index, self.hints, self.global_hints)
 
+    def outline(self, index: int) -> Region | None:
+        """The region that the network thinks hint `index` belongs to; None where it has no influence."""
+        return self.painter.outline(index, self.hints, self.global_hints)
+
     # Edits
 
     def add(self, x: float, y: float, a: float, b: float, size: int = DEFAULT_SIZE_PX, project: bool = True) -> int:
@@ -185,6 +146,10 @@ class Session:
         """Give a hint another place: a line, or a point in a line of one. A point becomes a stroke of two places."""
         stroke = as_stroke(self._hint(index))
         self._replace(index, replace(stroke, lines=(*stroke.lines, line)))
+
+    def set_inside(self, index: int, region: Region | None) -> None:
+        """Keep a hint inside a region, or anywhere again with None. A point becomes a stroke of one point."""
+        self._replace(index, replace(as_stroke(self._hint(index)), inside=region))
 
     def move(self, index: int, x: float, y: float) -> None:
         """Move a hint; its colour is projected into the gamut at its new place.
@@ -247,18 +212,7 @@ class Session:
 
     def to_json(self) -> str:
         """All edits as JSON. Positions are relative, so it applies to any size of the photograph."""
-        histogram = self.global_hints.histogram
-        table: dict[str, Any] = {
-            "schema": SCHEMA,
-            "hints": [_as_table(hint) for hint in self.hints],
-            "global": {
-                "histogram": None if histogram is None else [float(v) for v in histogram],
-                "saturation": self.global_hints.saturation,
-            },
-            "vivid": self.vivid,
-            "strength": self.strength,
-        }
-        return json.dumps(table, indent=1)
+        return edits_to_json(self._edits)
 
     def load_json(self, text: str) -> None:
         """Replace everything by what is in the text of `to_json`, in one edit. Numbers that it lacks are 1.
@@ -305,30 +259,3 @@ class Session:
         self._edits = source.pop()
         self.painter.set_vivid(self._edits.vivid)
         return True
-
-
-def parse_edits(text: str | bytes) -> Edits:
-    """JSON of `Session.to_json` → edits. Raises ConfigError or HintRejected."""
-    try:
-        record = msgspec.json.decode(decode_text(text) if isinstance(text, bytes) else text, type=_EditsRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the hints file is not usable: {error}; write one with --save-hints") from error
-    if record.schema != SCHEMA:
-        raise ConfigError(f"the hints file has schema {record.schema}; this version reads {SCHEMA}")
-    histogram = record.global_.histogram
-    shares = None if histogram is None else np.asarray(histogram, np.float32)
-    hints = tuple(_from_record(hint) for hint in record.hints)
-    return Edits(hints, GlobalHints(shares, record.global_.saturation), record.vivid, record.strength)
-
-
-def _as_table(hint: Mark) -> dict[str, Any]:
-    places = {"lines": hint.lines} if isinstance(hint, Stroke) else {"x": hint.x, "y": hint.y}
-    return {**places, "a": hint.a, "b": hint.b, "size": hint.size}
-
-
-def _from_record(record: _HintRecord) -> Mark:
-    if record.lines is not None and record.x is None and record.y is None:
-        return Stroke(record.lines, record.a, record.b, record.size)
-    if record.lines is None and record.x is not None and record.y is not None:
-        return Hint(record.x, record.y, record.a, record.b, record.size)
-    raise ConfigError("the hints file is not usable: a hint has x and y, or lines, and not both")

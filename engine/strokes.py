@@ -10,22 +10,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import HintRejected
-from .hints import DEFAULT_SIZE_PX, WORKING_PX, Hint
+from .hints import DEFAULT_SIZE_PX, MAX_LINE_POINTS, WORKING_PX, Hint, Line, Point
+from .regions import Region
 
 # Distance between the points of a line, in working pixels, where there are enough of them.
 SPACING_PX = 12.0
-# A line with more points is refused: no hand draws it, and a file could hold any number.
-MAX_LINE_POINTS = 10_000
-
-Point: TypeAlias = tuple[float, float]
-Line: TypeAlias = tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +30,15 @@ class Stroke:
 
     lines: each a sequence of points (x, y) in 0…1, x to the right, y down; a line of one point is a tap. Several lines
     are several places of one colour. a, b, size: as of `Hint`; at each point ab is projected into the gamut at the L
-    there. Raises HintRejected for lines without points or with more than MAX_LINE_POINTS, and as `Hint` does.
+    there. inside: the region that it may colour; None for wherever the network spreads it. Raises HintRejected for
+    lines without points or with more than MAX_LINE_POINTS, and as `Hint` does.
     """
 
     lines: tuple[Line, ...]
     a: float
     b: float
     size: int = DEFAULT_SIZE_PX
+    inside: Region | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -67,7 +65,7 @@ class Stroke:
         points = np.array(list(itertools.chain.from_iterable(self.lines)))
         shift = np.clip((x, y) - points[0], -points.min(0), 1 - points.max(0))
         lines = tuple(tuple((float(px), float(py)) for px, py in _inside(line, shift)) for line in self.lines)
-        return Stroke(lines, self.a, self.b, self.size)
+        return replace(self, lines=lines)
 
     def passes(self, x: float, y: float, distance_px: float) -> bool:
         """Whether a line comes within `distance_px` working pixels of (x, y in 0…1), in both directions."""
@@ -77,6 +75,11 @@ class Stroke:
 
 # What a person puts on a photograph.
 Mark: TypeAlias = Hint | Stroke
+
+
+def region_of(mark: Mark) -> Region | None:
+    """The region that a mark is kept inside; None for points, and for strokes without one."""
+    return mark.inside if isinstance(mark, Stroke) else None
 
 
 def as_stroke(mark: Mark) -> Stroke:

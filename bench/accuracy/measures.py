@@ -15,12 +15,23 @@ from .chroma import Chroma
 from .curve import Curve, points_head
 from .extras import Extras
 from .faces import Faces
+from .inside import Inside
 from .next_touch import NextTouch
 from .opposites import Opposites
 from .regions import Regions
 from .run import AccuracyMeasure, Losses
 
-MEASURES: tuple[type[AccuracyMeasure], ...] = (Curve, Chroma, Aging, NextTouch, Regions, Opposites, Faces, Extras)
+MEASURES: tuple[type[AccuracyMeasure], ...] = (
+    Curve,
+    Chroma,
+    Aging,
+    NextTouch,
+    Regions,
+    Inside,
+    Opposites,
+    Faces,
+    Extras,
+)
 
 
 def options() -> Iterable[Option]:

@@ -7,7 +7,7 @@ memory beyond its L and the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import cv2
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, HintRejected
 from .guided import Guided, Plane
+from .layers import Layer, Rows, layered
 from .rows import stripes, two_cells
 
 # A stripe of about this many pixels stays in the second-level cache of a core through all steps.
@@ -27,23 +28,22 @@ MAX_ROW_PX = 1 << 15
 # Strength of colour: 0 is grey, 1 leaves ab as it is.
 MAX_STRENGTH = 2.0
 
-# Rows of the full picture → a and b of these rows, [rows, W].
-Rows = Callable[[slice], tuple[Plane, Plane]]
-
 
 def compose(
     L: NDArray[np.float32],
     ab: NDArray[np.float32],
     size: tuple[int, int] | None = None,
     method: str = "bilinear",
+    layers: Sequence[Layer] = (),
 ) -> NDArray[np.uint8]:
     """sRGB uint8 [H, W, 3] from lightness `L` float32 [H, W] in 0..100 and colours `ab` float32 [2, h, w].
 
     `ab` (CIELAB units, any h and w) is enlarged to the size of L by `method`; the picture is clipped into the sRGB
     gamut (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size instead; a
     caller that composes often should keep `resize_lightness(L, size)`. Methods: "bilinear", with pixel centres aligned;
-    "guided", edge-aware (guided.py), three to four times slower. The GPU and the kiosk's shader have both. Raises
-    ConfigError for an unknown method, ValueError for other shapes.
+    "guided", edge-aware (guided.py), three to four times slower. The GPU and the kiosk's shader have both. Layers lie
+    on `ab`, later ones on top; they are blended at full size. Raises ConfigError for an unknown method, ValueError for
+    other shapes.
     """
     check_method(method)
     if L.ndim != 2 or ab.ndim != 3 or ab.shape[0] != 2 or 0 in L.shape or 0 in ab.shape:
@@ -54,9 +54,13 @@ def compose(
         L = resize_lightness(L, size)
     height, width = L.shape
     if width > MAX_ROW_PX and width > height:
-        return np.ascontiguousarray(compose(L.T, ab.transpose(0, 2, 1), None, method).transpose(1, 0, 2))
+        turned = [layer.transposed() for layer in layers]
+        return np.ascontiguousarray(compose(L.T, ab.transpose(0, 2, 1), None, method, turned).transpose(1, 0, 2))
     rgb = np.empty((height, width, 3), np.uint8)
     rows_of = METHODS[method](L, ab)
+    for layer in layers:
+        distances = partial(_bilinear, layer.distance[None], height, width)
+        rows_of = layered(rows_of, METHODS[method](L, layer.ab), lambda rows, of=distances: of(rows)[0])
     for rows in stripes(height, width, STRIPE_PIXELS):
         _to_rgb(np.ascontiguousarray(L[rows]), *rows_of(rows), rgb[rows])
     return rgb
@@ -102,22 +106,19 @@ def fitted(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _bilinear(
-    ab: NDArray[np.float32], height: int, width: int, rows: slice
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows of ab, bilinear with pixel centres aligned: first between rows by NumPy, then along them by OpenCV.
+def _bilinear(planes: NDArray[np.float32], height: int, width: int, rows: slice) -> list[NDArray[np.float32]]:
+    """Rows of planes [n, h, w], bilinear with pixel centres aligned: first between rows by NumPy, then by OpenCV.
 
     Rows are still short in the first step. It is not a matrix product, because the threads of BLAS slow down those of
     OpenCV (measured: 1080p in 500 ms instead of 20).
     """
-    working_height, working_width = ab.shape[1:]
+    working_height, working_width = planes.shape[1:]
     if width < working_width:
-        ab = np.stack([_along_rows(plane, width) for plane in ab])
+        planes = np.stack([_along_rows(plane, width) for plane in planes])
     positions = (np.arange(rows.start, rows.stop) + 0.5) * (working_height / height)
     upper, lower, weight = two_cells(positions, working_height)
     weight = weight[:, None]
-    a, b = (_along_rows(plane[upper] * (1 - weight) + plane[lower] * weight, width) for plane in ab)
-    return a, b
+    return [_along_rows(plane[upper] * (1 - weight) + plane[lower] * weight, width) for plane in planes]
 
 
 def _along_rows(plane: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -128,8 +129,17 @@ def _along_rows(plane: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return np.asarray(stretched, np.float32)
 
 
+def _bilinear_rows(L: Plane, ab: NDArray[np.float32]) -> Rows:
+    def rows_of(rows: slice) -> tuple[Plane, Plane]:
+        a, b = _bilinear(ab, height, width, rows)
+        return a, b
+
+    height, width = L.shape
+    return rows_of
+
+
 METHODS: dict[str, Callable[[Plane, NDArray[np.float32]], Rows]] = {
-    "bilinear": lambda L, ab: partial(_bilinear, ab, *L.shape),
+    "bilinear": _bilinear_rows,
     "guided": lambda L, ab: Guided(L, resize_lightness(L, (ab.shape[2], ab.shape[1])), ab),
 }
 

@@ -124,8 +124,8 @@ def test_a_folder_gets_the_colours_of_a_single_photograph(capsys, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("scans", "-o", "out", "--hint", "3,3,#FF0000"), "--hint and --save-hints are for one photograph"),
-        (("scans", "-o", "out", "--save-hints", "h.json"), "--hint and --save-hints are for one photograph"),
+        (("scans", "-o", "out", "--hint", "3,3,#FF0000"), "--hint, --inside and --save-hints are for one photograph"),
+        (("scans", "-o", "out", "--save-hints", "h.json"), "--hint, --inside and --save-hints are for one photograph"),
         (("scans/a.jpg", "-", "-o", "out"), "several need files"),
         (("scans", "-o", "-"), "several need files"),
         (("scans/a.jpg", "-o", "out.png", "--jobs", "2"), "--jobs is for several photographs"),

@@ -58,6 +58,41 @@ def test_colorize_meets_every_hint_at_full_size(capsys, tmp_path):
         assert delta_e(lab[y, x], project_into_gamut(wanted)) <= 3
 
 
+def test_a_hint_colours_only_where_its_mask_is_white(capsys, tmp_path):
+    mask, plain, kept = tmp_path / "mask.png", tmp_path / "plain.png", tmp_path / "kept.png"
+    white = np.zeros((200, 300), np.uint8)  # half the photograph's size
+    white[40:120, 80:200] = 255
+    Image.fromarray(white).save(mask)
+    hint = ("--hint", "280,160,#3050D0", "--inside", mask)
+    assert livetint(capsys, "colorize", COFFEE, "-o", plain)[0] == 0
+    assert livetint(capsys, "colorize", COFFEE, "-o", kept, *hint, "--save-hints", tmp_path / "h.json")[0] == 0
+    moved = delta_e(lab_of(plain), lab_of(kept))
+    inside = np.kron(white, np.ones((2, 2))) > 0
+    assert np.median(moved[inside]) > 20
+    inside[75:245, 155:405] = True
+    assert moved[~inside].max() == 0
+    again = tmp_path / "again.png"
+    assert livetint(capsys, "colorize", COFFEE, "-o", again, "--hints", tmp_path / "h.json")[0] == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(kept)))
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "hint", "words"),
+    [
+        ((300, 200), 0, True, "the mask is empty; white is where hints may colour"),
+        ((300, 300), 255, True, "a mask has the shape of its photograph"),
+        ((300, 200), 255, False, "--inside is for the hints of --hint, and there is none"),
+    ],
+)
+def test_masks_that_say_nothing_are_refused(capsys, tmp_path, size, value, hint, words):
+    Image.new("L", size, value).save(tmp_path / "mask.png")
+    hints = ("--hint", "280,160,#3050D0") if hint else ()
+    code, _, line = livetint(
+        capsys, "colorize", COFFEE, "-o", tmp_path / "o.png", "--inside", tmp_path / "mask.png", *hints
+    )
+    assert (code, line.count("\n")) == (2, 1) and words in line and not (tmp_path / "o.png").exists()
+
+
 def test_hints_survive_a_file(capsys, tmp_path):
     first, second, hints = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "hints.json"
     code, _, _ = livetint(

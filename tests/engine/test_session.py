@@ -14,11 +14,11 @@ from livetint.engine import GlobalHints, Hint, OnnxRunner, Photo, Session, find_
 from livetint.engine.bundle import Bundle
 from livetint.engine.colour.cielab import in_gamut, project_into_gamut, srgb_to_lab
 from livetint.engine.colour.metrics import delta_e
+from livetint.engine.edits import parse_edits
 from livetint.engine.errors import ConfigError, HintRejected, RunnerError
 from livetint.engine.hints import patch_bounds
 from livetint.engine.models import bundled_folder
 from livetint.engine.runners.base import check_vivid
-from livetint.engine.session import parse_edits
 
 PHOTOS = bundled_folder().parent / "photos"
 

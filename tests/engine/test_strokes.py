@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine import Hint, OnnxRunner, Photo, Session, find_model
+from livetint.engine.edits import parse_edits
 from livetint.engine.errors import ConfigError, HintRejected
 from livetint.engine.models import bundled_folder
-from livetint.engine.session import parse_edits
 from livetint.engine.strokes import (
     MAX_LINE_POINTS,
     SPACING_PX,
