@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from .process import NO_MEMORY, NO_MEMORY_SENTENCE, exit_on_interrupt, lacks_memory, open_standard_streams
+from .interrupts import ExitOnInterrupt
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line. An error prints one line on stderr and ends the process with the error's exit code.
 
-    Importing this module takes no time; what the commands need is imported here, so that Ctrl-C ends it in one line.
+    Importing this module takes no time. What the commands need is imported here, so that Ctrl-C ends it in one line.
     """
-    open_standard_streams()
-    try:
-        with exit_on_interrupt():
+    with ExitOnInterrupt():
+        from .process import NO_MEMORY, NO_MEMORY_SENTENCE, lacks_memory, open_standard_streams
+
+        open_standard_streams()
+        try:
             from .commands import livetint
             from .terminal import run
-    except (ImportError, MemoryError) as error:
-        if not lacks_memory(error):
-            raise
-        sys.stderr.write(f"livetint: {NO_MEMORY_SENTENCE}\n")
-        sys.exit(NO_MEMORY)
+        except (ImportError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            sys.stderr.write(f"livetint: {NO_MEMORY_SENTENCE}\n")
+            sys.exit(NO_MEMORY)
     run(livetint, "livetint", arguments)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .process import exit_on_interrupt
+from .interrupts import ExitOnInterrupt
 
 # name: (module inside the group's package, attribute, one line of help)
 Commands = Mapping[str, tuple[str, str, str]]
@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module, attribute, _ = self.lazy[cmd_name]
-        with exit_on_interrupt():
+        with ExitOnInterrupt():
             return getattr(import_module(f".{module}", self.package), attribute)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,18 +1,11 @@
-"""The process of a command: interrupts while modules are imported, lack of memory, standard streams.
-
-Nothing here imports anything that takes time.
-"""
+"""The process of a command: lack of memory, standard streams. Nothing here imports anything that takes time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 
-INTERRUPTED = 130
 NO_MEMORY = 3
 NO_MEMORY_SENTENCE = "there is not enough memory; close other programs, or give smaller photographs or fewer at a time"
 # How OpenCV, ONNX Runtime, NumPy and the loader of shared libraries say it.
@@ -20,29 +13,6 @@ _MEMORY_WORDS = (
     *("insufficient memory", "bad_alloc", "bad allocation", "failed to allocate", "unable to allocate"),
     *("cannot allocate memory", "failed to map segment", "out of memory"),
 )
-
-
-@contextlib.contextmanager
-def exit_on_interrupt() -> Iterator[None]:
-    """End the process in one line where SIGINT arrives inside the block, which imports modules.
-
-    Libraries that are interrupted while they are imported report all kinds of errors.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    before = signal.signal(signal.SIGINT, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _end(*_: object) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, b"livetint: interrupted\n")
-    os._exit(INTERRUPTED)
 
 
 def lacks_memory(error: BaseException | None) -> bool:

@@ -10,7 +10,8 @@ from typing import NoReturn
 import click
 
 from ..engine.errors import LivetintError
-from .process import INTERRUPTED, NO_MEMORY, NO_MEMORY_SENTENCE, drop_output, lacks_memory
+from .interrupts import INTERRUPTED
+from .process import NO_MEMORY, NO_MEMORY_SENTENCE, drop_output, lacks_memory
 
 # What a group raises that is called without a command. Its message is the help; click 8.1 prints that itself.
 NO_ARGUMENTS: tuple[type[click.ClickException], ...] = tuple(

@@ -21,8 +21,9 @@ from PIL import Image, IptcImagePlugin, TiffImagePlugin
 
 from . import exif, iptc, xmp
 from .containers import Blocks, insert
-from .formats import HEAD_BYTES, available_formats
+from .formats import HEAD_BYTES, available_formats, is_tiff
 from .pillow import DECODER_ERRORS
+from .tiff import for_metadata
 
 PROGRAM = "Livetint"
 FIELDS = tuple(xmp.PROPERTIES)
@@ -84,6 +85,8 @@ def read_metadata(source: str | Path | bytes | BinaryIO, *, keep_location: bool 
         warnings.simplefilter("ignore")
         stream.seek(0)
         head = stream.read(HEAD_BYTES)
+        if is_tiff(head):
+            stream = for_metadata(stream)
         stream.seek(0)
         with Image.open(stream, formats=available_formats(head)) as image:
             return _of_image(image, keep_location)

@@ -45,6 +45,7 @@ _SPACES: dict[int, Literal["GRAY", "RGB", "CMYK", "LAB"]] = {
 }  # fmt: skip
 _ASSOCIATED, _SEPARATE_PLANES = 1, 2
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_SHORT, _UNUSED_TAG = 3, 65000
 _MAX_SAMPLES = 8
 # Numbers in a tile that reaches beyond the picture.
 _TILE_MARGIN = 1 << 22
@@ -177,6 +178,37 @@ def at_page(stream: BinaryIO, page: Page) -> BinaryIO:
         data[8:16] = struct.pack(f"{page.order}Q", page.offset)
     else:
         data[4:8] = struct.pack(f"{page.order}I", page.offset)
+    return io.BytesIO(bytes(data))
+
+
+def for_metadata(stream: BinaryIO) -> BinaryIO:
+    """A TIFF file whose first page is the picture, with a header that Pillow reads: for its metadata, not its pixels.
+
+    The file itself where that is so already; else a copy in memory, whose page claims to be grey of 8 bits.
+    """
+    try:
+        page = picture_page(stream, "")
+    except ImageRejected:
+        page = None
+    if page is None or not (page.index or page.is_beyond_pillow):
+        return stream
+    copy = at_page(stream, page)
+    return _claiming_grey(copy.read(), page) if page.is_beyond_pillow else copy
+
+
+def _claiming_grey(file: bytes, page: Page) -> BinaryIO:
+    """The file with the tags of `page` that describe its samples changed in place to those of 8-bit grey."""
+    data, is_big = bytearray(file), BIG_TIFF in file[2:4]
+    word, size, at = ("Q", 20, page.offset + 8) if is_big else ("I", 12, page.offset + 2)
+    (count,) = struct.unpack_from(f"{page.order}{'Q' if is_big else 'H'}", data, page.offset)
+    claims = {_BITS: 8, _COMPRESSION: _PLAIN, _PHOTOMETRIC: _BLACK_IS_ZERO, _SAMPLES: 1, _PLANAR: 1}
+    for place in range(at, at + size * count, size):
+        (tag,) = struct.unpack_from(f"{page.order}H", data, place)
+        if tag in claims:
+            value = struct.pack(f"{page.order}H", claims[tag]).ljust(size - 4 - struct.calcsize(word), b"\0")
+            data[place : place + size] = struct.pack(f"{page.order}HH{word}", tag, _SHORT, 1) + value
+        elif tag in (_EXTRA_SAMPLES, _SAMPLE_FORMAT):
+            struct.pack_into(f"{page.order}H", data, place, _UNUSED_TAG)
     return io.BytesIO(bytes(data))
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livetint.engine.errors import ImageRejected
+from livetint.engine.image.metadata import read_metadata
 from livetint.engine.image.photo import Photo
 from PIL import Image, ImageCms
 
@@ -183,6 +184,31 @@ def with_profile(data: bytes, profile: bytes) -> bytes:
     entry = b"\x73\x87" + b"\x07\0" + len(profile).to_bytes(4, "little") + place.to_bytes(4, "little")
     body = data[:4] + (place + len(profile)).to_bytes(4, "little") + data[8:] + profile
     return body + (count + 1).to_bytes(2, "little") + entries + entry + bytes(4)
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize("big", [False, True], ids=["TIFF", "BigTIFF"])
+@pytest.mark.parametrize(
+    "deep",
+    [
+        PageToWrite(np.concatenate([grey(RAMP, "u2"), grey(RAMP, "u2")], -1), extra=(UNASSOCIATED,)),
+        PageToWrite(np.repeat(grey(RAMP, "f8"), 3, -1), RGB, DEFLATE, planar=True),
+        PageToWrite(grey(RAMP, "f2"), tile=(16, 16)),
+    ],
+    ids=["grey and alpha", "planes of doubles", "tiles of half floats"],
+)
+def test_metadata_of_pages_that_pillow_does_not_open(deep, order, big):
+    deep.tags = {282: 600, 283: 300, 296: 2, 274: 1}
+    if big and order == ">":
+        pytest.skip("Pillow reads no big-endian BigTIFF")
+    for pages in ((deep,), (PageToWrite(np.zeros((3, 4, 1), "u1"), subfile=1, tags={282: 72, 283: 72}), deep)):
+        data = write_tiff(*pages, order=order, big=big)
+        assert Photo.from_bytes(data).size == (20, 15)
+        found = read_metadata(data)
+        assert found.resolution == (600, 300)
 
 
 # What no header says --------------------------------------------------------------------------------------------
