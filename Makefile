@@ -3,6 +3,7 @@
 # make test     lint, then run every test that this machine can run
 # make soak     run the endurance tests of the kiosk and of archives
 # make bench    measure latency (and accuracy on PHOTOS) and write out/bench.html
+# make screenshots  take the pictures of README.md and docs/ again
 # make develop  make an editable install, to work on Livetint itself
 # Each of them makes .venv and installs what it needs. It needs Python >= 3.10.
 
@@ -18,7 +19,7 @@ EXTRAS ?= train,bench,dev
 # A plain comma would end a branch of $(if).
 comma := ,
 
-.PHONY: kiosk bench lint test pytest soak develop clean
+.PHONY: kiosk bench lint test pytest soak screenshots develop clean
 
 kiosk: $(STAMP)
 	$(BIN)/livetint kiosk --open
@@ -42,6 +43,11 @@ pytest: $(VENV)/.test
 
 soak: $(VENV)/.test
 	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py tests/archive/test_resume.py
+
+# Look at all of them before you keep them.
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.kiosk.screenshots docs
+	$(BIN)/livetint bench readme-figure -o docs/readme-figure.jpg
 
 # Tests run on the installed package, as users have it. It is installed again when a source has changed.
 $(VENV)/.test: $(SOURCES) $(VENV)/.python constraints.txt

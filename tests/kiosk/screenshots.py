@@ -1,4 +1,4 @@
-"""Takes the screenshots of docs/kiosk.md with the bundled model: `python -m tests.kiosk.screenshots docs`.
+"""Takes the pictures of the kiosk in README.md and docs/ with the bundled model: `make screenshots`.
 
 Look at them before you keep them: a page that looks wrong is a bug.
 """
@@ -12,18 +12,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from livetint.engine.files import read_toml
+from livetint.engine.models import bundled_folder
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from .conftest import CHROMIUM_FLAGS
+from .film import Film
 from .page import Visitor
 from .running import RunningKiosk
 
-MAX_PX = 1000
+MAX_PX, QUALITY = 1200, 86
 
 
 class Album:
-    """Writes screenshots, small enough for a repository."""
+    """Writes screenshots in full colour, small enough for a repository."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,11 +36,12 @@ class Album:
             visitor.still()
         image = Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB")
         image.thumbnail((MAX_PX, MAX_PX), Image.Resampling.LANCZOS)
-        # Pillow dithers only to a given palette; without dithering, skies and gamuts show bands.
-        palette = image.quantize(256, Image.Quantize.MEDIANCUT)
-        image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(
-            self.folder / f"kiosk-{name}.png", optimize=True
-        )
+        image.save(self.folder / f"kiosk-{name}.webp", quality=QUALITY, method=6)
+
+
+def hints_of(picture: int) -> list[tuple[float, float, float, float]]:
+    """The hand-made hints (x, y, a, b) of a bundled photograph, counted from 1."""
+    return read_toml(bundled_folder().parent / "photos/photographs.toml")["photograph"][picture - 1]["hints"]
 
 
 def mix(visitor: Visitor, a: float, b: float) -> None:
@@ -49,6 +53,13 @@ def mix(visitor: Visitor, a: float, b: float) -> None:
     x, y = ((a - square["a"]) / square["reach"] + 1) / 2, (1 - (b - square["b"]) / square["reach"]) / 2
     visitor.page.touchscreen.tap(box["x"] + x * box["width"], box["y"] + y * box["height"])
     visitor.settled()
+
+
+def paint(visitor: Visitor, hints: list[tuple[float, float, float, float]]) -> None:
+    """Place hints as a visitor does: a tap each, then its colour from the field."""
+    for x, y, a, b in hints:
+        visitor.place(x, y)
+        mix(visitor, a, b)
 
 
 def landscape(browser: Any, address: str, album: Album) -> None:
@@ -63,20 +74,16 @@ def landscape(browser: Any, address: str, album: Album) -> None:
     album.keep(visitor, "gallery")
     visitor.page.click("#pictures li:nth-child(2) button")
     visitor.settled()
-    visitor.place(0.62, 0.42)
-    visitor.until("!document.getElementById('swatches').hidden", "swatches")
+    hints = hints_of(2)
+    x, y, a, b = hints[0]
+    visitor.place(x, y)
+    visitor.until("livetint.painting.ringShown", "swatches")
     album.keep(visitor, "swatches")
-    mix(visitor, 34, 18)
-    visitor.place(0.2, 0.12)
-    mix(visitor, -8, -24)
-    start, end = visitor.at(0.62, 0.42), visitor.at(0.6, 0.5)
-    visitor.fingers("Start", start)
-    visitor.fingers("Move", ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2))
-    visitor.fingers("Move", end)
-    visitor.settled()
+    mix(visitor, a, b)
+    paint(visitor, hints[1:-1])
+    visitor.place(*hints[-1][:2])
+    mix(visitor, *hints[-1][2:])
     album.keep(visitor, "painting")
-    visitor.fingers("End")
-    visitor.settled()
     visitor.page.click("#moods-open")
     visitor.page.click("[data-mood=rich]")
     visitor.settled()
@@ -98,11 +105,44 @@ def upright(browser: Any, address: str, album: Album, name: str) -> None:
     """A tall panel."""
     visitor = Visitor(browser, address, 1080, 1920)
     visitor.open(3)
-    visitor.place(0.42, 0.5)
-    mix(visitor, -6, -16)
-    visitor.until("!document.getElementById('swatches').hidden", "swatches")
+    paint(visitor, hints_of(3))
     album.keep(visitor, name)
     visitor.close()
+
+
+def film(browser: Any, address: str, path: Path) -> None:
+    """The loop as it works: grey, a touch, colours under a moving finger, more touches, before and after."""
+    visitor = Visitor(browser, address, 1024, 640)
+    visitor.open(2)
+    visitor.still()
+    recorded = Film(visitor)
+    visitor.page.wait_for_timeout(700)
+    x, y, a, b = hints_of(2)[0]
+    visitor.place(x, y)
+    visitor.page.wait_for_timeout(900)
+    mix(visitor, a, b)
+    visitor.page.wait_for_timeout(600)
+    drag(visitor, (x, y), (x + 0.06, y + 0.05))
+    for hint in hints_of(2)[1:]:
+        paint(visitor, [hint])
+        visitor.page.wait_for_timeout(350)
+    visitor.page.keyboard.press("Escape")
+    visitor.page.click("#split")
+    visitor.page.wait_for_timeout(1500)
+    recorded.save(path)
+    visitor.close()
+
+
+def drag(visitor: Visitor, start: tuple[float, float], end: tuple[float, float], steps: int = 24) -> None:
+    """Move a point there and back with a finger."""
+    visitor.fingers("Start", visitor.at(*start))
+    for step in [*range(1, steps + 1), *range(steps - 1, -1, -1)]:
+        part = step / steps
+        at = [s + (e - s) * part for s, e in zip(start, end, strict=True)]
+        visitor.fingers("Move", visitor.at(at[0], at[1]))
+        visitor.page.wait_for_timeout(30)
+    visitor.fingers("End")
+    visitor.settled()
 
 
 def main() -> None:
@@ -117,6 +157,7 @@ def main() -> None:
             try:
                 if reach == "usual":
                     landscape(browser, kiosk.address, album)
+                    film(browser, kiosk.address, album.folder / "kiosk-film.webp")
                 upright(browser, kiosk.address, album, "portrait" if reach == "usual" else "low-reach")
             finally:
                 kiosk.close()
