@@ -23,6 +23,8 @@ from ..engine.runners.tensorrt.driver import driver_present
 from ..engine.runners.tensorrt.plan_folder import cached_plans
 from ..engine.runners.tensorrt.versions import TARGETS
 from ..kiosk.server.fonts import in_words, languages_without_glyphs
+from ..kiosk.server.guard import page_address
+from ..kiosk.settings import read_settings
 
 NEEDED = ("numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "msgspec", "click")
 # distribution: (module, what it is for, how to install it); the TensorRT targets are added in examine()
@@ -33,22 +35,26 @@ OPTIONAL = {
     "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
 }
 TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}
+# Where the guide puts the settings of an exhibit (docs/kiosk.md).
+KIOSK_SETTINGS = Path("/etc/livetint/kiosk.toml")
 # Where installers put tools without adding the folder to PATH.
 TOOL_FOLDERS = ("/usr/local/cuda/bin",)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--config", type=click.Path(path_type=Path), default=KIOSK_SETTINGS, show_default=True,
+              help="Settings of the kiosk, for the address of its staff page.")  # fmt: skip
+def doctor(as_json: bool, config: Path) -> None:
     """Examine this machine. The exit code is 0 if the bundled model can run here, 1 if not."""
-    report = examine()
+    report = examine(config)
     click.echo(json.dumps(report, indent=1) if as_json else as_text(report))
     if not report["healthy"]:
         raise click.exceptions.Exit(1)
 
 
-def examine() -> dict:
-    """Everything doctor finds, as plain data. The keys are those of `livetint doctor --json`."""
+def examine(config: Path = KIOSK_SETTINGS) -> dict:
+    """Everything doctor finds, as plain data. The keys are those of `livetint doctor --json`. config: the kiosk's."""
     optional = {t.distribution: (t.module, f"{t.title} plans", t.install) for t in TARGETS.values()} | OPTIONAL
     models = {name: _state(folder) for name, folder in sorted(known_models().items())}
     return {
@@ -67,6 +73,7 @@ def examine() -> dict:
         "kernels": FATBIN.is_file(),
         "plans": cached_plans(),
         "languages_without_glyphs": languages_without_glyphs(),
+        "staff_page": _staff_page(config),
         "models": models,
         "cache": str(cache_folder()),
         "free_mib": _free_mib(user_cache()),
@@ -93,6 +100,7 @@ def as_text(report: dict) -> str:
     lines.append(f"kernels   {compiled}")
     lines += [f"plans     {folder}: {what}" for folder, what in report["plans"].items()]
     lines.append(f"fonts     {in_words(report['languages_without_glyphs'])}")
+    lines.append(f"staff     {report['staff_page']}")
     lines += [f"model     {name}: {state}" for name, state in report["models"].items()]
     lines.append(f"cache     {report['cache']} ({report['free_mib']} MiB free)")
     lines.append("ready" if report["healthy"] else f"NOT ready: the model {DEFAULT_MODEL} cannot be used; reinstall")
@@ -115,6 +123,19 @@ def _gpu() -> str:
 
 def _tool(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(TOOL_FOLDERS))
+
+
+def _staff_page(config: Path) -> str:
+    """Where the staff page is, by the kiosk's settings; never its password."""
+    if not config.is_file():
+        return f"no page: there are no settings {config}"
+    try:
+        operator = read_settings(config)[0].operator
+    except LivetintError as error:
+        return f"unknown: {error}"
+    if not operator.token:
+        return f"no page: {config} sets no operator.token"
+    return f"{page_address(operator.host, operator.port)} while the kiosk runs; its password is operator.token"
 
 
 def _state(folder: Path) -> str:

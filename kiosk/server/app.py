@@ -17,6 +17,7 @@ from .state import Kiosk, visitor_sentence
 from .touches import Touches
 from .uploads import UploadRefused
 from .visits import VisitOver
+from .wall import wall_routes
 from .web_files import web_files
 
 log = logging.getLogger("livetint.kiosk")
@@ -31,6 +32,7 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         Route("/save/{place}", Saving(kiosk).answer, methods=["POST"]),
         Route("/uploads", answers.upload, methods=["POST"]),
         Route("/uploads", answers.wipe, methods=["DELETE"]),
+        *wall_routes(kiosk),
         Route("/healthz", answers.healthz),
         Route("/readyz", answers.readyz),
         Route("/pagez", answers.pagez),

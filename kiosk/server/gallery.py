@@ -50,6 +50,12 @@ class Gallery:
             self._stale.set()
             raise
 
+    async def move_to(self, folder: Path) -> None:
+        """Show the exhibition of another folder from now on."""
+        self.folder = folder
+        await self.reload()
+        self._stale.set()  # `watch` follows the new folder
+
     async def watch(self) -> None:
         """Follow the folder for ever, whatever goes wrong on the way."""
         while True:

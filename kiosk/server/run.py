@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from .guard import ALL_ADDRESSES, Guard, allowed_hosts, authority, page_address
 from .listener import listener
 from .logs import LastErrors
 from .notify import notify
-from .operator import make_operator
+from .staff.app import make_operator
 from .state import Kiosk
 from .takeaway import make_takeaway
 from .touches import Touches
+
+log = logging.getLogger("livetint.kiosk")
 
 
 def run_kiosk(settings: Settings, errors: LastErrors, on_listening: Callable[[str], None]) -> None:
@@ -42,6 +45,8 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
         others: list[tuple[uvicorn.Server, socket.socket]] = []
         if settings.operator.token:
             others.append(_other(stack, settings.operator.host, settings.operator.port, make_operator(kiosk, touches)))
+            staff = page_address(settings.operator.host, others[-1][1].getsockname()[1])
+            log.info("staff page", extra={"facts": {"address": staff, "password": "operator.token"}})
         if settings.takeaway.host:
             app = make_takeaway(kiosk.exporter.takeaways, settings.visitors.language)
             others.append(_other(stack, settings.takeaway.host, settings.takeaway.port, app))

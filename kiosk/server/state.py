@@ -160,6 +160,10 @@ class Kiosk:
         answer.timings["server_ms"] = round(total, 2)
         return answer, pixels
 
+    async def ask(self, edit: Edit) -> tuple[Answer, bytes]:
+        """Answer an edit of staff, which is in no statistics. Raises KeyError, EngineLost or TaskRefused."""
+        return await self.engine.ask(self._task("edit", edit), self.open_picture)
+
     async def _colours(self, edit: Edit) -> bytes:
         """An edit's colours for a file. Asks once more where the engine was lost meanwhile."""
         task = self._task("ab", edit)

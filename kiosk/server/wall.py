@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from ...engine.errors import OutputError
 from ...engine.files import write_error
+from .web_files import web_files
+
+if TYPE_CHECKING:
+    from .state import Kiosk
 
 MAX_PICTURES = 60
 # The longer side of a picture on the wall.
@@ -22,7 +32,7 @@ class Wall:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Files of the pictures. None where the folder cannot be read now."""
+        """Files of the pictures; no one where the folder cannot be read now."""
         if self.folder is None:
             return []
         try:
@@ -58,3 +68,28 @@ class Wall:
                 self.remove(name)
             except OutputError:
                 return
+
+
+def wall_routes(kiosk: Kiosk) -> list[Route]:
+    """The addresses of the wall: its page, its list, its pictures. None where there is no wall."""
+    wall = kiosk.wall
+    if wall.folder is None:
+        return [Route(path, _not_here) for path in ("/wall", "/wall.html")]
+    content, kind = web_files()["/wall.html"]
+
+    async def page(request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    async def pictures(request: Request) -> Response:
+        names = await asyncio.to_thread(wall.names)
+        return JSONResponse({"language": kiosk.languages[0], "pictures": names})
+
+    async def picture(request: Request) -> Response:
+        data = await asyncio.to_thread(wall.read, request.path_params["name"])
+        return Response(data, media_type="image/jpeg") if data else await _not_here(request)
+
+    return [Route("/wall", page), Route("/wall.json", pictures), Route("/wall/{name}", picture)]
+
+
+async def _not_here(request: Request) -> Response:
+    return PlainTextResponse("not here", 404)

@@ -1,0 +1,1 @@
+"""The staff page: what the exhibit does, how it is used, and its photographs, behind a token."""
