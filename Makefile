@@ -1,7 +1,7 @@
 # make kiosk    open the touch application on the bundled photographs
 # make lint     check style and types
 # make test     lint, then run every test that this machine can run
-# make soak     run the endurance tests of the kiosk and of archives
+# make soak     run the endurance tests of the kiosk, archives and videos
 # make bench    measure latency (and accuracy on PHOTOS) and write out/bench.html
 # make screenshots  take the pictures of README.md and docs/ again
 # make develop  make an editable install, to work on Livetint itself
@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := pyproject.toml CMakeLists.txt __main__.py $(shell git ls-files engine build_engine calibration training bench kiosk archive cli models photos 2>/dev/null)
+SOURCES := pyproject.toml CMakeLists.txt __main__.py $(shell git ls-files engine build_engine calibration training bench kiosk archive video cli models photos 2>/dev/null)
 # On a Jetson, TensorRT belongs to the system's Python (JetPack's packages).
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
 # Extras that the tests use. CI adds `rtx` (TensorRT-RTX, several hundred megabytes).
@@ -42,7 +42,7 @@ pytest: $(VENV)/.test
 	$(BIN)/python -m pytest -rsR
 
 soak: $(VENV)/.test
-	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py tests/archive/test_resume.py
+	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py tests/archive/test_resume.py tests/video/test_long.py
 
 # Look at all of them before you keep them.
 screenshots: $(VENV)/.test

@@ -10,6 +10,7 @@ from .lazy import LazyGroup
 COMMANDS = {
     "kiosk": ("kiosk", "kiosk", "Open the touch application: a page to colour photographs with a finger."),
     "colorize": ("colorize", "colorize", "Colour a photograph with hints and write the picture."),
+    "video": ("video", "video", "Colour a video; hints follow what they lie on."),
     "suggest": ("suggest", "suggest", "Likely colours at a point of a photograph."),
     "calibrate": ("calibrate", "calibrate", "Measure activation ranges for INT8."),
     "build": ("build", "build", "Build a model for a back end: precision, TensorRT plans, accuracy lost."),

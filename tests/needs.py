@@ -39,6 +39,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "skimage": (lambda: importlib.util.find_spec("skimage") is not None, "pip install 'livetint[bench]'"),
     "tensorrt_rtx": (lambda: importlib.util.find_spec("tensorrt_rtx") is not None, "pip install 'livetint[rtx]'"),
     "pi_heif": (lambda: importlib.util.find_spec("pi_heif") is not None, "pip install 'livetint[heif]'"),
+    "av": (lambda: importlib.util.find_spec("av") is not None, "pip install 'livetint[video]'"),
     "chromium": (
         lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
         "sudo apt-get install chromium",

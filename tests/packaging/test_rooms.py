@@ -16,10 +16,11 @@ MAY_IMPORT = {
     "calibration": {"engine"},
     "build_engine": {"engine", "calibration"},
     "training": {"engine", "calibration", "build_engine"},
-    "bench": {"engine", "calibration", "build_engine", "training", "archive"},
+    "bench": {"engine", "calibration", "build_engine", "training", "archive", "video"},
     "kiosk": {"engine"},
     "archive": {"engine"},
-    "cli": {"engine", "calibration", "build_engine", "training", "bench", "kiosk", "archive"},
+    "video": {"engine"},
+    "cli": {"engine", "calibration", "build_engine", "training", "bench", "kiosk", "archive", "video"},
 }
 TERMINAL = {"click", "rich"}  # the command line alone talks to a terminal
 # folder: packages that it never imports
@@ -27,6 +28,7 @@ FORBIDDEN = {
     "engine": {*TERMINAL, "torch", "starlette", "uvicorn"},
     "kiosk": {*TERMINAL, "torch"},
     "archive": {*TERMINAL, "torch", "starlette", "uvicorn"},
+    "video": {*TERMINAL, "torch", "starlette", "uvicorn"},
     "calibration": TERMINAL,
     "build_engine": TERMINAL,
     "training": TERMINAL,
