@@ -151,7 +151,7 @@ def test_a_listener_on_all_addresses_knows_the_one_that_was_reached(bound: str) 
 
 def test_no_address_of_the_page_starts_at_the_root() -> None:
     absolute = re.compile(r"""(?:href=|src=|fetch\(|url\(|import |from )\(?["'`]?/[a-z]""")
-    for path in sorted(WEB.rglob("*.*")):
+    for path in sorted(WEB.glob("*.*")):  # the staff page, in a folder of its own, is on another listener
         if path.suffix in (".js", ".html", ".css"):
             assert not absolute.findall(path.read_text("utf-8")), path.name
 
