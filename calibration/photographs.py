@@ -26,11 +26,18 @@ def photograph_files(sources: Sequence[str | Path] | str | Path) -> Iterator[tup
     for source in map(Path, sources):
         if source.is_dir():
             for path in sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES):
-                yield path.name, path.read_bytes()
+                yield path.name, _read(path)
         elif source.is_file() and tarfile.is_tarfile(source):
             yield from _tar_members(source)
         else:
             raise ConfigError(f"{source} is neither a folder nor a tar file of photographs; check the path")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:  # a broken link, a folder of that name, a file of somebody else
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; take it out of the set") from error
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:

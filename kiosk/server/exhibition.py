@@ -19,7 +19,7 @@ import msgspec
 from ...engine.errors import ConfigError, ImageRejected, LivetintError
 from ...engine.files import read_toml
 from ...engine.hints import Hint
-from ...engine.image.formats import EXTENSIONS, HEAD_BYTES, OTHER_EXTENSIONS, is_known, refusal
+from ...engine.image.formats import EXTENSIONS, FORMATS_IN_WORDS, HEAD_BYTES, OTHER_EXTENSIONS, is_known, refusal
 from ...engine.image.photo import Photo
 from ..messages import PictureRef
 from ..settings import LANGUAGES, nearest
@@ -106,7 +106,7 @@ def load_gallery(
 
 def _nothing_to_show(folder: Path, problems: Sequence[str]) -> str:
     if not problems:
-        return f"{folder} holds no photographs; add some ({', '.join(EXTENSIONS)})"
+        return f"{folder} holds no photographs; add some ({FORMATS_IN_WORDS})"
     more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
     return f"{folder} holds no photographs that can be shown: {'; '.join(problems[:MAX_NAMED])}{more}"
 

@@ -102,3 +102,13 @@ def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_p
     np.testing.assert_array_equal(shown[0][:313], expected)
     assert np.count_nonzero(expected) == 2
     assert shown[0][314] == pytest.approx(saturation_of(stripes / 255))
+
+
+@pytest.mark.parametrize("kind", ["a broken link", "a folder"])
+def test_an_entry_of_a_set_that_cannot_be_read_is_named(tmp_path, kind):
+    if kind == "a folder":
+        (tmp_path / "x.jpg").mkdir()
+    else:
+        (tmp_path / "x.jpg").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"x\.jpg cannot be read: .*; take it out of the set"):
+        list(photograph_files(tmp_path))
