@@ -22,6 +22,7 @@ comma := ,
 .PHONY: kiosk bench lint test pytest soak screenshots develop clean
 
 kiosk: $(STAMP)
+	@echo "Starting the kiosk. Ctrl-C stops it."
 	$(BIN)/livetint kiosk --open
 
 # PHOTOS: a folder or tar of colour photographs; with it, accuracy is measured too.
@@ -39,10 +40,10 @@ lint: $(VENV)/.test
 test: lint pytest
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest -rsR
+	$(BIN)/python -m pytest -rfEsR
 
 soak: $(VENV)/.test
-	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rs tests/kiosk/test_endurance.py tests/archive/test_resume.py tests/video/test_long.py
+	LIVETINT_SOAK=1 $(BIN)/python -m pytest -rfEs tests/kiosk/test_endurance.py tests/archive/test_resume.py tests/video/test_long.py
 
 # Look at all of them before you keep them.
 screenshots: $(VENV)/.test
@@ -58,12 +59,14 @@ $(VENV)/.test: $(SOURCES) $(VENV)/.python constraints.txt
 	@touch $@ $(STAMP)
 
 $(STAMP): $(SOURCES) $(VENV)/.python
+	@echo "Installing Livetint into $(VENV); the first time this takes about half a minute. Ctrl-C stops it; make goes on later."
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps .
 	$(BIN)/python -m pip install -q .
 	@touch $@
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit("Livetint needs Python 3.10 or newer; found " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	@echo "Making the Python environment $(VENV)."
 	$(PYTHON) -m venv $(SYSTEM_PACKAGES) $(VENV)
 	@touch $@
 

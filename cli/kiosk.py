@@ -57,8 +57,10 @@ def kiosk(
         click.echo(f"Livetint is at {address}")
         if settings.server.host in ALL_ADDRESSES:
             click.echo("and at every address of this machine; server.allowed_hosts lets names in, see docs/kiosk.md")
-        if open_browser and _has_display():
-            webbrowser.open(address)
+        if sys.stdout.isatty():
+            click.echo("Ctrl-C stops it.")
+        if open_browser and not (_has_display() and webbrowser.open(address)):
+            click.echo(f"No browser could be opened here; open {address} in one.", err=True)
 
     run_kiosk(settings, errors, listening)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 import time
 from collections.abc import Callable
 
@@ -62,6 +63,8 @@ class Touches:
         self.kiosk = kiosk
         self._connection: Connection | None = None
         self._end_of_visit: asyncio.TimerHandle | None = None
+        # A page that lost its link comes back with the name that it was given.
+        self._page = ""
 
     @property
     def controller(self) -> Connection | None:
@@ -76,7 +79,11 @@ class Touches:
                 return
         except GONE:
             return
-        connection = self._connection = Connection(self.kiosk, socket)
+        if socket.query_params.get("page") != self._page:
+            # Another page than before. Nothing that was brought there stays, be it opened in the last moment.
+            self._page = secrets.token_hex(4)
+            self.kiosk.end_visit()
+        connection = self._connection = Connection(self.kiosk, socket, self._page)
         if self._end_of_visit:
             self._end_of_visit.cancel()
         try:
@@ -95,11 +102,12 @@ class Touches:
 
 
 class Connection:
-    """One browser at the controls. `leaving`: it is going or gone, and another page may take over."""
+    """One browser at the controls. page: its name. leaving: it is going or gone, and another page may take over."""
 
-    def __init__(self, kiosk: Kiosk, socket: WebSocket) -> None:
+    def __init__(self, kiosk: Kiosk, socket: WebSocket, page: str = "") -> None:
         self.kiosk = kiosk
         self.socket = socket
+        self.page = page
         self.leaving = False
         self._pending: Edit | None = None
         self._news = asyncio.Event()
@@ -110,7 +118,7 @@ class Connection:
         """Serve until the browser leaves, misbehaves or reads too slowly. The engine finishes an edit under way."""
         jobs: list[asyncio.Task[None]] = []
         try:
-            await self.tell("welcome", **self.kiosk.hours_for_page())
+            await self.tell("welcome", page=self.page, **self.kiosk.hours_for_page())
             jobs += [asyncio.create_task(job) for job in (self._listen(), self._work(), self._announce())]
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:

@@ -17,6 +17,8 @@ export class Link extends EventTarget {
     super();
     this.seq = 0;
     this.failures = 0;
+    /** The server's name for this page. */
+    this.page = '';
     /** @type {WebSocket | null} */
     this.socket = null;
     this.connect();
@@ -29,6 +31,8 @@ export class Link extends EventTarget {
   connect() {
     const address = new URL('touches', document.baseURI);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    // A page that only lost its link keeps its visit, and what it brought. Any other page begins a new one.
+    if (this.page) address.searchParams.set('page', this.page);
     const socket = new WebSocket(address);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
@@ -48,6 +52,7 @@ export class Link extends EventTarget {
       const message = JSON.parse(data);
       if (message.type === 'welcome') {
         this.failures = 0;
+        this.page = message.page;
         this.dispatchEvent(new Event('up'));
       }
       this.dispatchEvent(new CustomEvent('message', { detail: message }));

@@ -32,15 +32,16 @@ PHOTO = "abandoned-dust-bowl-home.jpg"
 
 
 @contextmanager
-def controls(kiosk: RunningKiosk) -> Iterator[ClientConnection]:
-    """A page's socket, once the one before has left."""
+def controls(kiosk: RunningKiosk, query: str = "") -> Iterator[ClientConnection]:
+    """A page's socket, once the one before has left. `welcome` is the server's first message."""
 
     def try_it() -> ClientConnection | None:
         socket = connect(
-            f"ws://127.0.0.1:{kiosk.port}/touches", origin=kiosk.address.rstrip("/"), max_size=None
+            f"ws://127.0.0.1:{kiosk.port}/touches{query}", origin=kiosk.address.rstrip("/"), max_size=None
         ).__enter__()
         try:
-            assert json.loads(socket.recv(PATIENCE_S))["type"] == "welcome"
+            socket.welcome = json.loads(socket.recv(PATIENCE_S))  # type: ignore[attr-defined]
+            assert socket.welcome["type"] == "welcome"  # type: ignore[attr-defined]
         except ConnectionClosed:
             return None
         return socket

@@ -184,6 +184,18 @@ def test_the_end_of_a_visit_wipes_the_uploads(venue: RunningKiosk, beat: dict[st
         until(lambda: not held(venue), "the wipe")
 
 
+def test_another_page_finds_nothing_of_what_the_last_one_brought(venue: RunningKiosk) -> None:
+    with controls(venue) as socket:
+        name = socket.welcome["page"]  # type: ignore[attr-defined]
+        _, told = bring(venue, picture())
+    with controls(venue, f"?page={name}"):  # it only lost its link
+        assert len(held(venue)) == 1
+        assert venue.get(f"/pictures/{told['id']}/480.jpg")[0] == 200
+    with controls(venue):
+        assert held(venue) == []
+        assert venue.get(f"/pictures/{told['id']}/480.jpg")[0] == 404
+
+
 def test_three_are_kept_and_the_oldest_goes_first(venue: RunningKiosk) -> None:
     with visit(venue):
         ids = [bring(venue, picture(size=(300 + n, 200)))[1]["id"] for n in range(4)]

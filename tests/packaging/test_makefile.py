@@ -32,7 +32,23 @@ def test_bench_with_photographs_measures_accuracy_as_well():
     assert subcommands(["bench", "PHOTOS=some.tar"]) == ["bench latency", "bench accuracy", "bench report"]
 
 
+def test_a_fresh_kiosk_says_what_takes_long_and_how_to_stop_it():
+    said = [" ".join(words[1:]) for words in commands("--always-make", "kiosk") if words[0] == "echo"]
+    assert len(said) == 3 and "half a minute" in said[1] and "Ctrl-C stops it" in said[2]
+
+
+def test_failed_tests_are_listed_by_name():
+    (options,) = [words for words in commands("pytest") if "pytest" in words]
+    assert any(word.startswith("-r") and {"f", "E"} <= set(word) for word in options)
+
+
 @pytest.mark.parametrize("target", ["kiosk", "lint", "test", "soak", "bench", "develop", "clean"])
 def test_every_line_of_every_target_is_a_program_of_the_environment_or_a_tool_of_every_machine(target: str):
     programs = {words[0] for words in commands(target)}
-    assert {name for name in programs if not name.startswith(".venv/bin/")} <= {"python3", "mkdir", "touch", "rm"}
+    assert {name for name in programs if not name.startswith(".venv/bin/")} <= {
+        "python3",
+        "mkdir",
+        "touch",
+        "rm",
+        "echo",
+    }
