@@ -17,7 +17,7 @@ import numpy as np
 from ..engine.colour.global_hints import GlobalHints
 from ..engine.errors import DeviceLost, ImageRejected, LivetintError, OutputError
 from ..engine.files import fsync, sha256_of, write_error
-from ..engine.image.encode import encode_rgb
+from ..engine.image.encode import encode_rgb, takes_alpha
 from ..engine.image.metadata import read_metadata
 from ..engine.image.photo import MAX_MEGAPIXELS, Photo
 from ..engine.runners.base import Runner
@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
     model: folder of the bundle. device: of `open_runner`. edits: JSON of `Session.to_json` for photographs without
     hints of their own, or "". vivid, strength, saturation, histogram: replace what the hints say, unless None.
     reference: SHA-256 of the picture that gave the histogram. upsampling: method of `compose`. keep_location: of
-    `read_metadata`.
+    `read_metadata`. depth: bits of the copies.
     """
 
     model: str
@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
     upsampling: str = "bilinear"
     max_megapixels: float = MAX_MEGAPIXELS
     keep_location: bool = False
+    depth: int = 8
 
     def edits_with(self, hints: bytes | None) -> Edits:
         """The edits of a photograph. hints: the contents of its own file of hints. Raises ConfigError, HintRejected."""
@@ -73,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True):
             "reference": self.reference or None,
             "upsampling": self.upsampling,
             "keep_location": self.keep_location,
+            "depth": self.depth,
         }
 
 
@@ -161,8 +163,9 @@ class Colourist:
         edits = settings.edits_with(hints)
         session = Session(photo, self._runner)
         session.set_edits(edits)
+        pixels = session.picture(settings.upsampling, settings.depth, takes_alpha(extension))
         metadata = read_metadata(data, keep_location=settings.keep_location)
-        return encode_rgb(session.render(method=settings.upsampling), extension, metadata)
+        return encode_rgb(pixels, extension, metadata)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

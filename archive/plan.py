@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ..engine.errors import ConfigError, OutputError
-from ..engine.image.encode import EXTENSIONS as WRITTEN
+from ..engine.image.encode import takes_depth
 from ..engine.image.formats import EXTENSIONS, OTHER_EXTENSIONS
 
 HINTS_SUFFIX = ".hints.json"
@@ -43,19 +43,19 @@ class Plan:
     unreadable: list[str] = field(default_factory=list)
 
 
-def make_plan(sources: Sequence[Path], out: Path) -> Plan:
+def make_plan(sources: Sequence[Path], out: Path, depth: int = 8) -> Plan:
     """The photographs of `sources`, files and folders, in the order of their names.
 
-    Folders are read with all their subfolders. Hidden files, links that lead out of a folder and `out` itself are
-    passed over. Raises ConfigError for a source that is not there, and OutputError where two copies would have one
-    name or a copy would replace a photograph.
+    depth: bits of the copies; a format that does not have them becomes PNG. Folders are read with all their subfolders.
+    Hidden files, links that lead out of a folder and `out` itself are passed over. Raises ConfigError for a source that
+    is not there, and OutputError where two copies would have one name or a copy would replace a photograph.
     """
     plan = Plan()
     for source in sources:
         if source.is_dir():
-            _Folder(source, out, plan).read()
+            _Folder(source, out, depth, plan).read()
         elif source.is_file():
-            plan.photographs.append(_photograph(source, source.name, _sidecar(source)))
+            plan.photographs.append(_photograph(source, source.name, _sidecar(source), depth))
         elif os.path.lexists(source):
             raise ConfigError(f"{source} is not an ordinary file, or a link to nothing; give a photograph or a folder")
         else:
@@ -68,8 +68,8 @@ def make_plan(sources: Sequence[Path], out: Path) -> Plan:
 class _Folder:
     """A folder of photographs."""
 
-    def __init__(self, root: Path, out: Path, plan: Plan) -> None:
-        self._root, self._plan = root, plan
+    def __init__(self, root: Path, out: Path, depth: int, plan: Plan) -> None:
+        self._root, self._depth, self._plan = root, depth, plan
         self._real, self._out = Path(os.path.realpath(root)), os.path.realpath(out)
 
     def read(self) -> None:
@@ -102,7 +102,7 @@ class _Folder:
         if hints and not self._holds(hints):
             self._plan.passed_over.append(f"{path} (its hints are a link out of the folder)")
             return
-        self._plan.photographs.append(_photograph(path, path.relative_to(self._root).as_posix(), hints))
+        self._plan.photographs.append(_photograph(path, path.relative_to(self._root).as_posix(), hints, self._depth))
 
     def _not_taken(self, path: Path) -> str:
         """Why a file is passed over; empty for a photograph."""
@@ -125,14 +125,14 @@ class _Folder:
         self._plan.unreadable.append(f"the folder {error.filename} cannot be read: {error.strerror}")
 
 
-def _photograph(source: Path, name: str, hints: Path | None) -> Photograph:
-    return Photograph(source, name, _output_name(name), hints)
+def _photograph(source: Path, name: str, hints: Path | None, depth: int) -> Photograph:
+    return Photograph(source, name, _output_name(name, depth), hints)
 
 
-def _output_name(name: str) -> str:
-    """The same name, with .png in place of an extension that is not written."""
+def _output_name(name: str, depth: int) -> str:
+    """The same name, with .png in place of an extension that is not written with that depth."""
     path = PurePosixPath(name)
-    return name if path.suffix.lower() in WRITTEN else str(path.with_suffix(DEFAULT_EXTENSION))
+    return name if takes_depth(path.suffix, depth) else str(path.with_suffix(DEFAULT_EXTENSION))
 
 
 def _sidecar(source: Path) -> Path | None:

@@ -35,12 +35,13 @@ class ArchiveOptions:
     strength: float | None
     overwrite: bool
     keep_location: bool
+    depth: int
     jobs: int | None
 
 
 def colorize_archive(sources: Sequence[Path], out: Path, options: SessionOptions, how: ArchiveOptions) -> None:
     """Colour all photographs of `sources` into the folder `out`. Exit code 1 if any failed."""
-    plan = make_plan(sources, out)
+    plan = make_plan(sources, out, how.depth)
     if not plan.photographs and not plan.unreadable:
         raise ConfigError(f"there is no photograph in {named(map(str, sources))}; check the path")
     bundle = find_model(options.model)
@@ -82,6 +83,7 @@ def _settings(bundle: Bundle, options: SessionOptions, how: ArchiveOptions) -> S
         how.upsampling,
         options.max_megapixels,
         how.keep_location,
+        how.depth,
     )
     edits = settings.edits_with(None)
     # A stroke depends on the photograph under it.

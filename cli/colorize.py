@@ -12,7 +12,7 @@ import click
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write, check_writable
 from ..engine.image.compose import METHODS
-from ..engine.image.encode import EXTENSIONS, check_output, encode_rgb
+from ..engine.image.encode import EXTENSIONS, check_output, encode_rgb, takes_alpha
 from ..engine.image.metadata import read_metadata
 from ..engine.image.photo import Photo
 from .archive import ArchiveOptions, colorize_archive
@@ -48,6 +48,13 @@ PIPED_EXTENSION = ".png"
 @click.option(
     "--keep-location", is_flag=True, help="Keep GPS coordinates in the picture; other metadata is kept in any case."
 )
+@click.option(
+    "--depth",
+    type=click.Choice(["8", "16"]),
+    default="8",
+    show_default=True,
+    help="Bits of each colour; 16 for PNG and TIFF.",
+)
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes that colour a folder; they share the CPU cores.")
 @session_options  # fmt: skip
 def colorize(
@@ -58,6 +65,7 @@ def colorize(
     strength: float | None,
     overwrite: bool,
     keep_location: bool,
+    depth: str,
     jobs: int | None,
     options: SessionOptions,
 ) -> None:
@@ -72,7 +80,7 @@ def colorize(
                 "--hint, --inside and --save-hints are for one photograph and its picture; for a folder, put hints "
                 "beside each photograph (NAME.EXT.hints.json), or give --hints for all"
             )
-        how = ArchiveOptions(upsampling, strength, overwrite, keep_location, jobs)
+        how = ArchiveOptions(upsampling, strength, overwrite, keep_location, int(depth), jobs)
         colorize_archive([Path(photo) for photo in photos], Path(output), options, how)
         return
     if jobs is not None:
@@ -81,14 +89,14 @@ def colorize(
     photo = None if photos[0] == STANDARD else Path(photos[0])
     target = None if output == STANDARD else Path(output)
     pictures = () if overwrite else (photo, options.reference)
-    _check_places(target, save_hints, pictures, options.hints_file)
+    _check_places(target, save_hints, pictures, options.hints_file, int(depth))
     source = standard_input("a photograph") if photo is None else photo
     session = open_session(source, options)
     if strength is not None:
         session.set_strength(strength)
-    rgb = session.render(method=upsampling)
     extension = PIPED_EXTENSION if target is None else target.suffix
-    data = encode_rgb(rgb, extension, read_metadata(source, keep_location=keep_location))
+    pixels = session.picture(upsampling, int(depth), takes_alpha(extension))
+    data = encode_rgb(pixels, extension, read_metadata(source, keep_location=keep_location))
     if target is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()  # a full disk is told before the result is
@@ -117,7 +125,11 @@ def _result_line(target: Path | None, photo: Photo, seconds: float, runs_on: str
 
 
 def _check_places(
-    output: Path | None, save_hints: Path | None, pictures: Sequence[Path | None], hints_file: Path | None
+    output: Path | None,
+    save_hints: Path | None,
+    pictures: Sequence[Path | None],
+    hints_file: Path | None,
+    depth: int,
 ) -> None:
     """Check early that both results can be written. Neither may replace one of `pictures`, nor the other result.
 
@@ -126,7 +138,7 @@ def _check_places(
     """
     advice = "choose another name, or replace it with --overwrite"
     if output is not None:
-        check_output(output, pictures, advice)
+        check_output(output, pictures, advice, depth)
         check_writable(output, (hints_file,))
     elif sys.stdout is None:
         raise ConfigError("standard output is closed; open it, or name a file with -o")

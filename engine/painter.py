@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from .strokes import Mark, Stroke, points_of, region_of
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
 Rgb = NDArray[np.uint8]
+Picture = NDArray[np.uint8 | np.uint16]
 
 
 class Painter:
@@ -143,15 +145,46 @@ class Painter:
         return self.runner.colorize(self._features, free, global_hints), tuple(layers)
 
     def _render_layers(
-        self, hints: Sequence[Mark], global_hints: GlobalHints, L: NDArray[np.float32], method: str, strength: float
-    ) -> Rgb:
+        self,
+        hints: Sequence[Mark],
+        global_hints: GlobalHints,
+        L: NDArray[np.float32],
+        method: str,
+        strength: float,
+        dtype: type[np.uint8] | type[np.uint16] = np.uint8,
+    ) -> NDArray[Any]:
         """`render` on the CPU, with the layers of regions blended at full size."""
         check_method(method)
         check_strength(strength)
         self.ab(hints, global_hints)
         assert self._lowest is not None
         layers = [layer.scaled(strength) for layer in self._layers]
-        return compose(L, apply_strength(self._lowest, strength), method=method, layers=layers)
+        return compose(L, apply_strength(self._lowest, strength), method=method, layers=layers, dtype=dtype)
+
+    def picture(
+        self,
+        hints: Sequence[Mark] = (),
+        global_hints: GlobalHints = NO_GLOBAL_HINTS,
+        method: str = "bilinear",
+        strength: float = 1.0,
+        depth: int = 8,
+        transparent: bool = False,
+    ) -> Picture:
+        """The coloured photograph for a file, at its own size: sRGB [H, W, 3], uint8 or, with a depth of 16, uint16.
+
+        transparent: with the photograph's alpha as a fourth channel, if it has one; otherwise transparent parts lie
+        over mid-grey. method, strength: of `render`.
+        """
+        alpha = self.photo.alpha if transparent else None
+        L = self.photo.L if alpha is None else self.photo.uncovered_lightness
+        if depth == 8:
+            rgb: Picture = self.render(hints, global_hints, L, method, strength)
+        else:
+            rgb = self._render_layers(hints, global_hints, L, method, strength, np.uint16)
+        if alpha is None:
+            return rgb
+        scale = np.iinfo(rgb.dtype).max // 255
+        return np.concatenate([rgb, (alpha * rgb.dtype.type(scale))[..., None]], axis=2, dtype=rgb.dtype)
 
     def suggest(
         self,

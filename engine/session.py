@@ -17,7 +17,7 @@ from .hints import DEFAULT_SIZE_PX, Hint, Line
 from .image.compose import check_strength, resize_lightness
 from .image.photo import Photo
 from .next_touch import Place
-from .painter import Painter
+from .painter import Painter, Picture
 from .regions import Region
 from .runners.base import Runner
 from .strokes import Mark, Stroke, as_stroke
@@ -96,6 +96,10 @@ class Session:
         """
         L = self.photo.L if size is None else resize_lightness(self.photo.L, size)
         return self.painter.render(self.hints, self.global_hints, L, method, self.strength)
+
+    def picture(self, method: str = "bilinear", depth: int = 8, transparent: bool = False) -> Picture:
+        """The coloured photograph for a file, with 8 or 16 bits, and with its alpha. See `Painter.picture`."""
+        return self.painter.picture(self.hints, self.global_hints, method, self.strength, depth, transparent)
 
     def suggest(self, x: float, y: float, count: int = DEFAULT_COUNT) -> Suggestions:
         """Likely colours at a point (x, y in 0…1), given the photograph and every hint on it but the one at the point.

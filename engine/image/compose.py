@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,8 +36,10 @@ def compose(
     size: tuple[int, int] | None = None,
     method: str = "bilinear",
     layers: Sequence[Layer] = (),
-) -> NDArray[np.uint8]:
-    """sRGB uint8 [H, W, 3] from lightness `L` float32 [H, W] in 0..100 and colours `ab` float32 [2, h, w].
+    dtype: type[np.uint8] | type[np.uint16] = np.uint8,
+) -> NDArray[Any]:
+    """sRGB [H, W, 3], over the whole range of `dtype`, from lightness `L` float32 [H, W] in 0..100 and colours `ab`
+    float32 [2, h, w].
 
     `ab` (CIELAB units, any h and w) is enlarged to the size of L by `method`; the picture is clipped into the sRGB
     gamut (linear-light channels into 0..1) and rounded. With `size` (width, height) the result has that size instead; a
@@ -55,8 +58,9 @@ def compose(
     height, width = L.shape
     if width > MAX_ROW_PX and width > height:
         turned = [layer.transposed() for layer in layers]
-        return np.ascontiguousarray(compose(L.T, ab.transpose(0, 2, 1), None, method, turned).transpose(1, 0, 2))
-    rgb = np.empty((height, width, 3), np.uint8)
+        rgb = compose(L.T, ab.transpose(0, 2, 1), None, method, turned, dtype)
+        return np.ascontiguousarray(rgb.transpose(1, 0, 2))
+    rgb = np.empty((height, width, 3), dtype)
     rows_of = METHODS[method](L, ab)
     for layer in layers:
         distances = partial(_bilinear, layer.distance[None], height, width)
@@ -144,9 +148,12 @@ METHODS: dict[str, Callable[[Plane, NDArray[np.float32]], Rows]] = {
 }
 
 
-def _to_rgb(L: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
+def _to_rgb(L: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[Any]) -> None:
     """`cielab.lab_to_srgb`, rounded, into `out`: OpenCV's float path is 20 times faster and as exact."""
     # `lab_to_srgb` limits f(Z) to at least 0; OpenCV does not, so b is limited instead.
     np.minimum(b, (L + 16) * np.float32(200 / 116), out=b)
     srgb = cv2.cvtColor(cv2.merge((L, a, b)), cv2.COLOR_Lab2RGB)
-    cv2.convertScaleAbs(srgb, out, alpha=255)
+    if out.dtype == np.uint8:
+        cv2.convertScaleAbs(srgb, out, alpha=255)
+    else:
+        out[:] = np.rint(np.clip(srgb, 0, 1) * np.float32(np.iinfo(out.dtype).max))

@@ -13,7 +13,9 @@ from .iptc import as_resource
 _TIFF_HEADER_BYTES = 8
 _JPEG_SEGMENT_BYTES = 65_533
 _XMP_TAG, _IPTC_TAG, _ICC_TAG = 700, 33723, 34675
-_BYTE, _UNDEFINED = 1, 7
+_SAMPLES_TAG, _EXTRA_TAG = 277, 338
+_BYTE, _SHORT, _UNDEFINED = 1, 3, 7
+_UNASSOCIATED_ALPHA = 2
 _WEBP_FLAGS = {b"ICCP": 0x20, b"ALPH": 0x10, b"EXIF": 0x08, b"XMP ": 0x04}
 
 
@@ -114,6 +116,10 @@ def _tiff(data: bytes, blocks: Blocks) -> bytes:
     entries = _entries(data, int.from_bytes(data[4:8], "big" if big_endian else "little"), order)
     entries |= _entries(data + own, len(data), order)
     data += own + b"\0" * (len(own) % 2)
+    if _SAMPLES_TAG in entries and _EXTRA_TAG not in entries:
+        (samples,) = struct.unpack(order + "H", entries[_SAMPLES_TAG][8:10])
+        if samples == 4:  # OpenCV does not say that the fourth one is alpha
+            entries[_EXTRA_TAG] = struct.pack(order + "HHIHH", _EXTRA_TAG, _SHORT, 1, _UNASSOCIATED_ALPHA, 0)
     for tag, kind, content in (
         (_XMP_TAG, _BYTE, blocks.xmp),
         (_IPTC_TAG, _UNDEFINED, blocks.iptc),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,36 @@ def rgb_of_grey(plane: NDArray[np.uint16]) -> NDArray[np.uint8]:
     for rows in stripes(*plane.shape):
         rgb[rows] = to_8_bits(plane[rows])[..., None]
     return rgb
+
+
+def alpha_plane(image: Image.Image) -> NDArray[np.uint8] | None:
+    """The alpha uint8 [H, W] of a loaded picture, or None where nothing is transparent."""
+    value = image.info.get("transparency")
+    if image.mode.startswith("I") and isinstance(value, int):
+        alpha = np.where(np.asarray(image) == value, 0, 255).astype(np.uint8)
+    elif image.has_transparency_data:
+        bands = image.getbands()
+        alpha = np.asarray(image.getchannel("A") if "A" in bands else image.convert("RGBA").getchannel("A"))
+    else:
+        return None
+    return None if alpha.min() == 255 else np.ascontiguousarray(alpha)
+
+
+def uncovered(plane: NDArray[Any], alpha: NDArray[np.uint8]) -> NDArray[Any]:
+    """What lies under alpha: the colours uint8 or uint16 [H, W, ...] before they were laid over the backdrop.
+
+    Off by up to 1 / alpha steps, which is one step where the result is laid over anything. Without meaning where alpha
+    is 0.
+    """
+    top = np.iinfo(plane.dtype).max
+    backdrop = BACKDROP if top == 255 else BACKDROP_16
+    found = np.empty_like(plane)
+    for rows in stripes(*plane.shape[:2]):
+        share = np.maximum(alpha[rows], 1).astype(np.float32) / 255
+        share = share.reshape(*share.shape, *(1,) * (plane.ndim - 2))
+        part = (plane[rows].astype(np.float32) - backdrop * (1 - share)) / share
+        found[rows] = np.clip(np.rint(part), 0, top)
+    return found
 
 
 # Colour -----------------------------------------------------------------------------------------------------

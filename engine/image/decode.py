@@ -24,7 +24,18 @@ from PIL import Image, ImageFile
 
 from ..errors import ImageRejected
 from . import jpeg, jpeg2000, tiff
-from .convert import Deep, GreyHeader, grey_of_deep, grey_plane, image_of_deep, rgb_of_grey, rgb_plane
+from .convert import (
+    WHITE_16,
+    Deep,
+    GreyHeader,
+    alpha_plane,
+    grey_of_deep,
+    grey_plane,
+    image_of_deep,
+    rgb_of_grey,
+    rgb_plane,
+    to_8_bits,
+)
 from .formats import HEAD_BYTES, available_formats, is_tiff, refusal
 from .pillow import DECODER_ERRORS, pillow_limited_to, quiet_c_libraries
 
@@ -50,12 +61,14 @@ class Pixels:
     """A decoded picture, upright, sRGB-encoded: `rgb` uint8 [H, W, 3], and `grey16` uint16 [H, W] or None.
 
     `grey16` is set when the picture is grey with more than 8 bits. `rgb` is then its rounded copy. `notes` are
-    sentences about what the file did not say and had to be assumed.
+    sentences about what the file did not say and had to be assumed. `alpha` is uint8 [H, W], or None where nothing is
+    transparent; both pictures lie over the backdrop.
     """
 
     rgb: NDArray[np.uint8]
     grey16: NDArray[np.uint16] | None
     notes: tuple[str, ...] = ()
+    alpha: NDArray[np.uint8] | None = None
 
 
 def decode_file(path: str | Path, max_megapixels: float) -> Pixels:
@@ -139,22 +152,27 @@ def _of_image(image: ImageFile.ImageFile, header: GreyHeader, profile: bytes | N
     """A picture that Pillow has loaded."""
     grey16, notes = grey_plane(image, header, profile)
     rgb = rgb_of_grey(grey16) if grey16 is not None else rgb_plane(image, profile)
-    return _upright(rgb, grey16, _orientation(image), notes)
+    return _upright(rgb, grey16, _orientation(image), notes, alpha_plane(image))
 
 
 def _of_deep(deep: Deep, profile: bytes | None, orientation: int) -> Pixels:
     """A picture with more bits than Pillow reads."""
+    alpha = None if deep.alpha is None or deep.alpha.min() == WHITE_16 else to_8_bits(deep.alpha)
     if deep.space == "GRAY":
         grey16 = grey_of_deep(deep, profile)
-        return _upright(rgb_of_grey(grey16), grey16, orientation, deep.notes)
-    return _upright(rgb_plane(image_of_deep(deep), profile), None, orientation, deep.notes)
+        return _upright(rgb_of_grey(grey16), grey16, orientation, deep.notes, alpha)
+    return _upright(rgb_plane(image_of_deep(deep), profile), None, orientation, deep.notes, alpha)
 
 
 def _upright(
-    rgb: NDArray[np.uint8], grey16: NDArray[np.uint16] | None, orientation: int, notes: tuple[str, ...]
+    rgb: NDArray[np.uint8],
+    grey16: NDArray[np.uint16] | None,
+    orientation: int,
+    notes: tuple[str, ...],
+    alpha: NDArray[np.uint8] | None,
 ) -> Pixels:
     turn = _UPRIGHT.get(orientation, np.ascontiguousarray)
-    return Pixels(turn(rgb), None if grey16 is None else turn(grey16), notes)
+    return Pixels(turn(rgb), None if grey16 is None else turn(grey16), notes, None if alpha is None else turn(alpha))
 
 
 def _check_size(size: tuple[int, int], name: str, limit_pixels: int) -> None:

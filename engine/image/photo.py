@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..colour.cielab import XYZ_FROM_RGB, decode_gamma, lab_f, srgb_to_lab
 from ..errors import ImageRejected
+from .convert import uncovered
 from .decode import Pixels, decode_bytes, decode_file, decode_stream
 from .rows import stripes
 
@@ -24,13 +26,14 @@ class Photo:
     `L`: float32 [H, W], CIELAB lightness in 0..100 at full resolution (16-bit scans keep their 16 bits).
     `rgb`: uint8 [H, W, 3], the original in sRGB; its colours serve only as a reference.
     `working_L`: float32 [256, 256], the L of the picture squashed to the networks' size.
+    `alpha`: uint8 [H, W], or None where nothing is transparent. `L`, `rgb` and `working_L` lie over mid-grey.
     `width`, `height`: in pixels. `notes`: sentences about what the file did not say and had to be assumed.
     """
 
     def __init__(self, pixels: Pixels) -> None:
         """Use `Photo.open`, `Photo.from_bytes`, `Photo.from_stream` or `Photo.from_rgb`."""
         self._pixels = pixels
-        self.rgb, self.notes = pixels.rgb, pixels.notes
+        self.rgb, self.notes, self.alpha = pixels.rgb, pixels.notes, pixels.alpha
         self.height, self.width = pixels.rgb.shape[:2]
         if pixels.grey16 is None:
             self.L = lightness_of_rgb(pixels.rgb)
@@ -80,6 +83,18 @@ class Photo:
         """The original colours, float32 [2, 256, 256] in CIELAB units: the ground truth of benches."""
         lab = srgb_to_lab(self._squashed_rgb().astype(np.float32) / np.float32(255))
         return np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
+
+    @cached_property
+    def uncovered_lightness(self) -> NDArray[np.float32]:
+        """`L` of the colours themselves, not over mid-grey: what a picture with the same alpha needs. As `L`."""
+        if self.alpha is None:
+            return self.L
+        if self._pixels.grey16 is None:
+            L = lightness_of_rgb(uncovered(self._pixels.rgb, self.alpha))
+        else:
+            L = _lightness_of_grey(uncovered(self._pixels.grey16, self.alpha))
+        L.setflags(write=False)
+        return L
 
     def _squashed_rgb(self) -> NDArray[np.uint8]:
         return _squash(self._pixels.rgb)
