@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import socket
 import subprocess
@@ -170,9 +171,11 @@ def nginx_of_the_docs(server_port: int, kiosk_port: int) -> str:
 def proxied(kiosk: RunningKiosk, tmp_path: Path) -> Iterator[str]:
     """The address of the kiosk under a path of nginx, configured as in the docs."""
     folders = "".join(f"{kind}_temp_path {tmp_path};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    # As root, nginx would work as another user, who may not write into these folders.
+    user = "user root;" if os.geteuid() == 0 else ""
     config = tmp_path / "nginx.conf"
     config.write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"{user} daemon off; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
         f"http {{ access_log off; {folders}\n{nginx_of_the_docs(kiosk.proxy_port, kiosk.port)}}}\n"
     )
     nginx = subprocess.Popen(["nginx", "-e", "stderr", "-c", str(config)], stderr=subprocess.PIPE, text=True)
