@@ -50,6 +50,11 @@ class Gallery:
             self._stale.set()
             raise
 
+    @property
+    def mistake(self) -> str:
+        """Why the folder as it is now is not on show, "" where it is."""
+        return self._said.get(NOT_RELOADED, "")
+
     async def move_to(self, folder: Path) -> None:
         """Show the exhibition of another folder from now on."""
         self.folder = folder

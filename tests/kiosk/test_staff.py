@@ -10,15 +10,18 @@ import re
 import shutil
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
+from livetint.cli.doctor import examine
 from livetint.engine.errors import OutputError
 from livetint.engine.files import read_toml
 from livetint.kiosk.server.exhibition import bundled_photos, load_gallery
 from livetint.kiosk.server.staff.folder import Entry, ExhibitionFolder, Stale
+from livetint.kiosk.server.staff.html import LANGUAGE_NAMES
 from livetint.kiosk.server.staff.words import FOLDER, staff_words
 from livetint.kiosk.settings import LANGUAGES
 from PIL import Image
@@ -172,6 +175,8 @@ def test_every_word_it_uses_is_in_the_files() -> None:
     used = set(re.findall(r'say\("(\w+)"', sources)) | set(re.findall(r'NotChanged\("(\w+)"', sources))
     assert len(used) > 40
     assert used <= staff_words("en").keys()
+    script = (FOLDER.parent / "language.js").read_text("utf-8")
+    assert all(f"{code}: '{name}'" in script for code, name in LANGUAGE_NAMES.items())
     assert len(list(FOLDER.glob("words.*.json"))) == len(LANGUAGES)
 
 
@@ -201,6 +206,21 @@ def usage_row(venue: StaffKiosk, title: str) -> list[str]:
     return re.findall(r"\d+", row[1])
 
 
+def test_doctor_names_the_address_and_never_the_token(tmp_path: Path) -> None:
+    config = tmp_path / "kiosk.toml"
+    for text, expected in (
+        (f"[operator]\ntoken = '{TOKEN}'\nport = 8123\n", "http://127.0.0.1:8123/"),
+        ("[operator]\nport = 8123\n", "sets no operator.token"),
+        ("nonsense [", "unknown"),
+        ("", "sets no operator.token"),
+    ):
+        config.write_text(text)
+        told = examine(config)["staff_page"]
+        assert expected in told
+        assert TOKEN not in told
+    assert "no settings" in examine(tmp_path / "none.toml")["staff_page"]
+
+
 # Writing
 
 
@@ -226,6 +246,7 @@ def test_a_change_keeps_comments_order_and_unknown_keys(venue: StaffKiosk, show:
     assert read_toml(show / "captions.de.toml")["coffee.jpg"] == {"title": "Kaffee", "mood": "warm", "caption": "Gut."}
     assert read_toml(show / "captions.fr.toml")["coffee.jpg"] == {"title": "Coffee & <cake>", "caption": "Bon."}
     assert not (show / "captions.en.toml").exists()
+    assert "shelf" in re.findall(r'role="alert">([^<]*)', venue.ask("/photographs")[1])[0], "why it is not on show"
     assert "Coffee &amp; &lt;cake&gt;" in venue.ask("/photographs")[1]
 
 
@@ -348,6 +369,20 @@ def test_a_folder_without_a_list_gets_one_with_the_first_change(tmp_path: Path) 
     folder.move("b.png", -1, folder.edition())
     assert [picture.record.file for picture in load_gallery(tmp_path).values()] == ["b.png", "a_nice one.png"]
     assert tomlkit.parse((tmp_path / "photographs.toml").read_text())["schema"] == 1
+
+
+def test_captions_written_in_line_are_read_and_changed(tmp_path: Path) -> None:
+    fill(tmp_path)
+    path = tmp_path / "captions.de.toml"
+    path.write_text('"coffee.jpg" = { title = "Kaffee", caption = "Gut." }\n"second.jpg" = { title = "Zwei" }\n')
+    folder = ExhibitionFolder(tmp_path)
+    first = folder.entries()[0]
+    assert (first.titles["de"], first.captions["de"]) == ("Kaffee", "Gut.")
+    folder.save(replace(first, captions={"de": "Sehr gut."}), folder.edition())
+    assert read_toml(path) == {
+        "coffee.jpg": {"title": "Kaffee", "caption": "Sehr gut."},
+        "second.jpg": {"title": "Zwei"},
+    }
 
 
 def test_the_bundled_photographs_are_copied_before_they_are_changed(stub: Path, tmp_path: Path) -> None:

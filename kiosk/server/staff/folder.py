@@ -16,7 +16,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Table
+from tomlkit.items import AbstractTable, AoT, Table
 
 from ....engine.errors import ConfigError, LivetintError
 from ....engine.files import atomic_write, write_error
@@ -191,7 +191,7 @@ class ExhibitionFolder:
             captions.pop(entry.file, None)
         else:
             table = captions.get(entry.file)
-            if not isinstance(table, Table):
+            if not isinstance(table, AbstractTable):
                 table = captions[entry.file] = tomlkit.table()
                 table = captions[entry.file]
             _set_text(table, "title", title or entry.texts["title"])
@@ -234,9 +234,8 @@ def copy_folder(source: Path, target: Path) -> None:
 
 def _entry(table: Table, captions: Mapping[str, tomlkit.TOMLDocument]) -> Entry:
     file = str(table.get("file", ""))
-    told = {
-        language: found for language, document in captions.items() if isinstance(found := document.get(file), Table)
-    }
+    tables = {language: document.get(file) for language, document in captions.items()}
+    told = {language: found for language, found in tables.items() if isinstance(found, AbstractTable)}
     return Entry(
         file,
         {name: str(table.get(name, "")) for name in TEXTS},
@@ -253,7 +252,7 @@ def _hints(values: Any) -> tuple[HintValues, ...]:
         return ()
 
 
-def _set_text(table: Table, name: str, value: str) -> None:
+def _set_text(table: AbstractTable, name: str, value: str) -> None:
     """Set a text where it changed. An empty one is removed, unless the table had the key already."""
     text = value.strip()[:MAX_TEXT]
     if str(table.get(name, "")) != text and (text or name in table):

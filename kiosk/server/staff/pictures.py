@@ -53,14 +53,16 @@ class Photographs:
         folder = self._folder
         try:
             entries, edition = await asyncio.to_thread(folder.entries), await asyncio.to_thread(folder.edition)
-        except (LivetintError, OSError) as mistake:
-            return html.notice(say("mistake", reason=mistake))
+        except (LivetintError, OSError) as unreadable:
+            return html.notice(say("mistake", reason=unreadable))
         ids = self._ids()
         items = "".join(
             html.photograph(say, entry, ids.get(entry.file, ""), edition, (at, len(entries)), not self._bundled)
             for at, entry in enumerate(entries)
         )
+        mistake = self._kiosk.gallery.mistake
         head = html.notice(error) + html.notice(done, "good")
+        head += html.notice(say("mistake", reason=mistake) if mistake else "")
         if self._bundled:
             head += (
                 f'<form method="post" action="/photographs/copy" class="copy"><p>{say("bundled")}</p>'
