@@ -15,7 +15,7 @@ SOURCES := pyproject.toml CMakeLists.txt __main__.py $(shell git ls-files engine
 # On a Jetson, TensorRT belongs to the system's Python (JetPack's packages).
 SYSTEM_PACKAGES := $(if $(wildcard /etc/nv_tegra_release),--system-site-packages,)
 # Extras that the tests use. CI adds `rtx` (TensorRT-RTX, several hundred megabytes).
-EXTRAS ?= train,bench,dev
+EXTRAS ?= train,bench,cluster,dev
 # A plain comma would end a branch of $(if).
 comma := ,
 

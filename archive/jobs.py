@@ -85,11 +85,11 @@ class _Process:
 class Processes:
     """`jobs` processes, as a context manager.
 
-    device, said: of the first one's answer. pids: of the processes. Raises RunnerError and what `open_runner` raises.
+    jobs: their number. device, said: of the first one's answer. pids: of the processes. Raises RunnerError and what `open_runner` raises.
     """
 
     def __init__(self, settings: Settings, jobs: int) -> None:
-        self._settings = settings
+        self._settings, self.jobs = settings, jobs
         self._threads = max(1, usable_cores() // jobs)
         self._processes: list[_Process] = []
         try:
@@ -136,7 +136,7 @@ class Processes:
                     if attempts[task.number] < ATTEMPTS:
                         waiting.appendleft(task)
                     else:
-                        result = Result(task.number, error=_died(task, how))
+                        result = Result(task.number, error=died(task, how))
                 self._give_next(process, waiting, attempts)
                 if result is not None:
                     yield result
@@ -156,7 +156,8 @@ class Processes:
         return new
 
 
-def _died(task: Task, how: str) -> str:
+def died(task: Task, how: str) -> str:
+    """The error of a photograph whose process died in all attempts."""
     return (
         f"{os.fsdecode(task.name)}: the process that coloured it {how}, {ATTEMPTS} times; "
         "reduce the picture, or use fewer jobs"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ..archive.cluster import Cluster
 from ..archive.colour import Settings
 from ..archive.jobs import Processes
 from ..archive.manifest import Manifest
@@ -29,13 +30,17 @@ from .progress import Bars
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """Values of the options of `colorize` that the session does not take. jobs: None if not given."""
+    """Values of the options of `colorize` that the session does not take.
+
+    cluster: an address, or "". jobs: None if not given.
+    """
 
     upsampling: str
     strength: float | None
     overwrite: bool
     keep_location: bool
     depth: int
+    cluster: str
     jobs: int | None
 
 
@@ -50,15 +55,14 @@ def colorize_archive(sources: Sequence[Path], out: Path, options: SessionOptions
         check_outputs(plan, out, manifest, how.overwrite)
         for line in plan.passed_over:
             click.echo(f"passed over: {line}", err=True)
-        jobs = min(how.jobs or default_jobs(), max(1, len(plan.photographs)))
-        with Processes(settings, jobs) as workers, Bars() as bars:
+        with _workers(settings, plan, out, how) as workers, Bars() as bars:
             for line in workers.said:
                 click.echo(line, err=True)
             summary = run(
                 plan, out, manifest, bundle.digest, workers, how.overwrite,
                 lambda done, total: bars.set("photographs", done, total),
             )  # fmt: skip
-    _print(summary, plan, out, workers.device, jobs)
+    _print(summary, plan, out, f"on the {workers.device}, {_how_many(workers)}")
     if summary.failures:
         sys.exit(1)
 
@@ -68,11 +72,26 @@ def default_jobs() -> int:
     return max(1, usable_cores() // 2)
 
 
+def _workers(settings: Settings, plan: Plan, out: Path, how: ArchiveOptions) -> Processes | Cluster:
+    """Who colours. There is at least one photograph, or none and a folder that could not be read."""
+    if how.cluster and plan.photographs:
+        return Cluster(settings, how.cluster, out, plan.photographs[0].source, how.jobs)
+    return Processes(settings, min(how.jobs or default_jobs(), max(1, len(plan.photographs))))
+
+
+def _how_many(workers: Processes | Cluster) -> str:
+    if isinstance(workers, Cluster):
+        return f"{workers.jobs} tasks at once on {workers.machines} machine{'s' if workers.machines > 1 else ''}"
+    return "1 process" if workers.jobs == 1 else f"{workers.jobs} processes"
+
+
 def _settings(bundle: Bundle, options: SessionOptions, how: ArchiveOptions) -> Settings:
     """The settings of all processes. Raises what a photograph would raise because of them."""
     histogram = reference_histogram(options)
+    # Machines of a cluster may have a model of this name in another place.
+    by_name = how.cluster and not Path(options.model).is_dir()
     settings = Settings(
-        str(bundle.folder.resolve()),
+        options.model if by_name else str(bundle.folder.resolve()),
         options.device,
         read_file(options.hints_file).decode("utf-8", "replace") if options.hints_file else "",
         options.vivid,
@@ -94,12 +113,11 @@ def _settings(bundle: Bundle, options: SessionOptions, how: ArchiveOptions) -> S
     return settings
 
 
-def _print(summary: Summary, plan: Plan, out: Path, device: str, jobs: int) -> None:
+def _print(summary: Summary, plan: Plan, out: Path, how: str) -> None:
     """Print what was done, and the failures last."""
     rate = f", {summary.coloured / summary.seconds:.1f} a second" if summary.coloured else ""
-    count = "1 process" if jobs == 1 else f"{jobs} processes"
     parts = [
-        f"{summary.coloured} coloured in {summary.seconds:.1f} s{rate} on the {device}, {count}",
+        f"{summary.coloured} coloured in {summary.seconds:.1f} s{rate} {how}",
         f"{summary.skipped} done before" if summary.skipped else "",
         f"{len(plan.passed_over)} passed over" if plan.passed_over else "",
         f"{len(summary.failures)} failed" if summary.failures else "",

@@ -56,6 +56,12 @@ PIPED_EXTENSION = ".png"
     help="Bits of each colour; 16 for PNG and TIFF.",
 )
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes that colour a folder; they share the CPU cores.")
+@click.option(
+    "--cluster",
+    default="",
+    metavar="auto|ADDRESS",
+    help="Colour a folder by the machines of a Ray cluster; auto starts Ray on this machine alone.",
+)
 @session_options  # fmt: skip
 def colorize(
     photos: Sequence[str],
@@ -67,6 +73,7 @@ def colorize(
     keep_location: bool,
     depth: str,
     jobs: int | None,
+    cluster: str,
     options: SessionOptions,
 ) -> None:
     """Colour photographs at their full size, automatically or with hints.
@@ -80,11 +87,11 @@ def colorize(
                 "--hint, --inside and --save-hints are for one photograph and its picture; for a folder, put hints "
                 "beside each photograph (NAME.EXT.hints.json), or give --hints for all"
             )
-        how = ArchiveOptions(upsampling, strength, overwrite, keep_location, int(depth), jobs)
+        how = ArchiveOptions(upsampling, strength, overwrite, keep_location, int(depth), cluster, jobs)
         colorize_archive([Path(photo) for photo in photos], Path(output), options, how)
         return
-    if jobs is not None:
-        raise ConfigError("--jobs is for several photographs; give a folder, and a folder for -o")
+    if jobs is not None or cluster:
+        raise ConfigError("--jobs and --cluster are for several photographs; give a folder, and a folder for -o")
     start = time.perf_counter()
     photo = None if photos[0] == STANDARD else Path(photos[0])
     target = None if output == STANDARD else Path(output)

@@ -37,6 +37,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "scipy": (lambda: importlib.util.find_spec("scipy") is not None, "pip install 'livetint[bench]'"),
     "matplotlib": (lambda: importlib.util.find_spec("matplotlib") is not None, "pip install 'livetint[bench]'"),
     "skimage": (lambda: importlib.util.find_spec("skimage") is not None, "pip install 'livetint[bench]'"),
+    "ray": (lambda: importlib.util.find_spec("ray") is not None, "pip install 'livetint[cluster]'"),
     "tensorrt_rtx": (lambda: importlib.util.find_spec("tensorrt_rtx") is not None, "pip install 'livetint[rtx]'"),
     "pi_heif": (lambda: importlib.util.find_spec("pi_heif") is not None, "pip install 'livetint[heif]'"),
     "av": (lambda: importlib.util.find_spec("av") is not None, "pip install 'livetint[video]'"),

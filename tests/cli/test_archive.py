@@ -128,7 +128,7 @@ def test_a_folder_gets_the_colours_of_a_single_photograph(capsys, tmp_path: Path
         (("scans", "-o", "out", "--save-hints", "h.json"), "--hint, --inside and --save-hints are for one photograph"),
         (("scans/a.jpg", "-", "-o", "out"), "several need files"),
         (("scans", "-o", "-"), "several need files"),
-        (("scans/a.jpg", "-o", "out.png", "--jobs", "2"), "--jobs is for several photographs"),
+        (("scans/a.jpg", "-o", "out.png", "--jobs", "2"), "--jobs and --cluster are for several photographs"),
         (("scans", "-o", "out.png"), "is the name of one picture"),
         (("scans", "-o", "scans"), "cannot hold photographs and results at once"),
         (("scans/a.jpg", "scans/nothing.jpg", "-o", "out"), "nothing.jpg does not exist"),
