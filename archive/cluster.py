@@ -68,6 +68,7 @@ class Cluster:
         try:
             self._start(address, jobs or usable_cores())
             cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            self.address: str = ray.get_runtime_context().gcs_address
             self.jobs = min(cores, jobs) if jobs else cores
             self._task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_colour)
             nodes = self._ask_nodes(out, photograph)
@@ -159,7 +160,7 @@ class Cluster:
             return msgspec.msgpack.decode(self._ray.get(reference), type=Node)
         except (self._ray.exceptions.RayError, ImportError) as error:
             raise ConfigError(
-                f"{place} cannot run Livetint {version} ({_first_line(error)}); install the same version on all machines"
+                f"{place} cannot run Livetint {version} ({_first_line(error)}); install the same on all"
             ) from error
 
 

@@ -85,7 +85,8 @@ class _Process:
 class Processes:
     """`jobs` processes, as a context manager.
 
-    jobs: their number. device, said: of the first one's answer. pids: of the processes. Raises RunnerError and what `open_runner` raises.
+    jobs: their number. device, said: of the first one's answer. pids: of the processes. Raises RunnerError and what
+    `open_runner` raises.
     """
 
     def __init__(self, settings: Settings, jobs: int) -> None:

@@ -74,9 +74,8 @@ def test_ray_listens_on_loopback_alone_without_a_dashboard(cluster: Cluster):
 
 def colorize(cluster: Cluster, place: Path, out: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """The command, as another program that joins the cluster."""
-    address = cluster._ray.get_runtime_context().gcs_address
     code = before + "from livetint.cli.__main__ import main; main()"
-    command = ["colorize", place / "photos", "-o", place / out, "--cluster", address, "--model", place / "stub"]
+    command = ["colorize", place / "photos", "-o", place / out, "--cluster", cluster.address, "--model", place / "stub"]
     return subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=False)
 
 
