@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..video.encoders import CONTAINERS, Encoder, encoder_for
 from ..video.hints import VideoEdits, parse_video_edits
 from ..video.run import Settings, Summary, colour_video
 from ..video.source import Video
+from ..video.where import VideoPlace, where
 from .options import model_options, open_runner, read_file
 from .progress import Bars
 
@@ -47,6 +49,9 @@ MAX_LISTED = 40
     show_default=True,
     help="How colours are enlarged to full size; guided follows edges and takes longer.",
 )
+@click.option("--where", "asks_where", is_flag=True, help="Print where a hint would help most, in place of -o.")
+@click.option("--count", type=click.IntRange(1, 1000), default=9, show_default=True, help="How many, with --where.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with --where.")
 @click.option("--encoder", help="Write with this encoder.  [default: the first with a free licence]")
 @click.option(
     "--sheet", type=click.Path(path_type=Path), help="The contact sheet of shots.  [default: OUTPUT.shots.jpg]"
@@ -60,6 +65,9 @@ def video(
     reference: Path | None,
     vivid: float | None,
     upsampling: str,
+    asks_where: bool,
+    count: int,
+    as_json: bool,
     encoder: str | None,
     sheet: Path | None,
     overwrite: bool,
@@ -70,15 +78,21 @@ def video(
 
     The sound and the time stamps are copied. A run that was stopped continues where it was.
     """
-    if output is None:
-        raise ConfigError("give the video to write: -o coloured.mp4")
-    chosen = encoder_for(output, encoder)
-    sheet = sheet or output.with_name(output.name + ".shots.jpg")
-    _check_places(output, sheet, (clip, hints_file, reference), overwrite)
+    if asks_where == (output is not None):
+        raise ConfigError("give either the video to write (-o coloured.mp4) or --where")
+    chosen = None if output is None else encoder_for(output, encoder)
+    if output is not None:
+        sheet = sheet or output.with_name(output.name + ".shots.jpg")
+        _check_places(output, sheet, (clip, hints_file, reference), overwrite)
     edits = _edits(hints_file, reference, vivid)
     source = Video.open(clip)
     for note in source.notes:
         click.echo(f"livetint: note: {clip}: {note}", err=True)
+    if output is None or chosen is None:
+        with open_runner(model, device) as runner, Bars() as bars:
+            places = where(source, runner, edits, count, lambda done, total: bars.set("frames", done, total))
+        click.echo(_as_json(places) if as_json else "\n".join(_as_line(place, source) for place in places))
+        return
     settings = Settings(chosen, upsampling, sheet)
     with open_runner(model, device) as runner, Bars() as bars:
         summary = colour_video(
@@ -88,6 +102,30 @@ def video(
     for line in _endings(summary.ended):
         click.echo(line, err=True)
     click.echo(_result_line(output, source, summary, chosen, runs_on), err=True)
+
+
+def _as_json(places: Sequence[VideoPlace]) -> str:
+    """Places as JSON: t, x and y as in a file of hints."""
+    tables = [
+        {
+            "t": round(place.time_s, 4),
+            "frame": place.frame,
+            "x": round(place.x, 4),
+            "y": round(place.y, 4),
+            "worth": round(place.worth, 1),
+            "frames": place.frames,
+        }
+        for place in places
+    ]
+    return json.dumps(tables, indent=1)
+
+
+def _as_line(place: VideoPlace, source: Video) -> str:
+    column, row = int(place.x * source.width), int(place.y * source.height)
+    return (
+        f"{place.time_s:.3f} s, frame {place.frame}, pixel {column},{row} "
+        f"(t {place.time_s:.4f}, x {place.x:.4f}, y {place.y:.4f}): {place.worth:.0f} over {place.frames} frames"
+    )
 
 
 def _edits(hints_file: Path | None, reference: Path | None, vivid: float | None) -> VideoEdits:

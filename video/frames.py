@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.hints import Hint
 from ..engine.image.compose import apply_strength, compose
 from ..engine.image.photo import Photo
 from ..engine.painter import Painter
@@ -43,7 +44,7 @@ Picture = Callable[[int, Rgb, list[Point]], None]
 
 
 class FrameColourer:
-    """Colours frames in their order. shots, ended: what was found so far."""
+    """Colours frames in their order. shots, ended: what was found so far. frames: their number. hints: of the last."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class FrameColourer:
         self.shots: list[Shot] = []
         self.frames = 0
         self._is_new = False
+        self.hints: tuple[Hint, ...] = ()
 
     @property
     def ended(self) -> list[Ended]:
@@ -80,6 +82,7 @@ class FrameColourer:
         if flow is None:
             self.shots.append(Shot(self.frames, time_s))
         step = self._carrier.step(flow, self.frames, time_s, painter)
+        self.hints = step.hints
         ab = painter.ab(step.hints, self._edits.global_hints)
         if flow is not None and alike is not None and self._last is not None:
             moved = flow.warp(self._last[0])

@@ -14,6 +14,7 @@ COMMANDS = {
     "kiosk": ("kiosk", "kiosk", "From touch event to drawn frame, in a real browser."),
     "energy": ("energy", "energy", "Joules of a touch, where the machine has a sensor for it."),
     "archive": ("archive", "archive", "Photographs a second of `colorize FOLDER`, by one process and by several."),
+    "video": ("video", "video", "Hints carried through clips with known motion: PSNR and steadiness."),
     "report": ("report", "report", "A page and tables from result files; is this build slower?"),
     "sheets": ("pictures", "sheets", "Contact sheets of photographs in grey, coloured, touched, and as they were."),
     "readme-figure": ("pictures", "readme_figure", "Draw the picture at the top of the README again."),

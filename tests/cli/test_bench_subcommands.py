@@ -32,6 +32,7 @@ from ..bench.stubs import ConstantRunner
         ("kiosk", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
         ("kiosk", ["--moves", "1"], "--moves"),
         ("archive", ["--photos", "nothing"], "nothing does not exist"),
+        ("video", ["--size", "large"], "--size 'large' is no size"),
         ("energy", ["--hints", "few"], "whole numbers"),
         ("energy", ["--json", "missing/energy.json"], "the folder missing does not exist"),
     ],
