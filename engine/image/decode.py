@@ -37,6 +37,7 @@ from .convert import (
     to_8_bits,
 )
 from .formats import HEAD_BYTES, available_formats, is_tiff, refusal
+from .icc import gamma_profile
 from .pillow import DECODER_ERRORS, pillow_limited_to, quiet_c_libraries
 
 # Pillow's pixel limit and Python's warning filters belong to the whole process. Decoding one picture at a time also
@@ -131,7 +132,7 @@ def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int) -> Pixe
     with Image.open(stream, formats=available_formats(head)) as image:
         _check_size(image.size, name, limit_pixels)
         # Read the header first: load() may close the file and the tags with it.
-        profile = image.info.get("icc_profile")
+        profile = _profile_of(image)
         if image.format == "JPEG2000":
             size = jpeg2000.read_size(stream)
             if size is not None and jpeg2000.is_deep(size):
@@ -146,6 +147,15 @@ def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int) -> Pixe
                 raise
             return _decode(whole, head, name, limit_pixels)
         return _of_image(image, header, profile)
+
+
+def _profile_of(image: ImageFile.ImageFile) -> bytes | None:
+    """The ICC profile of a picture, or one for what a PNG says in gAMA and cHRM. The chunk sRGB outranks these."""
+    profile, gamma = image.info.get("icc_profile"), image.info.get("gamma")
+    if profile or image.format != "PNG" or "srgb" in image.info or not isinstance(gamma, float):
+        return profile
+    is_grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
+    return gamma_profile(gamma, image.info.get("chromaticity"), is_grey)
 
 
 def _of_image(image: ImageFile.ImageFile, header: GreyHeader, profile: bytes | None) -> Pixels:

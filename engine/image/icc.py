@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ..colour.cielab import GAMMA, GAMMA_OFFSET, GAMMA_SLOPE, GAMMA_THRESHOLD
+
+D50 = (0.9642, 1.0, 0.8249)
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+# x and y of sRGB's white, red, green and blue. A PNG that differs by less says the same.
+SRGB_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+CHROMATICITY_STEP = 0.002
+# The exponent of displays that stands for sRGB's curve, and how near to it a PNG's gAMA may be.
+USUAL_GAMMA, GAMMA_STEP = 2.2, 0.02
+MIN_GAMMA, MAX_GAMMA = 0.1, 4.0
+_XYZ_TAGS, _CURVE_TAGS = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
 
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
@@ -41,24 +52,67 @@ def grey_curve(profile: bytes | None) -> NDArray[np.uint16] | None:
 
 
 def _grey_srgb_profile() -> bytes:
-    """A minimal ICC profile for grey with sRGB's curve (ICC.1: header, white point, parametric curve)."""
-
-    def fixed(*values: float) -> bytes:
-        return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
-
-    d50 = fixed(0.9642, 1.0, 0.8249)
+    """A minimal ICC profile for grey with sRGB's curve."""
     top = 1 + GAMMA_OFFSET
-    numbers = fixed(GAMMA, 1 / top, GAMMA_OFFSET / top, 1 / GAMMA_SLOPE, GAMMA_THRESHOLD)
-    curve = b"para" + struct.pack(">IHH", 0, 3, 0) + numbers
-    tags = {b"wtpt": b"XYZ " + bytes(4) + d50, b"kTRC": curve}
+    numbers = (GAMMA, 1 / top, GAMMA_OFFSET / top, 1 / GAMMA_SLOPE, GAMMA_THRESHOLD)
+    return _profile("GRAY", {b"kTRC": _curve(3, *numbers)})
+
+
+def gamma_profile(gamma: float, chromaticities: Sequence[float] | None, is_grey: bool) -> bytes | None:
+    """A profile for what the chunks gAMA and cHRM of a PNG say; None where that is sRGB, or makes no sense.
+
+    gamma: samples are light to this power. chromaticities: x and y of white, red, green and blue; None for sRGB's.
+    """
+    if not MIN_GAMMA <= gamma <= MAX_GAMMA:
+        return None
+    xy = np.asarray(chromaticities or SRGB_CHROMATICITIES, np.float64).reshape(-1, 2)
+    is_usual = xy.shape == (4, 2) and np.abs(xy.ravel() - SRGB_CHROMATICITIES).max() < CHROMATICITY_STEP
+    if abs(gamma * USUAL_GAMMA - 1) < GAMMA_STEP and (is_grey or is_usual):
+        return None  # what encoders write for sRGB
+    curve = _curve(0, 1 / gamma)
+    if is_grey:
+        return _profile("GRAY", {b"kTRC": curve})
+    primaries = _primaries(xy) if xy.shape == (4, 2) else None
+    if primaries is None:
+        return None
+    tags = {name: b"XYZ " + bytes(4) + _fixed(*colour) for name, colour in zip(_XYZ_TAGS, primaries, strict=True)}
+    return _profile("RGB ", tags | dict.fromkeys(_CURVE_TAGS, curve))
+
+
+def _primaries(xy: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Chromaticities [4, 2] of white and primaries → XYZ [3, 3] of red, green and blue, adapted to D50 (Bradford)."""
+    if not (xy[:, 1] > 0).all():
+        return None
+    white, *primaries = np.c_[xy[:, 0], xy[:, 1], 1 - xy.sum(axis=1)] / xy[:, 1:]
+    matrix = np.array(primaries).T
+    if abs(np.linalg.det(matrix)) < 1e-6:
+        return None
+    matrix = matrix * np.linalg.solve(matrix, white)
+    cones = (BRADFORD @ np.array(D50)) / (BRADFORD @ white)
+    return (np.linalg.inv(BRADFORD) @ np.diag(cones) @ BRADFORD @ matrix).T
+
+
+def _profile(space: str, tags: dict[bytes, bytes]) -> bytes:
+    """A minimal ICC profile for a display (ICC.1: header, white point, `tags`). space: "GRAY" or "RGB "."""
+    tags = {b"wtpt": b"XYZ " + bytes(4) + _fixed(*D50), **tags}
     start = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
     for name, data in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(data))
         body += data
-    kind = struct.pack(">4sI4s4s4s", bytes(4), 0x02400000, b"mntr", b"GRAY", b"XYZ ")
-    header = struct.pack(">I", start + len(body)) + kind + bytes(12) + b"acsp" + bytes(28) + d50
+    kind = struct.pack(">4sI4s4s4s", bytes(4), 0x02400000, b"mntr", space.encode(), b"XYZ ")
+    header = struct.pack(">I", start + len(body)) + kind + bytes(12) + b"acsp" + bytes(28) + _fixed(*D50)
     return header.ljust(128, b"\0") + table + body
+
+
+def _curve(kind: int, *numbers: float) -> bytes:
+    """A parametric curve of ICC.1."""
+    return b"para" + struct.pack(">IHH", 0, kind, 0) + _fixed(*numbers)
+
+
+def _fixed(*values: float) -> bytes:
+    """Numbers as s15Fixed16."""
+    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 
 def _open_profile(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
