@@ -22,7 +22,7 @@ from PIL import Image
 from ..needs import needs
 from .page import Visitor
 from .running import PATIENCE_S, RunningKiosk
-from .test_server import edit, first_picture, free_port
+from .test_server import controls, edit, first_picture, free_port
 from .test_uploads import bring, picture, visit
 from .test_venue import address_in
 
@@ -60,6 +60,13 @@ def save(kiosk: RunningKiosk, place: str, photo: str, language: str = "en") -> t
     return found
 
 
+@pytest.fixture
+def at_controls(venue: RunningKiosk) -> Iterator[None]:
+    """A page is there meanwhile. (The visit of one that has left ends 15 seconds later, with all that is saved.)"""
+    with controls(venue):
+        yield
+
+
 def from_a_phone() -> bytes:
     exif = Image.Exif()
     exif[315] = "Visitor Name"
@@ -94,6 +101,7 @@ def test_an_own_picture_is_kept_nowhere_unless_its_visitor_agreed(
             path.unlink()
 
 
+@pytest.mark.usefixtures("at_controls")
 def test_a_picture_of_the_exhibition_asks_for_the_wall_alone(venue: RunningKiosk, folders: dict[str, Path]) -> None:
     photo = first_picture(venue)
     assert save(venue, "wall", photo)[0] == 403
@@ -104,6 +112,7 @@ def test_a_picture_of_the_exhibition_asks_for_the_wall_alone(venue: RunningKiosk
     path.unlink()
 
 
+@pytest.mark.usefixtures("at_controls")
 def test_a_file_has_title_credit_rights_and_says_how_it_was_coloured(venue: RunningKiosk) -> None:
     status, data, headers = save(venue, "download", first_picture(venue), "de")
     assert status == 200
@@ -122,6 +131,7 @@ def test_a_file_has_title_credit_rights_and_says_how_it_was_coloured(venue: Runn
     assert height > 1229, "the line stands under the picture"
 
 
+@pytest.mark.usefixtures("at_controls")
 def test_the_code_leads_to_a_page_with_the_picture_and_its_story(venue: RunningKiosk) -> None:
     status, code, _ = save(venue, "takeaway", first_picture(venue), "ar")
     assert status == 200

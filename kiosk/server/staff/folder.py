@@ -65,8 +65,11 @@ class ExhibitionFolder:
     def edition(self) -> str:
         """Changes with every change of the list and the captions."""
         digest = hashlib.sha256()
-        for path in (self.folder / LIST, *sorted(self.folder.glob("captions.*.toml"))):
-            digest.update(path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b"") + b"\0")
+        try:
+            for path in (self.folder / LIST, *sorted(self.folder.glob("captions.*.toml"))):
+                digest.update(path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b"") + b"\0")
+        except OSError as error:
+            raise ConfigError(f"{self.folder} cannot be read: {error.strerror or error}; check its rights") from error
         return digest.hexdigest()[:16]
 
     def entries(self) -> list[Entry]:
@@ -216,11 +219,19 @@ def check_name(name: str) -> None:
         raise NotChanged("refused_picture", f"{name!r} is not named as a picture ({', '.join(EXTENSIONS)})")
 
 
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy an exhibition to a new folder, whole or not at all. Raises NotChanged where `target` cannot be one."""
-    if not target.is_absolute():
+def copy_folder(source: Path, name: str) -> Path:
+    """Copy an exhibition to a new folder, whole or not at all. `name`: its absolute path, which is returned.
+
+    Raises NotChanged where that cannot be one, OutputError where it cannot be written.
+    """
+    try:
+        target = Path(name).expanduser()
+        is_taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: nobody has this home
+        raise NotChanged("folder_absolute", f"{name!r} is no path: {error}") from error
+    if not target.is_absolute() or "\0" in name:
         raise NotChanged("folder_absolute", f"{target} is no absolute path")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if is_taken:
         raise NotChanged("folder_taken", f"{target} exists and is not empty")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -230,6 +241,7 @@ def copy_folder(source: Path, target: Path) -> None:
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise write_error(target, error) from error
+    return target
 
 
 def _entry(table: Table, captions: Mapping[str, tomlkit.TOMLDocument]) -> Entry:

@@ -6,7 +6,6 @@ import asyncio
 import math
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -114,8 +113,7 @@ class Photographs:
             folder.remove(file, edition)
 
     async def _copy(self, text: str) -> str:
-        target = Path(text.strip()).expanduser()
-        await asyncio.to_thread(copy_folder, self._kiosk.gallery.folder, target)
+        target = await asyncio.to_thread(copy_folder, self._kiosk.gallery.folder, text.strip())
         await self._kiosk.gallery.move_to(target)
         return "/photographs?copied=1"
 
@@ -258,5 +256,10 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _suggested_folder() -> str:
-    state: Any = os.environ.get("STATE_DIRECTORY")  # set by systemd: a folder that the service may write to
-    return html.escape(str(Path(state) / "photographs" if state else Path.home() / "livetint-photographs"))
+    """A folder that this process may write to, escaped."""
+    state = os.environ.get("STATE_DIRECTORY")  # set by systemd
+    try:
+        found = Path(state) / "photographs" if state else Path.home() / "livetint-photographs"
+    except RuntimeError:  # a user without a home
+        found = Path.cwd() / "livetint-photographs"
+    return html.escape(str(found))
