@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import urllib.parse
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from livetint.engine.image.metadata import read_metadata
+from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.server.fonts import font_for, languages_without_glyphs
 from livetint.kiosk.server.labels import Label, plain_name
 from livetint.kiosk.server.strip import with_line
@@ -22,7 +24,7 @@ from PIL import Image
 from ..needs import needs
 from .page import Visitor
 from .running import PATIENCE_S, RunningKiosk
-from .test_server import controls, edit, first_picture, free_port
+from .test_server import PHOTO, controls, edit, first_picture, free_port
 from .test_uploads import bring, picture, visit
 from .test_venue import address_in
 
@@ -32,9 +34,14 @@ SERIAL = "SN-0451-PRIVATE"
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("taking")
-    for name in ("kept", "wall"):
+    for name in ("kept", "wall", "show"):
         (root / name).mkdir()
-    return {"kept": root / "kept", "wall": root / "wall", "kiosk": root / "kiosk"}
+    # The bundled lists, and their first picture in a size that is saved fast. The others are left out.
+    for path in bundled_photos().glob("*.toml"):
+        shutil.copy(path, root / "show")
+    with Image.open(bundled_photos() / PHOTO) as image:
+        image.resize((400, 307)).save(root / "show" / PHOTO)
+    return {name: root / name for name in ("kept", "wall", "show", "kiosk")}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,7 @@ def venue(stub: Path, folders: dict[str, Path]) -> Iterator[RunningKiosk]:
         folders["kiosk"], stub,
         uploads={"enabled": True, "deadline_s": 60.0}, saving={"folder": str(folders["kept"]), "line": True},
         takeaway={"host": "127.0.0.1", "port": free_port()}, wall={"folder": str(folders["wall"])},
+        gallery={"folder": str(folders["show"])},
     )  # fmt: skip
     yield running
     running.close()
@@ -127,8 +135,8 @@ def test_a_file_has_title_credit_rights_and_says_how_it_was_coloured(venue: Runn
     assert fields["description"][0].endswith("Von einem Computer koloriert, von einem Besucher geleitet.")
     assert b"compositeWithTrainedAlgorithmicMedia" in data
     width, height = Image.open(io.BytesIO(data)).size
-    assert width == 1600
-    assert height > 1229, "the line stands under the picture"
+    assert width == 400
+    assert height > 307, "the line stands under the picture"
 
 
 @pytest.mark.usefixtures("at_controls")
