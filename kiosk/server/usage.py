@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Container
 
@@ -16,7 +15,6 @@ class Usage:
         """shown: the ids on show, as they are at any time."""
         self._shown = shown
         self._last = ""
-        self.since = time.time()
         self.opens: Counter[str] = Counter()
         self.edits: Counter[str] = Counter()
         self.saves: Counter[str] = Counter()

@@ -341,7 +341,7 @@ def test_a_wall_clock_that_jumps_ends_no_deadline(stub: Path, tmp_path: Path) ->
             socket.send(edit(photo, seq))
             assert reply(socket)[0]["seq"] == seq
             assert kiosk.get("/healthz")[0] == 200
-            with urlopen(offered) as picture:
+            with urlopen(f"{offered}/picture.jpg") as picture:
                 assert picture.read(2) == b"\xff\xd8"
         assert kiosk.status()["engine_faults"] == 0
 
