@@ -120,7 +120,7 @@ class Colourist:
 
     def __init__(self, runner: Runner, settings: Settings) -> None:
         self._runner, self._settings = runner, settings
-        self._model = runner.bundle.digest
+        self.model = runner.bundle.digest
 
     def do(self, task: Task) -> Result:
         """Do a task. Faults become the result's error, except DeviceLost, after which this process is of no use."""
@@ -147,7 +147,7 @@ class Colourist:
         hints = None if task.hints is None else _read(task.hints, f"the file of hints of {name}")
         options = self._settings.options_with(hints)
         current = _hash_of(output)
-        if current is not None and task.done == (digest, current, self._model, options):
+        if current is not None and task.done == (digest, current, self.model, options):
             return Result(task.number, digest, current, options)
         _check_output(output, Path(os.fsdecode(task.out)))
         if current is not None and not task.overwrite and current not in task.written:
@@ -168,7 +168,7 @@ class Colourist:
         return encode_rgb(pixels, extension, metadata)
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS}
 
 
 def _read(path: bytes, name: str) -> bytes:
