@@ -71,7 +71,7 @@ class Cluster:
             self.address: str = ray.get_runtime_context().gcs_address
             self.jobs = min(cores, jobs) if jobs else cores
             self._task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_colour)
-            nodes = self._ask_nodes(out, photograph)
+            nodes = self.check(out, photograph)
         except BaseException:
             self.close()
             raise
@@ -127,8 +127,8 @@ class Cluster:
             place = "Ray cannot be started here" if address == LOCAL else f"no Ray cluster answers at {address}"
             raise RunnerError(f"{place}: {_first_line(error)}; check `ray status`") from error
 
-    def _ask_nodes(self, out: Path, photograph: Path) -> list[Node]:
-        """What every machine says. Raises ConfigError for the first one that cannot take part."""
+    def check(self, out: Path, photograph: Path) -> list[Node]:
+        """Ask every machine whether it can take part. Raises ConfigError for the first one that cannot take part."""
         ours = check_node(self._settings, b"", b"")
         version = importlib.metadata.version("livetint")
         with _marker(out) as marker:

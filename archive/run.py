@@ -29,6 +29,10 @@ class Workers(Protocol):
         """One result for every task, as they come."""
         ...
 
+    def close(self) -> None:
+        """End at once, whatever is under way. May be called twice."""
+        ...
+
 
 @dataclass
 class Summary:
@@ -80,6 +84,9 @@ def run(
             photograph = plan.photographs[result.number]
             _enter(result, photograph, out, manifest, model, version, summary)
             report(done, len(tasks))
+    except BaseException:
+        workers.close()  # or a worker would write one more part
+        raise
     finally:
         _remove_parts(plan, out)
     summary.seconds = time.perf_counter() - start

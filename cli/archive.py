@@ -55,13 +55,17 @@ def colorize_archive(sources: Sequence[Path], out: Path, options: SessionOptions
         check_outputs(plan, out, manifest, how.overwrite)
         for line in plan.passed_over:
             click.echo(f"passed over: {line}", err=True)
-        with _workers(settings, plan, out, how) as workers, Bars() as bars:
-            for line in workers.said:
-                click.echo(line, err=True)
-            summary = run(
-                plan, out, manifest, bundle.digest, workers, how.overwrite,
-                lambda done, total: bars.set("photographs", done, total),
-            )  # fmt: skip
+        try:
+            with _workers(settings, plan, out, how) as workers, Bars() as bars:
+                for line in workers.said:
+                    click.echo(line, err=True)
+                summary = run(
+                    plan, out, manifest, bundle.digest, workers, how.overwrite,
+                    lambda done, total: bars.set("photographs", done, total),
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            click.echo("what was done is kept; the same command goes on from there", err=True)
+            raise
     _print(summary, plan, out, f"on the {workers.device}, {_how_many(workers)}")
     if summary.failures:
         sys.exit(1)

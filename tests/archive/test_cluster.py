@@ -17,6 +17,7 @@ from livetint.archive.colour import Settings
 from livetint.archive.manifest import Manifest
 from livetint.archive.plan import make_plan
 from livetint.archive.run import run
+from livetint.engine.errors import ConfigError
 
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..needs import needs
@@ -72,28 +73,20 @@ def test_ray_listens_on_loopback_alone_without_a_dashboard(cluster: Cluster):
     assert not [child for child in children if "dashboard.py" in "".join(child.cmdline())]
 
 
-def colorize(cluster: Cluster, place: Path, out: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """The command, as another program that joins the cluster."""
-    code = before + "from livetint.cli.__main__ import main; main()"
-    command = ["colorize", place / "photos", "-o", place / out, "--cluster", cluster.address, "--model", place / "stub"]
-    return subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=False)
-
-
 def test_an_address_joins_a_running_cluster(cluster: Cluster, place: Path):
-    done = colorize(cluster, place, "joined")
+    """The command, as another program than the one that started Ray."""
+    code, out = "from livetint.cli.__main__ import main; main()", place / "joined"
+    command = ["colorize", place / "photos", "-o", out, "--cluster", cluster.address, "--model", place / "stub"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "12 coloured" in done.stderr and "2 tasks at once on 1 machine" in done.stderr
-    assert len(records(place / "joined")) == 12
+    assert len(records(out)) == 12
 
 
-def test_another_version_is_refused_in_one_sentence(cluster: Cluster, place: Path):
-    other = (
-        "import importlib.metadata as m; of = m.version; m.version = lambda n: '9.9' if n == 'livetint' else of(n)\n"
-    )
-    done = colorize(cluster, place, "refused", other)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "this machine 9.9; install the same on all" in done.stderr
-    assert not (place / "refused").exists()
+def test_another_version_is_refused_in_one_sentence(cluster: Cluster, place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    with pytest.raises(ConfigError, match=r"has Livetint .*, this machine 9\.9; install the same on all"):
+        cluster.check(place / "out", next((place / "photos").rglob("*.png")))
 
 
 def test_a_folder_that_is_not_shared_is_named(place: Path):

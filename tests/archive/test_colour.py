@@ -118,6 +118,9 @@ def test_a_full_disk_ends_the_run_and_leaves_no_part(do: Do, colourist: Colouris
         def results(self, tasks):
             return map(colourist.do, tasks)
 
+        def close(self):
+            pass
+
     (tmp_path / "in.png").replace(tmp_path / "out" / "scan.png")
     plan = make_plan([tmp_path / "out"], tmp_path / "copies")
     with Manifest(tmp_path / "copies") as manifest, pytest.raises(OutputError, match="free some space"):

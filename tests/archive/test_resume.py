@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from livetint.archive.colour import Settings
+from livetint.archive.colour import PART, Settings
 from livetint.archive.jobs import Processes
 from livetint.archive.manifest import NAME, Manifest
 from livetint.archive.plan import make_plan
@@ -76,6 +76,21 @@ def test_a_run_that_is_killed_twice_is_resumed(stub: Path, tmp_path: Path):
     assert COUNT <= line_count(out) <= COUNT + 2
     coloured = line_count(out) - before
     assert f"{coloured} coloured" in said and f"{COUNT - coloured} done before" in said
+
+
+def test_an_interrupted_run_leaves_no_part_and_says_how_to_go_on(stub: Path, tmp_path: Path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photographs(photos, 60)
+    with start(photos, out, stub) as process:
+        until(lambda: line_count(out) >= 5 or process.poll() is not None, "some photographs")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert [line for line in said.splitlines() if line] == [
+        "what was done is kept; the same command goes on from there",
+        "livetint: interrupted",
+    ]
+    assert list(out.rglob(PART)) == []
 
 
 def test_a_worker_that_is_killed_loses_nothing(stub: Path, tmp_path: Path):
