@@ -28,6 +28,12 @@ class ImageRejected(LivetintError):
     visitor_sentence = "This picture cannot be opened. Please choose another one."
 
 
+class ImageTooLarge(ImageRejected):
+    """A picture has more pixels than are allowed, or needs more memory than there is."""
+
+    visitor_sentence = "This picture is too large. Please choose a smaller one."
+
+
 class HintRejected(LivetintError):
     """A hint lies outside the photograph, has an impossible size or colour, or exceeds the model's number of hints."""
 

@@ -88,13 +88,13 @@ class PictureRef(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """Server → engine process.
 
-    op: edit; ab (an edit's colours for a file, float32 [2, H, W] as .npy); pulse (an inference, for the engine's
-    health); forget (drop all that was made of `picture`). reference: a picture whose colours are asked for. upsampling:
-    one of `engine.image.compose`, for the JPEGs of edits. descriptors: the pictures whose open descriptors travel with
-    this task, in their order.
+    op: edit; ab (an edit's colours for a file, float32 [2, H, W] as .npy); mood (a small JPEG of `reference` in its
+    colours); pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a
+    picture whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors:
+    the pictures whose open descriptors travel with this task, in their order.
     """
 
-    op: Literal["edit", "ab", "pulse", "forget"]
+    op: Literal["edit", "ab", "mood", "pulse", "forget"]
     picture: PictureRef | None = None
     reference: PictureRef | None = None
     edit: Edit | None = None

@@ -119,8 +119,9 @@ class UploadsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: Annotated[bool, Meta(description="They may also take one with the camera of the exhibit.")] = False
     max_mib: Annotated[float, Meta(gt=0, le=256, description="Larger files are refused.")] = 24.0
     max_megapixels: Annotated[
-        float, Meta(gt=0, le=MAX_UPLOAD_MEGAPIXELS, description="Larger pictures are refused.")
-    ] = 24.0
+        float,
+        Meta(gt=0, le=MAX_UPLOAD_MEGAPIXELS, description="Larger pictures are refused; over 24, they are reduced."),
+    ] = 50.0
     deadline_s: Annotated[
         float, Meta(gt=0, le=120, description="Seconds that a picture may take to arrive, and again to be opened.")
     ] = 15.0

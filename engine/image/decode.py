@@ -9,6 +9,7 @@ often scanned to 16-bit grey, so grey keeps its depth in a plane of its own. Eve
 from __future__ import annotations
 
 import io
+import math
 import re
 import stat
 import threading
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from ..errors import ImageRejected
+from ..errors import ImageRejected, ImageTooLarge
 from . import jpeg, jpeg2000, tiff
 from .convert import (
     WHITE_16,
@@ -89,13 +90,16 @@ def decode_file(path: str | Path, max_megapixels: float) -> Pixels:
         raise ImageRejected(f"{path} cannot be read: {_reason(error)}; check its name and rights") from error
 
 
-def decode_bytes(data: bytes, name: str, max_megapixels: float) -> Pixels:
-    """Decode a file held in memory. Error messages call it `name`. Raises as `decode_file` does."""
-    return decode_stream(io.BytesIO(data), name, max_megapixels)
+def decode_bytes(data: bytes, name: str, max_megapixels: float, jpeg_megapixels: float = math.inf) -> Pixels:
+    """Decode a file held in memory. Error messages call it `name`. Raises as `decode_file` does.
+
+    jpeg_megapixels: a JPEG with more is decoded at a half, a quarter or an eighth of its size, which saves memory.
+    """
+    return decode_stream(io.BytesIO(data), name, max_megapixels, jpeg_megapixels)
 
 
-def decode_stream(stream: BinaryIO, name: str, max_megapixels: float) -> Pixels:
-    """Decode an open, seekable binary file from its start; it stays open. Raises as `decode_file` does."""
+def decode_stream(stream: BinaryIO, name: str, max_megapixels: float, jpeg_megapixels: float = math.inf) -> Pixels:
+    """Decode an open, seekable binary file from its start; it stays open. See `decode_bytes`."""
     try:
         stream.seek(0)
         head = stream.read(HEAD_BYTES)
@@ -106,20 +110,20 @@ def decode_stream(stream: BinaryIO, name: str, max_megapixels: float) -> Pixels:
     limit_pixels = int(max_megapixels * 1e6)
     with _ONE_AT_A_TIME, pillow_limited_to(limit_pixels), quiet_c_libraries():
         try:
-            return _decode(stream, head, name, limit_pixels)
+            return _decode(stream, head, name, limit_pixels, jpeg_megapixels * 1e6)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             found = re.search(r"\((\d+) pixels\)", str(error))
             raise _too_large(name, int(found[1]) if found else None, limit_pixels) from error
         except Image.UnidentifiedImageError as error:
             raise ImageRejected(f"{name} {refusal(head)}") from error
         except MemoryError as error:
-            raise ImageRejected(f"{name} needs more memory than there is; reduce the picture") from error
+            raise ImageTooLarge(f"{name} needs more memory than there is; reduce the picture") from error
         except DECODER_ERRORS as error:
             message = f"{name} is damaged or incomplete ({_reason(error)}); copy or export it again"
             raise ImageRejected(message) from error
 
 
-def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int) -> Pixels:
+def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int, jpeg_pixels: float) -> Pixels:
     if is_tiff(head):
         page = tiff.picture_page(stream, name)
         if page is not None:
@@ -139,13 +143,14 @@ def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int) -> Pixe
                 _check_size((size.width, size.height), name, limit_pixels)
                 return _of_deep(jpeg2000.read_deep(stream, size, name), profile, _orientation(image))
         header = GreyHeader.of(image)
+        _reduce_jpeg(image, jpeg_pixels)
         try:
             image.load()
         except OSError:
             whole = jpeg.with_end(stream) if image.format in ("JPEG", "MPO") else None
             if whole is None:
                 raise
-            return _decode(whole, head, name, limit_pixels)
+            return _decode(whole, head, name, limit_pixels, jpeg_pixels)
         return _of_image(image, header, profile)
 
 
@@ -156,6 +161,15 @@ def _profile_of(image: ImageFile.ImageFile) -> bytes | None:
         return profile
     is_grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
     return gamma_profile(gamma, image.info.get("chromaticity"), is_grey)
+
+
+def _reduce_jpeg(image: ImageFile.ImageFile, jpeg_pixels: float) -> None:
+    """Let libjpeg decode an unread JPEG at the largest scale that has at most `jpeg_pixels`."""
+    width, height = image.size
+    if image.format not in ("JPEG", "MPO") or width * height <= jpeg_pixels:
+        return
+    scale = next((scale for scale in (2, 4) if width * height <= jpeg_pixels * scale**2), 8)
+    image.draft(None, (max(1, width // scale), max(1, height // scale)))
 
 
 def _of_image(image: ImageFile.ImageFile, header: GreyHeader, profile: bytes | None) -> Pixels:
@@ -193,9 +207,9 @@ def _check_size(size: tuple[int, int], name: str, limit_pixels: int) -> None:
         raise ImageRejected(f"{name} is {width} × {height} pixels; give a picture of at least 1 × 1")
 
 
-def _too_large(name: str, pixels: int | None, limit_pixels: int) -> ImageRejected:
+def _too_large(name: str, pixels: int | None, limit_pixels: int) -> ImageTooLarge:
     found = "too many" if pixels is None else f"{pixels / 1e6:.1f}"
-    return ImageRejected(
+    return ImageTooLarge(
         f"{name} has {found} megapixels, more than the limit of {limit_pixels / 1e6:g}; "
         "reduce the picture or raise the limit (--max-megapixels)"
     )

@@ -252,7 +252,9 @@ def _missing(process: EngineProcess, task: Task) -> tuple[PictureRef, ...]:
     missing = []
     if task.picture is not None and task.picture not in process.held:
         missing.append(task.picture)
-    if task.reference is not None and task.reference not in process.held | process.histograms:
+    # A mood shows the picture itself, for which its histogram is not enough.
+    known = process.held if task.op == "mood" else process.held | process.histograms
+    if task.reference is not None and task.reference not in known:
         missing.append(task.reference)
     return tuple(dict.fromkeys(missing))
 

@@ -54,9 +54,9 @@ class PhotoState(Painter):
         return self._moods[name]
 
 
-def reference_histogram(photo: Photo, runner: Runner) -> NDArray[np.float32]:
-    """The histogram float32 [313] of a picture's own colours, or where it is grey of those thought likely for it."""
+def reference_ab(photo: Photo, runner: Runner) -> tuple[NDArray[np.float32], bool]:
+    """A picture's own colours, ab float32 [2, h, w], or where it is grey those thought likely for it; whether it is."""
     ab = photo.working_ab()
     if float(np.abs(ab - ab.mean((1, 2), keepdims=True)).mean()) < MIN_COLOUR_AB:
-        ab = Painter(photo, runner).ab()
-    return histogram_of(ab)
+        return Painter(photo, runner).ab(), True
+    return ab, False

@@ -26,23 +26,25 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ...engine.colour.global_hints import GlobalHints
+from ...engine.colour.global_hints import GlobalHints, histogram_of
 from ...engine.errors import DeviceLost, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
-from ...engine.image.compose import apply_strength
+from ...engine.image.compose import apply_strength, compose, fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, takes_vivid
 from ..messages import SHARED_BYTES, Answer, Colours, Edit, PictureRef, Task
 from ..settings import MAX_UPLOAD_MEGAPIXELS
 from .channel import EngineEnd
-from .photo_state import PhotoState, reference_histogram
+from .photo_state import PhotoState, reference_ab
 from .runner_owner import RunnerOwner
 
 SWATCHES = 5
 MAX_PHOTOS = 3
 MAX_HISTOGRAMS = 32
 JPEG_QUALITY = 90
+# Longer side of the coloured copy of a picture whose mood can be borrowed.
+MOOD_PX = 320
 _PULSE = np.tile(np.linspace(5, 95, 256, dtype=np.float32), (256, 1))
 
 T = TypeVar("T")
@@ -132,6 +134,15 @@ class EngineService:
         np.save(file, apply_strength(ab, edit.strength), allow_pickle=False)
         return Answer(), file.getvalue()
 
+    def _do_mood(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        """A small JPEG of a reference in its colours, grey ones in the colours that are thought likely."""
+        reference = _needed(task.reference)
+        photo = self._photo_of(reference, descriptors)
+        ab, automatic = reference_ab(photo, self.runner)
+        self._keep_histogram(reference, histogram_of(ab))
+        L = resize_lightness(photo.L, fitted(photo.size, MOOD_PX))
+        return Answer(inferred=automatic), _jpeg(compose(L, ab * np.float32(self._vivid if automatic else 1.0)))
+
     def _do_forget(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         picture = _needed(task.picture)
         self._photos.pop(picture, None)
@@ -173,11 +184,15 @@ class EngineService:
     def _histogram(self, reference: PictureRef, descriptors: Descriptors) -> NDArray[np.float32]:
         # A reference is not held as a photograph: it must not push out the pictures that visitors paint on.
         if reference not in self._histograms:
-            self._histograms[reference] = reference_histogram(self._photo_of(reference, descriptors), self.runner)
-            while len(self._histograms) > MAX_HISTOGRAMS:
-                self._histograms.popitem(last=False)
+            ab, _ = reference_ab(self._photo_of(reference, descriptors), self.runner)
+            self._keep_histogram(reference, histogram_of(ab))
         self._histograms.move_to_end(reference)
         return self._histograms[reference]
+
+    def _keep_histogram(self, reference: PictureRef, histogram: NDArray[np.float32]) -> None:
+        self._histograms[reference] = histogram
+        while len(self._histograms) > MAX_HISTOGRAMS:
+            self._histograms.popitem(last=False)
 
     def _colours(
         self, photo: PhotoState, hints: tuple[Hint, ...], asked: GlobalHints, point: tuple[float, float]

@@ -29,6 +29,7 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
     routes = [
         Route("/settings.json", answers.settings),
         Route("/pictures/{id}/{size:int}.jpg", answers.picture),
+        Route("/pictures/{id}/mood.jpg", answers.mood),
         Route("/save/{place}", Saving(kiosk).answer, methods=["POST"]),
         Route("/uploads", answers.upload, methods=["POST"]),
         Route("/uploads", answers.wipe, methods=["DELETE"]),
@@ -66,6 +67,15 @@ class Answers:
         try:
             ref = self._kiosk.picture(request.path_params["id"]).ref
             return Response(await self._kiosk.previews.get(ref, size_px), media_type="image/jpeg")
+        except KeyError:
+            return _not_here()
+        except LivetintError as error:
+            return PlainTextResponse(visitor_sentence(error), 503)
+
+    async def mood(self, request: Request) -> Response:
+        """A small copy of a picture in colour, for the choice of moods."""
+        try:
+            return Response(await self._kiosk.mood(request.path_params["id"]), media_type="image/jpeg")
         except KeyError:
             return _not_here()
         except LivetintError as error:

@@ -58,6 +58,8 @@ class Kiosk:
         self.engine = EngineLink(settings.engine, settings.gallery.max_megapixels)
         self.previews = Previews(self.open_picture, max_megapixels)
         self.exporter = Exporter(settings, self._colours, lambda id: self.open_picture(self.picture(id).ref))
+        # Coloured copies of the pictures whose moods were offered.
+        self._moods: dict[PictureRef, bytes] = {}
         self.page = PageWatch()
         self.metrics = Metrics()
         self.thermal = ThermalWatch()
@@ -137,6 +139,7 @@ class Kiosk:
     def _forget(self, picture: Picture) -> None:
         """A picture is gone: nothing that was made of it stays."""
         self.previews.forget(picture.ref)
+        self._moods.pop(picture.ref, None)
         self._run_in_background(self.engine.forget(picture.ref))
 
     # The engine's work
@@ -171,6 +174,16 @@ class Kiosk:
             return (await self.engine.ask(task, self.open_picture))[1]
         except EngineLost:
             return (await self.engine.ask(task, self.open_picture))[1]
+
+    async def mood(self, id: str) -> bytes:
+        """A small JPEG of a picture in its colours, made once. Raises KeyError, EngineLost or TaskRefused."""
+        ref = self.picture(id).ref
+        if ref not in self._moods:
+            made = (await self.engine.ask(Task("mood", reference=ref), self.open_picture))[1]
+            if self.picture(id).ref != ref:  # replaced or wiped meanwhile
+                raise KeyError(id)
+            self._moods[ref] = made
+        return self._moods[ref]
 
     # The visit
 

@@ -12,17 +12,19 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ...engine.errors import ImageRejected, LivetintError
+from ...engine.errors import ImageRejected, ImageTooLarge, LivetintError
 from ..memory import NamelessFile
 from ..messages import PictureRef
 from ..settings import UploadsTable
 from .child import run_child
-from .decoding import SIGNATURE_BYTES, SIGNATURES, kind_of
+from .decoding import SIGNATURE_BYTES, SIGNATURES, TOO_LARGE, kind_of
 from .pictures import Picture, PictureRecord
 from .visits import Visit
 
 MAX_PICTURES = 3
 MIB = 1 << 20
+# Cameras "of 50 megapixels" have up to 50.4.
+CAMERA_ROUNDING = 1.02
 
 
 class UploadRefused(LivetintError):
@@ -115,11 +117,13 @@ class Uploads:
     async def _decode(self, data: bytes, file: NamelessFile) -> None:
         """Let a child process write the picture's pixels to `file`."""
         settings = self._settings
-        arguments = (file.descriptor, settings.max_megapixels, math.ceil(settings.deadline_s))
+        arguments = (file.descriptor, settings.max_megapixels * CAMERA_ROUNDING, math.ceil(settings.deadline_s))
         try:
             code, _ = await run_child("decoding", arguments, data, [file.descriptor], settings.deadline_s)
         except asyncio.TimeoutError as error:
             raise UploadRefused(503, "Opening this picture took too long. Please choose another one.") from error
+        if code == TOO_LARGE:
+            raise UploadRefused(413, ImageTooLarge.visitor_sentence)
         if code == ImageRejected.exit_code:
             raise UploadRefused(422, ImageRejected.visitor_sentence)
         if code != 0:

@@ -12,7 +12,14 @@ import { language, translate } from './language.js';
 export const titleOf = (picture) => picture.titles[language] ?? picture.title;
 
 /** @param {Picture} picture */
-const creditOf = (picture) => [picture.photographer, picture.year].filter(Boolean).join(', ');
+const creditOf = (picture) => [picture.photographer, yearOf(picture)].filter(Boolean).join(', ');
+
+/** The year of a picture in the page's language: "about 1935-1940" too. @param {Picture} picture */
+function yearOf({ year }) {
+  const about = /^(?:about|around|circa|ca\.?|c\.)\s+(?=\d)/i.exec(year);
+  const years = year.slice(about ? about[0].length : 0).replace(/(\d)\s*-\s*(?=\d)/, '$1–');
+  return about ? translate('about_year').replace('{year}', years) : years;
+}
 
 /** Show the title, credit and caption of a picture. @param {Picture} picture */
 export function describe(picture) {
@@ -21,15 +28,23 @@ export function describe(picture) {
   byId('picture').setAttribute('aria-label', titleOf(picture));
 }
 
-/** A small copy of a picture, fetched when it comes into view. @param {Picture} picture @param {string} alt */
-export function thumbnail(picture, alt) {
+/**
+ * A small copy of a picture, fetched when it comes into view.
+ * @param {Picture} picture @param {string} alt @param {'480' | 'mood'} copy grey or in colour
+ */
+export function thumbnail(picture, alt, copy = '480') {
   const image = document.createElement('img');
   image.loading = 'lazy';
-  image.src = `pictures/${picture.id}/480.jpg`;
+  image.src = `pictures/${picture.id}/${copy}.jpg`;
+  // Where the colours are not to be had, the grey copy stands in.
+  if (copy !== '480') image.addEventListener('error', () => { image.src = `pictures/${picture.id}/480.jpg`; }, { once: true });
   image.alt = alt;
   image.addEventListener('load', () => image.classList.add('loaded'));
   return image;
 }
+
+/** The button of a picture in the gallery. @param {string} id */
+export const pictureButton = (id) => document.querySelector(`#pictures [data-picture="${id}"]`);
 
 /** Says that the visitor's points on a picture are kept. */
 function paintedNote() {
@@ -53,6 +68,7 @@ export function showGallery(pictures, begin, isPainted) {
     words.append(title, credit);
     if (isPainted(picture.id)) words.append(paintedNote());
     button.append(thumbnail(picture, ''), words);
+    button.dataset.picture = picture.id;
     button.addEventListener('click', () => begin(picture));
     item.append(button);
     return item;

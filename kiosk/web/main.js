@@ -4,15 +4,17 @@ import { Attract, startPoint } from './attract.js';
 import { chooseView } from './choose_view.js';
 import { showHours } from './closed.js';
 import { dialog, byId } from './dom.js';
-import { describe, showGallery } from './gallery.js';
+import { describe, pictureButton, showGallery } from './gallery.js';
 import { ignorePalmsOnButtons } from './gestures.js';
 import { watchIdle } from './idle.js';
+import { JpegView } from './jpeg_view.js';
 import { LANGUAGE_NAMES, setLanguage, translate } from './language.js';
 import { Link } from './link.js';
 import { Moods } from './moods.js';
 import { Painting } from './painting.js';
 import { pixelsPerMm } from './pixels_per_mm.js';
 import { Saving } from './saving.js';
+import { said, say } from './status.js';
 import { Uploads } from './uploads.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
@@ -30,12 +32,22 @@ root.dataset.reach = settings.reach;
 
 const view = chooseView(/** @type {HTMLCanvasElement} */ (byId('picture')), settings.pixels, settings.upsampling);
 const link = new Link();
+view.canvas.addEventListener('gone', useJpegs);
 const painting = new Painting(view, link, { pxPerMm, palmMm: settings.palm_mm });
 const moods = new Moods(painting);
 const uploads = new Uploads(settings.uploads, (picture) => begin(picture));
 const saving = new Saving(painting, settings, (photo) => uploads.own.some(({ id }) => id === photo));
 const attract = new Attract(painting, () => pictures, describe);
 ignorePalmsOnButtons((event) => painting.gestures.isPalm(event));
+
+/** WebGL is gone for good: another canvas shows JPEGs, for one that had WebGL can do nothing else. */
+function useJpegs() {
+  const canvas = /** @type {HTMLCanvasElement} */ (view.canvas.cloneNode(false));
+  view.canvas.replaceWith(canvas);
+  painting.stage.setView(new JpegView(canvas));
+  painting.changed();
+  link.beat({ state: document.body.dataset.state, event: 'fallback' });
+}
 
 // States
 
@@ -44,7 +56,7 @@ function enter(state) {
   document.body.dataset.state = state;
   attract.stop();
   byId('picture').classList.remove('loading');
-  byId('status').textContent = '';
+  say('');
   painting.compare.show(false);
   if (state === 'attract' && !closed) attract.start();
   if (state !== 'painting') painting.choose(-1);
@@ -67,7 +79,7 @@ async function begin(picture) {
     showSpot();
   } catch {
     showGalleryAgain();
-    byId('status').textContent = translate('own_refused');
+    say(translate('own_refused'), { beside: pictureButton(picture.id) });
   }
 }
 
@@ -119,7 +131,7 @@ for (const element of document.querySelectorAll('dialog')) {
 /** @param {string} code */
 async function changeLanguage(code) {
   await setLanguage(code);
-  byId('status').textContent = '';
+  say('');
   byId('language-name').textContent = LANGUAGE_NAMES[code];
   byId('language').setAttribute('aria-label', `${translate('language')}: ${LANGUAGE_NAMES[code]}`);
   showPictures();
@@ -157,7 +169,7 @@ function wipe() {
   painting.forget();
   uploads.forget();
   saving.forget();
-  byId('status').textContent = '';
+  say('');
   link.beat({ state: 'attract', event: 'reset' });
   setContrast(settings.contrast === 'high');
   changeLanguage(settings.language);
@@ -204,9 +216,9 @@ link.addEventListener('message', async (event) => {
   if (message.type === 'reload') location.reload();
   if (message.type === 'refused') {
     refusal = message.sentence;
-    byId('status').textContent = refusal;
+    say(refusal);
   }
-  if (message.type === 'pause') byId('status').textContent = translate('moment');
+  if (message.type === 'pause') say(translate('moment'), { stays: true });
   if (message.type === 'gallery') {
     pictures = (await (await fetch('settings.json')).json()).pictures;
     showPictures();
@@ -221,7 +233,7 @@ link.addEventListener('message', async (event) => {
   }
 });
 link.addEventListener('reply', () => {
-  if ([translate('moment'), refusal].includes(byId('status').textContent ?? '')) byId('status').textContent = '';
+  if ([translate('moment'), refusal].includes(said())) say('');
 });
 setInterval(() => {
   const newest = painting.requests.frames.at(-1);
@@ -235,5 +247,6 @@ setContrast(settings.contrast === 'high');
 await changeLanguage(settings.language);
 // A visitor may have left the attract state before the language was there.
 if (document.body.dataset.state === 'attract') enter('attract');
+root.classList.remove('starting');
 /** For tests and benches: the parts of the page, once it is complete. */
-Object.assign(globalThis, { livetint: { painting, link, view, settings } });
+Object.assign(globalThis, { livetint: { painting, link, settings, get view() { return painting.stage.view; } } });

@@ -44,7 +44,7 @@ export class Moods {
   showReferences(pictures) {
     byId('references').replaceChildren(...pictures.map((picture) => {
       const button = document.createElement('button');
-      button.append(thumbnail(picture, titleOf(picture)));
+      button.append(thumbnail(picture, titleOf(picture), 'mood'));
       button.dataset.reference = picture.id;
       button.addEventListener('click', () => this.apply({ reference: picture.id, mood: 'none' }));
       return button;
@@ -67,6 +67,8 @@ export class Moods {
     }
     for (const button of /** @type {Iterable<HTMLElement>} */ (byId('references').children)) {
       button.setAttribute('aria-pressed', String(button.dataset.reference === reference));
+      // A picture has its own mood already.
+      button.hidden = button.dataset.reference === this.painting.photo;
     }
     this.slider.value = String(strength * 100);
   }

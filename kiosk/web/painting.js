@@ -11,6 +11,7 @@ import { Palette } from './palette.js';
 import { Requests } from './requests.js';
 import { Ring } from './ring.js';
 import { Stage } from './stage.js';
+import { said, say } from './status.js';
 import { Swatches } from './swatches.js';
 
 /** @typedef {import('./link.js').Header} Header */
@@ -366,12 +367,18 @@ export class Painting {
   addPoint(place, a, b) {
     const index = this.edits.addHint({ x: place.x, y: place.y, a, b, size: this.palette.size });
     if (index < 0) {
-      byId('status').textContent = translate('too_many');
+      say(translate('too_many'), { beside: this.boxAt(place) });
       return;
     }
     this.palette.remember(a, b);
     this.choose(index);
     this.ring.set(true);
+  }
+
+  /** Where a place lies on the page. @param {Place} place */
+  boxAt(place) {
+    const [at, box] = [this.stage.toStage(place), this.stage.box.getBoundingClientRect()];
+    return { left: box.left + at.x, top: box.top + at.y, width: 0, height: 0 };
   }
 
   remove() {
@@ -383,7 +390,7 @@ export class Painting {
   /** Show other points than before. @param {number} chosen the point to choose, or the last one if there are fewer */
   afterStep(chosen) {
     this.pending = null;
-    if (byId('status').textContent === translate('too_many')) byId('status').textContent = '';
+    if (said() === translate('too_many')) say('');
     this.choose(Math.min(chosen, this.edits.present.hints.length - 1));
     this.changed();
   }

@@ -109,7 +109,7 @@ export class Requests extends EventTarget {
     if (header.seq <= this.shownSeq) return;
     const { view } = this.stage;
     if (header.kind === 'planes' && 'setPlanes' in view) view.setPlanes(new Uint16Array(pixels));
-    else if ('setColoured' in view) {
+    else if (header.kind === 'jpeg' && 'setColoured' in view) {
       const image = await createImageBitmap(new Blob([pixels], { type: 'image/jpeg' }));
       // A newer answer, or another picture, may have come while this one was decoded.
       if (header.seq <= this.shownSeq) {

@@ -4,12 +4,24 @@
 import { button, dialog, byId } from './dom.js';
 import { language, translate } from './language.js';
 import { toMessage } from './requests.js';
+import { say } from './status.js';
 
 /** A download has read its blob long before. */
 const REVOKE_AFTER_MS = 10000;
 /** @typedef {'keep' | 'takeaway' | 'download' | 'wall'} Target */
 /** Targets that the visitor is asked about, for a picture of their own and for one of the exhibition. @type {Record<'own' | 'shown', Target[]>} */
 const ASKED = { own: ['keep', 'download', 'wall'], shown: ['wall'] };
+
+/** Answers of the server where the picture is no longer there: one of the visitor's own was wiped, or staff took it away. */
+const GONE = [404, 410];
+
+class SaveRefused extends Error {
+  /** @param {number} status of the reply */
+  constructor(status) {
+    super(`${status}`);
+    this.status = status;
+  }
+}
 
 export class Saving {
   /**
@@ -35,7 +47,7 @@ export class Saving {
     if (!agreed || visit !== this.visit) return;
     const targets = this.targets.filter((target) => !asked.includes(target) || agreed.includes(target));
     button('save').disabled = true;
-    byId('status').textContent = translate('moment');
+    say(translate('moment'), { beside: byId('save'), stays: true });
     byId('code').hidden = true;
     const sentences = [];
     try {
@@ -48,12 +60,15 @@ export class Saving {
         if (target === 'download') download(file, name);
         sentences.push(sentence);
       }
-    } catch {
+    } catch (error) {
       if (visit !== this.visit) return;
-      sentences.splice(0, Infinity, translate('save_failed'));
+      button('save').disabled = false;
+      const lost = error instanceof SaveRefused && GONE.includes(error.status);
+      say(translate(lost ? 'save_lost' : 'save_failed'), { beside: byId('save') });
+      return;
     }
     button('save').disabled = false;
-    byId('status').textContent = '';
+    say('');
     byId('saved-text').textContent = sentences.join(' ') || translate('not_saved');
     dialog('saved').showModal();
   }
@@ -94,7 +109,7 @@ function ask(targets, own) {
 /** @param {Target} target @param {string} body @param {boolean} agreed @returns {Promise<{file: Blob, name: string}>} */
 async function requestFile(target, body, agreed) {
   const reply = await fetch(`save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
-  if (!reply.ok) throw new Error(await reply.text());
+  if (!reply.ok) throw new SaveRefused(reply.status);
   const encoded = /filename\*=UTF-8''([^;]+)/.exec(reply.headers.get('content-disposition') ?? '')?.[1];
   return { file: await reply.blob(), name: encoded ? decodeURIComponent(encoded) : 'livetint.png' };
 }

@@ -24,6 +24,9 @@ export const LOW_REACH = 0.34;
 const LENS_MM = 11;
 const LENS_DISTANCE_MM = 27;
 
+/** Whether all controls are in the lower part of the panel. */
+const isLow = () => document.documentElement.dataset.reach === 'low';
+
 /** Places are CSS pixels of the stage, or 0…1 of the photograph. Events: moved (the photograph lies elsewhere or is larger). */
 export class Stage extends EventTarget {
   /** @param {import('./webgl_view.js').View} view @param {() => number} pxPerMm */
@@ -53,6 +56,13 @@ export class Stage extends EventTarget {
     this.size = { w: 1, h: 1 };
     new ResizeObserver(() => this.resize()).observe(this.box);
     view.canvas.addEventListener('redraw', () => this.draw());
+  }
+
+  /** Draw by another view from now on. @param {import('./webgl_view.js').View} view */
+  setView(view) {
+    this.view = view;
+    if (this.image) view.setPhoto(this.image);
+    this.drawNow();
   }
 
   // The photograph
@@ -129,7 +139,7 @@ export class Stage extends EventTarget {
   /** The part of the stage for controls: with low reach its lower part, where that is large enough. */
   get reachable() {
     const { w, h } = this.size;
-    const low = document.documentElement.dataset.reach === 'low' ? innerHeight * LOW_REACH - this.box.getBoundingClientRect().top : 0;
+    const low = isLow() ? innerHeight * LOW_REACH - this.box.getBoundingClientRect().top : 0;
     const y = Math.min(Math.max(0, low), h / 2);
     return { x: 0, y, w, h: h - y };
   }
@@ -140,7 +150,9 @@ export class Stage extends EventTarget {
     const [iw, ih] = this.image ? [this.image.width, this.image.height] : [4, 3];
     const fit = Math.min(w / iw, h / ih) * this.zoom.scale;
     const [fw, fh] = [Math.round(iw * fit), Math.round(ih * fit)];
-    return { x: Math.round((w - fw) / 2 + this.zoom.x), y: Math.round((h - fh) / 2 + this.zoom.y), w: fw, h: fh };
+    // With low reach a photograph that leaves space lies at the bottom, near the hand.
+    const y = isLow() && fh < h ? h - fh : (h - fh) / 2 + this.zoom.y;
+    return { x: Math.round((w - fw) / 2 + this.zoom.x), y: Math.round(y), w: fw, h: fh };
   }
 
   /** The part of that rectangle that is on the stage: the canvas covers it. */

@@ -2,12 +2,15 @@
 // A visitor's own picture, from a file or the exhibit's camera, where the settings allow it (docs/kiosk.md).
 import { button, dialog, byId } from './dom.js';
 import { translate } from './language.js';
+import { say } from './status.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
-/** @typedef {{camera: boolean, max_bytes: number, types: string[]}} UploadSettings */
+/** @typedef {{camera: boolean, max_bytes: number, max_megapixels: number, types: string[]}} UploadSettings */
 
 const JPEG_QUALITY = 0.92;
 const CAMERA_WIDTH_PX = 1920;
+/** The server's answer to a picture with too many bytes or pixels. */
+const TOO_LARGE = 413;
 
 export class Uploads {
   /** @param {UploadSettings | null | undefined} settings null: uploads are off @param {(picture: Picture) => void} begin */
@@ -49,24 +52,29 @@ export class Uploads {
   async send(picture) {
     if (!this.settings) return;
     const { signal } = this.visit;
-    const status = byId('status');
+    const beside = byId('own');
     if (picture.size > this.settings.max_bytes) {
-      status.textContent = translate('own_too_big');
+      say(tooLarge(this.settings), { beside });
       return;
     }
-    status.textContent = translate('moment');
+    say(translate('moment'), { beside, stays: true });
     setEnabled(false);
     try {
       const reply = await fetch('uploads', { method: 'POST', body: picture, signal });
-      if (reply.status !== 201) throw new Error(`${reply.status}`);
+      if (reply.status !== 201) {
+        signal.throwIfAborted();
+        say(reply.status === TOO_LARGE ? tooLarge(this.settings) : translate('own_refused'), { beside });
+        setEnabled(true);
+        return;
+      }
       const found = { ...(await reply.json()), title: translate('own') };
       signal.throwIfAborted();
       this.own = [found, ...this.own];
-      status.textContent = '';
+      say('');
       this.begin(found);
     } catch {
       if (signal.aborted) return;
-      status.textContent = translate('own_refused');
+      say(translate('own_refused'), { beside });
     }
     setEnabled(true);
   }
@@ -80,7 +88,7 @@ export class Uploads {
       if (signal.aborted) stopTracks(stream);
       else this.showCamera(stream);
     } catch {
-      if (!signal.aborted) byId('status').textContent = translate('no_camera');
+      if (!signal.aborted) say(translate('no_camera'), { beside: byId('camera-open') });
     } finally {
       this.cameraRequested = false;
     }
@@ -127,6 +135,10 @@ export class Uploads {
     }
   }
 }
+
+/** A sentence with the limits. @param {UploadSettings} settings */
+const tooLarge = ({ max_bytes, max_megapixels }) => translate('own_too_big')
+  .replace('{mib}', String(Math.round(max_bytes / 2 ** 20))).replace('{megapixels}', String(Math.round(max_megapixels)));
 
 /** @param {boolean} enabled whether a picture can be chosen or taken */
 function setEnabled(enabled) {

@@ -22,7 +22,10 @@ import { PLANE, VERTEX, fragment } from './shader.js';
 // Texture units, by the names of the shader's samplers.
 const UNITS = { photo: 0, planes: 1, lightnesses: 2, cells: 3 };
 /** @typedef {keyof typeof UNITS} TextureName */
+/** A lost context that has not come back after this long is given up. */
+const LOST_MS = 3000;
 
+/** Its canvas has two events of its own: redraw (the context is back), gone (it does not come back). */
 export class WebglView {
   /** @param {HTMLCanvasElement} canvas @param {Upsampling} upsampling */
   constructor(canvas, upsampling) {
@@ -34,6 +37,7 @@ export class WebglView {
     /** Time to draw a frame as measured at the start, null before. @type {number | null} */
     this.draw_ms = null;
     this.lost = false;
+    this.lostTimer = 0;
     /** Belongs to the stage. @type {ImageBitmap | null} */
     this.image = null;
     /** @type {Uint16Array | null} */
@@ -49,8 +53,17 @@ export class WebglView {
     canvas.addEventListener('webglcontextlost', (event) => {
       event.preventDefault();
       this.lost = true;
+      this.lostTimer = setTimeout(() => canvas.dispatchEvent(new Event('gone')), LOST_MS);
     });
-    canvas.addEventListener('webglcontextrestored', () => this.restore());
+    canvas.addEventListener('webglcontextrestored', () => {
+      clearTimeout(this.lostTimer);
+      try {
+        this.restore();
+      } catch (error) {
+        console.warn('WebGL cannot be used any more:', error);
+        canvas.dispatchEvent(new Event('gone'));
+      }
+    });
   }
 
   setUp() {

@@ -125,21 +125,50 @@ def test_the_line_of_the_comparison_is_grabbed_and_clear_of_the_zoom_buttons(
     visitor.close()
 
 
-def test_low_reach_keeps_everything_in_the_lower_part(browser: Any, kiosk: RunningKiosk) -> None:
+def test_low_reach_keeps_controls_in_the_lower_part_and_fills_the_height(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300, reach="low"))
     visitor.open(2)
     visitor.place(0.5, 0.5)
     assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
-    top = visitor.evaluate("document.getElementById('picture').getBoundingClientRect().top")
-    assert top >= 1920 * 0.34 - 1
+    top = visitor.evaluate("document.getElementById('stage').getBoundingClientRect().top")
+    assert top < 1920 * 0.02
+    visitor.page.keyboard.press("Escape")
+    visitor.place(0.5, 0.05)  # whose ring would lie above
+    assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
     visitor.page.click("#moods-open")
     assert visitor.evaluate("document.getElementById('moods').getBoundingClientRect().top") >= 1920 * 0.3
     visitor.close()
 
 
+# The smallest font of any text that can be seen, in CSS pixels, and what it says.
+_SMALLEST = """[...document.querySelectorAll('body *')]
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.checkVisibility(
+    { visibilityProperty: true })).map((e) => [parseFloat(getComputedStyle(e).fontSize), e.textContent])
+  .sort((one, other) => one[0] - other[0])[0]"""
+
+
+@pytest.mark.parametrize(("width", "height", "width_mm"), [(1920, 1080, 477), (1080, 1920, 300)])
+def test_no_text_is_under_16_px_on_a_panel_of_1080_lines(
+    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
+) -> None:
+    visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
+    found = [visitor.evaluate(_SMALLEST)]
+    visitor.open(2)
+    visitor.place(0.5, 0.5)
+    found.append(visitor.evaluate(_SMALLEST))
+    for name in ("moods", "languages", "saved", "idle", "camera", "leave", "consent"):
+        visitor.evaluate(f"document.getElementById('{name}').showModal()")
+        found.append(visitor.evaluate(_SMALLEST))
+        visitor.evaluate(f"document.getElementById('{name}').close()")
+    visitor.page.click("#gallery-open")
+    found.append(visitor.evaluate(_SMALLEST))
+    assert min(found)[0] >= 16, found
+    visitor.close()
+
+
 def test_words_fit_a_small_panel_in_every_language(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, 1024, 600, before=page_settings(panel_width_mm=223))
-    visitor.open(2)
+    visitor.open(3)
     visitor.place(0.5, 0.5)
     for language in LANGUAGES:
         visitor.page.click("#language")
@@ -148,4 +177,7 @@ def test_words_fit_a_small_panel_in_every_language(browser: Any, kiosk: RunningK
         for target in targets_of(visitor):
             assert not target["cut"], (language, target)
             assert target["x"] >= -0.5 and target["x"] + target["w"] <= 1024.5, (language, target)
+        for name in ("title", "caption"):
+            fits = f"(({{ scrollHeight, clientHeight }}) => scrollHeight <= clientHeight + 2)({name})"
+            assert visitor.evaluate(fits), (language, name)
     visitor.close()

@@ -25,6 +25,7 @@ from livetint.engine.session import Session
 from livetint.kiosk.engine.photo_state import PhotoState
 from livetint.kiosk.engine.service import MAX_PHOTOS, EngineService
 from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
+from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.settings import EngineTable
 from PIL import Image
 
@@ -230,6 +231,29 @@ def test_a_reference_is_known_by_its_histogram_and_pushes_no_picture_out(album: 
         service.do(task(refs[0], HINT, reference=reference), {})
         service.do(Task("forget", reference), {})
         assert service.histograms == []
+
+
+def test_the_mood_of_a_picture_is_shown_in_its_colours_and_its_histogram_kept(album: Album, touch: Bundle) -> None:
+    with OnnxRunner(touch, 1) as runner:
+        service = EngineService(runner, 1)
+        red = album.add("reference", (220, 30, 30))
+        grey = PictureRef("grey", hashlib.sha256(photograph := grey_file()).hexdigest())
+        album.descriptors[grey] = os.memfd_create("grey")
+        os.write(album.descriptors[grey], photograph)
+        for reference, most in ((red, 180), (grey, 4)):
+            answer, jpeg = service.do(Task("mood", reference=reference), album.descriptors)
+            rgb = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+            assert answer.ok and max(rgb.shape) <= 320
+            assert (rgb[..., 0] - rgb[..., 2]).max() > most
+        assert service.histograms == [red, grey] and service.held == []
+
+
+def grey_file() -> bytes:
+    """A small copy of a photograph without colours."""
+    file = io.BytesIO()
+    with Image.open(bundled_photos() / "abandoned-dust-bowl-home.jpg") as image:
+        image.convert("L").resize((400, 300)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_another_version_is_another_picture_and_another_reference(touch: Bundle, album: Album) -> None:

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from livetint.engine.image.decode import decode_bytes
 from livetint.engine.image.photo import Photo
+from livetint.kiosk.server.decoding import TOO_LARGE, reduced
 from PIL import Image
 from websockets.sync.client import ClientConnection
 
@@ -125,8 +127,8 @@ def bomb() -> bytes:
         (b"", 415, "JPEG, PNG or WebP"),
         (picture("JPEG")[:900], 422, "cannot be opened"),
         (b"\xff\xd8\xff" + bytes(5000), 422, "cannot be opened"),
-        (bomb(), 422, "cannot be opened"),
-        (picture("PNG", (1500, 1400)), 422, "cannot be opened"),
+        (bomb(), 413, "too large"),
+        (picture("PNG", (1500, 1400)), 413, "too large"),
         (bytes(2 << 20), 413, "too big"),
     ],
     ids=["svg", "pdf", "tiff", "gif", "nothing", "cut", "damaged", "bomb", "pixels", "bytes"],
@@ -259,3 +261,28 @@ def test_memory_and_time_of_the_opening_child_are_limited_by_the_kernel(tmp_path
         "File too large"
         in subprocess.run([sys.executable, "-c", start + writing], capture_output=True, text=True).stderr
     )
+
+
+def decoded(data: bytes, max_megapixels: float, tmp_path: Path) -> tuple[int, bytes]:
+    """Exit code of the child that opens `data`, and the header of what it wrote."""
+    with (tmp_path / "pixels").open("w+b") as out:
+        command = [sys.executable, "-m", "livetint.kiosk.server.decoding", str(out.fileno()), f"{max_megapixels}", "60"]
+        child = subprocess.run(command, input=data, pass_fds=[out.fileno()], capture_output=True)
+        out.seek(0)
+        return child.returncode, out.read(12)
+
+
+def test_a_photograph_of_a_phone_is_reduced_within_the_memory_of_before(tmp_path: Path) -> None:
+    """50 megapixels as a progressive JPEG of full colour, which takes the most memory."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((8160, 6120)).convert("RGB").save(file, "JPEG", progressive=True, subsampling=0)
+    assert decoded(file.getvalue(), 50, tmp_path) == (0, b"P6\n4080 3060")
+    assert decoded(file.getvalue(), 49, tmp_path)[0] == TOO_LARGE
+
+
+def test_other_formats_are_reduced_after_decoding() -> None:
+    pixels = decode_bytes(picture("PNG", (300, 200)), "a test", 1)
+    small = reduced(pixels, 15_000)
+    assert small.rgb.shape == (100, 150, 3)
+    assert np.abs(small.rgb.astype(int) - pixels.rgb[::2, ::2]).max() <= 2
+    assert reduced(pixels, 60_000) is pixels

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.image.photo import Photo
 from livetint.kiosk.server.exhibition import bundled_photos
@@ -90,6 +89,15 @@ def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
     reference.click()
     visitor.settled()
     assert visitor.evaluate("livetint.painting.edits.present.reference") == reference.get_attribute("data-reference")
+    assert not visitor.page.locator("#references button").nth(0).is_visible(), "the picture itself"
+    visitor.until("document.querySelectorAll('#references .loaded').length > 2", "coloured copies")
+    spread = visitor.evaluate(
+        "[...document.querySelectorAll('#references .loaded')].map((image) => { "
+        "const canvas = document.createElement('canvas'), context = canvas.getContext('2d'); "
+        "context.drawImage(image, 0, 0, 9, 9); const { data } = context.getImageData(0, 0, 9, 9); "
+        "return Math.max(...[...Array(81).keys()].map((i) => Math.abs(data[i * 4] - data[i * 4 + 2]))); })"
+    )
+    assert min(spread) > 8, "each has colours"
     visitor.page.click("#moods-close")
 
 
@@ -194,22 +202,33 @@ def test_saving_downloads_the_picture_at_full_size(visitor: Visitor, tmp_path: P
     visitor.page.click("#saved-close")
 
 
-@pytest.mark.parametrize("answers", [True, False])
-def test_a_code_for_the_phone_is_shown_or_a_sentence_says_why_not(
-    browser: Any, kiosk: RunningKiosk, answers: bool
+def test_a_code_for_the_phone_is_shown_or_a_sentence_beside_the_button_says_why_not(
+    browser: Any, kiosk: RunningKiosk
 ) -> None:
-    visitor = Visitor(browser, kiosk.address, before=page_settings(takeaway=True, download=False, keep=False))
-    code = kiosk.get("/icon.svg")[1]
-    visitor.page.route(
-        "**/save/takeaway",
-        lambda route: route.fulfill(body=code, content_type="image/svg+xml") if answers else route.abort(),
+    visitor = Visitor(
+        browser, kiosk.address, before=page_settings(takeaway=True, download=False, keep=False), clock=True
     )
+    code = kiosk.get("/icon.svg")[1]
     visitor.open()
+    status = visitor.page.locator("#status")
+    answers = [503, 404]
+    visitor.page.route("**/save/takeaway", lambda route: route.fulfill(status=answers.pop(0), body="x"))
+    for expected in ("could not be saved", "no longer here"):
+        visitor.page.click("#save")
+        until(lambda words=expected: words in status.inner_text(), "the sentence")
+        said, button = status.bounding_box(), visitor.page.locator("#save").bounding_box()
+        assert said and button
+        assert abs(said["x"] + said["width"] / 2 - button["x"] - button["width"] / 2) < said["width"] / 2
+        assert 0 < button["y"] - said["y"] - said["height"] < 20
+        assert not visitor.evaluate("document.getElementById('saved').open")
+        visitor.page.clock.fast_forward(9000)
+        until(lambda: status.inner_text() == "", "its end, by itself")
+    visitor.page.unroute("**/save/takeaway")
+    visitor.page.route("**/save/takeaway", lambda route: route.fulfill(body=code, content_type="image/svg+xml"))
     visitor.page.click("#save")
     visitor.until("document.getElementById('saved').open", "what became of it")
-    assert visitor.page.locator("#code").is_visible() is answers
-    sentence = visitor.page.locator("#saved-text").inner_text()
-    assert ("Scan this code" if answers else "could not be saved") in sentence
+    assert visitor.page.locator("#code").is_visible()
+    assert "Scan this code" in visitor.page.locator("#saved-text").inner_text()
     visitor.page.click("#saved-close")
     visitor.close()
 
@@ -374,8 +393,26 @@ def test_without_webgl_the_page_shows_jpegs(browser: Any, stub: Path, tmp_path: 
         kiosk.close()
 
 
+def test_a_webgl_context_that_never_returns_is_replaced_by_jpegs(browser: Any, kiosk: RunningKiosk) -> None:
+    visitor = Visitor(browser, kiosk.address, clock=True)
+    visitor.open()
+    visitor.place(0.4, 0.5)
+    kept = visitor.hints
+    visitor.evaluate("livetint.view.gl.getExtension('WEBGL_lose_context').loseContext()")
+    visitor.until("livetint.view.lost", "the loss")
+    visitor.page.clock.fast_forward(4000)
+    visitor.until("livetint.view.kind === 'jpeg' && livetint.view.coloured !== null", "a JPEG")
+    visitor.settled()
+    assert visitor.hints == kept
+    assert chroma_on_screen(visitor) > 1
+    visitor.place(0.7, 0.6)
+    visitor.close()
+
+
 def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, tmp_path: Path) -> None:
-    kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "planes"}, uploads={"enabled": True, "camera": True})
+    kiosk = RunningKiosk(
+        tmp_path, stub, screen={"pixels": "planes"}, uploads={"enabled": True, "camera": True, "max_mib": 1.0}
+    )
     try:
         visitor = Visitor(browser, kiosk.address)
         visitor.page.click("#begin")
@@ -390,6 +427,9 @@ def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, t
         assert visitor.page.locator("#pictures li").count() == len(visitor.evaluate("livetint.settings.pictures")) + 1
         visitor.page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no picture at all"})
         visitor.until("document.getElementById('status').textContent.includes('another')", "a sentence")
+        too_large = b"\xff\xd8\xff" + bytes(2 << 20)
+        visitor.page.set_input_files("#file", {"name": "x", "mimeType": "image/jpeg", "buffer": too_large})
+        visitor.until("document.getElementById('status').textContent.includes('at most 1 MB')", "where it is too large")
         visitor.page.evaluate("fetch('/uploads', { method: 'DELETE' })")
         until(lambda: kiosk.get(f"/pictures/{id}/480.jpg")[0] == 404, "its end")
         visitor.close()
