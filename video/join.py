@@ -38,8 +38,11 @@ def check_sound(video: Video, output: Path) -> int:
         return len(source.streams.audio)
 
 
-def join(video: Video, parts: Parts, output: Path, tags: dict[str, str]) -> None:
-    """Write `output` from all segments of `parts` and the sound of `video`. tags: metadata. Raises OutputError."""
+def join(video: Video, parts: Parts, output: Path, comment: str) -> None:
+    """Write `output` from all segments of `parts` and the sound of `video`. Raises OutputError.
+
+    comment: added to that of the source.
+    """
     av = load_av()
     options = {"movflags": "faststart"} if container_of(output) == "mp4" else {}
     with (
@@ -48,7 +51,8 @@ def join(video: Video, parts: Parts, output: Path, tags: dict[str, str]) -> None
         av.open(str(video.path)) as source,
         av.open(str(temporary), "w", format=container_of(output), options=options) as target,
     ):
-        target.metadata.update({**source.metadata, **tags})
+        said = source.metadata.get("comment")
+        target.metadata.update({**source.metadata, "comment": f"{said}; {comment}" if said else comment})
         with av.open(str(parts.segment(0))) as first:
             stream = target.add_stream_from_template(first.streams.video[0], opaque=True)
         stream.time_base = video.time_base

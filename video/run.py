@@ -76,7 +76,7 @@ def colour_video(
         )
         before = _colour_segments(video, parts, colourer, settings, resumed, progress)
         check_frames(parts)
-        join(video, parts, output, {"encoder": f"Livetint {importlib.metadata.version('livetint')}"})
+        join(video, parts, output, f"coloured by Livetint {importlib.metadata.version('livetint')}")
         if settings.sheet is not None:
             write_sheet(settings.sheet, colourer.shots, parts, video)
         parts.remove()

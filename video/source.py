@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ from .errors import load_av, reading
 
 # Transfer curves of high dynamic range (H.273): PQ and HLG.
 HDR_CURVES = {16: "PQ", 18: "HLG"}
+# What PyAV calls the matrices of H.273 that it knows; 6 is the same as 5.
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 # Frames of this height or more are BT.709 where a file does not say so, smaller ones BT.601.
 HD_HEIGHT_PX = 720
 # Decoding starts this long before the frame to resume at, so that the deinterlacer has its context.
@@ -36,9 +39,9 @@ class Frame:
 class Video:
     """A video file. Raises ImageRejected, from `open`, for what cannot be coloured.
 
-    width, height: of upright frames, in pixels. rate: frames a second, on average. frames: an estimate of their number,
-    0 for unknown. quarter_turns: how often frames are turned by 90° to be upright, anticlockwise. notes: sentences on
-    what is done to it.
+    width, height: of upright frames of square pixels. coded_size: (width, height) in the file. rate: frames a second,
+    on average. frames: an estimate of their number, 0 for unknown. start: time stamp of the first frame. quarter_turns:
+    how often frames are turned by 90° to be upright, anticlockwise. notes: sentences on what is done to it.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class Video:
     start: int
     quarter_turns: int
     interlaced: bool
+    coded_size: tuple[int, int]
     notes: tuple[str, ...]
 
     @classmethod
@@ -74,17 +78,22 @@ class Video:
 
     def _read(self, container: Any, stream: Any, after: int | None) -> Iterator[Frame]:
         if after is not None and after > self.start:
-            container.seek(max(self.start, after - int(RUN_UP_S / self.time_base)), stream=stream)
+            try:
+                container.seek(max(self.start, after - int(RUN_UP_S / self.time_base)), stream=stream)
+            except load_av().error.FFmpegError:  # not every format can
+                yield from self._from_start(after)
+                return
         last: int | None = None
         for frame in self._deinterlaced(_decoded(container, stream)):
             pts = self._pts(frame, last)
-            if last is None and after is not None and pts > after:  # no index: seeking went too far
+            if last is None and after is not None and (frame.pts is None or pts > after):
+                # Without an index seeking goes too far, or nobody knows where.
                 yield from self._from_start(after)
                 return
             last = pts
             if after is None or pts > after:
                 self._check(frame)
-                yield Frame(_upright(frame, self.quarter_turns), pts, frame.duration or 0)
+                yield Frame(self._upright(frame), pts, frame.duration or 0)
 
     def _from_start(self, after: int) -> Iterator[Frame]:
         return (frame for frame in self.read() if frame.pts > after)
@@ -121,11 +130,20 @@ class Video:
             yield from _pulled(av, graph)
 
     def _check(self, frame: Any) -> None:
-        width, height = (frame.height, frame.width) if self.quarter_turns % 2 else (frame.width, frame.height)
-        if (width, height) != (self.width, self.height):
+        if (frame.width, frame.height) != self.coded_size:
+            before = "{} × {}".format(*self.coded_size)
             raise ImageRejected(
-                f"{self.path} changes its size from {self.width} × {self.height} to {width} × {height} pixels; cut it"
+                f"{self.path} changes its size from {before} to {frame.width} × {frame.height} pixels; cut it there"
             )
+
+    def _upright(self, frame: Any) -> NDArray[np.uint8]:
+        # An unspecified matrix (2) is that of the frame's size.
+        matrix = MATRICES.get(frame.colorspace, 1 if frame.height >= HD_HEIGHT_PX else 5)
+        rgb = np.rot90(frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray(), self.quarter_turns)
+        rgb = np.ascontiguousarray(rgb)
+        if rgb.shape[:2] != (self.height, self.width):
+            rgb = cv2.resize(rgb, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(rgb, np.uint8)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -179,18 +197,14 @@ def _described(path: Path, container: Any, stream: Any, first: Any) -> Video:
         notes.append("it is interlaced; two fields become one frame (bwdif)")
     if turns:
         notes.append(f"it is to be shown turned by {angle}°; the coloured video is upright")
-    width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
-    ratio = stream.sample_aspect_ratio
-    if ratio and ratio != 1:
-        notes.append(f"its pixels are not square ({ratio.numerator}:{ratio.denominator}); so are those of the result")
+    ratio = Fraction(stream.sample_aspect_ratio or 1)
+    width, height = (round(first.width * max(ratio, 1)), round(first.height / min(ratio, 1)))
+    if ratio != 1:
+        notes.append(
+            f"its pixels are not square ({ratio.numerator}:{ratio.denominator}); it becomes {width} × {height} pixels"
+        )
+    width, height = (height, width) if turns % 2 else (width, height)
     return Video(
         path, width, height, stream.time_base, Fraction(rate), frames, int(first.pts or 0), turns,
-        bool(first.interlaced_frame), tuple(notes),
+        bool(first.interlaced_frame), (first.width, first.height), tuple(notes),
     )  # fmt: skip
-
-
-def _upright(frame: Any, quarter_turns: int) -> NDArray[np.uint8]:
-    # An unspecified matrix (2) is that of the frame's size.
-    matrix = frame.colorspace if frame.colorspace in (1, 4, 5, 6, 7, 9) else (1 if frame.height >= HD_HEIGHT_PX else 5)
-    rgb = frame.reformat(format="rgb24", src_colorspace=5 if matrix == 6 else matrix).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns))

@@ -24,6 +24,7 @@ from ...video.hints import VideoEdits, VideoHint
 from .. import environment
 from ..progress import Progress, no_progress
 from .clips import CLIPS, Plane, Rgb, Shot, Size
+from .cost import cost_lines, measure_cost
 
 SCHEMA = 1
 SEED = 2017
@@ -77,12 +78,14 @@ def measure_video(
     frames: int,
     hints: int,
     limit: int | None = None,
+    cost_frames: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure all kinds of clips of the colour photographs in `photos` (folder or tar).
 
     size: (width, height) of the frames. hints: how many each shot gets, at random places, in its first frame. limit:
-    only so many photographs. Raises ConfigError where there are fewer than two photographs in colour.
+    only so many photographs. cost_frames: also measure what a frame costs, on so many; 0: do not. Raises ConfigError
+    where there are fewer than two photographs in colour.
     """
     found = list(_colour_photographs(photos))[:limit]
     if len(found) < 2:
@@ -95,6 +98,7 @@ def measure_video(
             clip = measure_clip(runner, make(rgb, other, size, frames), hints)
             results.append({"clip": kind, "photograph": name, **clip})
     progress("clips", len(results), len(results), "")
+    costs = measure_cost(runner, found[0][1], cost_frames) if cost_frames else []
     return {
         "schema": SCHEMA,
         "kind": "video",
@@ -103,6 +107,7 @@ def measure_video(
         "hints": hints,
         "clips": results,
         "all": _summary(results),
+        "cost": costs,
         "machine": environment.machine(),
         "versions": environment.versions(),
         "model": environment.model_table(runner.bundle),
@@ -149,12 +154,10 @@ def as_lines(result: dict[str, Any]) -> str:
         for kind, whole in [*rows, ("all", result["all"])]
     ]
     width, height = result["size"]
-    return "\n".join(
-        [
-            *lines,
-            f"{len(result['clips'])} clips of {result['frames']} frames, {width} × {height}, {result['hints']} hints",
-        ]
+    lines.append(
+        f"{len(result['clips'])} clips of {result['frames']} frames, {width} × {height}, {result['hints']} hints"
     )
+    return "\n".join([*lines, *cost_lines(result["cost"])])
 
 
 def _summary(clips: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -26,10 +26,21 @@ from .common import finish, json_option
 @click.option("--size", default="192x144", show_default=True, metavar="WxH", help="Size of the frames in pixels.")
 @click.option("--frames", type=click.IntRange(4, 1000), default=24, show_default=True, help="Frames of a clip.")
 @click.option("--hints", type=click.IntRange(0, 128), default=6, show_default=True, help="Hints of a shot.")
+@click.option(
+    "--cost-frames", type=click.IntRange(0), default=0, help="Also measure what a frame costs, on so many; needs PyAV."
+)
 @json_option
 @model_options  # fmt: skip
 def video(
-    photos: Path, limit: int | None, size: str, frames: int, hints: int, json_file: Path | None, model: str, device: str
+    photos: Path,
+    limit: int | None,
+    size: str,
+    frames: int,
+    hints: int,
+    cost_frames: int,
+    json_file: Path | None,
+    model: str,
+    device: str,
 ) -> None:
     """Hints carried through clips with known motion, beside each frame by itself with the true hints."""
     check_writable(json_file)
@@ -37,5 +48,6 @@ def video(
     if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 16):
         raise ConfigError(f"--size {size!r} is no size; write for instance 192x144")
     with open_runner(model, device) as runner, Bars() as bars:
-        result = measure_video(runner, photos, (int(width), int(height)), frames, hints, limit, bars.set)
+        clip_size = int(width), int(height)
+        result = measure_video(runner, photos, clip_size, frames, hints, limit, cost_frames, bars.set)
     finish(json_file, result, as_lines(result))

@@ -76,6 +76,25 @@ def test_encoders_with_free_licences_are_preferred():
         encoder_for(Path("out.mp4"), "nonsense")
 
 
+def test_pixels_become_square_and_the_result_says_who_coloured_it(tmp_path: Path, runner: Runner):
+    source = write_video(tmp_path / "in.mp4", moving_frames(3), sample_aspect_ratio=Fraction(4, 3))
+    assert "it becomes 128 × 64 pixels" in Video.open(source).notes[0]
+    colour(source, tmp_path / "out.mp4", runner)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (128, 64)
+        assert "coloured by Livetint" in container.metadata["comment"]
+
+
+def test_a_video_without_time_stamps_is_resumed_too(tmp_path: Path, runner: Runner):
+    source = write_video(tmp_path / "in.m4v", moving_frames(12), encoder="mpeg4")
+    video = Video.open(source)
+    whole = list(video.read())
+    after = list(video.read(whole[7].pts))
+    assert len(whole) == 12
+    assert [frame.pts for frame in after] == [frame.pts for frame in whole[8:]]
+    assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(after, whole[8:], strict=True))
+
+
 @pytest.mark.parametrize("encoder", ["mpeg4", "libvpx-vp9"])
 def test_odd_sizes_and_other_encoders(tmp_path: Path, runner: Runner, encoder: str):
     source = write_video(tmp_path / "in.mkv", moving_frames(5, (63, 47)), encoder="ffv1", options={})
