@@ -29,11 +29,13 @@ def test_a_visitor_who_begins_before_the_language_is_loaded_stays_in_the_gallery
     visitor.page.route("**/languages/*.json", lambda route: held.append(route))
     visitor.page.reload(wait_until="commit")
     until(lambda: visitor.evaluate("document.body?.dataset.state") and held, "the request for the language")
+    assert visitor.evaluate("getComputedStyle(document.body).opacity") == "0", "nothing flashes without its words"
     visitor.page.click("#begin")
     visitor.until("document.body.dataset.state === 'gallery'")
     held[0].continue_()
     visitor.until("globalThis.livetint !== undefined", "the page")
     assert visitor.evaluate("document.body.dataset.state") == "gallery"
+    visitor.until("getComputedStyle(document.body).opacity === '1'", "the page")
     visitor.close()
 
 
