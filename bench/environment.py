@@ -18,7 +18,7 @@ from ..engine.runners.tensorrt.versions import TARGETS
 from ..engine.thermal import THERMAL_FOLDER, temperatures
 
 PACKAGES = (
-    "livetint", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy", "torch", "openvino", "ncnn",
+    "livetint", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "scipy", "torch", "openvino", "ncnn", "av",
     *(target.distribution for target in TARGETS.values()),
 )  # fmt: skip
 CPU_FOLDER = Path("/sys/devices/system/cpu")

@@ -32,6 +32,7 @@ OPTIONAL = {
     "pycuda": ("pycuda", "the GPU runner", "pip install 'livetint[gpu]' (needs the CUDA toolkit)"),
     "torch": ("torch", "training and importing checkpoints", "pip install 'livetint[train]'"),
     "pi-heif": ("pi_heif", "HEIC photographs", "pip install 'livetint[heif]'"),
+    "av": ("av", "videos", "pip install 'livetint[video]'"),
     "scipy": ("scipy", "Levin's optimiser in the bench", "pip install 'livetint[bench]'"),
 }
 TOOLS = {"nvcc": "the CUDA toolkit (kernels)", "nvidia-smi": "the NVIDIA driver"}

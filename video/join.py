@@ -44,7 +44,9 @@ def join(video: Video, parts: Parts, output: Path, comment: str) -> None:
     comment: added to that of the source.
     """
     av = load_av()
-    options = {"movflags": "faststart"} if container_of(output) == "mp4" else {}
+    # An MP4 rounds the time of its first frame to the movie's time scale.
+    scale = str(max(1000, video.time_base.denominator))
+    options = {"movflags": "faststart", "movie_timescale": scale} if container_of(output) == "mp4" else {}
     with (
         replacing(output) as temporary,
         writing(output),
