@@ -54,6 +54,7 @@ def as_table(suggestions: Suggestions) -> dict[str, object]:
         "light": round(suggestions.L, 2),
         "swatches": [{**colour(s.a, s.b), "confidence": round(s.confidence, 4)} for s in suggestions.swatches],
         "current": colour(*suggestions.current),
+        "first": colour(*(suggestions.first or suggestions.current)),
         "grey": colour(*suggestions.grey),
     }
 

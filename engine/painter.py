@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import HintRejected
+from .first_colour import first_colour
 from .hints import WORKING_PX, Hint
 from .image.compose import apply_strength, check_method, check_strength, compose
 from .image.layers import Layer, blend, coverage
@@ -47,11 +48,13 @@ class Painter:
         self._lowest: NDArray[np.float32] | None = None
         self._layers: tuple[Layer, ...] = ()
         self._ab: NDArray[np.float32] | None = None
+        self._automatic: tuple[GlobalHints, NDArray[np.float32]] | None = None
 
     def use(self, runner: Runner) -> None:
         """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""
         self._features = runner.encode(self.photo.working_L, self._vivid)
-        self.runner, self._last, self._ab = runner, None, None
+        self.runner = runner
+        self._forget_ab()
 
     @property
     def vivid(self) -> float:
@@ -62,7 +65,11 @@ class Painter:
         """Set the factor of the automatic colours. Raises HintRejected as `Runner.with_vivid`; nothing changes then."""
         if vivid != self.vivid:
             self._features = self.runner.with_vivid(self._features, vivid)
-            self._vivid, self._last, self._ab = vivid, None, None
+            self._vivid = vivid
+            self._forget_ab()
+
+    def _forget_ab(self) -> None:
+        self._last = self._ab = self._automatic = None
 
     def check(self, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""
@@ -95,7 +102,15 @@ class Painter:
                 ab = blend(ab, layer.ab, coverage(working_distances(region)))
             ab.setflags(write=False)
             self._ab, self._lowest, self._last = ab, lowest, (tuple(hints), global_hints)
+            if not hints:
+                self._automatic = global_hints, ab
         return self._ab
+
+    def _automatic_ab(self, global_hints: GlobalHints) -> NDArray[np.float32]:
+        """Colours without hints at `vivid` 1, float32 [2, H, W]; they cost a touch once for the same global hints."""
+        if self._automatic is None or self._automatic[0] != global_hints:
+            self._automatic = global_hints, self.runner.colorize(self._features, (), global_hints)
+        return (self._automatic[1] / self.vivid).astype(np.float32)
 
     def knows(self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS) -> bool:
         """Whether `ab` was computed for these hints last, so that it costs no touch now."""
@@ -198,8 +213,8 @@ class Painter:
 
         A hint on the point itself, or a stroke through it, is left out: its colour is the one to be changed, and the
         distribution with it has hardly any other. At most `count` swatches in the gamut at the point's L; besides them
-        the current colour and grey. Raises HintRejected for a point outside the photograph, ModelFileError for a model
-        without a distribution.
+        the current colour, grey, and the first colour of a tap. Raises HintRejected for a point outside the photograph,
+        ModelFileError for a model without a distribution.
         """
         if count < 1:
             raise HintRejected(f"{count} suggestions make no sense; ask for at least one")
@@ -208,7 +223,23 @@ class Painter:
         point = np.array([[x, y]], np.float32)
         others = self.points([hint for hint in hints if not _is_at(hint, x, y)])
         probabilities = self.runner.distribution(self._features, others, global_hints, point)[0]
-        return suggest(probabilities, table.centres, self.lightness_at(x, y), current, count)
+        found = suggest(probabilities, table.centres, self.lightness_at(x, y), current, count)
+        likeliest = found.swatches[0].a, found.swatches[0].b
+        return replace(found, first=self.first_colour(x, y, hints, global_hints, likeliest))
+
+    def first_colour(
+        self,
+        x: float,
+        y: float,
+        hints: Sequence[Mark] = (),
+        global_hints: GlobalHints = NO_GLOBAL_HINTS,
+        likeliest: tuple[float, float] | None = None,
+    ) -> tuple[float, float]:
+        """The ab that a tap at (x, y in 0…1) gives first, of `engine.first_colour`. likeliest: ab of the likeliest
+        suggestion there. Raises HintRejected for a point outside the photograph."""
+        L, ab = self.lightness_at(x, y), self.ab(hints, global_hints)
+        automatic = self._automatic_ab(global_hints)
+        return first_colour(self.photo.working_L, ab, automatic, (x, y), L, likeliest)
 
     def next_touches(
         self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS, count: int = 1

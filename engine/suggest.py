@@ -33,12 +33,13 @@ class Swatch:
 @dataclass(frozen=True)
 class Suggestions:
     """Swatches by falling confidence, at the point's L in 0…100. The current colour and grey are not counted among
-    them."""
+    them. first: the ab that a tap here gives first (`first_colour`); None where nobody computed it."""
 
     L: float
     swatches: tuple[Swatch, ...]
     current: tuple[float, float]
     grey: tuple[float, float] = (0.0, 0.0)
+    first: tuple[float, float] | None = None
 
 
 def suggest(

@@ -103,11 +103,12 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Colours(msgspec.Struct, frozen=True):
-    """Suggestions at a point: each (a, b, confidence); L there; the colour shown now."""
+    """Suggestions at a point: each (a, b, confidence); L there; the colour shown now; the first colour of a tap."""
 
     L: float
     swatches: list[tuple[float, float, float]]
     current: tuple[float, float]
+    first: tuple[float, float]
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

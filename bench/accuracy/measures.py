@@ -20,12 +20,14 @@ from .next_touch import NextTouch
 from .opposites import Opposites
 from .regions import Regions
 from .run import AccuracyMeasure, Losses
+from .taps import Taps
 
 MEASURES: tuple[type[AccuracyMeasure], ...] = (
     Curve,
     Chroma,
     Aging,
     NextTouch,
+    Taps,
     Regions,
     Inside,
     Opposites,

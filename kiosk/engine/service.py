@@ -198,9 +198,11 @@ class EngineService:
         self, photo: PhotoState, hints: tuple[Hint, ...], asked: GlobalHints, point: tuple[float, float]
     ) -> Colours:
         if self.runner.bundle.manifest.distribution is None:
-            return Colours(photo.lightness_at(*point), [], photo.colour_at(*point, hints, asked))
+            L, first = photo.lightness_at(*point), photo.first_colour(*point, hints, asked)
+            return Colours(L, [], photo.colour_at(*point, hints, asked), first)
         found = photo.suggest(*point, hints, asked, SWATCHES)
-        return Colours(found.L, [(s.a, s.b, s.confidence) for s in found.swatches], found.current)
+        swatches = [(s.a, s.b, s.confidence) for s in found.swatches]
+        return Colours(found.L, swatches, found.current, found.first or found.current)
 
 
 def _needed(value: T | None) -> T:

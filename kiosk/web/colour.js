@@ -91,6 +91,13 @@ export function toHalf(value) {
   return value === 0 ? 0 : ((bits >>> 16) & 0x8000) | (((bits >>> 23 & 255) - 112) << 10) | (bits >>> 13 & 0x3ff);
 }
 
+/** The number behind the bits of a half float that is neither infinite nor NaN. @param {number} bits */
+export function fromHalf(bits) {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
+  return bits & 0x8000 ? -size : size;
+}
+
 /**
  * The name of a colour: [shade, name], both keys of the language files.
  * @param {number} L @param {number} a @param {number} b @returns {[string, string]}

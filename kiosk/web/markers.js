@@ -48,9 +48,19 @@ export class Markers {
       marker.classList.toggle('chosen', i === chosen || isPending);
       marker.classList.toggle('pending', isPending);
       marker.tabIndex = isPending ? -1 : 0;
-      if (!isPending) this.describe(marker, hints[i], i, i === chosen);
+      if (isPending) this.echo(marker, place);
+      else this.describe(marker, hints[i], i, i === chosen);
     });
     this.showCross();
+  }
+
+  /**
+   * Until the engine has answered, a marker has the colour that is shown there.
+   * @param {HTMLElement} marker @param {Place} place
+   */
+  echo(marker, place) {
+    const shown = this.stage.shownAt(place);
+    marker.style.setProperty('--colour', shown ? css(this.stage.lightnessAt(place), ...shown) : 'none');
   }
 
   /** Colour and name of a marker. @param {HTMLElement} marker @param {Hint} hint @param {number} index @param {boolean} chosen */

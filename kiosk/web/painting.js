@@ -18,10 +18,6 @@ import { Swatches } from './swatches.js';
 /** @typedef {import('./edit_history.js').Hint} Hint */
 /** @typedef {import('./stage.js').Place} Place */
 
-/** A first colour nearer to the present one than this, in ab, would look as if nothing had happened. */
-const VISIBLE_AB = 14;
-/** The first colour if the network suggests none. */
-const FALLBACK_COLOUR = /** @type {const} */ ([20, 20]);
 /** A touch this near to a marker takes hold of it. */
 const HIT_MM = 7.5;
 const ZOOM_STEP = 1.6;
@@ -420,12 +416,10 @@ export class Painting {
   }
 
   /**
-   * Make the touched place a point of the likeliest colour that can be seen.
+   * Make the touched place a point of its first colour, which the engine chooses.
    * @param {Place} place @param {NonNullable<Header['colours']>} colours
    */
-  placePending(place, { swatches, current }) {
-    const visible = swatches.find(([a, b]) => Math.hypot(a - current[0], b - current[1]) > VISIBLE_AB);
-    const [a, b] = visible ?? swatches[0] ?? FALLBACK_COLOUR;
+  placePending(place, { first: [a, b] }) {
     this.pending = null;
     // The finger is still down: it drags the new point, in the same step of undo.
     if (this.gestures.painting) {

@@ -1,6 +1,6 @@
 // @ts-check
 // The stage: where the photograph lies on screen, how far it is zoomed, and when it is drawn.
-import { lightnessOf } from './colour.js';
+import { fromHalf, lightnessOf, project } from './colour.js';
 import { clamp, byId } from './dom.js';
 
 /** @typedef {import('./webgl_view.js').Scene} Scene */
@@ -132,6 +132,20 @@ export class Stage extends EventTarget {
       }
     }
     return found;
+  }
+
+  /**
+   * The ab shown at a place of the photograph; null where the view shows JPEGs, or nothing yet.
+   * @param {Place} place @returns {[number, number] | null}
+   */
+  shownAt({ x, y }) {
+    const planes = 'planes' in this.view ? this.view.planes : null;
+    if (!planes) return null;
+    const side = Math.sqrt(planes.length / 2);
+    const [column, row] = [x, y].map((v) => Math.min(side - 1, Math.floor(v * side)));
+    const at = (row * side + column) * 2;
+    const strength = this.grey ? 0 : this.strength;
+    return project(this.lightnessAt({ x, y }), fromHalf(planes[at]) * strength, fromHalf(planes[at + 1]) * strength);
   }
 
   // Where it lies

@@ -144,6 +144,7 @@ def test_suggest_prints_swatches_the_current_colour_and_grey(capsys):
     code, out, _ = livetint(capsys, "suggest", COFFEE, "300,200", "--json", "--hint", "310,205,#40A040")
     table = json.loads(out)
     assert code == 0 and len(table["swatches"]) == 9
+    assert {"colour", "a", "b"} == set(table["first"])
     assert sum(s["confidence"] for s in table["swatches"]) == pytest.approx(1, abs=1e-2)
 
 

@@ -29,7 +29,19 @@ PHOTO = "abandoned-dust-bowl-home.jpg"
 
 def test_the_first_tap_colours_the_object_and_offers_five_more(visitor: Visitor) -> None:
     before = visitor.shown_ab(0.4, 0.5)
-    visitor.place(0.4, 0.5)
+    visitor.evaluate(
+        "livetint.painting.requests.addEventListener('answer', ({detail}) => globalThis.colours ??= detail.colours)"
+    )
+    echo = visitor.evaluate("""(() => { livetint.painting.askColour({x: 0.4, y: 0.5});
+        return getComputedStyle(document.querySelector('.mark.pending')).backgroundColor; })()""")
+    expected = visitor.evaluate("livetint.painting.stage.shownAt({x: 0.4, y: 0.5})")
+    np.testing.assert_allclose(expected, before, atol=0.5)
+    assert echo.startswith("rgb(") and len(set(echo[4:-1].split(", "))) > 1, "the marker has the colour shown, not grey"
+    until(lambda: visitor.hints, "a point")
+    visitor.settled()
+    first = visitor.evaluate("colours.first")
+    assert [visitor.hints[0]["a"], visitor.hints[0]["b"]] == first, "the engine chooses the first colour"
+    assert np.hypot(*first) > np.hypot(*before)
     after = visitor.shown_ab(0.4, 0.5)
     assert np.hypot(after[0] - before[0], after[1] - before[1]) > 5
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")

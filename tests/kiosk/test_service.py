@@ -144,6 +144,8 @@ def test_colours_suggestions_and_jpegs_are_the_painter_s(touch: Bundle, album: A
         assert answer.colours is not None
         assert answer.colours.L == found.L
         assert answer.colours.current == found.current
+        assert answer.colours.first == found.first
+        assert np.hypot(*np.subtract(answer.colours.first, found.current)) > 4
         assert answer.colours.swatches == [(s.a, s.b, s.confidence) for s in found.swatches]
         jpeg = service.do(task(ref, HINT, want="jpeg", width=64), {})[1]
         shown = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
