@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from livetint.bench.accuracy import taps
 from livetint.bench.accuracy.protocols import PROTOCOLS, Picture
-from livetint.cli.__main__ import livetint
+from livetint.cli.commands import livetint
 from livetint.engine.colour.cielab import lab_to_srgb, srgb_to_lab
 from livetint.kiosk.engine.service import SWATCHES
 from livetint.kiosk.settings import EngineTable
