@@ -101,6 +101,10 @@ def video(
         runs_on = runner.runs_on
     for line in _endings(summary.ended):
         click.echo(line, err=True)
+    if summary.unused:
+        click.echo(
+            f"never used, because they start after the end: hints {', '.join(map(str, summary.unused))}", err=True
+        )
     click.echo(_result_line(output, source, summary, chosen, runs_on), err=True)
 
 

@@ -83,6 +83,11 @@ class Carrier:
         """The points of the last frame, with the indices of their hints."""
         return self.state.points
 
+    @property
+    def unused(self) -> list[int]:
+        """The indices of hints that have not started."""
+        return [index for index, used in enumerate(self.state.used) if not used]
+
     def step(self, flow: Flow | None, frame: int, time_s: float, painter: Painter) -> Step:
         """Go to the next frame. flow: from the last frame to it; None where a shot starts. painter: of this frame.
 

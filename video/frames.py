@@ -66,6 +66,11 @@ class FrameColourer:
     def ended(self) -> list[Ended]:
         return self._carrier.ended
 
+    @property
+    def unused(self) -> list[int]:
+        """The indices of hints that have not started."""
+        return self._carrier.unused
+
     def colour(self, rgb: Rgb, time_s: float) -> Rgb:
         """The coloured frame, uint8 sRGB [H, W, 3]. time_s: from the start of the video."""
         photo = Photo.from_rgb(rgb)

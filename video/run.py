@@ -43,12 +43,17 @@ class Settings:
 
 @dataclass
 class Summary:
-    """What was done. resumed: frames of an earlier run. sounds: how many tracks were copied. seconds: of this run."""
+    """What was done.
+
+    resumed: frames of an earlier run. unused: hints that start after the end. sounds: how many tracks were copied.
+    seconds: of this run.
+    """
 
     frames: int = 0
     resumed: int = 0
     shots: list[Shot] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    unused: list[int] = field(default_factory=list)
     sounds: int = 0
     seconds: float = 0.0
 
@@ -81,7 +86,7 @@ def colour_video(
             write_sheet(settings.sheet, colourer.shots, parts, video)
         parts.remove()
     seconds = time.perf_counter() - start
-    return Summary(colourer.frames, before, colourer.shots, colourer.ended, sounds, seconds)
+    return Summary(colourer.frames, before, colourer.shots, colourer.ended, colourer.unused, sounds, seconds)
 
 
 def _colour_segments(

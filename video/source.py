@@ -181,7 +181,7 @@ def _described(path: Path, container: Any, stream: Any, first: Any) -> Video:
     curve = HDR_CURVES.get(int(first.color_trc or 0))
     if curve:
         raise ImageRejected(f"{path} has a high dynamic range ({curve}); convert it to SDR (BT.709) first")
-    angle = getattr(first, "rotation", 0) or 0
+    angle = first.rotation or 0
     if angle % 90:
         raise ImageRejected(f"{path} is to be shown turned by {angle}°; only quarter turns are possible")
     turns = angle // 90 % 4

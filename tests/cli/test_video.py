@@ -41,11 +41,15 @@ def test_hints_colour_the_video_and_it_is_said_where_they_ended(
     clip: Path, stub: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     hints, output = tmp_path / "hints.json", tmp_path / "out.mp4"
-    table = {"schema": 1, "hints": [{"x": 0.5, "y": 0.5, "a": 60, "b": 40, "size": 9}]}
+    table = {
+        "schema": 1,
+        "hints": [{"x": 0.5, "y": 0.5, "a": 60, "b": 40, "size": 9}, {"x": 0, "y": 0, "a": 0, "b": 0, "t": 9}],
+    }
     hints.write_text(json.dumps(table))
     code, out, err = run(capsys, clip, "-o", output, "--hints", hints, "--model", stub)
     assert code == 0 and out == ""
     assert "hint 0 ended at 0.200 s (frame 5)" in err and "the shot changes" in err
+    assert "never used, because they start after the end: hints 1\n" in err
     assert f"{output}: 10 frames of 96 × 64 pixels, 2 shots, AV1 by libsvtav1 (BSD), " in err
     _, frames = decoded(output)
     red = [int(rgb[32, 48, 0]) - int(rgb[32, 48, 2]) for rgb in frames]
