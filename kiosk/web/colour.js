@@ -11,6 +11,9 @@ const GAMUT_SLACK = 1.5e-4;
 /** Rims of swatches have at least this L, and dark colours at most this chroma. */
 const MIN_RIM_L = 60;
 const MAX_RIM_CHROMA = 34;
+/** The field of colours is shown with at least this L, and its chroma multiplied by at most this. */
+const MIN_FIELD_L = 45;
+const MAX_FIELD_GAIN = 2;
 
 /** @param {number} f */
 const expand = (f) => (f > 0.2068966 ? f ** 3 : (f - 16 / 116) / 7.787);
@@ -77,6 +80,16 @@ export function cssHue(L, a, b) {
   return css(rimL, ...project(rimL, a * gain, b * gain));
 }
 
+/**
+ * A colour of a dark place, brightened so that its hue can be told: for the field of colours alone.
+ * @param {number} L @param {number} a @param {number} b @returns {[number, number, number]} L, a, b
+ */
+export function brightened(L, a, b) {
+  if (L >= MIN_FIELD_L) return [L, a, b];
+  const gain = Math.min(MAX_FIELD_GAIN, MIN_FIELD_L / Math.max(L, 1));
+  return [MIN_FIELD_L, a * gain, b * gain];
+}
+
 /** L of a grey sRGB byte. @param {number} byte */
 export function lightnessOf(byte) {
   const s = byte / 255;
@@ -113,7 +126,8 @@ export function nameOf(L, a, b) {
     [72, dull && L > 62 ? 'beige' : L < (muted ? 70 : 55) || dull ? 'brown' : 'orange'],
     [98, dull && L > 68 ? 'beige' : L < 70 || dull ? 'ochre' : 'yellow'],
     [122, L < 60 || dull ? 'olive' : 'yellow_green'],
-    [165, 'green'], [220, 'teal'], [chroma > 60 ? 307 : 296, 'blue'], [330, 'purple'], [361, L > 55 ? 'pink' : 'red'],
+    [165, 'green'], [220, 'teal'], [chroma > 60 ? 307 : L > 70 && dull ? 283 : 296, 'blue'], [330, 'purple'],
+    [361, L > 55 ? 'pink' : 'purple'],
   ];
   const found = names.find(([limit]) => hue < limit);
   return [shadeOf(L, chroma), found ? found[1] : 'red'];

@@ -1,6 +1,6 @@
 // @ts-check
 // The field of colours: all colours that sRGB can show at one L, on one surface to touch.
-import { extent, inGamut, labToBytes, project } from './colour.js';
+import { brightened, extent, inGamut, labToBytes, project } from './colour.js';
 import { arrowStep, byId } from './dom.js';
 
 /** The surface is computed with this many pixels across and stretched to the canvas. */
@@ -70,7 +70,7 @@ export class GamutField {
         if (!inside) continue;
         const [a, b] = this.colourAt((x + 0.5) / SURFACE_PX, (y + 0.5) / SURFACE_PX);
         const alpha = inside === 4 ? 255 : 255 * coverage(isInside, x, y);
-        image.data.set([...labToBytes(L, a, b), alpha], (y * SURFACE_PX + x) * 4);
+        image.data.set([...labToBytes(...brightened(L, a, b)), alpha], (y * SURFACE_PX + x) * 4);
       }
     }
     /** @type {OffscreenCanvasRenderingContext2D} */ (this.surface.getContext('2d')).putImageData(image, 0, 0);

@@ -17,12 +17,6 @@ export const translate = (key) => words[key] ?? key;
 /** @param {[string, string]} name as `nameOf` returns it */
 export const colourWords = ([shade, name]) => translate(`shade_${shade}`).replace('{colour}', translate(name));
 
-/** The names with numbers added to repeated ones, so that each can be told apart when it is read out. @param {string[]} names */
-export const makeDistinct = (names) => names.map((name, i) => {
-  const before = names.slice(0, i).filter((other) => other === name).length;
-  return before ? `${name} ${before + 1}` : name;
-});
-
 /** Show the page in another language. @param {string} code */
 export async function setLanguage(code) {
   const found = loaded.get(code) ?? await (await fetch(`languages/${code}.json`)).json();

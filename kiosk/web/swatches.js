@@ -3,7 +3,7 @@
 import { arrange } from './arrange.js';
 import { css, cssHue, nameOf, project } from './colour.js';
 import { byId } from './dom.js';
-import { colourWords, makeDistinct } from './language.js';
+import { colourWords } from './language.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
 /** @typedef {import('./stage.js').Place} Place */
@@ -41,7 +41,7 @@ export class Swatches {
     const picked = swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < SAME_AB);
     // The picked swatch has the name of the point, also where a small difference would change it.
     const pointName = nameOf(L, ...project(L, hint.a, hint.b));
-    const names = makeDistinct(swatches.map(([a, b], i) => colourWords(picked[i] ? pointName : nameOf(L, a, b))));
+    const names = swatches.map(([a, b], i) => colourWords(picked[i] ? pointName : nameOf(L, a, b)));
     swatches.forEach(([a, b], i) => {
       const swatch = /** @type {HTMLElement} */ (this.box.children[i]);
       swatch.style.left = `${places[i].x}px`;
@@ -50,7 +50,10 @@ export class Swatches {
       swatch.style.setProperty('--rim', cssHue(L, a, b));
       swatch.style.setProperty('--name-colour', L > 55 ? '#000' : '#fff');
       swatch.setAttribute('aria-pressed', String(picked[i]));
-      if (swatch.textContent !== names[i]) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = names[i];
+      swatch.setAttribute('aria-label', names[i]);
+      // A name that another swatch has already would tell nothing: it is only read out.
+      const shown = names.indexOf(names[i]) === i ? names[i] : '';
+      if (swatch.textContent !== shown) /** @type {HTMLElement} */ (swatch.firstElementChild).textContent = shown;
     });
   }
 

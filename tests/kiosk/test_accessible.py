@@ -81,7 +81,7 @@ def test_colours_are_called_what_people_call_them(browser: Any, kiosk: RunningKi
         "#d2b48c": "beige", "#c09050": "ochre", "#cc7722": "orange", "#ffe000": "yellow", "#ffd27f": "yellow",
         "#808000": "olive", "#9acd32": "yellow_green", "#228b22": "green", "#008080": "teal", "#1e50c8": "blue",
         "#0000ff": "blue", "#4169e1": "blue", "#6080a8": "blue", "#8a2be2": "purple", "#c8a2c8": "purple",
-        "#800080": "purple", "#ffc0cb": "pink",
+        "#800080": "purple", "#ffc0cb": "pink", "#490030": "purple", "#e6e6fa": "purple",
     }  # fmt: skip
     bytes_of = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in called]
     labs = srgb_to_lab(np.array([bytes_of], np.float32) / 255)[0].tolist()
