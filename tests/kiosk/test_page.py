@@ -41,7 +41,7 @@ def test_the_first_tap_colours_the_object_and_offers_five_more(visitor: Visitor)
     visitor.settled()
     first = visitor.evaluate("colours.first")
     assert [visitor.hints[0]["a"], visitor.hints[0]["b"]] == first, "the engine chooses the first colour"
-    assert np.hypot(*first) > np.hypot(*before)
+    assert np.linalg.norm(first) > np.linalg.norm(before)
     after = visitor.shown_ab(0.4, 0.5)
     assert np.hypot(after[0] - before[0], after[1] - before[1]) > 5
     until(lambda: visitor.page.locator(".swatch").count() == 5, "five swatches")

@@ -32,7 +32,12 @@ def written(image: Image.Image, kind: str, **options) -> bytes:
 def decoded(data: bytes) -> np.ndarray:
     """The pixels of a file of 16 bits as they are stored, RGB or RGBA."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def assert_alpha(photo: Photo, wanted: np.ndarray) -> None:
+    assert photo.alpha is not None and np.array_equal(photo.alpha, wanted)
 
 
 def grey_alpha(mode: str) -> Image.Image:
@@ -100,13 +105,13 @@ def test_a_deep_picture_has_a_deep_alpha_and_is_read_again(runner: OnnxRunner):
     for extension in (".png", ".tif"):
         data = encode_rgb(pixels, extension)
         assert np.array_equal(decoded(data), pixels)
-        assert np.array_equal(Photo.from_bytes(data).alpha, ALPHA)
+        assert_alpha(Photo.from_bytes(data), ALPHA)
 
 
 def test_alpha_turns_with_the_photograph_and_opaque_alpha_is_none():
     exif = Image.Exif()
     exif[274] = 6
-    assert np.array_equal(Photo.from_bytes(written(grey_alpha("RGB"), "PNG", exif=exif)).alpha, np.rot90(ALPHA, -1))
+    assert_alpha(Photo.from_bytes(written(grey_alpha("RGB"), "PNG", exif=exif)), np.rot90(ALPHA, -1))
     opaque = grey_alpha("RGB")
     opaque.putalpha(255)
     assert Photo.from_bytes(written(opaque, "PNG")).alpha is None
