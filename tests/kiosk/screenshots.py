@@ -23,6 +23,8 @@ from .page import Visitor
 from .running import RunningKiosk
 
 MAX_PX, QUALITY = 1200, 86
+# All images in an element are loaded.
+COMPLETE = "[...document.querySelectorAll('#{} img')].every((i) => i.complete && i.naturalWidth)"
 
 
 class Album:
@@ -68,9 +70,7 @@ def landscape(browser: Any, address: str, album: Album) -> None:
     visitor.until("livetint.painting.stage.reveal?.[2] > 0.55", "half a picture in colour")
     album.keep(visitor, "attract", still=False)
     visitor.page.click("#begin")
-    visitor.until(
-        "[...document.querySelectorAll('#pictures img')].every((i) => i.complete && i.naturalWidth)", "pictures"
-    )
+    visitor.until(COMPLETE.format("pictures"), "pictures")
     album.keep(visitor, "gallery")
     visitor.page.click("#pictures li:nth-child(2) button")
     visitor.settled()
@@ -87,6 +87,7 @@ def landscape(browser: Any, address: str, album: Album) -> None:
     visitor.page.click("#moods-open")
     visitor.page.click("[data-mood=rich]")
     visitor.settled()
+    visitor.until(COMPLETE.format("references"), "the pictures to borrow a mood of")
     album.keep(visitor, "moods")
     visitor.page.click("#moods-close")
     visitor.page.click("#split")
