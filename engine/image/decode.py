@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from ..errors import ImageRejected, ImageTooLarge
-from . import jpeg, jpeg2000, tiff
+from . import jpeg, jpeg2000, png, tiff
 from .convert import (
     WHITE_16,
     Deep,
@@ -151,6 +151,8 @@ def _decode(stream: BinaryIO, head: bytes, name: str, limit_pixels: int, jpeg_pi
             if whole is None:
                 raise
             return _decode(whole, head, name, limit_pixels, jpeg_pixels)
+        if png.is_deep_grey_alpha(head):
+            return _of_deep(png.read_deep(stream), profile, _orientation(image))
         return _of_image(image, header, profile)
 
 

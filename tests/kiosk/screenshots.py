@@ -23,8 +23,9 @@ from .page import Visitor
 from .running import RunningKiosk
 
 MAX_PX, QUALITY = 1200, 86
-# All images in an element are loaded.
-COMPLETE = "[...document.querySelectorAll('#{} img')].every((i) => i.complete && i.naturalWidth)"
+# All images on show in an element are loaded.
+COMPLETE = """[...document.querySelectorAll("#{} img")]
+  .every((image) => !image.checkVisibility() || image.complete && image.naturalWidth)"""
 
 
 class Album:

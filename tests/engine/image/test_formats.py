@@ -1,4 +1,4 @@
-"""Formats that Pillow reads wrongly, not at all, or only with an extra: JPEG 2000, JPEG without its end, HEIC."""
+"""Formats that Pillow reads wrongly, not at all, or only with an extra: JPEG 2000, JPEG without its end, HEIC, PNG."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -186,3 +187,40 @@ def test_heif_is_imported_for_heic_alone(tmp_path):
         "sys.exit('pi_heif' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], env=os.environ).returncode == 0
+
+
+# PNG in grey with alpha, 16 bits each ---------------------------------------------------------------------------
+
+
+def png_grey_alpha16(grey: np.ndarray, alpha: np.ndarray) -> bytes:
+    """A PNG of colour type 4 with 16 bits: what neither Pillow nor OpenCV writes."""
+    height, width = grey.shape
+    rows = np.stack([grey, alpha], -1).astype(">u2")
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_a_png_of_16_bit_grey_with_alpha_keeps_its_depth_and_its_alpha():
+    grey = np.linspace(20_000, 20_400, 64 * 48).reshape(48, 64).astype(np.uint16)
+    alpha = np.full_like(grey, 65535)
+    alpha[:10] = 0
+    photo = Photo.from_bytes(png_grey_alpha16(grey, alpha))
+    assert len(np.unique(photo.L[10:])) > 300, "8 bits would leave two or three levels"
+    assert photo.alpha is not None and not photo.alpha[:10].any() and (photo.alpha[10:] == 255).all()
+    assert len(np.unique(photo.L[:10])) == 1, "transparent parts lie over mid-grey"
+    opaque = Photo.from_bytes(png_grey_alpha16(grey, np.full_like(grey, 65535)))
+    np.testing.assert_array_equal(opaque.L[10:], photo.L[10:])
+    assert opaque.alpha is None
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_half_a_png_of_16_bit_grey_with_alpha_is_refused_in_one_line(part: float):
+    noise = np.random.default_rng(1).integers(0, 65536, (48, 64)).astype(np.uint16)
+    data = png_grey_alpha16(noise, noise)
+    with pytest.raises(ImageRejected, match="damaged or incomplete"):
+        Photo.from_bytes(data[: int(part * len(data))])
