@@ -45,8 +45,9 @@ def cluster(place: Path) -> Iterator[Cluster]:
 
 
 def ray_workers() -> list[int]:
-    """The worker processes that colour."""
-    return [child.pid for child in psutil.Process().children(recursive=True) if "_colour" in "".join(child.cmdline())]
+    """The worker processes that colour. Other children of this process have tests in their command lines."""
+    titles = {child.pid: " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)}
+    return [pid for pid, title in titles.items() if title.startswith("ray::") and "_colour" in title]
 
 
 def test_a_worker_that_is_killed_loses_nothing_and_does_nothing_twice(cluster: Cluster, place: Path):
