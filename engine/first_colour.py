@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .colour.cielab import lab_to_srgb, project_into_gamut
-from .hints import DEFAULT_SIZE_PX, patch_bounds
+from .hints import DEFAULT_SIZE_PX, patch_bounds, pixel_at
 
 # Distance in ab from the colour shown. The network comes within about 0.25 of most hints, so that at least 6
 # is seen.
@@ -93,7 +93,7 @@ def _keeps_hue(colours: NDArray[np.float64], shown: NDArray[np.float64]) -> NDAr
 
 def _at(ab: NDArray[np.float32], point: tuple[float, float]) -> NDArray[np.float64]:
     """ab [2, H, W] at a point, [2]."""
-    column, row = (min(int(v * n), n - 1) for v, n in zip(point, ab.shape[:0:-1], strict=True))
+    row, column = pixel_at(*point, *ab.shape[1:])
     return ab[:, row, column].astype(np.float64)
 
 

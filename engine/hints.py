@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +21,23 @@ MAX_LINE_POINTS = 10_000
 # x to the right and y down, in 0…1 of the photograph.
 Point: TypeAlias = tuple[float, float]
 Line: TypeAlias = tuple[Point, ...]
+
+
+def as_lines(lines: Iterable[Iterable[Iterable[float]]]) -> tuple[Line, ...]:
+    """Lines of points as tuples of floats. Raises TypeError or ValueError for anything else."""
+    return tuple(tuple((float(x), float(y)) for x, y in line) for line in lines)
+
+
+def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
+    """Row and column of the pixel at (x, y in 0…1). Raises HintRejected for points outside, and for NaN."""
+    check_point(x, y)
+    return min(int(y * height), height - 1), min(int(x * width), width - 1)
+
+
+def check_point(x: float, y: float) -> None:
+    """Raise HintRejected for a point outside the photograph."""
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise HintRejected(f"the point ({x:.4g}, {y:.4g}) lies outside the photograph; both run from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

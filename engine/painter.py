@@ -14,7 +14,7 @@ from .colour.cielab import project_into_gamut
 from .colour.global_hints import GlobalHints
 from .errors import HintRejected
 from .first_colour import first_colour
-from .hints import WORKING_PX, Hint
+from .hints import WORKING_PX, Hint, check_point, pixel_at
 from .image.compose import apply_strength, check_method, check_strength, compose
 from .image.layers import Layer, blend, coverage
 from .image.photo import Photo
@@ -85,10 +85,13 @@ class Painter:
 
     def _points_of(self, hints: Sequence[Mark]) -> list[list[Hint]]:
         """The point hints of each hint."""
-        found = points_of(hints, self.runner.bundle.manifest.input.max_hints)
+        return self._in_gamut(hints, points_of(hints, self.runner.bundle.manifest.input.max_hints))
+
+    def _in_gamut(self, hints: Sequence[Mark], picked: list[list[Hint]]) -> list[list[Hint]]:
+        """The points `picked` of each hint, with the colours of strokes projected into the gamut."""
         return [
             list(self.projected(points)) if isinstance(hint, Stroke) else points
-            for hint, points in zip(hints, found, strict=True)
+            for hint, points in zip(hints, picked, strict=True)
         ]
 
     # Answers
@@ -142,17 +145,20 @@ class Painter:
         if not regions:
             return self.runner.colorize(self._features, self.points(hints), global_hints), ()
         max_hints = self.runner.bundle.manifest.input.max_hints
-        found = list(zip(map(region_of, hints), self._points_of(hints), strict=True))
-        free = [point for region, points in found if region is None for point in points]
-        picked = list(zip(map(region_of, hints), points_of(hints, max_hints), strict=True))
+        picked = points_of(hints, max_hints)
+        found = list(zip(map(region_of, hints), picked, self._in_gamut(hints, picked), strict=True))
+        free = [point for region, _, points in found if region is None for point in points]
         layers = []
         for region in regions:
             # Points of other hints that lie in the region are part of what it shows.
             shown = [
-                p for of, points in found for p in points if of == region or (of is None and region.contains(p.x, p.y))
+                point
+                for of, _, points in found
+                for point in points
+                if of == region or (of is None and region.contains(point.x, point.y))
             ]
             # The picked colours fill it: one in the gamut at the L of its hint would be pale where L allows more.
-            own = [point for of, points in picked if of == region for point in points]
+            own = [point for of, points, _ in found if of == region for point in points]
             room = max_hints - len(shown) if max_hints else FILL_POINTS
             added = filling(region, own, min(FILL_POINTS, room))
             ab = self.runner.colorize(self._features, [*added, *shown], global_hints)
@@ -276,7 +282,7 @@ class Painter:
         self, x: float, y: float, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
     ) -> tuple[float, float]:
         """The ab shown at (x, y in 0…1), in the gamut at the L there. Raises HintRejected outside the photograph."""
-        _check_point(x, y)
+        check_point(x, y)
         ab = self.ab(hints, global_hints)
         row, column = pixel_at(x, y, *ab.shape[1:])
         a, b = (float(value) for value in ab[:, row, column])
@@ -299,12 +305,6 @@ class Painter:
         return [(float(a), float(b)) for _, a, b in lab]
 
 
-def pixel_at(x: float, y: float, height: int, width: int) -> tuple[int, int]:
-    """Row and column of the pixel at (x, y in 0…1). Raises HintRejected for points outside, and for NaN."""
-    _check_point(x, y)
-    return min(int(y * height), height - 1), min(int(x * width), width - 1)
-
-
 def _regions(hints: Sequence[Mark]) -> list[Region]:
     """The regions of hints, each once, in the order of their first hints."""
     return list(dict.fromkeys(region for hint in hints if (region := region_of(hint)) is not None))
@@ -315,8 +315,3 @@ def _is_at(hint: Mark, x: float, y: float) -> bool:
     if isinstance(hint, Stroke):
         return hint.passes(x, y, 0.5)
     return max(abs(hint.x - x), abs(hint.y - y)) <= 0.5 / WORKING_PX
-
-
-def _check_point(x: float, y: float) -> None:
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise HintRejected(f"the point ({x:.4g}, {y:.4g}) lies outside the photograph; both run from 0 to 1")

@@ -7,7 +7,7 @@ colours all over the region. The second lies on the first within the region's bo
 A border is exact (`edge_px` 0: a mask that somebody made) or drawn by hand. A hand is some pixels off. Around its line
 the network decides: the region is grown by `edge_px`, its additional points stay as far inside of the line, and
 between the two the network's answer says where the thing ends. That follows the thing better than GrabCut or watersheds
-do (figures in docs/bench.md, `bench accuracy --inside`). The outline that the network itself gives is not filled: where
+do (figures in docs/hints.md, `bench accuracy --inside`). The outline that the network itself gives is not filled: where
 the network is wrong, more points would make it more so.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import HintRejected
-from .hints import MAX_LINE_POINTS, WORKING_PX, Hint, Line
+from .hints import MAX_LINE_POINTS, WORKING_PX, Hint, Line, as_lines, pixel_at
 
 # Width of the band around a line drawn by hand in which the network decides, to each side, in working pixels.
 HAND_EDGE_PX = 6.0
@@ -55,7 +55,7 @@ class Region:
 
     def __post_init__(self) -> None:
         try:
-            polygons = tuple(tuple((float(x), float(y)) for x, y in line) for line in self.polygons)
+            polygons = as_lines(self.polygons)
             grow, edge = float(self.grow_px), float(self.edge_px)
         except (TypeError, ValueError) as error:
             raise HintRejected("the polygons of a region are lists of points [x, y], its widths numbers") from error
@@ -82,15 +82,14 @@ class Region:
         doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
         found, _ = cv2.findContours(np.pad(doubled, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         size = np.array([2 * width, 2 * height])
-        polygons = []
+        polygons: list[NDArray[np.float64]] = []
         for contour in found:
             line = cv2.approxPolyDP(contour, 2 * tolerance_px, closed=True)[:, 0].astype(np.float64)
             if len(line) >= 3:
-                points = np.clip((line - 0.5) / size, 0, 1)
-                polygons.append(tuple((float(x), float(y)) for x, y in points))
+                polygons.append(np.clip((line - 0.5) / size, 0, 1))
         if not polygons:
             raise HintRejected("the mask is empty; white is where hints may colour")
-        return Region(tuple(polygons), edge_px=edge_px)
+        return Region(as_lines(polygons), edge_px=edge_px)
 
     def grown(self, pixels: float) -> Region:
         """The region with its border moved outwards by some working pixels more, as far as a region may grow."""
@@ -98,8 +97,7 @@ class Region:
 
     def contains(self, x: float, y: float) -> bool:
         """Whether a place (x, y in 0…1) lies inside the border."""
-        row, column = (min(int(value * GRID_PX), GRID_PX - 1) for value in (y, x))
-        return bool(distances(self)[row, column] <= 0)
+        return bool(distances(self)[pixel_at(x, y, GRID_PX, GRID_PX)] <= 0)
 
 
 @functools.lru_cache(maxsize=32)
@@ -142,8 +140,7 @@ def outline(share: NDArray[np.float32], points: Sequence[Hint]) -> Region | None
     enlarged = cv2.resize(share, (WORKING_PX, WORKING_PX), interpolation=cv2.INTER_CUBIC)
     within = cv2.medianBlur((enlarged > MIN_SHARE * enlarged.max()).astype(np.uint8), SPECK_PX)
     _, labels = cv2.connectedComponents(within)
-    pixels = [[min(int(v * WORKING_PX), WORKING_PX - 1) for v in (point.y, point.x)] for point in points]
-    own = {int(labels[row, column]) for row, column in pixels} - {0}
+    own = {int(labels[pixel_at(point.x, point.y, *labels.shape)]) for point in points} - {0}
     mask = np.isin(labels, list(own))
     return replace(Region.from_mask(mask), fill=False) if mask.any() else None
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import HintRejected
-from .hints import DEFAULT_SIZE_PX, MAX_LINE_POINTS, WORKING_PX, Hint, Line, Point
+from .hints import DEFAULT_SIZE_PX, MAX_LINE_POINTS, WORKING_PX, Hint, Line, Point, as_lines
 from .regions import Region
 
 # Distance between the points of a line, in working pixels, where there are enough of them.
@@ -42,7 +42,7 @@ class Stroke:
 
     def __post_init__(self) -> None:
         try:
-            lines = tuple(tuple((float(x), float(y)) for x, y in line) for line in self.lines)
+            lines = as_lines(self.lines)
         except (TypeError, ValueError) as error:
             raise HintRejected(
                 f"the lines of a stroke are lists of points [x, y]; this is {self.lines!r:.80}"
@@ -64,8 +64,7 @@ class Stroke:
         Hint(x, y, self.a, self.b, self.size)
         points = np.array(list(itertools.chain.from_iterable(self.lines)))
         shift = np.clip((x, y) - points[0], -points.min(0), 1 - points.max(0))
-        lines = tuple(tuple((float(px), float(py)) for px, py in _inside(line, shift)) for line in self.lines)
-        return replace(self, lines=lines)
+        return replace(self, lines=as_lines(_inside(line, shift) for line in self.lines))
 
     def passes(self, x: float, y: float, distance_px: float) -> bool:
         """Whether a line comes within `distance_px` working pixels of (x, y in 0…1), in both directions."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...calibration.visitor import gaussian_patches, reveal
 from ...engine.bundle import Bundle
 from ...engine.errors import HintRejected
-from ...engine.hints import Hint
+from ...engine.hints import Hint, pixel_at
 from ...engine.runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints
 from ...engine.suggest import suggest
 from ..cells import short
@@ -111,8 +111,7 @@ def _swatches(
         return np.zeros((0, 2))
     x, y = place
     probabilities = runner.distribution(features, hints, NO_GLOBAL_HINTS, np.array([[x, y]], np.float32))[0]
-    side = picture.L.shape[0]
-    L = float(picture.L[min(int(y * side), side - 1), min(int(x * side), side - 1)])
+    L = float(picture.L[pixel_at(x, y, *picture.L.shape)])
     found = suggest(probabilities, table.centres, L, (0.0, 0.0), count)
     return np.array([(swatch.a, swatch.b) for swatch in found.swatches]).reshape(-1, 2)
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ...engine.colour.cielab import project_into_gamut
 from ...engine.first_colour import first_colour
-from ...engine.hints import DEFAULT_SIZE_PX, Hint, patch_bounds
-from ...engine.painter import pixel_at
+from ...engine.hints import DEFAULT_SIZE_PX, Hint, patch_bounds, pixel_at
 from ...engine.runners.base import NO_GLOBAL_HINTS, Features, Runner, distribution_table, takes_vivid
 from ...engine.suggest import Swatch, suggest
 from ..measure import Result, Rows

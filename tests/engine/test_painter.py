@@ -14,9 +14,10 @@ from livetint.engine.bundle import Bundle
 from livetint.engine.colour.cielab import in_gamut
 from livetint.engine.colour.global_hints import histogram_of
 from livetint.engine.errors import HintRejected, RunnerError
+from livetint.engine.hints import pixel_at
 from livetint.engine.image.compose import compose, resize_lightness
 from livetint.engine.models import bundled_folder
-from livetint.engine.painter import Painter, pixel_at
+from livetint.engine.painter import Painter
 
 from ..kiosk.stub_bundle import write_stub_bundle
 
