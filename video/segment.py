@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..engine.files import sync
 from .encoders import Encoder
 from .errors import load_av, writing
+from .priority import kept_scheduling
 
 # BT.709 throughout (H.273), limited range.
 BT709, LIMITED = 1, 1
@@ -44,6 +45,8 @@ class SegmentWriter:
             context = self._stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = BT709
             context.color_range = LIMITED
+            with kept_scheduling():
+                context.open()
         return self
 
     def write(self, rgb: NDArray[np.uint8]) -> None:
