@@ -55,7 +55,7 @@ export class Attract {
     painting.stage.reveal = reducedMotion.matches ? null : [0.5, 0.5, 0];
     let opened = false;
     try {
-      opened = await painting.open(picture.id);
+      opened = await painting.pictures.open(picture.id);
     } catch {
       // The link's events tell why there is no picture; the next scene tries again.
     }

@@ -65,15 +65,15 @@ function enter(state) {
 
 /** Open a picture to paint it. @param {Picture} picture */
 async function begin(picture) {
-  const known = painting.isOpen(picture.id);
+  const known = painting.pictures.isOpen(picture.id);
   enter('painting');
   byId('coach').classList.remove('gone');
   describe(picture);
   byId('picture').classList.toggle('loading', !known);
   try {
-    if (!(await painting.openAgain(picture.id))) return;
+    if (!(await painting.pictures.openAgain(picture.id))) return;
     byId('picture').classList.remove('loading');
-    if (painting.isPainted(picture.id)) byId('coach').classList.add('gone');
+    if (painting.pictures.isPainted(picture.id)) byId('coach').classList.add('gone');
     const [x, y] = startPoint(picture);
     spot = { x, y };
     showSpot();
@@ -95,7 +95,7 @@ painting.stage.addEventListener('moved', showSpot);
 const allPictures = () => [...uploads.own, ...pictures];
 
 /** The picture that can be painted on, if one is open. */
-const openPicture = () => allPictures().find(({ id }) => painting.isOpen(id));
+const openPicture = () => allPictures().find(({ id }) => painting.pictures.isOpen(id));
 
 /** Leave the picture for the gallery, from which a button leads back to it. */
 function showGalleryAgain() {
@@ -111,7 +111,7 @@ byId('back').addEventListener('click', () => {
 });
 
 function showPictures() {
-  showGallery(allPictures(), begin, (id) => painting.isPainted(id));
+  showGallery(allPictures(), begin, (id) => painting.pictures.isPainted(id));
   moods.showReferences(allPictures());
 }
 
@@ -176,7 +176,7 @@ function wipe() {
   enter('attract');
 }
 byId('finish').addEventListener('click', () => {
-  const made = uploads.own.length || [...painting.histories.keys()].some((id) => painting.isPainted(id));
+  const made = uploads.own.length || painting.pictures.anyPainted;
   if (made) dialog('leave').showModal();
   else wipe();
 });

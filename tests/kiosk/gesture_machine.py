@@ -26,7 +26,11 @@ _HANDS = """async (events) => {
       bubbles: true, cancelable: true }));
   }
 }"""
-_OPEN = "async () => { const { painting } = livetint; await painting.open(painting.photo); painting.palette.forget(); }"
+_OPEN = """async () => {
+  const { pictures, palette } = livetint.painting;
+  await pictures.open(pictures.photo);
+  palette.forget();
+}"""
 # Whether a tap at a place of the stage takes hold of a point, or moves one.
 _ON_A_POINT = """([x, y]) => { const { painting } = livetint, { w, h } = painting.stage.size;
   return painting.moving || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""

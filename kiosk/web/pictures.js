@@ -1,0 +1,92 @@
+// @ts-check
+// The picture on the stage, and what the visitor has made of each picture.
+import { EditHistory } from './edit_history.js';
+
+const PREVIEW_PX = 2048;
+
+export class Pictures {
+  /**
+   * @param {{leave: () => void, load: () => void, show: (image: ImageBitmap) => void, stay: () => void}} on
+   *   leave: the picture is about to be left. load: another one is being loaded. show: it has been loaded. stay: it
+   *   could not be loaded; the one of before stays.
+   */
+  constructor(on) {
+    this.on = on;
+    this.edits = new EditHistory();
+    /** What the visitor has made of each picture, by its id. @type {Map<string, EditHistory>} */
+    this.histories = new Map();
+    /** Id of the picture, '' for none. */
+    this.photo = '';
+    /** The picture that is being loaded; until it is there, touches would fall on another one. @type {object | null} */
+    this.loading = null;
+  }
+
+  /**
+   * Load a picture and show it. Where that fails, the picture of before stays. Raises what went wrong.
+   * @param {string} id @param {EditHistory} edits what has been made of it
+   * @returns {Promise<boolean>} false if another one was opened meanwhile
+   */
+  async open(id, edits = new EditHistory()) {
+    this.on.leave();
+    const loading = { id };
+    const before = this.loading ? { photo: '', edits: new EditHistory() } : { photo: this.photo, edits: this.edits };
+    [this.photo, this.edits, this.loading] = [id, edits, loading];
+    this.on.load();
+    try {
+      const image = await loadPhoto(id);
+      if (this.loading !== loading) {
+        image.close();
+        return false;
+      }
+      this.loading = null;
+      this.on.show(image);
+      return true;
+    } catch (error) {
+      if (this.loading !== loading) return false;
+      this.loading = null;
+      [this.photo, this.edits] = [before.photo, before.edits];
+      this.on.stay();
+      throw error;
+    }
+  }
+
+  /** Open a picture for the visitor, as the visitor left it. @param {string} id @returns {Promise<boolean>} see `open` */
+  async openAgain(id) {
+    if (this.isOpen(id)) return true;
+    const edits = this.histories.get(id) ?? new EditHistory();
+    const opened = await this.open(id, edits);
+    if (opened) this.histories.set(id, edits);
+    return opened;
+  }
+
+  /** Whether a picture lies on the stage, opened by the visitor. @param {string} id */
+  isOpen(id) {
+    return id === this.photo && !this.loading && this.histories.get(id) === this.edits;
+  }
+
+  /** Whether the visitor has changed a picture. @param {string} id */
+  isPainted(id) {
+    const edits = this.histories.get(id);
+    return Boolean(edits && (edits.past.length || edits.future.length));
+  }
+
+  /** Whether the visitor has changed any picture. */
+  get anyPainted() {
+    return [...this.histories.keys()].some((id) => this.isPainted(id));
+  }
+
+  /** Keep nothing: neither points nor the picture. */
+  forget() {
+    this.photo = '';
+    this.loading = null;
+    this.edits = new EditHistory();
+    this.histories.clear();
+  }
+}
+
+/** @param {string} id of a picture @returns {Promise<ImageBitmap>} */
+async function loadPhoto(id) {
+  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`);
+  if (!reply.ok) throw new Error(await reply.text());
+  return createImageBitmap(await reply.blob());
+}
