@@ -14,8 +14,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.colour.cielab import parse_colour, srgb_to_lab
+from ..engine.colour.cielab import srgb_to_lab
 from ..engine.colour.global_hints import GlobalHints, histogram_of
+from ..engine.colour.text import parse_colour
 from ..engine.edits import parse_edits
 from ..engine.errors import ConfigError, HintRejected
 from ..engine.hints import DEFAULT_SIZE_PX

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..engine.colour.cielab import format_colour, lab_to_srgb
+from ..engine.colour.cielab import lab_to_srgb
+from ..engine.colour.text import format_colour
 from ..engine.next_touch import Place
 from ..engine.session import Session
 from ..engine.suggest import DEFAULT_COUNT, Suggestions

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from livetint.cli.__main__ import main
 from livetint.cli.commands import COMMANDS
-from livetint.engine.colour.cielab import parse_colour, project_into_gamut, srgb_to_lab
+from livetint.engine.colour.cielab import project_into_gamut, srgb_to_lab
 from livetint.engine.colour.metrics import delta_e
+from livetint.engine.colour.text import parse_colour
 from livetint.engine.models import bundled_folder
 from livetint.engine.runners.tensorrt import plan_folder
 from livetint.engine.runners.tensorrt.plan_folder import PlanManifest

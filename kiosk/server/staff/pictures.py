@@ -12,7 +12,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from ....engine.colour.cielab import parse_colour, srgb_to_lab
+from ....engine.colour.cielab import srgb_to_lab
+from ....engine.colour.text import parse_colour
 from ....engine.errors import ConfigError, HintRejected, ImageRejected, LivetintError
 from ...messages import Edit, HintMessage
 from ..child import run_child

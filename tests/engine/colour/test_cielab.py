@@ -10,17 +10,14 @@ from hypothesis.extra.numpy import arrays
 from livetint.engine.colour.cielab import (
     decode_gamma,
     encode_gamma,
-    format_colour,
     in_gamut,
     inverse_lab_f,
     lab_f,
     lab_to_srgb,
-    parse_colour,
     project_into_gamut,
     srgb_to_lab,
 )
 from livetint.engine.colour.metrics import delta_e, psnr
-from livetint.engine.errors import HintRejected
 from skimage.color import lab2rgb, rgb2lab
 
 unit = st.floats(0, 1, width=32)
@@ -72,32 +69,6 @@ def test_projection_keeps_lightness_and_hue_and_is_in_gamut(L, a, b):
 def test_projection_does_not_change_colours_in_gamut(srgb):
     lab = srgb_to_lab(srgb)
     np.testing.assert_array_equal(project_into_gamut(lab), lab)
-
-
-@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
-def test_colour_text_round_trip(red, green, blue):
-    text = f"#{red:02X}{green:02X}{blue:02X}"
-    assert format_colour(parse_colour(text.lower())) == text
-
-
-@pytest.mark.parametrize(
-    ("name", "text"), [("tomato", "#FF6347"), ("Dark Olive Green", "#556B2F"), ("grey", "#808080")]
-)
-def test_colours_have_the_names_of_css(name, text):
-    assert format_colour(parse_colour(name)) == text
-
-
-def test_a_name_that_is_nearly_right_is_suggested():
-    with pytest.raises(HintRejected, match="did you mean tomato"):
-        parse_colour("tomatoe")
-
-
-@pytest.mark.parametrize(
-    "text", ["rot", "tomatoe", "#12345", "#1234567", "123456", "#GG0000", "", "# 12345", "#١٢٣٤٥٦"]
-)
-def test_misspelt_colours_are_refused(text):
-    with pytest.raises(HintRejected, match="#RRGGBB"):
-        parse_colour(text)
 
 
 def test_psnr_of_a_known_difference():
