@@ -34,15 +34,17 @@ class Edits:
     strength: float = 1.0
 
 
-class _RegionRecord(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class RegionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The JSON form of a `Region`."""
+
     polygons: tuple[Line, ...]
     grow_px: float = 0.0
     edge_px: float = HAND_EDGE_PX
     fill: bool = True
 
 
-class _HintRecord(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A point has x and y, a stroke has lines."""
+class HintRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The JSON form of a hint. A point has x and y, a stroke has lines."""
 
     a: float
     b: float
@@ -50,7 +52,7 @@ class _HintRecord(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     x: float | None = None
     y: float | None = None
     lines: tuple[Line, ...] | None = None
-    inside: _RegionRecord | None = None
+    inside: RegionRecord | None = None
 
 
 class _GlobalRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,7 +64,7 @@ class _EditsRecord(msgspec.Struct, forbid_unknown_fields=True):
     """The JSON form. Positions are x, y in 0…1. Files of earlier versions have neither `vivid` nor `strength`."""
 
     schema: int
-    hints: list[_HintRecord]
+    hints: list[HintRecord]
     global_: _GlobalRecord = msgspec.field(default_factory=_GlobalRecord, name="global")
     vivid: float = 1.0
     strength: float = 1.0
@@ -94,7 +96,7 @@ def parse_edits(text: str | bytes) -> Edits:
         raise ConfigError(f"the hints file has schema {record.schema}; this version reads {SCHEMA}")
     histogram = record.global_.histogram
     shares = None if histogram is None else np.asarray(histogram, np.float32)
-    hints = tuple(_from_record(hint) for hint in record.hints)
+    hints = tuple(mark_of(hint) for hint in record.hints)
     return Edits(hints, GlobalHints(shares, record.global_.saturation), record.vivid, record.strength)
 
 
@@ -105,7 +107,11 @@ def _as_table(hint: Mark) -> dict[str, Any]:
     return {**places, "a": hint.a, "b": hint.b, "size": hint.size, **inside}
 
 
-def _from_record(record: _HintRecord) -> Mark:
+def mark_of(record: HintRecord) -> Mark:
+    """The point or stroke of a JSON record; a point with a region is a stroke of one point.
+
+    Raises ConfigError for a record with both forms or none, HintRejected for impossible numbers.
+    """
     inside = record.inside and Region(*msgspec.structs.astuple(record.inside))
     if record.lines is not None and record.x is None and record.y is None:
         return Stroke(record.lines, record.a, record.b, record.size, inside)

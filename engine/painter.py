@@ -49,6 +49,8 @@ class Painter:
         self._layers: tuple[Layer, ...] = ()
         self._ab: NDArray[np.float32] | None = None
         self._automatic: tuple[GlobalHints, NDArray[np.float32]] | None = None
+        # Where hints have regions: the runner's answers that ab was blended from, by their points.
+        self._answered: tuple[GlobalHints, dict[tuple[Hint, ...], NDArray[np.float32]]] = NO_GLOBAL_HINTS, {}
 
     def use(self, runner: Runner) -> None:
         """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""
@@ -70,6 +72,7 @@ class Painter:
 
     def _forget_ab(self) -> None:
         self._last = self._ab = self._automatic = None
+        self._answered = NO_GLOBAL_HINTS, {}
 
     def check(self, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""
@@ -143,11 +146,14 @@ class Painter:
         """ab of the hints without a region, and a layer for each region, in the order of their first hints."""
         regions = _regions(hints)
         if not regions:
+            self._answered = NO_GLOBAL_HINTS, {}
             return self.runner.colorize(self._features, self.points(hints), global_hints), ()
         max_hints = self.runner.bundle.manifest.input.max_hints
         picked = points_of(hints, max_hints)
         found = list(zip(map(region_of, hints), picked, self._in_gamut(hints, picked), strict=True))
         free = [point for region, _, points in found if region is None for point in points]
+        known = self._answered[1] if self._answered[0] == global_hints else {}
+        self._answered = global_hints, {}
         layers = []
         for region in regions:
             # Points of other hints that lie in the region are part of what it shows.
@@ -161,9 +167,21 @@ class Painter:
             own = [point for of, points, _ in found if of == region for point in points]
             room = max_hints - len(shown) if max_hints else FILL_POINTS
             added = filling(region, own, min(FILL_POINTS, room))
-            ab = self.runner.colorize(self._features, [*added, *shown], global_hints)
-            layers.append(Layer(ab, layer_distances(region)))
-        return self.runner.colorize(self._features, free, global_hints), tuple(layers)
+            layers.append(Layer(self._answer(known, (*added, *shown)), layer_distances(region)))
+        return self._answer(known, tuple(free)), tuple(layers)
+
+    def _answer(
+        self, known: dict[tuple[Hint, ...], NDArray[np.float32]], points: tuple[Hint, ...]
+    ) -> NDArray[np.float32]:
+        """ab for some points: that of `known`, the answers of the edit before, or else of the runner.
+
+        An edit changes one of the answers as a rule, so that more regions do not make it slower.
+        """
+        global_hints, answers = self._answered
+        if points not in answers:
+            ab = known.get(points)
+            answers[points] = self.runner.colorize(self._features, points, global_hints) if ab is None else ab
+        return answers[points]
 
     def _render_layers(
         self,
@@ -176,11 +194,18 @@ class Painter:
     ) -> NDArray[Any]:
         """`render` on the CPU, with the layers of regions blended at full size."""
         check_method(method)
+        lowest, layers = self.composed_of(hints, global_hints, strength)
+        return compose(L, lowest, method=method, layers=layers, dtype=dtype)
+
+    def composed_of(
+        self, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS, strength: float = 1.0
+    ) -> tuple[NDArray[np.float32], tuple[Layer, ...]]:
+        """What `compose` makes the picture of: ab float32 [2, H, W] of the hints without a region, and a layer for each
+        region. strength: of `apply_strength`."""
         check_strength(strength)
         self.ab(hints, global_hints)
         assert self._lowest is not None
-        layers = [layer.scaled(strength) for layer in self._layers]
-        return compose(L, apply_strength(self._lowest, strength), method=method, layers=layers, dtype=dtype)
+        return apply_strength(self._lowest, strength), tuple(layer.scaled(strength) for layer in self._layers)
 
     def picture(
         self,
@@ -299,6 +324,12 @@ class Painter:
             return ()
         colours = self._projected([(hint.x, hint.y, hint.a, hint.b) for hint in hints])
         return tuple(replace(hint, a=a, b=b) for hint, (a, b) in zip(hints, colours, strict=True))
+
+    def picked(self, marks: Sequence[Mark]) -> tuple[Mark, ...]:
+        """Marks that a person made: the colours of points are projected as by `projected`. Those of strokes are
+        projected at each of their points, when they are asked for."""
+        points = iter(self.projected([mark for mark in marks if isinstance(mark, Hint)]))
+        return tuple(next(points) if isinstance(mark, Hint) else mark for mark in marks)
 
     def _projected(self, picks: Sequence[tuple[float, float, float, float]]) -> list[tuple[float, float]]:
         lab = project_into_gamut(np.array([(self.lightness_at(x, y), a, b) for x, y, a, b in picks], np.float64))

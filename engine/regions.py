@@ -34,6 +34,9 @@ FILL_POINTS, MIN_DEPTH_PX = 80, 3.0
 # A place belongs to the outline of a hint where its share is more than this part of the largest.
 # Outlines are smoothed by a median over squares of this side, in working pixels.
 MIN_SHARE, SPECK_PX = 0.5, 11
+# How far the polygons of an outline may be off in working pixels, and those of a border that is shown in cells of the
+# grid: without the steps of pixels they have a tenth of the points.
+OUTLINE_TOLERANCE_PX, BORDER_TOLERANCE_PX = 0.75, 0.75
 # Polygons are drawn finer than the grid by this factor, with so many fixed-point bits.
 FINE, SHIFT = 4, 4
 
@@ -106,16 +109,33 @@ def distances(region: Region) -> NDArray[np.float32]:
 
     Read-only. The band of `edge_px` is not part of it.
     """
+    plane = _polygon_distances(region.polygons) - np.float32(region.grow_px)
+    plane.setflags(write=False)
+    return plane
+
+
+@functools.lru_cache(maxsize=32)
+def _polygon_distances(polygons: tuple[Line, ...]) -> NDArray[np.float32]:
+    """`distances` to the polygons themselves: a border that grows or shrinks needs no new ones."""
     fine = np.zeros((FINE * GRID_PX, FINE * GRID_PX), np.uint8)
     # The centre of a cell lies at its index in OpenCV, which also fills the cells that a line itself runs through.
-    lines = [((np.array(line) * len(fine) - 0.5) * (1 << SHIFT)).round().astype(np.int32) for line in region.polygons]
+    lines = [((np.array(line) * len(fine) - 0.5) * (1 << SHIFT)).round().astype(np.int32) for line in polygons]
     cv2.fillPoly(fine, lines, 255, shift=SHIFT)
     mask = (cv2.resize(fine, (GRID_PX, GRID_PX), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
     # Half a cell lies between the centre of the last cell inside and the border.
     outside, inside = (_depth(part) - np.float32(0.5) * part for part in (1 - mask, mask))
-    plane = ((outside - inside) * (WORKING_PX / GRID_PX) - region.grow_px).astype(np.float32)
-    plane.setflags(write=False)
-    return plane
+    return ((outside - inside) * np.float32(WORKING_PX / GRID_PX)).astype(np.float32)
+
+
+def border(region: Region) -> tuple[Line, ...]:
+    """The border of a region as polygons to show, as far out or in as the region is grown. () where none is left."""
+    if not region.grow_px:
+        return region.polygons
+    mask = distances(region) <= 0
+    try:
+        return Region.from_mask(mask, tolerance_px=BORDER_TOLERANCE_PX).polygons
+    except HintRejected:
+        return ()
 
 
 def layer_distances(region: Region) -> NDArray[np.float32]:
@@ -142,7 +162,7 @@ def outline(share: NDArray[np.float32], points: Sequence[Hint]) -> Region | None
     _, labels = cv2.connectedComponents(within)
     own = {int(labels[pixel_at(point.x, point.y, *labels.shape)]) for point in points} - {0}
     mask = np.isin(labels, list(own))
-    return replace(Region.from_mask(mask), fill=False) if mask.any() else None
+    return replace(Region.from_mask(mask, tolerance_px=OUTLINE_TOLERANCE_PX), fill=False) if mask.any() else None
 
 
 def filling(region: Region, points: Sequence[Hint], count: int) -> list[Hint]:

@@ -11,25 +11,34 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
+
+from ..engine.edits import HintRecord
+from ..engine.hints import Line
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Ab = Annotated[float, Meta(ge=-128, le=128)]
 PictureId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 MoodName = Literal["none", "sunlit", "cool", "rich", "faded"]
 
-# Largest message of a browser. 128 hints are about 12 KiB.
+# Largest message of a browser. 128 hints are about 12 KiB, an outline is one or two.
 MAX_BYTES = 64 * 1024
-SHARED_BYTES = 8 * 1024 * 1024
+# Most regions of an edit: each costs the engine a touch when a picture is opened again.
+MAX_REGIONS = 12
+# Room for the colours of an edit with that many regions. Memory that is not written to is not taken.
+SHARED_BYTES = 24 * 1024 * 1024
 # The longer side of the largest JPEG that a browser may ask for.
 MAX_WIDTH_PX = 2048
 
 
-class HintMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """[x, y, a, b, size] as in `engine.hints.Hint`; ab is projected into the gamut at L by the engine."""
+class HintMessage(NamedTuple):
+    """[x, y, a, b, size] as in `engine.hints.Hint`; ab is projected into the gamut at L by the engine.
+
+    Strokes, and points with a region, are objects as in the JSON of a session: `engine.edits.HintRecord`.
+    """
 
     x: Unit
     y: Unit
@@ -41,17 +50,19 @@ class HintMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
     """The picture as the browser wants it. `point` asks for suggestions there; `width` is a JPEG's, in pixels.
 
+    outline: index of a hint whose outline is wanted, see `Outline`.
     strength: factor of the finished colours. JPEGs and files have it; with planes the browser applies it.
     """
 
     seq: int
     photo: PictureId
-    hints: Annotated[tuple[HintMessage, ...], Meta(max_length=256)] = ()
+    hints: Annotated[tuple[HintMessage | HintRecord, ...], Meta(max_length=256)] = ()
     mood: MoodName = "none"
     reference: PictureId | None = None
     saturation: Unit | None = None
     strength: Annotated[float, Meta(ge=0, le=2)] = 1.0
     point: tuple[Unit, Unit] | None = None
+    outline: Annotated[int, Meta(ge=0, lt=256)] | None = None
     want: Literal["planes", "jpeg"] = "planes"
     width: Annotated[int, Meta(ge=64, le=MAX_WIDTH_PX)] = 1024
     t_event: float = 0.0
@@ -88,7 +99,7 @@ class PictureRef(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """Server → engine process.
 
-    op: edit; ab (an edit's colours for a file, float32 [2, H, W] as .npy); mood (a small JPEG of `reference` in its
+    op: edit; ab (an edit's colours for a file, see colours.py); mood (a small JPEG of `reference` in its
     colours); pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a
     picture whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors:
     the pictures whose open descriptors travel with this task, in their order.
@@ -111,6 +122,14 @@ class Colours(msgspec.Struct, frozen=True):
     first: tuple[float, float]
 
 
+class Outline(msgspec.Struct, frozen=True):
+    """Where hint `hint` of an edit colours, as polygons of points (x, y in 0…1): the border of its region as far as it
+    is grown, or without a region what the network thinks it belongs to. () where that is nothing."""
+
+    hint: int
+    polygons: tuple[Line, ...]
+
+
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Engine process → server. `length` bytes of pixels lie at the start of shared memory.
 
@@ -123,6 +142,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     length: int = 0
     timings: dict[str, float] = {}
     colours: Colours | None = None
+    outline: Outline | None = None
     error: str = ""
     sentence: str = ""
     held: list[PictureRef] = []
@@ -137,6 +157,7 @@ class Header(msgspec.Struct, frozen=True):
     kind: str
     timings: dict[str, float]
     colours: Colours | None
+    outline: Outline | None = None
 
 
 def pack(header: Header, pixels: bytes) -> bytes:

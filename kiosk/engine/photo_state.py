@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.colour.cielab import lab_to_srgb
 from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
+from ...engine.hints import Line
 from ...engine.image.compose import fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.painter import Painter
+from ...engine.regions import border
 from ...engine.runners.base import Runner
+from ...engine.strokes import Mark, region_of
 
 # mood: (gain of chroma, shift of a, shift of b) of the automatic colours, whose histogram is asked for then.
 MOODS = {"sunlit": (1.1, 5.0, 14.0), "cool": (1.0, -4.0, -14.0), "rich": (1.7, 0.0, 0.0), "faded": (0.45, 1.0, 4.0)}
 # Mean distance of ab from its mean, in CIELAB units, below which a picture counts as grey.
 MIN_COLOUR_AB = 4.0
+# Of the coordinates of an outline: finer than a hundredth of a working pixel is of no use.
+DIGITS = 4
 
 
 class PhotoState(Painter):
@@ -37,6 +44,17 @@ class PhotoState(Painter):
         if self._shown is None or self._shown[0] != width:
             self._shown = width, resize_lightness(self.photo.L, fitted(self.photo.size, width))
         return self._shown[1]
+
+    def border(self, index: int, hints: Sequence[Mark], global_hints: GlobalHints) -> tuple[Line, ...]:
+        """Where hint `index` colours, as polygons with few digits: the border of its region, or without one the outline
+        that the network gives. Raises HintRejected where there is no such hint."""
+        region = region_of(hints[index]) if index < len(hints) else None
+        if region is None:
+            found = self.outline(index, hints, global_hints)
+            polygons = found.polygons if found else ()
+        else:
+            polygons = border(region)
+        return tuple(tuple((round(x, DIGITS), round(y, DIGITS)) for x, y in line) for line in polygons)
 
     def mood(self, name: str) -> GlobalHints:
         """What a mood of MOODS asks for: the automatic colours of this photograph, more or less of them, shifted.

@@ -7,7 +7,6 @@ that come through the socket whose descriptor is CHANNEL; pixels go into the sha
 from __future__ import annotations
 
 import hashlib
-import io
 import mmap
 import os
 import select
@@ -27,13 +26,16 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ...engine.colour.global_hints import GlobalHints, histogram_of
-from ...engine.errors import DeviceLost, ImageRejected, LivetintError, RunnerError
+from ...engine.edits import HintRecord, mark_of
+from ...engine.errors import DeviceLost, HintRejected, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
-from ...engine.image.compose import apply_strength, compose, fitted, resize_lightness
+from ...engine.image.compose import compose, fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, takes_vivid
-from ..messages import SHARED_BYTES, Answer, Colours, Edit, PictureRef, Task
+from ...engine.strokes import Mark, region_of
+from ..colours import pack_colours
+from ..messages import MAX_REGIONS, SHARED_BYTES, Answer, Colours, Edit, Outline, PictureRef, Task
 from ..settings import MAX_UPLOAD_MEGAPIXELS
 from .channel import EngineEnd
 from .photo_state import PhotoState, reference_ab
@@ -106,7 +108,7 @@ class EngineService:
         started = time.perf_counter()
         photo = self._open(_needed(task.picture), descriptors)
         started = _note(timings, "encode_ms", started)
-        hints = photo.projected(_hints_of(edit))
+        hints = _marks_of(photo, edit)
         asked = self._global_hints(photo, edit, task.reference, descriptors)
         known = photo.knows(hints, asked)
         if edit.point:
@@ -121,18 +123,19 @@ class EngineService:
         if edit.point:
             colours = self._colours(photo, hints, asked, edit.point)
             started = _note(timings, "suggest_ms", started)
+        outline = None
+        if edit.outline is not None:
+            outline = Outline(edit.outline, photo.border(edit.outline, hints, asked))
+            started = _note(timings, "outline_ms", started)
         pixels = pack()
         _note(timings, "pack_ms", started)
-        return Answer(timings=timings, colours=colours, inferred=not known), pixels
+        return Answer(timings=timings, colours=colours, outline=outline, inferred=not known), pixels
 
     def _do_ab(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         edit = _needed(task.edit)
         photo = self._open(_needed(task.picture), descriptors)
         asked = self._global_hints(photo, edit, task.reference, descriptors)
-        file = io.BytesIO()
-        ab = photo.ab(photo.projected(_hints_of(edit)), asked)
-        np.save(file, apply_strength(ab, edit.strength), allow_pickle=False)
-        return Answer(), file.getvalue()
+        return Answer(), pack_colours(*photo.composed_of(_marks_of(photo, edit), asked, edit.strength))
 
     def _do_mood(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         """A small JPEG of a reference in its colours, grey ones in the colours that are thought likely."""
@@ -195,7 +198,7 @@ class EngineService:
             self._histograms.popitem(last=False)
 
     def _colours(
-        self, photo: PhotoState, hints: tuple[Hint, ...], asked: GlobalHints, point: tuple[float, float]
+        self, photo: PhotoState, hints: tuple[Mark, ...], asked: GlobalHints, point: tuple[float, float]
     ) -> Colours:
         if self.runner.bundle.manifest.distribution is None:
             L, first = photo.lightness_at(*point), photo.first_colour(*point, hints, asked)
@@ -212,8 +215,15 @@ def _needed(value: T | None) -> T:
     return value
 
 
-def _hints_of(edit: Edit) -> tuple[Hint, ...]:
-    return tuple(Hint(h.x, h.y, h.a, h.b, h.size) for h in edit.hints)
+def _marks_of(photo: PhotoState, edit: Edit) -> tuple[Mark, ...]:
+    """The points and strokes of an edit. Raises HintRejected, ConfigError as `mark_of`, and for too many regions."""
+    marks = photo.picked(
+        [mark_of(h) if isinstance(h, HintRecord) else Hint(h.x, h.y, h.a, h.b, h.size) for h in edit.hints]
+    )
+    regions = {region for mark in marks if (region := region_of(mark))}
+    if len(regions) > MAX_REGIONS:
+        raise HintRejected(f"there are {len(regions)} regions; at most {MAX_REGIONS} are possible")
+    return marks
 
 
 def _read(descriptor: int) -> bytes:

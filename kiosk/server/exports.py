@@ -40,7 +40,7 @@ class Exporter:
 
     Every file is made for a visit; nothing is written, offered or sent once that visit is over.
 
-    colours: gives an edit's ab as a .npy of float32 [2, h, w]. open_picture: gives a descriptor of the picture with an
+    colours: gives an edit's colours, of `pack_colours`. open_picture: gives a descriptor of the picture with an
     id, which is closed here. Both raise KeyError where the picture is gone.
     """
 
@@ -63,7 +63,7 @@ class Exporter:
         side_px: its longer side at most; 0: its full size.
         Raises KeyError, OutputError, VisitOver, and what the engine raises.
         """
-        ab = await visit.during(self._colours(edit))
+        colours = await visit.during(self._colours(edit))
         texts = msgspec.json.encode(await asyncio.to_thread(label.for_file, self._with_line)).decode()
         async with self._one_at_a_time:
             visit.check()
@@ -71,7 +71,7 @@ class Exporter:
             try:
                 source = self._open_picture(edit.photo)
                 try:
-                    await visit.during(self._render(source, file.descriptor, extension, side_px, ab, texts))
+                    await visit.during(self._render(source, file.descriptor, extension, side_px, colours, texts))
                 finally:
                     os.close(source)
             except BaseException:
@@ -79,11 +79,11 @@ class Exporter:
                 raise
             return file
 
-    async def _render(self, source: int, target: int, extension: str, side_px: int, ab: bytes, texts: str) -> None:
+    async def _render(self, source: int, target: int, extension: str, side_px: int, colours: bytes, texts: str) -> None:
         cpu_s = math.ceil(DEADLINE_S)
         arguments = (source, target, extension, side_px, self._max_megapixels, cpu_s, self._upsampling, texts)
         try:
-            code, error = await run_child("rendering", arguments, ab, (source, target), DEADLINE_S)
+            code, error = await run_child("rendering", arguments, colours, (source, target), DEADLINE_S)
         except asyncio.TimeoutError as late:
             raise OutputError(f"saving took longer than {DEADLINE_S:g} s and was given up") from late
         if code:

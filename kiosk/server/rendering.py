@@ -1,7 +1,7 @@
 """The child that makes a file of a coloured photograph: a large one takes seconds and gigabytes.
 
 `python -m livetint.kiosk.server.rendering SOURCE TARGET EXTENSION SIDE_PX MEGAPIXELS CPU_S UPSAMPLING LABEL`
-reads the photograph from descriptor SOURCE and the colours from standard input (ab as NumPy's .npy), and writes the
+reads the photograph from descriptor SOURCE and the colours (of `pack_colours`) from standard input, and writes the
 file to descriptor TARGET, with the texts of LABEL (JSON of `labels.FileLabel`). Nothing else that the photograph's own
 file says of itself gets into it. SIDE_PX: the longer side at most; 0: full size. Exit code 2 and one line of reason
 where that cannot be done.
@@ -10,7 +10,6 @@ where that cannot be done.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import sys
 
@@ -27,6 +26,7 @@ from ...engine.image.compose import compose
 from ...engine.image.encode import encode_rgb
 from ...engine.image.metadata import Metadata
 from ...engine.image.photo import Photo
+from ..colours import unpack_colours
 from .labels import FileLabel
 from .limits import limit, yield_to_painters
 from .strip import with_line
@@ -42,11 +42,11 @@ def main(arguments: list[str]) -> int:
     cv2.setNumThreads(1)
     yield_to_painters()
     limit(int(float(megapixels) * 1e6), int(cpu_s), WORK_BYTES, FILE_BYTES)
-    ab = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
+    ab, layers = unpack_colours(sys.stdin.buffer.read())
     try:
         with os.fdopen(int(source), "rb") as stream:
             L = Photo.from_stream(stream, float(megapixels)).L
-        rgb = compose(L, ab, method=upsampling)
+        rgb = compose(L, ab, method=upsampling, layers=layers)
         rgb = _at_most(rgb, int(side_px))
         if label.line:
             rgb = with_line(rgb, label.line, label.font, label.right_to_left)

@@ -163,7 +163,8 @@ class Connection:
         if older is not None:
             self.kiosk.metrics.superseded.inc()
             if older.point is not None and edit.point is None and older.photo == edit.photo:
-                # A question for colours must not be lost to the edit that overtakes it.
+                # A question for colours must not be lost to the edit that overtakes it. (One for an outline is: it is
+                # about a hint of that edit.)
                 edit = msgspec.structs.replace(edit, point=older.point)
         self._pending = edit
         self._news.set()
@@ -215,7 +216,7 @@ class Connection:
                 tries = 0
                 kind = "planes" if edit.want == "planes" else "jpeg"
                 self._allowance.give_back()
-                await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours), pixels))
+                await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours, answer.outline), pixels))
 
     async def _refuse_edit(self, edit: Edit, sentence: str) -> None:
         self._allowance.give_back()

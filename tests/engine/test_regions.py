@@ -19,7 +19,8 @@ from livetint.engine.errors import ConfigError, HintRejected
 from livetint.engine.image.compose import compose
 from livetint.engine.image.layers import FEATHER_PX, Layer, coverage
 from livetint.engine.models import bundled_folder
-from livetint.engine.regions import MAX_EDGE_PX, MAX_GROW_PX, Region, distances, working_distances
+from livetint.engine.painter import Painter
+from livetint.engine.regions import MAX_EDGE_PX, MAX_GROW_PX, Region, border, distances, working_distances
 from livetint.engine.runners.base import Runner
 from livetint.engine.strokes import Stroke, as_stroke
 
@@ -241,6 +242,31 @@ def test_the_outline_is_where_the_hint_has_its_influence(session: Session) -> No
     assert not region.fill
     with pytest.raises(HintRejected, match="there is no hint 3"):
         session.outline(3)
+
+
+def test_the_border_that_is_shown_is_the_one_that_holds() -> None:
+    assert border(EXACT) == EXACT.polygons
+    grown = replace(EXACT, grow_px=5)
+    again = distances(Region(border(grown), edge_px=0))
+    assert np.abs(again - distances(grown))[np.abs(again) < 20].max() < 1
+    assert border(replace(EXACT, grow_px=-MAX_GROW_PX)) == ()
+
+
+def test_an_edit_asks_the_runner_only_for_what_it_changes(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    plainly = session.runner.colorize
+    monkeypatch.setattr(session.runner, "colorize", lambda *a: asked.append(len(a[1])) or plainly(*a))
+    for x in (0.2, 0.6):
+        square = Region((((x, 0.2), (x + 0.2, 0.2), (x + 0.2, 0.5), (x, 0.5)),), edge_px=0)
+        session.set_inside(session.add(x + 0.1, 0.3, 30, 30), square)
+    _ = session.ab
+    assert len(asked) == 3, "one for each region and one without them"
+    for change in (lambda: session.recolour(1, -30, 20), session.undo, lambda: session.add(0.1, 0.9, 5, 5)):
+        before = len(asked)
+        change()
+        edited = session.ab
+        assert len(asked) == before + 1
+        np.testing.assert_array_equal(edited, Painter(session.photo, session.runner).ab(session.hints))
 
 
 # JSON and the command line

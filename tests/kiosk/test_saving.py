@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import struct
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
+from livetint.engine.regions import Region
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.server import takeaway
@@ -53,9 +56,9 @@ def beside() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk) -> Future[tuple[int, bytes]]:
+def save(pool: ThreadPoolExecutor, kiosk: RunningKiosk, hints: list[Any] = HINTS) -> Future[tuple[int, bytes]]:
     """A download of the first picture, asked for while the test goes on."""
-    body = edit(first_picture(kiosk), hints=HINTS).encode()
+    body = edit(first_picture(kiosk), hints=hints).encode()
     return pool.submit(kiosk.get, "/save/download", "POST", body, Origin=kiosk.address.rstrip("/"))
 
 
@@ -101,6 +104,20 @@ def test_the_file_is_that_of_the_command_line(kiosk: RunningKiosk, stub: Path, b
     session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
     for x, y, a, b, size in HINTS:
         session.add(x, y, a, b, int(size))
+    saved = np.asarray(Image.open(io.BytesIO(data)))
+    assert np.abs(saved.astype(int) - session.render().astype(int)).max() <= 1
+
+
+def test_a_region_is_blended_at_the_size_of_the_file(
+    kiosk: RunningKiosk, stub: Path, beside: ThreadPoolExecutor
+) -> None:
+    inside = Region((((0.2, 0.3), (0.7, 0.3), (0.5, 0.8)),))
+    session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
+    session.add_stroke([((0.3, 0.4), (0.6, 0.4))], 60, 30)
+    session.set_inside(0, inside)
+    hints = json.loads(session.to_json())["hints"]
+    status, data = save(beside, kiosk, hints).result()
+    assert status == 200
     saved = np.asarray(Image.open(io.BytesIO(data)))
     assert np.abs(saved.astype(int) - session.render().astype(int)).max() <= 1
 
