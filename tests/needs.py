@@ -55,6 +55,9 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "nginx": (lambda: bool(shutil.which("nginx")), "sudo apt-get install nginx-light"),
     "openssl": (lambda: bool(shutil.which("openssl")), "sudo apt-get install openssl"),
     "exiftool": (lambda: bool(shutil.which("exiftool")), "sudo apt-get install libimage-exiftool-perl"),
+    "cc": (lambda: bool(shutil.which("cc")), "sudo apt-get install gcc"),
+    "node": (lambda: bool(shutil.which("node")), "sudo apt-get install nodejs"),
+    "clang": (lambda: bool(shutil.which("clang") and shutil.which("wasm-ld")), "sudo apt-get install clang lld"),
     "tsc": (lambda: bool(shutil.which("tsc")), "sudo npm install -g typescript"),
 }
 

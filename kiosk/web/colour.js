@@ -25,12 +25,17 @@ export function labToLinear(L, a, b) {
   return RGB_FROM_XYZ.map((row) => row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2]);
 }
 
-/** CIELAB to sRGB bytes. @param {number} L @param {number} a @param {number} b */
-export function labToBytes(L, a, b) {
+/** CIELAB to gamma-encoded sRGB in 0…1. @param {number} L @param {number} a @param {number} b */
+export function labToSrgb(L, a, b) {
   return labToLinear(L, a, b).map((v) => {
     const c = Math.min(1, Math.max(0, v));
-    return Math.round(255 * (c > 0.0031308 ? 1.055 * c ** (1 / 2.4) - 0.055 : 12.92 * c));
+    return c > 0.0031308 ? 1.055 * c ** (1 / 2.4) - 0.055 : 12.92 * c;
   });
+}
+
+/** CIELAB to sRGB bytes. @param {number} L @param {number} a @param {number} b */
+export function labToBytes(L, a, b) {
+  return labToSrgb(L, a, b).map((v) => Math.round(255 * v));
 }
 
 /** @param {number} L @param {number} a @param {number} b */
@@ -39,14 +44,14 @@ export function inGamut(L, a, b) {
 }
 
 /**
- * ab reduced towards grey until sRGB can show it at L.
- * @param {number} L @param {number} a @param {number} b @returns {[number, number]}
+ * ab reduced towards grey until sRGB can show it at L, to 2^-steps of its chroma.
+ * @param {number} L @param {number} a @param {number} b @param {number} [steps] @returns {[number, number]}
  */
-export function project(L, a, b) {
+export function project(L, a, b, steps = 20) {
   if (inGamut(L, a, b)) return [a, b];
   let low = 0;
   let high = 1;
-  for (let i = 0; i < 20; i += 1) {
+  for (let i = 0; i < steps; i += 1) {
     const middle = (low + high) / 2;
     if (inGamut(L, a * middle, b * middle)) low = middle;
     else high = middle;
