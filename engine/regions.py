@@ -34,9 +34,11 @@ FILL_POINTS, MIN_DEPTH_PX = 80, 3.0
 # A place belongs to the outline of a hint where its share is more than this part of the largest.
 # Outlines are smoothed by a median over squares of this side, in working pixels.
 MIN_SHARE, SPECK_PX = 0.5, 11
+# Holes of an outline that are smaller than this, in square working pixels, are filled.
+MIN_HOLE_PX = 100
 # How far the polygons of an outline may be off in working pixels, and those of a border that is shown in cells of the
-# grid: without the steps of pixels they have a tenth of the points.
-OUTLINE_TOLERANCE_PX, BORDER_TOLERANCE_PX = 0.75, 0.75
+# grid: without the steps of pixels they have a fifth of the points.
+OUTLINE_TOLERANCE_PX, BORDER_TOLERANCE_PX = 1.0, 1.0
 # Polygons are drawn finer than the grid by this factor, with so many fixed-point bits.
 FINE, SHIFT = 4, 4
 
@@ -154,15 +156,24 @@ def outline(share: NDArray[np.float32], points: Sequence[Hint]) -> Region | None
     """The region that a network thinks some points belong to; None where they have no influence.
 
     share: how much of the colour at each place comes from the points, float32 [n, n] in 0…1, of `Runner.influence`. The
-    region is where it is more than half of its largest value, without specks, holes and thin arms, as far as that hangs
-    together with one of the points.
+    region is where it is more than half of its largest value, without specks, small holes and thin arms, as far as that
+    hangs together with one of the points.
     """
     enlarged = cv2.resize(share, (WORKING_PX, WORKING_PX), interpolation=cv2.INTER_CUBIC)
     within = cv2.medianBlur((enlarged > MIN_SHARE * enlarged.max()).astype(np.uint8), SPECK_PX)
     _, labels = cv2.connectedComponents(within)
     own = {int(labels[pixel_at(point.x, point.y, *labels.shape)]) for point in points} - {0}
-    mask = np.isin(labels, list(own))
+    mask = _without_small_holes(np.isin(labels, list(own)))
     return replace(Region.from_mask(mask, tolerance_px=OUTLINE_TOLERANCE_PX), fill=False) if mask.any() else None
+
+
+def _without_small_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask whose holes smaller than MIN_HOLE_PX are filled. What touches the edge of the picture is no hole."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < MIN_HOLE_PX
+    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    small[edges] = False
+    return mask | small[labels]
 
 
 def filling(region: Region, points: Sequence[Hint], count: int) -> list[Hint]:

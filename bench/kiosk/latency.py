@@ -1,9 +1,9 @@
 """From touch event to drawn frame, in a real browser.
 
 Starts the kiosk as a process, and Chromium without a screen and with software GL. A point is dragged through the
-picture, one move in each animation frame. The page's own clock gives the times, from PointerEvent.timeStamp to the
-frame after the one that drew the move's colours. A move that was overtaken by a newer one counts too, until the newer
-one is on the screen.
+picture, or the brush paints lines over it, one move in each animation frame. The page's own clock gives the times, from
+PointerEvent.timeStamp to the frame after the one that drew the move's colours. A move that was overtaken by a newer one
+counts too, until the newer one is on the screen.
 
 Stages, in ms. The first four add up to the total: `wait` (touch → request sent; an answer is under way), `reply`
 (→ colours arrived; `server` and `touch` are the shares of the server and the engine), `draw` (→ drawn), `present`
@@ -40,31 +40,45 @@ STAGES = (*PARTS, "total_ms", "server_ms", "touch_ms")
 RANKS = (50, 95, 99)
 AIM_P95_MS = 80.0
 PAGE_START_S, STOP_S = 30.0, 15.0
+# Moves of a stroke of the brush. It is then two and a half times as long as the picture is wide: 56 points.
+STROKE_MOVES = 350
 PIXELS = ("auto", "planes", "jpeg")
 KIOSK = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk")
 
-_DRAG = """async (moves) => {
+_DRAG = """async ([moves, brush, stroke]) => {
   const { painting } = livetint, { stage, requests } = painting, box = stage.box.getBoundingClientRect();
   const frame = () => new Promise(requestAnimationFrame);
   const answered = async () => { while (!painting.settled) await frame(); };
   const send = (kind, x, y) => stage.box.dispatchEvent(new PointerEvent(kind, { pointerId: 7, pointerType: 'touch',
     width: 8, height: 8, clientX: box.left + x, clientY: box.top + y, bubbles: true, cancelable: true }));
   const at = (i) => stage.toStage({ x: 0.5 + 0.3 * Math.cos(i / 40), y: 0.5 + 0.3 * Math.sin(i / 40) });
-  await answered();
-  painting.edits.apply({ hints: [{ x: 0.8, y: 0.5, a: 20, b: 30, size: 5 }] });
-  painting.changed();
-  painting.showPoints();
-  await frame();
-  await answered();
+  const begin = async () => {
+    await answered();
+    painting.edits.apply({ hints: brush ? [] : [{ x: 0.8, y: 0.5, a: 20, b: 30, size: 5 }] });
+    painting.choose({ index: -1, line: 0 });
+    painting.changed();
+    await frame();
+    await answered();
+  };
+  painting.setBrush(brush);
+  await begin();
   requests.frames = [];
-  let p = at(0);
-  send('pointerdown', p.x, p.y);
-  const started = performance.now();
-  for (let i = 1; i <= moves; i += 1) { p = at(i); send('pointermove', p.x, p.y); await frame(); }
-  const spent = performance.now() - started;
-  await answered();
-  await frame(); await frame(); await frame();
-  send('pointerup', p.x, p.y);
+  let spent = 0;
+  for (let done = 0; done < moves; done += stroke) {
+    if (done) await begin();
+    let p = at(done);
+    send('pointerdown', p.x, p.y);
+    const started = performance.now();
+    for (let i = done + 1; i <= Math.min(moves, done + stroke); i += 1) {
+      p = at(i);
+      send('pointermove', p.x, p.y);
+      await frame();
+    }
+    spent += performance.now() - started;
+    await answered();
+    await frame(); await frame(); await frame();
+    send('pointerup', p.x, p.y);
+  }
   const { canvas, kind, slow } = stage.view;
   const frames = requests.frames.slice(0, moves);
   return { frames, kind, slow, canvas: [canvas.width, canvas.height], probe: livetint.view.draw_ms,
@@ -77,7 +91,8 @@ class Settings:
     """What is asked of a run.
 
     moves: of the drag; the default is enough for a p99. pixels: how colours travel, `screen.pixels`. upsampling:
-    `screen.upsampling`. spin: `engine.spin`.
+    `screen.upsampling`. spin: `engine.spin`. brush: lines are painted, of STROKE_MOVES moves each; otherwise a point
+    moves.
     """
 
     model: str = DEFAULT_MODEL
@@ -85,6 +100,7 @@ class Settings:
     pixels: str = "auto"
     upsampling: str = "bilinear"
     spin: bool = False
+    brush: bool = False
 
 
 def measure_kiosk(settings: Settings) -> Result:
@@ -101,7 +117,7 @@ def measure_kiosk(settings: Settings) -> Result:
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
     with _kiosk(settings) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        found = _drag(browser.new_page(viewport={"width": 1280, "height": 800}), address, settings.moves)
+        found = _drag(browser.new_page(viewport={"width": 1280, "height": 800}), address, settings)
         browser.close()
     asked = asdict(settings)
     model = asked.pop("model")
@@ -131,8 +147,8 @@ def _kiosk(settings: Settings) -> Iterator[str]:
             server.wait(STOP_S)
 
 
-def _drag(page: Any, address: str, moves: int) -> dict[str, Any]:
-    """Open the first picture in a page of the browser and drag a point through it; what the page measured."""
+def _drag(page: Any, address: str, settings: Settings) -> dict[str, Any]:
+    """Open the first picture in a page of the browser and drag through it; what the page measured."""
     page.goto(address)
     started = time.monotonic()
     while not page.evaluate("globalThis.livetint !== undefined"):
@@ -141,7 +157,8 @@ def _drag(page: Any, address: str, moves: int) -> dict[str, Any]:
         time.sleep(0.05)
     page.click("#begin")
     page.click("#pictures li:nth-child(1) button")
-    return page.evaluate(_DRAG, moves)
+    stroke = STROKE_MOVES if settings.brush else settings.moves
+    return page.evaluate(_DRAG, [settings.moves, settings.brush, stroke])
 
 
 def summary(values_ms: list[float]) -> dict[str, float | int | None]:

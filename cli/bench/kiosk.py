@@ -33,9 +33,10 @@ DEFAULTS = Settings()
     help="How ab is upsampled.",
 )
 @click.option("--spin", is_flag=True, help="Let the engine's threads spin between touches (engine.spin).")
+@click.option("--brush", is_flag=True, help="Paint lines with the brush; otherwise a point moves.")
 @json_option
 def kiosk(json_file: Path | None, **options: Any) -> None:
-    """Drag a point in a real browser and time touch event → drawn frame."""
+    """Drag a point, or paint, in a real browser and time touch event → drawn frame."""
     check_writable(json_file)
     result = measure_kiosk(Settings(**options))
     finish(json_file, result, as_lines(result))

@@ -1,15 +1,15 @@
 // @ts-check
 // What a visitor has asked of a picture, with undo and redo. Values are never changed in place.
+import { fits } from './strokes.js';
 
 /**
- * @typedef {{x: number, y: number, a: number, b: number, size: number}} Hint
+ * @typedef {import('./strokes.js').Hint} Hint
  * `strength`: factor of the finished colours, 0…2; 0 is grey.
  * @typedef {{hints: Hint[], mood: string, reference: string | null, strength: number}} Edit
  */
 
 /** @type {Edit} */
 const EMPTY = { hints: [], mood: 'none', reference: null, strength: 1 };
-export const MAX_HINTS = 128;
 
 export class EditHistory {
   constructor() {
@@ -53,17 +53,35 @@ export class EditHistory {
     if (alone) this.commit();
   }
 
-  /** @param {Hint} hint @returns {number} its index; −1 if the picture has MAX_HINTS already */
+  /** @param {Hint} hint @returns {number} its index; −1 if the picture takes no more */
   addHint(hint) {
-    const { hints } = this.present;
-    if (hints.length >= MAX_HINTS) return -1;
-    this.apply({ hints: [...hints, hint] });
-    return hints.length;
+    const hints = [...this.present.hints, hint];
+    if (!fits(hints)) return -1;
+    this.apply({ hints });
+    return hints.length - 1;
   }
 
   /** @param {number} index @param {Partial<Hint>} change */
   changeHint(index, change) {
-    this.apply({ hints: this.present.hints.map((hint, i) => (i === index ? { ...hint, ...change } : hint)) });
+    this.setHint(index, { ...this.present.hints[index], ...change });
+  }
+
+  /** Put another hint into the place of one. @param {number} index @param {Hint} changed @returns {boolean} false if the picture takes no more */
+  setHint(index, changed) {
+    const hints = this.withHint(index, changed);
+    if (!fits(hints)) return false;
+    this.apply({ hints });
+    return true;
+  }
+
+  /** Complete a hint by what the engine has found, within the step that is there. @param {number} index @param {Hint} completed */
+  amendHint(index, completed) {
+    this.present = { ...this.present, hints: this.withHint(index, completed) };
+  }
+
+  /** @param {number} index @param {Hint} changed */
+  withHint(index, changed) {
+    return this.present.hints.map((hint, i) => (i === index ? changed : hint));
   }
 
   /** @param {number} index */

@@ -1,8 +1,11 @@
 // @ts-check
-// What fingers, pens and mice do on the stage: they place, choose and drag points, grab the line of before and after,
-// and zoom.
+// What fingers, pens and mice do on the stage: they place, choose and drag points, paint lines, draw around things, grab
+// the line of before and after, and zoom.
 import { clamp, byId } from './dom.js';
 import { Gestures } from './gestures.js';
+import { NOTHING } from './markers.js';
+
+/** @typedef {import('./stage.js').Place} Place */
 
 /** A touch this near to a marker takes hold of it. */
 const HIT_MM = 7.5;
@@ -15,6 +18,8 @@ export class Fingers {
     this.dragged = false;
     /** The finger came down on the point of the open ring: lifting it there closes the ring. */
     this.closesRing = false;
+    /** Where the brush came down beside an open ring: a drag paints from there, a tap only closes the ring. @type {Place | null} */
+    this.brushStart = null;
     /** The pointer hides what is under it: a finger, not a mouse or a pen. */
     this.lensWanted = false;
     this.gestures = new Gestures(painting.stage.box, {
@@ -38,19 +43,34 @@ export class Fingers {
     byId('coach').classList.add('gone');
     this.lensWanted = kind === 'touch';
     const at = painting.stage.toPhoto(x, y);
-    const { moving } = painting;
-    const found = moving ? painting.chosen : painting.markers.nearest(x, y, HIT_MM * painting.panel.pxPerMm());
+    const place = { x: clamp(at.x), y: clamp(at.y) };
+    const onPhoto = place.x === at.x && place.y === at.y;
     this.dragged = false;
     this.closesRing = false;
-    if (found >= 0) {
-      this.closesRing = painting.ringShown && found === painting.chosen && !moving;
-      painting.choose(found);
-      painting.ring.set(true);
-      painting.edits.begin();
-      painting.dragging = true;
-      if (moving) painting.alter({ x: clamp(at.x), y: clamp(at.y) }, time_ms);
-    } else if (painting.ringShown) painting.ring.close();
-    else if (at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1) painting.askColour(at, time_ms);
+    this.brushStart = null;
+    if (painting.mode === 'draw') painting.regions.beginLine(place);
+    else if (painting.mode === 'same') onPhoto && painting.addPlace(place, time_ms);
+    else if (painting.mode === 'move') {
+      this.hold({ index: painting.chosen, line: painting.chosenLine });
+      painting.moveTo(place, time_ms);
+    } else {
+      const found = painting.markers.places[painting.markers.nearest(x, y, HIT_MM * painting.panel.pxPerMm())];
+      if (found) {
+        this.closesRing = painting.ringShown && painting.isChosen(found);
+        this.hold(found);
+      } else if (painting.ringShown) {
+        painting.ring.close();
+        if (painting.brush && onPhoto) this.brushStart = place;
+      } else if (onPhoto) painting.askColour(place, time_ms);
+    }
+  }
+
+  /** The finger takes hold of a marker. @param {import('./markers.js').HintPlace} at */
+  hold(at) {
+    const { painting } = this;
+    painting.choose(at);
+    painting.ring.set(true);
+    painting.drag.begin(false);
   }
 
   /** @param {number} x @param {number} y @param {number} time_ms */
@@ -64,9 +84,12 @@ export class Fingers {
     const at = stage.toPhoto(x, y);
     const inside = { x: clamp(at.x), y: clamp(at.y) };
     this.dragged = true;
-    if (painting.pending) painting.pending = inside;
-    else if (painting.dragging && painting.point) painting.edits.changeHint(painting.chosen, inside);
-    else return;
+    if (this.brushStart) {
+      painting.askColour(this.brushStart, time_ms);
+      this.brushStart = null;
+    }
+    if (painting.regions.drawing) painting.regions.drawOn(inside);
+    else if (!painting.drag.to(inside)) return;
     stage.lens = this.lensWanted ? inside : null;
     stage.setMoving(true);
     painting.swatches.setMoving(true);
@@ -80,18 +103,17 @@ export class Fingers {
 
   release() {
     const { painting } = this;
-    painting.dragging = false;
-    if (!painting.pending) painting.edits.commit();
+    painting.regions.endLine(true);
+    painting.drag.end();
     if (this.closesRing && !this.dragged) painting.ring.close();
     this.afterGesture();
   }
 
   cancel() {
     const { painting } = this;
-    painting.dragging = false;
-    painting.pending = null;
-    painting.edits.rollback();
-    if (!painting.point) painting.choose(-1);
+    painting.regions.endLine(false);
+    painting.drag.drop();
+    if (!painting.hasChosenPlace) painting.choose(NOTHING);
     this.afterGesture();
   }
 

@@ -10,6 +10,7 @@ import { watchIdle } from './idle.js';
 import { JpegView } from './jpeg_view.js';
 import { LANGUAGE_NAMES, setLanguage, translate } from './language.js';
 import { Link } from './link.js';
+import { NOTHING } from './markers.js';
 import { Moods } from './moods.js';
 import { Painting } from './painting.js';
 import { pixelsPerMm } from './pixels_per_mm.js';
@@ -59,7 +60,7 @@ function enter(state) {
   say('');
   painting.compare.show(false);
   if (state === 'attract' && !closed) attract.start();
-  if (state !== 'painting') painting.choose(-1);
+  if (state !== 'painting') painting.choose(NOTHING);
   painting.stage.resize();
 }
 
@@ -137,7 +138,7 @@ async function changeLanguage(code) {
   showPictures();
   const picture = allPictures().find(({ id }) => id === painting.photo);
   if (picture) describe(picture);
-  painting.setMoving(painting.moving);
+  painting.showMode();
   painting.showPoints();
   showHours(null);
 }

@@ -1,23 +1,33 @@
 // @ts-check
 // Painting a picture: what buttons and answers do to its points (the hints). It joins the parts of the page,
 // which know nothing of each other.
+import { css, project } from './colour.js';
 import { Compare } from './compare.js';
 import { button, byId } from './dom.js';
+import { Drag } from './drag.js';
 import { Fingers } from './fingers.js';
 import { translate } from './language.js';
-import { Markers } from './markers.js';
+import { Markers, NOTHING } from './markers.js';
 import { Palette } from './palette.js';
 import { Pictures } from './pictures.js';
+import { Regions } from './regions.js';
 import { Requests } from './requests.js';
 import { Ring } from './ring.js';
+import { showShapes } from './shapes.js';
 import { Stage } from './stage.js';
 import { said, say } from './status.js';
+import { drawnOn, endOf, linesOf, moved, rounded, withLines, withPlace, withoutPlace } from './strokes.js';
 import { Swatches } from './swatches.js';
 
 /** @typedef {import('./link.js').Header} Header */
 /** @typedef {import('./edit_history.js').Hint} Hint */
 /** @typedef {import('./stage.js').Place} Place */
+/** @typedef {import('./markers.js').HintPlace} HintPlace */
 
+/** What the next touch does with the chosen hint: moves it, gives it another place, or draws around a thing. @typedef {'' | 'move' | 'same' | 'draw'} Mode */
+
+/** What the page asks for in each mode. @type {Record<Mode, string>} */
+const ASKS = { '': 'coach', move: 'move_where', same: 'same_where', draw: 'draw_where' };
 const ZOOM_STEP = 1.6;
 
 export class Painting {
@@ -28,18 +38,16 @@ export class Painting {
    */
   constructor(view, link, panel) {
     this.panel = panel;
-    /** Index of the chosen point, −1 for none. */
+    /** Index of the chosen hint, −1 for none. */
     this.chosen = -1;
-    /** The next touch moves the chosen point. */
-    this.moving = false;
-    /** A touched place whose colour has been asked for; the answer makes it a point. @type {Place | null} */
-    this.pending = null;
-    /** Number of the first request that carried it: older answers are about other places. */
-    this.pendingSeq = Infinity;
+    /** Index of the chosen one of its lines. */
+    this.chosenLine = 0;
+    /** @type {Mode} */
+    this.mode = '';
+    /** Fingers paint lines. */
+    this.brush = false;
     /** Suggestions for the chosen point. @type {Header['colours']} */
     this.colours = null;
-    /** A finger drags the chosen point. */
-    this.dragging = false;
     /** A finger is on the field of colours. */
     this.mixing = false;
     this.stage = new Stage(view, panel.pxPerMm);
@@ -50,6 +58,8 @@ export class Painting {
       stay: () => this.changed(),
     });
     this.requests = new Requests(link, this.stage, () => this.wanted());
+    this.drag = new Drag(this);
+    this.regions = new Regions(this);
     this.compare = new Compare(this.stage);
     this.ring = new Ring(() => this.showPoints());
     this.markers = this.createMarkers();
@@ -61,18 +71,15 @@ export class Painting {
     this.palette = this.createPalette();
     this.stage.addEventListener('moved', () => this.showPoints());
     this.requests.addEventListener('answer', (event) => this.onAnswer(/** @type {CustomEvent} */ (event).detail));
-    this.requests.addEventListener('sent', (event) => {
-      if (this.pending && this.pendingSeq === Infinity) this.pendingSeq = /** @type {CustomEvent} */ (event).detail;
-    });
     this.listenToButtons();
   }
 
   createMarkers() {
     return new Markers(this.stage, {
-      choose: (index) => this.toggleRing(index),
-      move: (index, place) => { this.choose(index); this.alter(place); },
-      remove: (index) => { this.chosen = index; this.remove(); },
-      place: (place) => this.askColour(place),
+      choose: (at) => this.toggleRing(at),
+      move: (at, place) => { this.choose(at); this.moveTo(place); },
+      remove: (at) => { this.choose(at); this.remove(); },
+      place: (place) => this.placeByKeys(place),
     });
   }
 
@@ -83,7 +90,7 @@ export class Painting {
       end: () => this.endMixing(),
       recolour: (a, b) => this.alter({ a, b }),
       resize: (size) => (this.chosen >= 0 ? this.alter({ size }) : this.showPalette()),
-      move: () => this.setMoving(!this.moving),
+      move: () => this.setMode(this.mode === 'move' ? '' : 'move'),
       remove: () => this.remove(),
     }, (event) => this.gestures.isPalm(event));
   }
@@ -92,6 +99,8 @@ export class Painting {
     byId('undo').addEventListener('click', () => this.edits.undo() && this.afterUndo());
     byId('redo').addEventListener('click', () => this.edits.redo() && this.afterUndo());
     byId('split').addEventListener('click', () => this.ring.close());
+    byId('brush').addEventListener('click', () => this.setBrush(!this.brush));
+    byId('same').addEventListener('click', () => this.setMode(this.mode === 'same' ? '' : 'same'));
     byId('restart').addEventListener('click', () => {
       this.edits.clear();
       this.stage.resetZoom();
@@ -118,25 +127,51 @@ export class Painting {
 
   /** Whether a picture is there and the screen shows the answer to its newest edit. For tests and benches. */
   get settled() {
-    return this.stage.image !== null && !this.pictures.loading && this.requests.settled;
+    return this.stage.image !== null && !this.pictures.loading && this.requests.settled && this.regions.complete;
   }
 
-  /** The chosen point. @returns {Hint | undefined} */
-  get point() {
+  /** The chosen hint. @returns {Hint | undefined} */
+  get hint() {
     return this.edits.present.hints[this.chosen];
+  }
+
+  /** The chosen hint at the chosen one of its places. @returns {Hint | undefined} */
+  get point() {
+    const { hint } = this;
+    return hint && { ...hint, ...endOf(linesOf(hint)[this.chosenLine] ?? linesOf(hint)[0]) };
+  }
+
+  /** Whether the chosen hint has the chosen place. */
+  get hasChosenPlace() {
+    return Boolean(this.hint && linesOf(this.hint)[this.chosenLine]);
+  }
+
+  /** @param {HintPlace} at */
+  isChosen({ index, line }) {
+    return index === this.chosen && line === this.chosenLine;
+  }
+
+  /** A touched place whose colour has been asked for. */
+  get pending() {
+    return this.drag.pending;
+  }
+
+  /** Whether a finger changes the chosen hint. */
+  get dragging() {
+    return this.drag.on;
   }
 
   /** @returns {import('./requests.js').Wanted} */
   wanted() {
     const at = this.pending ?? (this.dragging || this.mixing ? null : this.point);
     const photo = this.pictures.loading ? '' : this.photo;
-    return { photo, edit: this.edits.present, point: at ? [at.x, at.y] : null };
+    return { photo, edit: this.edits.present, point: at ? [at.x, at.y] : null, outline: this.regions.wanted };
   }
 
   /** Another picture is being loaded. */
   leavePicture() {
-    this.pending = null;
-    this.choose(-1);
+    this.drag.forget();
+    this.choose(NOTHING);
   }
 
   /** @param {ImageBitmap} image */
@@ -150,8 +185,9 @@ export class Painting {
   forget() {
     this.gestures.reset();
     this.pictures.forget();
-    this.pending = null;
-    this.choose(-1);
+    this.drag.forget();
+    this.choose(NOTHING);
+    this.setBrush(false);
     this.changed();
     this.stage.clear();
     this.palette.forget();
@@ -183,9 +219,8 @@ export class Painting {
   /** Ask for the colours of a new point. @param {Place} place @param {number} [time_ms] */
   askColour(place, time_ms) {
     if (!this.active) return;
-    this.choose(-1);
-    this.pending = place;
-    this.pendingSeq = Infinity;
+    this.choose(NOTHING);
+    this.drag.ask(place);
     this.showPoints();
     this.changed(time_ms);
   }
@@ -195,51 +230,111 @@ export class Painting {
     return this.ring.open && Boolean(this.point && this.colours);
   }
 
-  /** Choose a point by keys, or close the ring that it has. @param {number} index */
-  toggleRing(index) {
-    const close = this.ringShown && index === this.chosen;
-    this.choose(index);
+  /** Choose a hint by keys, or close the ring that it has. @param {HintPlace} at */
+  toggleRing(at) {
+    const close = this.ringShown && this.isChosen(at);
+    this.choose(at);
     this.ring.set(!close);
     this.changed();
   }
 
-  /** @param {number} index −1 for none */
-  choose(index) {
-    if (index !== this.chosen) this.ring.set(false);
-    this.chosen = index;
+  /** @param {HintPlace} at */
+  choose(at) {
+    if (!this.isChosen(at)) this.ring.set(false);
+    [this.chosen, this.chosenLine] = [at.index, at.line];
     this.colours = null;
-    this.setMoving(false);
+    this.setMode('');
     this.showPoints();
   }
 
-  /** Let the next touch move the chosen point, or not. @param {boolean} on */
-  setMoving(on) {
-    this.moving = on;
-    byId('coach').textContent = translate(on ? 'move_where' : 'coach');
-    if (on) byId('coach').classList.remove('gone');
+  /** Let the next touch do something else than to place a hint. @param {Mode} mode */
+  setMode(mode) {
+    this.mode = mode;
+    if (mode) byId('coach').classList.remove('gone');
     else if (this.edits.present.hints.length) byId('coach').classList.add('gone');
+    this.showMode();
+  }
+
+  /** Let fingers paint lines, or place points. @param {boolean} on */
+  setBrush(on) {
+    this.brush = on;
+    this.setMode('');
+    if (on) byId('coach').classList.remove('gone');
+  }
+
+  /** Say what the next touch does. */
+  showMode() {
+    byId('coach').textContent = translate(!this.mode && this.brush ? 'brush_coach' : ASKS[this.mode]);
+    byId('brush').setAttribute('aria-pressed', String(this.brush));
+    byId('cross').setAttribute('aria-label', translate(this.brush ? 'brush_cross' : 'cross'));
     this.showPalette();
   }
 
-  /** Change the chosen point. @param {Partial<Hint>} change @param {number} [time_ms] of the event behind it */
+  /** Change the chosen hint. @param {Partial<Hint>} change @param {number} [time_ms] of the event behind it */
   alter(change, time_ms) {
-    if (!this.point) return;
-    this.edits.changeHint(this.chosen, change);
+    if (this.hint) this.replace({ ...this.hint, ...change }, time_ms);
+  }
+
+  /** Move the chosen place. @param {Place} place @param {number} [time_ms] of the event behind it */
+  moveTo(place, time_ms) {
+    if (this.hint) this.replace(moved(this.hint, this.chosenLine, place), time_ms);
+  }
+
+  /**
+   * Put another hint into the place of the chosen one.
+   * @param {Hint} hint @param {number} [time_ms] of the event behind it @returns {boolean} false if the picture takes no more
+   */
+  replace(hint, time_ms) {
+    if (!this.edits.setHint(this.chosen, hint)) {
+      this.sayFull(hint);
+      return false;
+    }
     this.showPalette();
     this.showPoints();
     this.changed(time_ms);
+    return true;
   }
 
-  /** @param {Place} place @param {number} a @param {number} b */
-  addPoint(place, a, b) {
-    const index = this.edits.addHint({ x: place.x, y: place.y, a, b, size: this.palette.size });
+  /** Add what was touched, or painted from there, as a hint. @param {import('./strokes.js').Line} line @param {number} a @param {number} b */
+  addLine(line, a, b) {
+    const size = this.palette.size;
+    const index = this.edits.addHint(withLines({ x: 0, y: 0, a, b, size }, [line]));
     if (index < 0) {
-      say(translate('too_many'), { beside: this.boxAt(place) });
+      this.sayFull(endOf(line));
       return;
     }
     this.palette.remember(a, b);
-    this.choose(index);
+    this.choose({ index, line: 0 });
     this.ring.set(true);
+  }
+
+  /** Give the chosen hint another place, which the finger can drag or paint on. @param {Place} place @param {number} [time_ms] */
+  addPlace(place, time_ms) {
+    const { hint } = this;
+    if (!hint) return;
+    this.setMode('');
+    this.drag.begin(this.brush);
+    if (!this.replace(withPlace(hint, [[rounded(place.x), rounded(place.y)]]), time_ms)) return;
+    this.choose({ index: this.chosen, line: linesOf(/** @type {Hint} */ (this.hint)).length - 1 });
+    this.ring.set(true);
+  }
+
+  /** The cross was pressed: like a touch there. With the brush it draws the line of the open ring on. @param {Place} place */
+  placeByKeys(place) {
+    if (!this.active) return;
+    const { hint } = this;
+    if (this.mode === 'same') {
+      this.addPlace(place);
+      this.drag.end();
+      this.changed();
+    } else if (this.mode === 'move') this.moveTo(place);
+    else if (this.brush && hint && this.ringShown) this.replace(drawnOn(hint, this.chosenLine, place));
+    else this.askColour(place);
+  }
+
+  /** The picture takes no more. @param {Place} place that was touched */
+  sayFull(place) {
+    say(translate('too_many'), { beside: this.boxAt(place) });
   }
 
   /** Where a place lies on the page. @param {Place} place */
@@ -248,17 +343,24 @@ export class Painting {
     return { left: box.left + at.x, top: box.top + at.y, width: 0, height: 0 };
   }
 
+  /** Remove the chosen place, and with its last place the hint. */
   remove() {
-    if (!this.point) return;
-    this.edits.removeHint(this.chosen);
-    this.afterStep(-1);
+    const { hint } = this;
+    if (!hint) return;
+    const left = withoutPlace(hint, this.chosenLine);
+    if (left) this.edits.setHint(this.chosen, left);
+    else this.edits.removeHint(this.chosen);
+    this.afterStep(left ? this.chosen : -1);
   }
 
-  /** Show other points than before. @param {number} chosen the point to choose, or the last one if there are fewer */
+  /** Show other points than before. @param {number} chosen the hint to choose, or the last one if there are fewer */
   afterStep(chosen) {
-    this.pending = null;
-    if (said() === translate('too_many')) say('');
-    this.choose(Math.min(chosen, this.edits.present.hints.length - 1));
+    this.drag.forget();
+    if (['too_many', 'too_many_regions'].map(translate).includes(said())) say('');
+    const { hints } = this.edits.present;
+    const index = Math.min(chosen, hints.length - 1);
+    const line = index >= 0 && index === this.chosen ? Math.min(this.chosenLine, linesOf(hints[index]).length - 1) : 0;
+    this.choose(index < 0 ? NOTHING : { index, line });
     this.changed();
   }
 
@@ -278,39 +380,39 @@ export class Painting {
   }
 
   /** @param {Header} header */
-  onAnswer({ colours, seq }) {
-    if (!colours) return;
-    if (this.pending && seq >= this.pendingSeq) this.placePending(this.pending, colours);
+  onAnswer(header) {
+    const { colours, seq } = header;
+    this.regions.take(header);
+    if (!colours) {
+      if (header.outline) this.showPoints();
+      return;
+    }
+    const touched = this.drag.take(seq);
+    if (touched) {
+      // Its first colour is the engine's choice.
+      this.addLine(touched, ...colours.first);
+      this.changed();
+    }
     this.colours = this.point ? colours : null;
     this.showPalette();
     this.showPoints();
   }
 
-  /**
-   * Make the touched place a point of its first colour, which the engine chooses.
-   * @param {Place} place @param {NonNullable<Header['colours']>} colours
-   */
-  placePending(place, { first: [a, b] }) {
-    this.pending = null;
-    // The finger is still down: it drags the new point, in the same step of undo.
-    if (this.gestures.painting) {
-      this.edits.begin();
-      this.dragging = true;
-    }
-    this.addPoint(place, a, b);
-    this.changed();
-  }
-
   // What is shown
 
   showPoints() {
-    this.markers.show(this.edits.present.hints, this.chosen, this.pending);
+    const { drag, point, regions } = this;
+    this.markers.show(this.edits.present.hints, { index: this.chosen, line: this.chosenLine }, drag.pendingEnd);
+    const lines = drag.pendingLine ? [drag.pendingLine] : point && (this.ring.open || drag.on) ? linesOf(point) : [];
+    const L = point ? this.stage.lightnessAt(point) : 0;
+    showShapes(this.stage, lines, regions.outline, point ? css(L, ...project(L, point.a, point.b)) : 'transparent');
+    regions.show();
     this.swatches.show(this.active && this.ring.open ? this.point : undefined, this.colours);
     this.compare.place();
     button('zoom-out').disabled = this.stage.zoom.scale <= 1;
   }
 
   showPalette() {
-    this.palette.show(this.point, this.colours?.L, this.moving);
+    this.palette.show(this.point, this.colours?.L, this.mode);
   }
 }

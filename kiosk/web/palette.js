@@ -47,12 +47,13 @@ export class Palette {
 
   /**
    * @param {Hint | undefined} hint the chosen one
-   * @param {number | undefined} lightness L there, if the server has told it @param {boolean} moving
+   * @param {number | undefined} lightness L there, if the server has told it
+   * @param {import('./painting.js').Mode} mode what the next touch does
    */
-  show(hint, lightness, moving) {
+  show(hint, lightness, mode) {
     document.body.classList.toggle('has-point', Boolean(hint));
-    for (const id of ['grey', 'delete', 'move']) button(id).disabled = !hint;
-    byId('move').setAttribute('aria-pressed', String(moving));
+    for (const id of ['grey', 'delete', 'move', 'same']) button(id).disabled = !hint;
+    for (const id of ['move', 'same']) byId(id).setAttribute('aria-pressed', String(mode === id));
     const L = hint ? (lightness ?? this.stage.lightnessAt(hint)) : FIELD_L;
     if (hint) this.showColour(hint, L);
     else byId('chosen-name').textContent = translate('no_point');

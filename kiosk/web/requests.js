@@ -1,6 +1,7 @@
 // @ts-check
 // Sends the edit to the server and receives its colours. One request is under way at a time and the next one carries
 // the newest edit, so nothing queues between the finger and the frame.
+import { messageOf } from './strokes.js';
 
 /** @typedef {import('./link.js').Header} Header */
 /** @typedef {import('./edit_history.js').Edit} Edit */
@@ -13,8 +14,8 @@ const MAX_FRAMES = 2000;
 const MAX_FRAME_MS = 20000;
 
 /**
- * What to ask: the picture, the edit, and where suggestions are wanted.
- * @typedef {{photo: string, edit: Edit, point: [number, number] | null}} Wanted
+ * What to ask: the picture, the edit, where suggestions are wanted, and of which hint the outline is.
+ * @typedef {{photo: string, edit: Edit, point: [number, number] | null, outline: number | null}} Wanted
  */
 
 /** Events: sent (detail: number of the request), answer (detail: Header, after its pixels have been taken). */
@@ -82,12 +83,12 @@ export class Requests extends EventTarget {
   }
 
   send() {
-    const { photo, edit, point } = this.wanted();
+    const { photo, edit, point, outline } = this.wanted();
     this.dirty = false;
     if (!photo) return;
     const width = Math.min(MAX_JPEG_PX, Math.max(MIN_JPEG_PX, ...this.stage.canvasSize));
     const t_event = this.touches.at(-1) ?? 0;
-    const seq = this.link.send({ ...toMessage(photo, edit), want: this.stage.view.kind, width, t_event, point });
+    const seq = this.link.send({ ...toMessage(photo, edit), want: this.stage.view.kind, width, t_event, point, outline });
     this.inFlight = this.link.up ? { seq, sent_ms: performance.now(), touches: this.touches } : null;
     this.touches = [];
     this.dispatchEvent(new CustomEvent('sent', { detail: seq }));
@@ -147,5 +148,5 @@ export class Requests extends EventTarget {
 
 /** The fields of a message that describe the picture. @param {string} photo @param {Edit} edit */
 export function toMessage(photo, { hints, mood, reference, strength }) {
-  return { photo, hints: hints.map((h) => [h.x, h.y, h.a, h.b, h.size]), mood, reference, strength };
+  return { photo, hints: hints.map(messageOf), mood, reference, strength };
 }

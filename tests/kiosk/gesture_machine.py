@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from livetint.engine.regions import Region
 from livetint.engine.session import Session
 
 from .page import Visitor
@@ -30,10 +31,11 @@ _OPEN = """async () => {
   const { pictures, palette } = livetint.painting;
   await pictures.open(pictures.photo);
   palette.forget();
+  livetint.painting.setBrush(false);
 }"""
-# Whether a tap at a place of the stage takes hold of a point, or moves one.
+# Whether a tap at a place of the stage takes hold of a point, or does something with the chosen one.
 _ON_A_POINT = """([x, y]) => { const { painting } = livetint, { w, h } = painting.stage.size;
-  return painting.moving || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
+  return painting.mode || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
 FINGER, PALM = 8, 200
 PLACES = ((0.2, 0.2), (0.5, 0.5), (0.8, 0.6))
 
@@ -144,7 +146,11 @@ class Hands(RuleBasedStateMachine):
         self.past.append(self.present)
         self.present = self.future.pop()
 
-    @rule(button=st.sampled_from(["delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split"]))
+    @rule(
+        button=st.sampled_from(
+            ["delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split", "brush", "inside"]
+        )
+    )
     def press(self, button: str) -> None:
         self.visitor.page.evaluate("(id) => document.getElementById(id).click()", button)
         self.one_step()
@@ -158,6 +164,29 @@ class Hands(RuleBasedStateMachine):
     def move_by_taps(self, place: tuple[float, float]) -> None:
         self.visitor.page.evaluate("document.getElementById('move').click()")
         self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
+        self.one_step()
+
+    @rule(place=places)
+    def same_colour(self, place: tuple[float, float]) -> None:
+        self.visitor.page.evaluate("document.getElementById('same').click()")
+        self.visitor.page.evaluate(_HANDS, [("down", 1, *place, FINGER), ("up", 1, *place, FINGER)])
+        self.one_step()
+
+    @rule(corners=st.lists(places, min_size=2, max_size=5))
+    def draw_around(self, corners: list[tuple[float, float]]) -> None:
+        """A line that is drawn around something belongs to the chosen hint; without one the finger paints."""
+        self.visitor.page.evaluate("document.getElementById('draw').click()")
+        moves = [event for corner in corners[1:] for event in (("move", 1, *corner, FINGER), ("frame", 0, 0, 0, 0))]
+        self.visitor.page.evaluate(_HANDS, [("down", 1, *corners[0], FINGER), *moves, ("up", 1, *corners[-1], FINGER)])
+        self.one_step()
+
+    @rule(grow_px=st.integers(-12, 12))
+    def grow(self, grow_px: int) -> None:
+        self.visitor.page.evaluate(
+            "(v) => { const s = document.getElementById('grow'); s.value = v; "
+            "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }",
+            2 * grow_px,
+        )
         self.one_step()
 
     @rule(strength=st.integers(0, 200))
@@ -184,11 +213,21 @@ class Hands(RuleBasedStateMachine):
             return
         self.session.clear()
         for hint in self.present["hints"]:
-            self.session.add(hint["x"], hint["y"], hint["a"], hint["b"], hint["size"])
+            self.add(hint)
         expected = [self.session.ab[:, int(y * 256), int(x * 256)] for x, y in PLACES]
         shown = [self.visitor.shown_ab(x, y) for x, y in PLACES]
         np.testing.assert_allclose(shown, expected, atol=0.5)
         assert self.visitor.evaluate("livetint.painting.stage.scene().colour") == self.present["strength"]
+
+    def add(self, hint: dict[str, Any]) -> None:
+        """Add a hint of the page to the session."""
+        x, y, *colour = (hint[key] for key in ("x", "y", "a", "b", "size"))
+        if "lines" not in hint and "inside" not in hint:
+            self.session.add(x, y, *colour)
+            return
+        index = self.session.add_stroke(hint.get("lines", [[[x, y]]]), *colour)
+        if "inside" in hint:
+            self.session.set_inside(index, Region(**hint["inside"]))
 
     def teardown(self) -> None:
         until(lambda: self.visitor.evaluate("livetint.link.up"), "the link")

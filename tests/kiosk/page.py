@@ -105,7 +105,7 @@ class Visitor:
         self.touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
 
     @property
-    def hints(self) -> list[dict[str, float]]:
+    def hints(self) -> list[dict[str, Any]]:
         return self.evaluate("livetint.painting.edits.present.hints")
 
     def shown_ab(self, x: float, y: float) -> list[float]:
