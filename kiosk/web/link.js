@@ -9,7 +9,7 @@ const BUSY = 4001;
 /**
  * @typedef {{seq: number, kind: 'planes' | 'jpeg', timings: Record<string, number>,
  *   colours: {L: number, swatches: [number, number, number][], current: [number, number],
- *     first: [number, number]} | null, outline: {hint: number, polygons: [number, number][][]} | null}} Header
+ *     first: [number, number]} | null, outline?: {hint: number, polygons: [number, number][][]} | null}} Header
  */
 
 /** Events: reply (detail {header, pixels}), message (detail: the server's JSON), up, down, busy. */
