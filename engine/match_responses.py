@@ -66,7 +66,7 @@ class SparseResponses:
         # measurement m to a residual at measurement j, at 3 j + m.
         self._is_pair = np.zeros((capacity, capacity), np.bool_)
         self._pairs = self._is_pair.reshape(-1)
-        self._values = np.zeros((9, capacity**2), np.float32)
+        self._values = np.zeros((capacity**2, 9), np.float32)
         self._firsts, self._seconds = np.divmod(np.arange(capacity**2), capacity)
         self._planes = np.arange(6)[:, None] * capacity
         # Of the pairs in rising order: responses [3, 3, P], the second hints, and the places of the first one's
@@ -80,14 +80,14 @@ class SparseResponses:
         step = self._capacity + 1
         themselves = slice(rows.start * step, rows.stop * step, step)
         self._pairs[themselves] = True
-        self._values[:, themselves] = own.reshape(9, -1)
+        self._values[themselves] = own.reshape(9, -1).T
 
     def add(self, measured: Indices, fields: Indices, values: Doubles) -> None:
         """Set the responses of hints `measured` to residuals at `fields`. values [P, measurement with the residual,
         measurement that responds]."""
         places = measured * self._capacity + fields
         self._pairs[places] = True
-        self._values[:, places] = values.reshape(-1, 9).T
+        self._values[places] = values.reshape(-1, 9)
 
     def truncate(self, count: int) -> None:
         """Forget the hints from `count` on."""
@@ -96,11 +96,12 @@ class SparseResponses:
     def update(self) -> None:
         """List the pairs."""
         pairs = self._pairs.nonzero()[0]
-        self._responses = self._values.take(pairs, 1).reshape(3, 3, -1)
+        self._responses = np.ascontiguousarray(self._values.take(pairs, 0).T).reshape(3, 3, -1)
         self._from = self._seconds.take(pairs)
         self._to = (self._planes + self._firsts.take(pairs)).reshape(-1)
 
     def remove(self, residuals: Floats, removed: Floats) -> None:
         """Change `residuals` at the measurements as they change when `removed` is removed there, both [2, 3 · C]."""
-        changes = removed.reshape(2, 3, -1).take(self._from, 2)[:, :, None] * self._responses
-        np.subtract.at(residuals.reshape(-1), self._to, np.add.reduce(changes, 1).reshape(-1))
+        at_fields = removed.reshape(2, 3, -1).take(self._from, 2)
+        changes = np.einsum("cjp,jmp->cmp", at_fields, self._responses)
+        np.subtract.at(residuals.reshape(-1), self._to, changes.reshape(-1))
