@@ -109,7 +109,7 @@ class MatchGeometry:
         self._down = np.zeros((capacity, 6, WINDOW_PX), np.float32)
         self._across = np.zeros((capacity, 6, LINE_PX), np.float32)
         # Residuals times these are heights of fields: [measurement, field, C].
-        self._solvers = np.zeros((3, 3, capacity), np.float32)
+        self._solvers = np.zeros((3, 3, capacity))
         # Memory for `change`. An array of this size may be new from the operating system every time, which is slow.
         self._scaled = np.zeros((capacity, 3, 2, 2, LINE_PX), np.float32)
         self._changes = np.zeros((capacity, WINDOW_PX, 2 * LINE_PX), np.float32)
@@ -141,7 +141,7 @@ class MatchGeometry:
 
     def change(self, ab: Floats, rows: Indices, removed: Floats) -> None:
         """Add the fields that remove residuals [2, 3, C] of the hints `rows` to contiguous ab [2, H, columns]."""
-        heights = np.einsum("cjn,jmn->cmn", removed, self._solvers).take(rows, 2)
+        heights = np.add.reduce(removed[:, :, None] * self._solvers, 1).astype(np.float32).take(rows, 2)
         across, changes = self._scaled[: len(rows)], self._changes[: len(rows)]
         lines = self._across.take(rows, 0).reshape(-1, 3, 2, 1, LINE_PX)
         np.multiply(heights.transpose(2, 1, 0)[:, :, None, :, None], lines, across)
