@@ -68,7 +68,7 @@ class NativeTouch:
         start = getattr(self.kernels, f"{name}_start")
         start.restype = ctypes.c_void_p
         memory = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(start())
-        return np.frombuffer(memory, dtype)
+        return np.frombuffer(memoryview(memory), dtype)
 
     def open(self, features: NDArray[np.float32], vivid: float = 1.0) -> None:
         self.features[:] = features.ravel()

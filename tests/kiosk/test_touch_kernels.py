@@ -70,9 +70,9 @@ def hints_of(count: int, seed: int = 0) -> list[Hint]:
     places = random.uniform(-0.02, 1.02, (count, 2)).clip(0, 1)
     colours = random.uniform(-40, 60, (count, 2))
     colours[:1] = 70, 60
+    sizes = random.integers(1, 10, count).tolist()
     return [
-        Hint(*map(float, place), *map(float, colour), int(size))
-        for place, colour, size in zip(places, colours, random.integers(1, 10, count), strict=True)
+        Hint(x, y, a, b, size) for (x, y), (a, b), size in zip(places.tolist(), colours.tolist(), sizes, strict=True)
     ]
 
 
