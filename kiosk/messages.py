@@ -24,6 +24,8 @@ Ab = Annotated[float, Meta(ge=-128, le=128)]
 PictureId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 MoodName = Literal["none", "sunlit", "cool", "rich", "faded"]
 
+# Most edits of a picture that a beat tells of.
+MAX_BEAT_EDITS = 10_000
 # Largest message of a browser. 128 hints are about 12 KiB, an outline is one or two.
 MAX_BYTES = 64 * 1024
 # Most regions of an edit: each costs the engine a touch when a picture is opened again.
@@ -69,11 +71,15 @@ class Edit(msgspec.Struct, frozen=True, tag="edit", forbid_unknown_fields=True):
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
-    """The page is alive; `state` is what it shows, `frame_ms` its last touch-to-frame time."""
+    """The page is alive; `state` is what it shows, `frame_ms` its last touch-to-frame time.
+
+    edits: how many edits of each picture the page has answered itself since the last beat.
+    """
 
     state: Literal["attract", "gallery", "painting", "closed"] = "attract"
     frame_ms: float | None = None
     event: Literal["session", "reset", "fallback", ""] = ""
+    edits: Annotated[dict[PictureId, Annotated[int, Meta(ge=1, le=MAX_BEAT_EDITS)]], Meta(max_length=16)] = {}
 
 
 Upward = Edit | Beat
@@ -99,13 +105,14 @@ class PictureRef(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """Server → engine process.
 
-    op: edit; ab (an edit's colours for a file, see colours.py); mood (a small JPEG of `reference` in its
-    colours); pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a
-    picture whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors:
-    the pictures whose open descriptors travel with this task, in their order.
+    op: edit; ab (an edit's colours for a file, see colours.py); mood (a small JPEG of `reference` in its colours);
+    heads, features and histogram (packed files of the model, of `picture` and of `reference`, for touches in the page);
+    pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a picture
+    whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors: the
+    pictures whose open descriptors travel with this task, in their order.
     """
 
-    op: Literal["edit", "ab", "mood", "pulse", "forget"]
+    op: Literal["edit", "ab", "mood", "heads", "features", "histogram", "pulse", "forget"]
     picture: PictureRef | None = None
     reference: PictureRef | None = None
     edit: Edit | None = None

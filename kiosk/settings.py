@@ -90,6 +90,13 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(pattern="^(bilinear|guided)$", description="guided: colours keep to edges; drawing takes longer."),
     ] = "bilinear"
+    touches: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|engine)$",
+            description="What answers touches; auto: the browser itself where it is quick enough; engine: the engine.",
+        ),
+    ] = "auto"
     palm_mm: Annotated[float, Meta(gt=0, description="A contact wider than this is a palm, not a finger.")] = 25.0
 
 

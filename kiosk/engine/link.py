@@ -30,6 +30,8 @@ log = logging.getLogger("livetint.kiosk")
 # 64-megapixel scan, or AGAIN_FACTOR times what a task took that opened the same picture before.
 FIRST_DEADLINE_S = 30.0
 AGAIN_FACTOR = 3.0
+# Tasks that take longer than an edit also where the picture is held.
+SLOW_OPS = ("heads", "features", "histogram")
 KNOWN_PICTURES = 256
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 60.0
@@ -149,7 +151,7 @@ class EngineLink:
         if process is None or not self.ready:
             raise EngineLost("the engine is starting again; send the hints again")
         missing = _missing(process, task)
-        deadline_s = self._deadline_s(missing)
+        deadline_s = self._deadline_s(missing) + (FIRST_DEADLINE_S if task.op in SLOW_OPS else 0)
         descriptors = _open_all(missing, open_picture)
         started = time.monotonic()
         try:

@@ -37,7 +37,9 @@ from ...engine.strokes import Mark, region_of
 from ..colours import pack_colours
 from ..messages import MAX_REGIONS, SHARED_BYTES, Answer, Colours, Edit, Outline, PictureRef, Task
 from ..settings import MAX_UPLOAD_MEGAPIXELS
+from ..site.features import pack_histogram
 from .channel import EngineEnd
+from .page_files import PageFiles
 from .photo_state import PhotoState, reference_ab
 from .runner_owner import RunnerOwner
 
@@ -75,6 +77,7 @@ class EngineService:
         self._photos: OrderedDict[PictureRef, PhotoState] = OrderedDict()
         self._histograms: OrderedDict[PictureRef, NDArray[np.float32]] = OrderedDict()
         self._pulse = runner.encode(_PULSE)
+        self._page_files = PageFiles(runner.bundle)
 
     @property
     def held(self) -> list[PictureRef]:
@@ -145,6 +148,17 @@ class EngineService:
         self._keep_histogram(reference, histogram_of(ab))
         L = resize_lightness(photo.L, fitted(photo.size, MOOD_PX))
         return Answer(inferred=automatic), _jpeg(compose(L, ab * np.float32(self._vivid if automatic else 1.0)))
+
+    def _do_heads(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        return Answer(), self._page_files.heads()
+
+    def _do_features(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        photo = self._photo_of(_needed(task.picture), descriptors)
+        return Answer(), self._page_files.features(photo)
+
+    def _do_histogram(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        histogram = self._histogram(_needed(task.reference), descriptors)
+        return Answer(), pack_histogram(histogram, self.runner.bundle)
 
     def _do_forget(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         picture = _needed(task.picture)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Awaitable
+from typing import get_args
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -11,9 +13,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from ...engine.errors import LivetintError
+from ..engine.link import TaskRefused
 from .previews import SIZES_PX
 from .saving import Saving
 from .state import Kiosk, visitor_sentence
+from .touch_files import Kind
 from .touches import Touches
 from .uploads import UploadRefused
 from .visits import VisitOver
@@ -30,6 +34,8 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
         Route("/settings.json", answers.settings),
         Route("/pictures/{id}/{size:int}.jpg", answers.picture),
         Route("/pictures/{id}/mood.jpg", answers.mood),
+        Route("/heads.bin", answers.heads),
+        Route("/pictures/{id}/{kind}.bin", answers.touch_file),
         Route("/save/{place}", Saving(kiosk).answer, methods=["POST"]),
         Route("/uploads", answers.upload, methods=["POST"]),
         Route("/uploads", answers.wipe, methods=["DELETE"]),
@@ -80,6 +86,19 @@ class Answers:
             return _not_here()
         except LivetintError as error:
             return PlainTextResponse(visitor_sentence(error), 503)
+
+    # What touches in the page need
+
+    async def heads(self, request: Request) -> Response:
+        """The weights with which a page computes touches itself; 404 where it cannot."""
+        return await _packed(self._kiosk.touch_files.heads())
+
+    async def touch_file(self, request: Request) -> Response:
+        """The features or the histogram of a picture of the gallery."""
+        kind = request.path_params["kind"]
+        if kind not in get_args(Kind):
+            return _not_here()
+        return await _packed(self._kiosk.touch_files.get(kind, request.path_params["id"]))
 
     # Health
 
@@ -132,6 +151,16 @@ class Answers:
             return _not_here()
         self._kiosk.end_visit()
         return Response(status_code=204)
+
+
+async def _packed(made: Awaitable[bytes]) -> Response:
+    """A packed file, once it is made."""
+    try:
+        return Response(await made, media_type="application/octet-stream")
+    except (KeyError, TaskRefused):
+        return _not_here()
+    except LivetintError as error:
+        return PlainTextResponse(visitor_sentence(error), 503)
 
 
 def _not_here() -> Response:

@@ -23,9 +23,11 @@ _IPV4_IN_IPV6 = "::ffff:"
 # Refused Host headers that are named in the log; a stranger may send any number.
 MAX_LOGGED = 20
 
+# 'wasm-unsafe-eval' allows WebAssembly, with which the page computes touches, and no scripts from texts.
 HEADERS = {
     "content-security-policy": (
-        "default-src 'self'; connect-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterable, Coroutine
+from collections.abc import AsyncIterable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from .pictures import Picture
 from .previews import Previews
 from .tasks import end_tasks
 from .thermal import ThermalWatch
+from .touch_files import TouchFiles
 from .uploads import Uploads
 from .usage import Usage
 from .visits import Visit
@@ -58,6 +59,7 @@ class Kiosk:
         self.engine = EngineLink(settings.engine, settings.gallery.max_megapixels)
         self.previews = Previews(self.open_picture, max_megapixels)
         self.exporter = Exporter(settings, self._colours, lambda id: self.open_picture(self.picture(id).ref))
+        self.touch_files = TouchFiles(self._made, lambda: self.gallery.pictures)
         # Coloured copies of the pictures whose moods were offered.
         self._moods: dict[PictureRef, bytes] = {}
         self.page = PageWatch()
@@ -139,6 +141,7 @@ class Kiosk:
     def _forget(self, picture: Picture) -> None:
         """A picture is gone: nothing that was made of it stays."""
         self.previews.forget(picture.ref)
+        self.touch_files.forget(picture.ref)
         self._moods.pop(picture.ref, None)
         self._run_in_background(self.engine.forget(picture.ref))
 
@@ -163,6 +166,17 @@ class Kiosk:
         answer.timings["server_ms"] = round(total, 2)
         return answer, pixels
 
+    def count_edits(self, edits: Mapping[str, int]) -> None:
+        """The page has answered edits of pictures itself, so many of each."""
+        for id, count in edits.items():
+            self.metrics.edits.inc(count)
+            if self.page.state in VISITED:
+                self.usage.edited(id, count)
+
+    async def _made(self, task: Task) -> bytes:
+        """What the engine makes of pictures. Raises KeyError, EngineLost or TaskRefused."""
+        return (await self.engine.ask(task, self.open_picture))[1]
+
     async def ask(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit of staff, which is in no statistics. Raises KeyError, EngineLost or TaskRefused."""
         return await self.engine.ask(self._task("edit", edit), self.open_picture)
@@ -179,7 +193,7 @@ class Kiosk:
         """A small JPEG of a picture in its colours, made once. Raises KeyError, EngineLost or TaskRefused."""
         ref = self.picture(id).ref
         if ref not in self._moods:
-            made = (await self.engine.ask(Task("mood", reference=ref), self.open_picture))[1]
+            made = await self._made(Task("mood", reference=ref))
             if self.picture(id).ref != ref:  # replaced or wiped meanwhile
                 raise KeyError(id)
             self._moods[ref] = made
@@ -215,6 +229,8 @@ class Kiosk:
             "pixels": screen.pixels,
             "upsampling": screen.upsampling,
             "palm_mm": screen.palm_mm,
+            # Where the page may answer touches itself: with this factor of the automatic colours.
+            "vivid": self.settings.engine.vivid if screen.touches == "auto" else None,
             "language": self.languages[0],
             "languages": [language for language in visitors.languages if language in self.languages],
             "idle_s": visitors.idle_s,

@@ -176,6 +176,7 @@ class Connection:
 
     def _on_beat(self, beat: Beat) -> None:
         kiosk = self.kiosk
+        kiosk.count_edits(beat.edits)  # made in the state before
         kiosk.page.beat(beat.state)
         if beat.frame_ms is not None:
             kiosk.metrics.latency.labels("touch_to_frame").observe(beat.frame_ms)

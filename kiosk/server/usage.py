@@ -19,10 +19,10 @@ class Usage:
         self.edits: Counter[str] = Counter()
         self.saves: Counter[str] = Counter()
 
-    def edited(self, id: str) -> None:
+    def edited(self, id: str, times: int = 1) -> None:
         """A visitor changed a picture. Its first change after another picture's, or in a visit, counts as opening."""
         name = self._name(id)
-        self.edits[name] += 1
+        self.edits[name] += times
         if id != self._last:
             self.opens[name] += 1
         self._last = id

@@ -71,8 +71,13 @@ export class Link extends EventTarget {
    */
   send(edit) {
     this.seq += 1;
-    if (this.up) this.socket?.send(JSON.stringify({ type: 'edit', ...edit, seq: this.seq }));
+    this.post(edit, this.seq);
     return this.seq;
+  }
+
+  /** @param {Record<string, unknown>} edit @param {number} seq */
+  post(edit, seq) {
+    if (this.up) this.socket?.send(JSON.stringify({ type: 'edit', ...edit, seq }));
   }
 
   /** Send a heartbeat. @param {Record<string, unknown>} facts */

@@ -15,6 +15,7 @@ import { PLANE } from './touch.js';
  * @typedef {{seq: number, photo: string, hints: Hint[], mood?: string, reference?: string | null, saturation?: number | null,
  *   point?: [number, number] | null, addresses: import('./open_photo.js').Addresses & {histogram: string | null}}} Asked
  */
+/** A photograph to load, without an edit. @typedef {{photo: string, reference?: null, addresses: Asked['addresses']}} Opened */
 /** @typedef {{header: import('../link.js').Header, pixels: ArrayBuffer}} Reply */
 
 const SWATCHES = 5;
@@ -41,7 +42,7 @@ export class Answers {
     this.shown = null;
   }
 
-  /** Load what an edit needs, unless it is there. Throws TouchError, and AbortError. @param {Asked} edit @param {AbortSignal} signal */
+  /** Load what an edit needs, unless it is there. Throws TouchError, and AbortError. @param {Asked | Opened} edit @param {AbortSignal} signal */
   async load({ photo, reference, addresses }, signal) {
     const { model } = this.touch.heads;
     const open = this.photos.get(photo) ?? await OpenPhoto.load(photo, addresses, model, signal);
@@ -76,6 +77,11 @@ export class Answers {
     const pixels = this.touch.packed();
     note('pack_ms');
     return { header: { seq: edit.seq, kind: 'planes', timings, colours }, pixels: pixels.buffer };
+  }
+
+  /** Compute the maps of a photograph that is loaded. @param {string} id */
+  openById(id) {
+    this.open(/** @type {OpenPhoto} */ (this.photos.get(id)));
   }
 
   /** Give the kernels a photograph. @param {OpenPhoto} photo */

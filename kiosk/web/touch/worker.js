@@ -3,13 +3,16 @@
 import { Answers } from './answers.js';
 import { TouchError } from './errors.js';
 import { loadHeads } from './heads.js';
+import { timeTouch } from './time_touch.js';
 import { loadKernels, Touch } from './touch.js';
 
 /** @typedef {import('./answers.js').Asked} Asked */
-/** @typedef {{type: 'start', heads: string, kernels: string, vivid: number} | {type: 'edit', edit: Asked}} Message */
+/** @typedef {import('./answers.js').Opened} Opened */
+/** @typedef {{type: 'start', heads: string, kernels: string, vivid: number, measured: boolean}} Start */
+/** @typedef {Start | {type: 'edit', edit: Asked} | Opened & {type: 'open'}} Message */
 
 const page = /** @type {{postMessage(message: unknown, transferred: Transferable[]): void} & EventTarget} */ (/** @type {unknown} */ (globalThis));
-/** The newest edit that waits. @type {Asked | null} */
+/** The newest edit, or photograph to be opened, that waits. @type {Asked | Opened | null} */
 let waiting = null;
 /** Ends the loading of files that are not needed any more. */
 let loading = new AbortController();
@@ -19,6 +22,8 @@ let busy = false;
 const turn = new MessageChannel();
 /** @type {Answers | null} */
 let answers = null;
+/** Id of the photograph whose maps the kernels hold. */
+let opened = '';
 
 /** @param {string} type @param {Record<string, unknown>} facts @param {Transferable[]} [transferred] */
 const tell = (type, facts, transferred = []) => page.postMessage({ type, ...facts }, transferred);
@@ -29,22 +34,24 @@ function describe(error) {
   return { part, reason, detail: error instanceof Error ? error.message : String(error) };
 }
 
-/** @param {{heads: string, kernels: string, vivid: number}} addresses */
-async function start({ heads, kernels, vivid }) {
+/** @param {Start} message */
+async function start({ heads, kernels, vivid, measured }) {
   try {
     const [functions, weights] = await Promise.all([loadKernels(kernels), loadHeads(heads)]);
-    answers = new Answers(new Touch(functions, weights), vivid);
-    tell('up', {});
+    const touch = new Touch(functions, weights);
+    const touch_ms = measured ? timeTouch(touch) : null;
+    answers = new Answers(touch, vivid);
+    tell('up', { touch_ms });
     takeTurn();
   } catch (error) {
     tell('fault', describe(error));
   }
 }
 
-/** An edit waits for its turn; it replaces one that waits already. @param {Asked} edit */
+/** An edit waits for its turn; it replaces one that waits already. @param {Asked | Opened} edit */
 function wait(edit) {
   // A question for colours must not be lost to the edit that overtakes it.
-  if (waiting?.point && !edit.point && waiting.photo === edit.photo) edit.point = waiting.point;
+  if (waiting && 'seq' in waiting && 'seq' in edit && waiting.photo === edit.photo) edit.point ??= waiting.point;
   if (waiting && waiting.photo !== edit.photo) loading.abort();
   waiting = edit;
   takeTurn();
@@ -63,16 +70,25 @@ async function work() {
   loading = new AbortController();
   try {
     await answers.load(edit, loading.signal);
-    if (waiting === edit) {
-      const { header, pixels } = answers.answer(edit);
-      tell('reply', { header, pixels }, [pixels]);
-    }
+    if (waiting === edit) answer(answers, edit);
   } catch (error) {
-    if (waiting === edit) tell('refused', { seq: edit.seq, photo: edit.photo, ...describe(error) });
+    if (waiting === edit) tell('refused', { seq: 'seq' in edit ? edit.seq : 0, photo: edit.photo, ...describe(error) });
   }
   if (waiting === edit) waiting = null;
   busy = false;
   takeTurn();
+}
+
+/** @param {Answers} by @param {Asked | Opened} edit whose files are loaded */
+function answer(by, edit) {
+  if (opened !== edit.photo) {
+    by.openById(edit.photo);
+    opened = edit.photo;
+    tell('opened', { photo: opened });
+  }
+  if (!('seq' in edit)) return;
+  const { header, pixels } = by.answer(edit);
+  tell('reply', { header, pixels }, [pixels]);
 }
 
 turn.port1.addEventListener('message', work);
@@ -81,5 +97,5 @@ page.addEventListener('message', (event) => {
   /** @type {Message} */
   const message = /** @type {MessageEvent} */ (event).data;
   if (message.type === 'start') start(message);
-  else wait(message.edit);
+  else wait(message.type === 'edit' ? message.edit : message);
 });
