@@ -26,7 +26,8 @@ export class QuickLink extends Link {
     this.asked = null;
     /** Pictures that the page cannot open. @type {Set<string>} */
     this.refused = new Set();
-    /** Id of the picture that was opened last. */
+    /** Id of the picture of the newest edit, and of the one that was opened here last. */
+    this.photo = '';
     this.opening = '';
     /** Edits answered here since the last beat, by picture. @type {Record<string, number>} */
     this.edits = {};
@@ -45,8 +46,11 @@ export class QuickLink extends Link {
     });
     local.addEventListener('up', (event) => {
       this.touch_ms = /** @type {CustomEvent} */ (event).detail.touch_ms;
-      if (this.touch_ms !== null && this.touch_ms <= MAX_TOUCH_MS) this.local = local;
-      else local.close();
+      if (this.touch_ms === null || this.touch_ms > MAX_TOUCH_MS) local.close();
+      else {
+        this.local = local;
+        this.open(this.photo);
+      }
     });
     local.addEventListener('reply', (event) => this.onLocalReply(/** @type {CustomEvent} */ (event).detail));
     local.addEventListener('message', (event) => {
@@ -76,8 +80,17 @@ export class QuickLink extends Link {
     this.asked = null;
   }
 
+  /** Let the page open a picture; the engine answers until it has. @param {string} photo */
+  open(photo) {
+    if (!this.local || this.opening === photo || this.refused.has(photo) || !this.isShown(photo)) return;
+    this.opening = photo;
+    this.local.open(photo);
+  }
+
   /** @param {any} edit @param {number} seq */
   post(edit, seq) {
+    this.photo = edit.photo;
+    this.open(edit.photo);
     if (!this.isAnsweredHere(edit)) {
       this.asked = null;
       super.post(edit, seq);
@@ -89,14 +102,8 @@ export class QuickLink extends Link {
 
   /** @param {any} edit */
   isAnsweredHere({ photo, hints, outline, want }) {
-    if (!this.local || !this.answersHere || want !== 'planes' || !this.isShown(photo) || this.refused.has(photo)) return false;
-    // The engine answers until the page has opened the picture.
-    if (this.local.ready !== photo) {
-      if (this.opening !== photo) this.local.open(photo);
-      this.opening = photo;
-      return false;
-    }
-    return (outline ?? null) === null && hints.every(Array.isArray);
+    return this.answersHere && this.local?.ready === photo && !this.refused.has(photo)
+      && want === 'planes' && (outline ?? null) === null && hints.every(Array.isArray);
   }
 
   /** @param {Record<string, unknown>} facts */

