@@ -75,6 +75,7 @@ def landscape(browser: Any, address: str, album: Album) -> None:
     album.keep(visitor, "gallery")
     visitor.page.click("#pictures li:nth-child(2) button")
     visitor.settled()
+    brush(visitor, album)
     hints = hints_of(2)
     x, y, a, b = hints[0]
     visitor.place(x, y)
@@ -101,6 +102,19 @@ def landscape(browser: Any, address: str, album: Album) -> None:
     visitor.page.click("#contrast")
     album.keep(visitor, "contrast")
     visitor.close()
+
+
+def brush(visitor: Visitor, album: Album) -> None:
+    """A line of the brush over the car, kept inside the network's outline; taken back afterwards."""
+    visitor.page.click("#brush")
+    drag(visitor, (0.3, 0.47), (0.72, 0.42), back=False)
+    mix(visitor, -14, -30)
+    visitor.page.click("#inside")
+    visitor.settled()
+    album.keep(visitor, "brush")
+    visitor.page.click("#brush")
+    visitor.page.click("#restart")
+    visitor.settled()
 
 
 def upright(browser: Any, address: str, album: Album, name: str) -> None:
@@ -135,10 +149,12 @@ def film(browser: Any, address: str, path: Path) -> None:
     visitor.close()
 
 
-def drag(visitor: Visitor, start: tuple[float, float], end: tuple[float, float], steps: int = 24) -> None:
-    """Move a point there and back with a finger."""
+def drag(
+    visitor: Visitor, start: tuple[float, float], end: tuple[float, float], steps: int = 24, back: bool = True
+) -> None:
+    """Move a point, or the brush, there and back with a finger."""
     visitor.fingers("Start", visitor.at(*start))
-    for step in [*range(1, steps + 1), *range(steps - 1, -1, -1)]:
+    for step in [*range(1, steps + 1), *(range(steps - 1, -1, -1) if back else ())]:
         part = step / steps
         at = [s + (e - s) * part for s, e in zip(start, end, strict=True)]
         visitor.fingers("Move", visitor.at(at[0], at[1]))
