@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livetint.engine.strokes import Stroke
+from livetint.kiosk.messages import MAX_BYTES
 
 from ..needs import needs
 from .page import Visitor
@@ -221,3 +225,47 @@ def test_a_full_picture_says_so(visitor: Visitor) -> None:
     assert visitor.page.get_by_text("as many outlines as this picture takes").is_visible()
     assert "inside" not in visitor.hints[-1]
     visitor.settled()
+
+
+def test_the_largest_edit_fits_into_a_message(visitor: Visitor) -> None:
+    length = visitor.page.evaluate(
+        """async () => {
+        const { fits, drawnOutline, MAX_LINE_POINTS, MAX_PLACES, MAX_REGIONS } = await import('/strokes.js');
+        const { toMessage } = await import('/requests.js');
+        const long = (n) => Array.from({ length: n }, (_, i) => [0.1234, Number(((i * 37 % 9999) / 10000).toFixed(4))]);
+        const polygons = [long(Math.floor(MAX_LINE_POINTS / 2 / MAX_REGIONS))];
+        const lines = [long(Math.floor(MAX_LINE_POINTS / 2 / MAX_PLACES))];
+        const inside = { ...drawnOutline(long(4)), polygons, grow_px: -24 };
+        const hint = { x: 1 / 3, y: 1 / 7, a: -100 / 3, b: 100 / 7, size: 5, lines };
+        const hints = Array.from({ length: MAX_PLACES }, (_, i) => (i < MAX_REGIONS ? { ...hint, inside } : hint));
+        if (!fits(hints) || fits([...hints, hints[0]])) return Infinity;
+        const id = '0'.repeat(16), rest = { type: 'edit', seq: 1e6, want: 'planes', width: 1280, t_event: 1e6 / 7 };
+        const message = toMessage(id, { hints, mood: 'sunlit', reference: id, strength: 1.05 });
+        return JSON.stringify({ ...rest, point: [1 / 3, 1 / 7], outline: 127, ...message }).length; }"""
+    )
+    assert length < MAX_BYTES
+
+
+unit = st.integers(0, 10_000).map(lambda n: n / 10_000)
+lines_of_points = st.lists(st.tuples(unit, unit), min_size=2, max_size=40)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(line=lines_of_points, to=st.tuples(unit, unit))
+def test_lines_keep_their_course_and_stay_on_the_picture(page: Visitor, line: Any, to: tuple[float, float]) -> None:
+    """A simplified line strays by no more than 0.6 of 256 pixels; a moved one keeps its shape and does not leave."""
+    short, shifted = page.page.evaluate(
+        """async ([line, [x, y]]) => { const { simplified, moved } = await import('/strokes.js');
+        const hint = { x: 0, y: 0, a: 0, b: 0, size: 5, lines: [line] };
+        return [simplified(line), moved(hint, 0, { x, y }).lines[0]]; }""",
+        [line, to],
+    )
+    assert (short[0], short[-1]) == (list(line[0]), list(line[-1]))
+    drawn = Stroke((tuple(map(tuple, short)),), 0, 0)
+    assert all(drawn.passes(x, y, 0.61) for x, y in line)
+    shifted = np.array(shifted)
+    assert shifted.min() >= 0 and shifted.max() <= 1
+    np.testing.assert_allclose(np.diff(shifted, axis=0), np.diff(np.array(line), axis=0), atol=1e-9)
+    wanted = np.array(to) - line[-1]
+    free = np.clip(wanted, -np.min(line, axis=0), 1 - np.max(line, axis=0))
+    np.testing.assert_allclose(shifted[-1] - line[-1], free, atol=1e-9)
