@@ -11,6 +11,7 @@ COMMANDS = {
     "kiosk": ("kiosk", "kiosk", "Open the touch application: a page to colour photographs with a finger."),
     "colorize": ("colorize", "colorize", "Colour a photograph with hints and write the picture."),
     "video": ("video", "video", "Colour a video; hints follow what they lie on."),
+    "site": ("site", "site", "Publish an exhibition as static files: a page for any web server."),
     "suggest": ("suggest", "suggest", "Likely colours at a point of a photograph."),
     "calibrate": ("calibrate", "calibrate", "Measure activation ranges for INT8."),
     "build": ("build", "build", "Build a model for a back end: precision, TensorRT plans, accuracy lost."),

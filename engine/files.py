@@ -114,21 +114,30 @@ def _keep_permissions(path: Path, old: os.stat_result) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make `files` (name → contents) the contents of `folder`, whole or not at all. Its old contents are removed.
+    """Make `files` (name → contents) the contents of `folder`, as `replacing_folder` does. Raises OutputError."""
+    with replacing_folder(folder) as temporary:
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
 
-    The files are written and synced in a temporary folder beside it, which gets the permissions of an existing folder.
-    Then the two folders are exchanged in one step, and the old one is removed. Where the system cannot exchange
-    folders, there are two renames: a power cut between them leaves the old folder under a hidden name beside `folder`.
-    Raises OutputError.
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Make what the block writes into the folder that it is given the contents of `folder`, whole or not at all.
+
+    The given folder lies beside `folder` and is empty. At the end of the block everything in it is synced, and it gets
+    the permissions of an existing `folder`. Then the two folders are exchanged in one step, and the old one is removed.
+    Where the system cannot exchange folders, there are two renames: a power cut between them leaves the old folder
+    under a hidden name beside `folder`. If the block raises, `folder` stays as it was. Raises OutputError, also for an
+    OSError in the block.
     """
     folder = folder.resolve()
     temporary = _hidden_name(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-            sync(temporary / name)
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            sync(path)
         old = _status(folder)
         if old is not None:
             _keep_permissions(temporary, old)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from ...engine.colour.cielab import lab_to_srgb
 from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_of
 from ...engine.hints import Line
-from ...engine.image.compose import fitted, resize_lightness
+from ...engine.image.compose import compose, fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.painter import Painter
 from ...engine.regions import border
@@ -23,6 +24,8 @@ MOODS = {"sunlit": (1.1, 5.0, 14.0), "cool": (1.0, -4.0, -14.0), "rich": (1.7, 0
 MIN_COLOUR_AB = 4.0
 # Of the coordinates of an outline: finer than a hundredth of a working pixel is of no use.
 DIGITS = 4
+# Longer side in pixels of the small coloured copy that stands for a picture's mood, and its quality.
+MOOD_PX, MOOD_QUALITY = 320, 90
 
 
 class PhotoState(Painter):
@@ -78,3 +81,9 @@ def reference_ab(photo: Photo, runner: Runner) -> tuple[NDArray[np.float32], boo
     if float(np.abs(ab - ab.mean((1, 2), keepdims=True)).mean()) < MIN_COLOUR_AB:
         return Painter(photo, runner).ab(), True
     return ab, False
+
+
+def mood_jpeg(photo: Photo, ab: NDArray[np.float32]) -> bytes:
+    """A small JPEG of a picture with the colours `ab` float32 [2, h, w], the colours as fine as its lightness."""
+    L = resize_lightness(photo.L, fitted(photo.size, MOOD_PX))
+    return simplejpeg.encode_jpeg(compose(L, ab), quality=MOOD_QUALITY, colorsubsampling="444")

@@ -29,7 +29,6 @@ from ...engine.colour.global_hints import GlobalHints, histogram_of
 from ...engine.edits import HintRecord, mark_of
 from ...engine.errors import DeviceLost, HintRejected, ImageRejected, LivetintError, RunnerError
 from ...engine.hints import Hint
-from ...engine.image.compose import compose, fitted, resize_lightness
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, takes_vivid
@@ -40,15 +39,13 @@ from ..settings import MAX_UPLOAD_MEGAPIXELS
 from ..site.features import pack_histogram
 from .channel import EngineEnd
 from .page_files import PageFiles
-from .photo_state import PhotoState, reference_ab
+from .photo_state import PhotoState, mood_jpeg, reference_ab
 from .runner_owner import RunnerOwner
 
 SWATCHES = 5
 MAX_PHOTOS = 3
 MAX_HISTOGRAMS = 32
 JPEG_QUALITY = 90
-# Longer side of the coloured copy of a picture whose mood can be borrowed.
-MOOD_PX = 320
 _PULSE = np.tile(np.linspace(5, 95, 256, dtype=np.float32), (256, 1))
 
 T = TypeVar("T")
@@ -146,8 +143,7 @@ class EngineService:
         photo = self._photo_of(reference, descriptors)
         ab, automatic = reference_ab(photo, self.runner)
         self._keep_histogram(reference, histogram_of(ab))
-        L = resize_lightness(photo.L, fitted(photo.size, MOOD_PX))
-        return Answer(inferred=automatic), _jpeg(compose(L, ab * np.float32(self._vivid if automatic else 1.0)))
+        return Answer(inferred=automatic), mood_jpeg(photo, ab * np.float32(self._vivid if automatic else 1.0))
 
     def _do_heads(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         return Answer(), self._page_files.heads()

@@ -35,11 +35,11 @@ JPEG_QUALITY = 95
 NO_COLOUR = np.zeros((2, 1, 1), np.float32)
 
 
-def grey_jpeg(L: NDArray[np.float32], size_px: int) -> bytes:
+def grey_jpeg(L: NDArray[np.float32], size_px: int, quality: int = JPEG_QUALITY) -> bytes:
     """Lightness `L` float32 [H, W] in 0…100 as a grey JPEG whose longer side is at most `size_px`."""
     height, width = L.shape
     grey = compose(resize_lightness(L, fitted((width, height), size_px)), NO_COLOUR)[..., 1:2]
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(grey), quality=JPEG_QUALITY, colorspace="GRAY")
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(grey), quality=quality, colorspace="GRAY")
 
 
 def make_previews(source: int, targets: Sequence[int], sizes_px: Sequence[int], max_megapixels: float) -> None:

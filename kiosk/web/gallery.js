@@ -11,8 +11,8 @@ import { language, translate } from './language.js';
 /** @param {Picture} picture */
 export const titleOf = (picture) => picture.titles[language] ?? picture.title;
 
-/** @param {Picture} picture */
-const creditOf = (picture) => [picture.photographer, yearOf(picture)].filter(Boolean).join(', ');
+/** Photographer and year. @param {Picture} picture */
+export const creditOf = (picture) => [picture.photographer, yearOf(picture)].filter(Boolean).join(', ');
 
 /** The year of a picture in the page's language: "about 1935-1940" too. @param {Picture} picture */
 function yearOf({ year }) {

@@ -32,17 +32,25 @@ const pxPerMm = pixelsPerMm(settings.panel_width_mm);
 root.dataset.reach = settings.reach;
 
 const view = chooseView(/** @type {HTMLCanvasElement} */ (byId('picture')), settings.pixels, settings.upsampling);
-const link = new QuickLink(view.kind === 'planes' ? settings.vivid : null, (id) => pictures.some((picture) => picture.id === id));
+/** A published page has no server; its own parts stand in. */
+const site = settings.site ? new (await import('./site/site.js')).Site(settings) : null;
+const link = /** @type {import('./link.js').Link} */ (
+  site?.link ?? new QuickLink(view.kind === 'planes' ? settings.vivid : null, (id) => pictures.some((picture) => picture.id === id)));
 view.canvas.addEventListener('gone', useJpegs);
 const painting = new Painting(view, link, { pxPerMm, palmMm: settings.palm_mm });
+site?.use(painting);
 const moods = new Moods(painting);
 const uploads = new Uploads(settings.uploads, (picture) => begin(picture));
-const saving = new Saving(painting, settings, (photo) => uploads.own.some(({ id }) => id === photo));
+const saving = new Saving(painting, settings, (photo) => uploads.own.some(({ id }) => id === photo), site?.makeFile);
 const attract = new Attract(painting, () => pictures, describe);
 ignorePalmsOnButtons((event) => painting.gestures.isPalm(event));
 
 /** WebGL is gone for good: another canvas shows JPEGs, for one that had WebGL can do nothing else. */
 function useJpegs() {
+  if (site) {
+    site.stop();
+    return;
+  }
   const canvas = /** @type {HTMLCanvasElement} */ (view.canvas.cloneNode(false));
   view.canvas.replaceWith(canvas);
   painting.stage.setView(new JpegView(canvas));
@@ -52,9 +60,10 @@ function useJpegs() {
 
 // States
 
-/** @param {'attract' | 'gallery' | 'painting'} state */
-function enter(state) {
+/** @param {'attract' | 'gallery' | 'painting'} state @param {string} photo id of the picture that is painted */
+function enter(state, photo = '') {
   document.body.dataset.state = state;
+  site?.entered(state, photo);
   attract.stop();
   byId('picture').classList.remove('loading');
   say('');
@@ -67,7 +76,7 @@ function enter(state) {
 /** Open a picture to paint it. @param {Picture} picture */
 async function begin(picture) {
   const known = painting.pictures.isOpen(picture.id);
-  enter('painting');
+  enter('painting', picture.id);
   byId('coach').classList.remove('gone');
   describe(picture);
   byId('picture').classList.toggle('loading', !known);
@@ -80,7 +89,7 @@ async function begin(picture) {
     showSpot();
   } catch {
     showGalleryAgain();
-    say(translate('own_refused'), { beside: pictureButton(picture.id) });
+    say(await site?.whyMissing(picture.id) ?? translate('own_refused'), { beside: pictureButton(picture.id) });
   }
 }
 
@@ -141,6 +150,7 @@ async function changeLanguage(code) {
   painting.showMode();
   painting.showPoints();
   showHours(null);
+  site?.describe();
 }
 for (const code of settings.languages) {
   const button = document.createElement('button');
@@ -183,7 +193,7 @@ byId('finish').addEventListener('click', () => {
 });
 byId('leave-no').addEventListener('click', () => dialog('leave').close());
 byId('leave-yes').addEventListener('click', wipe);
-watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset.state ?? ''), wipe);
+if (!site) watchIdle(settings, () => ['painting', 'gallery'].includes(document.body.dataset.state ?? ''), wipe);
 
 // The link
 
@@ -216,8 +226,15 @@ link.addEventListener('message', async (event) => {
   const message = /** @type {CustomEvent} */ (event).detail;
   if (message.type === 'reload') location.reload();
   if (message.type === 'refused') {
-    refusal = message.sentence;
-    say(refusal);
+    refusal = site ? await site.explain(message.reason) : message.sentence;
+    const { photo } = painting;
+    // A picture whose colours never come is not left on show in grey.
+    const leaves = site && document.body.dataset.state === 'painting' && !painting.requests.answered;
+    if (leaves) {
+      painting.pictures.close();
+      showGalleryAgain();
+    }
+    say(refusal, { beside: leaves ? pictureButton(photo) : null });
   }
   if (message.type === 'pause') say(translate('moment'), { stays: true });
   if (message.type === 'gallery') {
@@ -245,9 +262,15 @@ addEventListener('contextmenu', (event) => event.preventDefault());
 addEventListener('dragstart', (event) => event.preventDefault());
 
 setContrast(settings.contrast === 'high');
-await changeLanguage(settings.language);
+await changeLanguage(site?.language ?? settings.language);
 // A visitor may have left the attract state before the language was there.
 if (document.body.dataset.state === 'attract') enter('attract');
+await site?.ready((state, photo) => {
+  const picture = pictures.find(({ id }) => id === photo);
+  if (state === 'painting' && picture) return begin(picture);
+  if (state === 'attract') return enter('attract');
+  return showGalleryAgain();
+});
 root.classList.remove('starting');
 /** For tests and benches: the parts of the page, once it is complete. */
 Object.assign(globalThis, { livetint: { painting, link, settings, get view() { return painting.stage.view; } } });

@@ -15,6 +15,8 @@ export class Pictures {
     this.edits = new EditHistory();
     /** What the visitor has made of each picture, by its id. @type {Map<string, EditHistory>} */
     this.histories = new Map();
+    /** What the grey pictures have to hash to, where that is known. @type {Map<string, string>} */
+    this.integrity = new Map();
     /** Id of the picture, '' for none. */
     this.photo = '';
     /** The picture that is being loaded; until it is there, touches would fall on another one. @type {object | null} */
@@ -33,7 +35,7 @@ export class Pictures {
     [this.photo, this.edits, this.loading] = [id, edits, loading];
     this.on.load();
     try {
-      const image = await loadPhoto(id);
+      const image = await loadPhoto(id, this.integrity.get(id));
       if (this.loading !== loading) {
         image.close();
         return false;
@@ -75,18 +77,23 @@ export class Pictures {
     return [...this.histories.keys()].some((id) => this.isPainted(id));
   }
 
-  /** Keep nothing: neither points nor the picture. */
-  forget() {
+  /** No picture is open any more. What the visitor has made of it stays. */
+  close() {
     this.photo = '';
     this.loading = null;
     this.edits = new EditHistory();
+  }
+
+  /** Keep nothing: neither points nor the picture. */
+  forget() {
+    this.close();
     this.histories.clear();
   }
 }
 
-/** @param {string} id of a picture @returns {Promise<ImageBitmap>} */
-async function loadPhoto(id) {
-  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`);
+/** @param {string} id of a picture @param {string} [integrity] @returns {Promise<ImageBitmap>} */
+async function loadPhoto(id, integrity = '') {
+  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`, { integrity });
   if (!reply.ok) throw new Error(await reply.text());
   return createImageBitmap(await reply.blob());
 }

@@ -31,6 +31,8 @@ export class Requests extends EventTarget {
     this.scheduled = false;
     /** Number of the newest answer on screen. */
     this.shownSeq = 0;
+    /** The screen shows an answer about this picture. */
+    this.answered = false;
     /** The request under way. @type {{seq: number, sent_ms: number, touches: number[]} | null} */
     this.inFlight = null;
     /** Times of the touches since the last request. @type {number[]} */
@@ -57,6 +59,7 @@ export class Requests extends EventTarget {
   /** Forget all requests: their answers belong to another picture. */
   reset() {
     this.shownSeq = this.link.seq;
+    this.answered = false;
     this.inFlight = null;
     this.dirty = false;
     this.touches = [];
@@ -120,6 +123,7 @@ export class Requests extends EventTarget {
       view.setColoured(image);
     }
     this.shownSeq = header.seq;
+    this.answered = true;
     this.dispatchEvent(new CustomEvent('answer', { detail: header }));
     this.stage.draw((drawn_ms, presented_ms) => this.record(header, request, { arrived_ms, drawn_ms, presented_ms }));
   }

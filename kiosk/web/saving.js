@@ -9,6 +9,10 @@ import { say } from './status.js';
 /** A download has read its blob long before. */
 const REVOKE_AFTER_MS = 10000;
 /** @typedef {'keep' | 'takeaway' | 'download' | 'wall'} Target */
+/**
+ * `body`: the edit as JSON. `sentence` of the result: what to say when it is done, if not the usual one.
+ * @typedef {(target: Target, body: string, agreed: boolean) => Promise<{file: Blob, name: string, sentence?: string}>} MakeFile
+ */
 /** Targets that the visitor is asked about, for a picture of their own and for one of the exhibition. @type {Record<'own' | 'shown', Target[]>} */
 const ASKED = { own: ['keep', 'download', 'wall'], shown: ['wall'] };
 
@@ -27,10 +31,12 @@ export class Saving {
   /**
    * @param {import('./painting.js').Painting} painting @param {Record<Target, boolean>} allowed
    * @param {(photo: string) => boolean} isOwn whether the visitor brought a picture
+   * @param {MakeFile} makeFile makes the file of a target; by default the server does
    */
-  constructor(painting, allowed, isOwn) {
+  constructor(painting, allowed, isOwn, makeFile = requestFile) {
     this.painting = painting;
     this.isOwn = isOwn;
+    this.makeFile = makeFile;
     this.targets = /** @type {Target[]} */ (['keep', 'takeaway', 'download', 'wall']).filter((target) => allowed[target]);
     /** Number of the visit: saving a large picture may outlast its visitor. */
     this.visit = 0;
@@ -52,8 +58,7 @@ export class Saving {
     const sentences = [];
     try {
       for (const target of targets) {
-        const sentence = translate(`saved_${target}`);
-        const { file, name } = await requestFile(target, body, agreed.includes(target));
+        const { file, name, sentence = translate(`saved_${target}`) } = await this.makeFile(target, body, agreed.includes(target));
         if (visit !== this.visit) return;
         if (target === 'takeaway') await showCode(file, sentence);
         if (visit !== this.visit) return;
@@ -106,7 +111,7 @@ function ask(targets, own) {
   });
 }
 
-/** @param {Target} target @param {string} body @param {boolean} agreed @returns {Promise<{file: Blob, name: string}>} */
+/** @type {MakeFile} */
 async function requestFile(target, body, agreed) {
   const reply = await fetch(`save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
   if (!reply.ok) throw new SaveRefused(reply.status);

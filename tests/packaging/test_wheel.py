@@ -87,7 +87,7 @@ def checkout(fresh, tmp_path):
 
 def test_the_commands_of_the_readme_run(checkout):
     block = (ROOT / "README.md").read_text("utf-8").split("## Use\n")[1].split("```\n")[1]
-    assert block.count(".venv/bin/livetint ") == 7
+    assert block.count(".venv/bin/livetint ") == 8
     run("bash", "-euc", block, cwd=checkout)
     coloured = {path.name for path in (checkout / "coloured").iterdir()}
     assert coloured == {"livetint-manifest.jsonl", *(path.name for path in (ROOT / "photos").glob("*.jpg"))}
