@@ -108,17 +108,8 @@ def measure_kiosk(settings: Settings) -> Result:
 
     Raises ConfigError where Playwright or Chromium is missing, or the kiosk or its page does not start.
     """
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise ConfigError("this bench needs Playwright: pip install playwright") from error
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
-    with _kiosk(settings) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        found = _drag(browser.new_page(viewport={"width": 1280, "height": 800}), address, settings)
-        browser.close()
+    with kiosk_page(settings, "engine") as page:
+        found = drag(page, settings)
     asked = asdict(settings)
     model = asked.pop("model")
     stages = {stage: summary([frame[stage] for frame in found["frames"] if stage in frame]) for stage in STAGES}
@@ -127,13 +118,34 @@ def measure_kiosk(settings: Settings) -> Result:
 
 
 @contextmanager
-def _kiosk(settings: Settings) -> Iterator[str]:
+def kiosk_page(settings: Settings, touches: str) -> Iterator[Any]:
+    """A page of a browser that shows the first picture of a kiosk, both started for it. touches: `screen.touches`.
+
+    Raises ConfigError where Playwright or Chromium is missing, or the kiosk or its page does not start.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise ConfigError("this bench needs Playwright: pip install playwright") from error
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
+    with _kiosk(settings, touches) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        _open_picture(page, address)
+        yield page
+        browser.close()
+
+
+@contextmanager
+def _kiosk(settings: Settings, touches: str) -> Iterator[str]:
     """The address of a kiosk that runs in a process of its own. Raises ConfigError if it does not start."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "kiosk.toml"
         config.write_text(
             f"[server]\nport = 0\n[engine]\nspin = {json.dumps(settings.spin)}\n"
-            f'[screen]\npixels = "{settings.pixels}"\nupsampling = "{settings.upsampling}"\n'
+            f'[screen]\npixels = "{settings.pixels}"\nupsampling = "{settings.upsampling}"\ntouches = "{touches}"\n'
         )
         command = [*KIOSK, "--config", str(config), "--model", settings.model]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -147,8 +159,8 @@ def _kiosk(settings: Settings) -> Iterator[str]:
             server.wait(STOP_S)
 
 
-def _drag(page: Any, address: str, settings: Settings) -> dict[str, Any]:
-    """Open the first picture in a page of the browser and drag through it; what the page measured."""
+def _open_picture(page: Any, address: str) -> None:
+    """Open the first picture. Raises ConfigError where the page does not start."""
     page.goto(address)
     started = time.monotonic()
     while not page.evaluate("globalThis.livetint !== undefined"):
@@ -157,6 +169,10 @@ def _drag(page: Any, address: str, settings: Settings) -> dict[str, Any]:
         time.sleep(0.05)
     page.click("#begin")
     page.click("#pictures li:nth-child(1) button")
+
+
+def drag(page: Any, settings: Settings) -> dict[str, Any]:
+    """Drag through the picture that a page shows; what the page measured."""
     stroke = STROKE_MOVES if settings.brush else settings.moves
     return page.evaluate(_DRAG, [settings.moves, settings.brush, stroke])
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from ...bench.kiosk.in_browser import as_lines as compared_lines
+from ...bench.kiosk.in_browser import measure_in_browser
 from ...bench.kiosk.latency import PIXELS, Settings, as_lines, measure_kiosk
+from ...engine.errors import ConfigError
 from ...engine.files import check_writable
 from ...engine.image.compose import METHODS
 from .common import finish, json_option
@@ -34,9 +37,16 @@ DEFAULTS = Settings()
 )
 @click.option("--spin", is_flag=True, help="Let the engine's threads spin between touches (engine.spin).")
 @click.option("--brush", is_flag=True, help="Paint lines with the brush; otherwise a point moves.")
+@click.option("--in-browser", is_flag=True, help="Compare touches answered in the page with the engine's, in turns.")
 @json_option
-def kiosk(json_file: Path | None, **options: Any) -> None:
+def kiosk(json_file: Path | None, in_browser: bool, **options: Any) -> None:
     """Drag a point, or paint, in a real browser and time touch event → drawn frame."""
     check_writable(json_file)
-    result = measure_kiosk(Settings(**options))
-    finish(json_file, result, as_lines(result))
+    settings = Settings(**options)
+    if not in_browser:
+        result = measure_kiosk(settings)
+        return finish(json_file, result, as_lines(result))
+    if settings.brush or settings.pixels == "jpeg":
+        raise ConfigError("in the page there are neither strokes nor JPEGs; leave out --brush and --pixels jpeg")
+    compared = measure_in_browser(settings)
+    finish(json_file, compared, compared_lines(compared))

@@ -31,6 +31,7 @@ from ..bench.stubs import ConstantRunner
         ("gpu", ["--json", "missing/gpu.json"], "the folder missing does not exist"),
         ("kiosk", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
         ("kiosk", ["--moves", "1"], "--moves"),
+        ("kiosk", ["--in-browser", "--brush"], "neither strokes nor JPEGs"),
         ("archive", ["--photos", "nothing"], "nothing does not exist"),
         ("video", ["--size", "large"], "--size 'large' is no size"),
         ("energy", ["--hints", "few"], "whole numbers"),
