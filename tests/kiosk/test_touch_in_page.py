@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from livetint.engine.colour.bins import CENTRES
 from livetint.engine.colour.global_hints import histogram_of
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
 from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.suggest import suggest
 from livetint.kiosk.engine.photo_state import reference_ab
 from livetint.kiosk.engine.service import EngineService
 from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
@@ -190,6 +193,32 @@ def test_answers_are_the_engines(
     assert np.allclose(found["swatches"], colours.swatches, atol=0.05)
     assert np.allclose(found["current"], colours.current, atol=0.2)
     assert np.allclose(found["first"], colours.first, atol=0.2)
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_suggestions_are_the_engines(page: Any, count: int) -> None:
+    random = np.random.default_rng(count)
+    for L, power in ((0.0, 2), (12.0, 9), (55.0, 30), (80.0, 4), (97.0, 12), (100.0, 1)):
+        probabilities = (random.random(len(CENTRES)) ** power).astype(np.float32)
+        probabilities /= probabilities.sum()
+        swatches = suggest(probabilities, CENTRES, L, (0, 0), count).swatches
+        found = page.evaluate(
+            """async ([probabilities, centres, L, count]) => (await import('/touch/suggest.js'))
+            .suggest(new Float32Array(probabilities), new Float32Array(centres), L, count)""",
+            [probabilities.tolist(), CENTRES.ravel().tolist(), L, count],
+        )
+        assert np.allclose(found, [(s.a, s.b, s.confidence) for s in swatches], atol=1e-3)
+
+
+def test_the_pages_sha256_is_right(page: Any) -> None:
+    lengths = [0, 1, 3, 55, 56, 63, 64, 65, 119, 120, 1000, 100_003]
+    found = page.evaluate(
+        """async (lengths) => { const { sha256 } = await import('/touch/sha256.js');
+        return lengths.map((length) => sha256(Uint8Array.from({ length }, (_, i) => (i * 7 + length) % 251))); }""",
+        lengths,
+    )
+    texts = [bytes((i * 7 + length) % 251 for i in range(length)) for length in lengths]
+    assert found == [hashlib.sha256(text).hexdigest() for text in texts]
 
 
 @pytest.mark.parametrize(("name", "most"), [("features10", 1.0), ("features8", 4.0)])
