@@ -54,14 +54,16 @@ def factor(text: str) -> float:
         raise ConfigError(f"{text!r} is not a number; write for instance 1.3") from error
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """`0,1,10` → the numbers, each once, in rising order. Raises ConfigError."""
+def counts(
+    text: str, option: str = "--hints", low: int = 0, high: int = MAX_POINTS, example: str = "0,1,10,100"
+) -> tuple[int, ...]:
+    """`0,1,10` → the numbers, each once, in rising order. Raises ConfigError, which names the option."""
     try:
         found = sorted({int(word) for word in words(text)})
     except ValueError as error:
-        raise ConfigError(f"--hints {text!r} is no list of whole numbers; write for instance 0,1,10,100") from error
+        raise ConfigError(f"{option} {text!r} is no list of whole numbers; write for instance {example}") from error
     if not found:
-        raise ConfigError("--hints is empty; write for instance 0,1,10,100")
-    if not 0 <= found[0] <= found[-1] <= MAX_POINTS:
-        raise ConfigError(f"--hints {text!r} is out of range; numbers run from 0 to {MAX_POINTS}")
+        raise ConfigError(f"{option} is empty; write for instance {example}")
+    if not low <= found[0] <= found[-1] <= high:
+        raise ConfigError(f"{option} {text!r} is out of range; numbers run from {low} to {high}")
     return tuple(found)

@@ -20,7 +20,7 @@ from .image.layers import Layer, blend, coverage
 from .image.photo import Photo
 from .next_touch import Place, next_touches
 from .regions import FILL_POINTS, Region, filling, layer_distances, outline, working_distances
-from .runners.base import NO_GLOBAL_HINTS, Runner, check_hints, distribution_table
+from .runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
 from .strokes import Mark, Stroke, points_of, region_of
 from .suggest import DEFAULT_COUNT, Suggestions, suggest
 
@@ -36,14 +36,15 @@ class Painter:
     of a region are asked for apart; their answer is a layer on the other hints' answer.
 
     photo: the Photo; its full-resolution L limits the gamut. runner: the Runner that answers. vivid: the factor of the
-    automatic colours, of `Runner.with_vivid`. Raises as `Runner.encode`.
+    automatic colours, of `Runner.with_vivid`. features: of the same photograph, runner and factor, if there are any.
+    Raises as `Runner.encode`.
     """
 
-    def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
+    def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0, features: Features | None = None) -> None:
         self.photo = photo
         self.runner = runner
         self._vivid = vivid
-        self._features = runner.encode(photo.working_L, vivid)
+        self._features = runner.encode(photo.working_L, vivid) if features is None else features
         self._last: tuple[tuple[Mark, ...], GlobalHints] | None = None
         self._lowest: NDArray[np.float32] | None = None
         self._layers: tuple[Layer, ...] = ()
@@ -51,6 +52,10 @@ class Painter:
         self._automatic: tuple[GlobalHints, NDArray[np.float32]] | None = None
         # Where hints have regions: the runner's answers that ab was blended from, by their points.
         self._answered: tuple[GlobalHints, dict[tuple[Hint, ...], NDArray[np.float32]]] = NO_GLOBAL_HINTS, {}
+
+    def beside(self) -> Painter:
+        """Another painter of the same photograph: it shares the features, and keeps answers of its own."""
+        return Painter(self.photo, self.runner, self._vivid, self._features)
 
     def use(self, runner: Runner) -> None:
         """Continue with another runner: it encodes the photograph, and the old runner's results are dropped."""

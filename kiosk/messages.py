@@ -109,7 +109,7 @@ class Task(msgspec.Struct, frozen=True):
     heads, features and histogram (packed files of the model, of `picture` and of `reference`, for touches in the page);
     pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a picture
     whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors: the
-    pictures whose open descriptors travel with this task, in their order.
+    pictures whose open descriptors travel with this task, in their order. screen: whose edit it is; 0: staff's.
     """
 
     op: Literal["edit", "ab", "mood", "heads", "features", "histogram", "pulse", "forget"]
@@ -118,6 +118,7 @@ class Task(msgspec.Struct, frozen=True):
     edit: Edit | None = None
     upsampling: str = "bilinear"
     descriptors: tuple[PictureRef, ...] = ()
+    screen: int = 0
 
 
 class Colours(msgspec.Struct, frozen=True):

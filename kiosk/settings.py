@@ -43,6 +43,9 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...],
         Meta(description="Further names of the kiosk that browsers may use, with port unless it is 80 or 443."),
     ] = ()
+    screens: Annotated[
+        int, Meta(ge=1, le=64, description="Pages that visitors can use at once; a further one is asked to wait.")
+    ] = 8
 
 
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

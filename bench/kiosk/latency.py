@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +26,7 @@ from ...engine.errors import ConfigError
 from ...engine.models import DEFAULT_MODEL
 from ..measure import Result
 from ..percentiles import min_samples, percentile
+from .process import running_kiosk
 
 FLAGS = (
     "--no-sandbox --disable-gpu --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic --no-first-run "
@@ -39,11 +36,10 @@ PARTS = ("wait_ms", "reply_ms", "draw_ms", "present_ms")
 STAGES = (*PARTS, "total_ms", "server_ms", "touch_ms")
 RANKS = (50, 95, 99)
 AIM_P95_MS = 80.0
-PAGE_START_S, STOP_S = 30.0, 15.0
+PAGE_START_S = 30.0
 # Moves of a stroke of the brush. It is then two and a half times as long as the picture is wide: 56 points.
 STROKE_MOVES = 350
 PIXELS = ("auto", "planes", "jpeg")
-KIOSK = (sys.executable, "-c", "from livetint.cli.__main__ import main; main()", "kiosk")
 
 _DRAG = """async ([moves, brush, stroke]) => {
   const { painting } = livetint, { stage, requests } = painting, box = stage.box.getBoundingClientRect();
@@ -130,33 +126,16 @@ def kiosk_page(settings: Settings, touches: str) -> Iterator[Any]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise ConfigError("this bench needs Chromium: sudo apt-get install chromium")
-    with _kiosk(settings, touches) as address, sync_playwright() as playwright:
+    tables = (
+        f'engine.spin = {json.dumps(settings.spin)}\nscreen.pixels = "{settings.pixels}"\n'
+        f'screen.upsampling = "{settings.upsampling}"\nscreen.touches = "{touches}"\n'
+    )
+    with running_kiosk(settings.model, tables) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         _open_picture(page, address)
         yield page
         browser.close()
-
-
-@contextmanager
-def _kiosk(settings: Settings, touches: str) -> Iterator[str]:
-    """The address of a kiosk that runs in a process of its own. Raises ConfigError if it does not start."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "kiosk.toml"
-        config.write_text(
-            f"[server]\nport = 0\n[engine]\nspin = {json.dumps(settings.spin)}\n"
-            f'[screen]\npixels = "{settings.pixels}"\nupsampling = "{settings.upsampling}"\ntouches = "{touches}"\n'
-        )
-        command = [*KIOSK, "--config", str(config), "--model", settings.model]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            line = server.stdout.readline() if server.stdout else ""
-            if " at " not in line:
-                raise ConfigError(f"the kiosk did not start with model {settings.model}; try `livetint kiosk --check`")
-            yield line.split(" at ")[1].strip()
-        finally:
-            server.terminate()
-            server.wait(STOP_S)
 
 
 def _open_picture(page: Any, address: str) -> None:

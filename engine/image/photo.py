@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..colour.cielab import XYZ_FROM_RGB, decode_gamma, lab_f, srgb_to_lab
 from ..errors import ImageRejected
+from .compose import fitted
 from .convert import uncovered
 from .decode import Pixels, decode_bytes, decode_file, decode_stream
 from .rows import stripes
@@ -35,9 +37,10 @@ class Photo:
         self._pixels = pixels
         self.rgb, self.notes, self.alpha = pixels.rgb, pixels.notes, pixels.alpha
         self.height, self.width = pixels.rgb.shape[:2]
+        self._squashed_rgb = _squash(pixels.rgb)
         if pixels.grey16 is None:
             self.L = lightness_of_rgb(pixels.rgb)
-            self.working_L = lightness_of_rgb(self._squashed_rgb())
+            self.working_L = lightness_of_rgb(self._squashed_rgb)
         else:
             self.L = _lightness_of_grey(pixels.grey16)
             self.working_L = _lightness_of_grey(_squash(pixels.grey16))
@@ -81,7 +84,7 @@ class Photo:
 
     def working_ab(self) -> NDArray[np.float32]:
         """The original colours, float32 [2, 256, 256] in CIELAB units: the ground truth of benches."""
-        lab = srgb_to_lab(self._squashed_rgb().astype(np.float32) / np.float32(255))
+        lab = srgb_to_lab(self._squashed_rgb.astype(np.float32) / np.float32(255))
         return np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
 
     @cached_property
@@ -96,8 +99,23 @@ class Photo:
         L.setflags(write=False)
         return L
 
-    def _squashed_rgb(self) -> NDArray[np.uint8]:
-        return _squash(self._pixels.rgb)
+    def shrunk(self, side_px: int) -> Photo:
+        """The photograph with at most `side_px` pixels along its longer side, for screens; it takes less memory.
+
+        A pixel is the mean of those that it stands for. Networks get the same as before: `working_L` and `working_ab`
+        are those of the full size. A photograph that is not larger is returned itself.
+        """
+        size = fitted(self.size, side_px)
+        if size == self.size:
+            return self
+        rgb, grey16, alpha = (
+            None if plane is None else cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+            for plane in (self.rgb, self._pixels.grey16, self.alpha)
+        )
+        assert rgb is not None
+        photo = Photo(replace(self._pixels, rgb=rgb, grey16=grey16, alpha=alpha))
+        photo.working_L, photo._squashed_rgb = self.working_L, self._squashed_rgb
+        return photo
 
 
 def lightness_of_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

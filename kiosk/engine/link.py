@@ -1,8 +1,10 @@
 """The server's end of the engine: ask an engine process, end it when it hangs, go on with the spare one.
 
-One task runs at a time. A process that misses its deadline or dies is replaced at once by a spare one that is ready, so
-that a visitor waits for a deadline at most, never for a start. Without a spare, failed starts are tried again after
-longer and longer pauses.
+One task runs at a time, and those who wait get their turns in the order in which they asked. A page asks again after
+each answer, so pages take turns.
+
+A process that misses its deadline or dies is replaced at once by a spare one that is ready, so that a visitor waits for
+a deadline at most, never for a start. Without a spare, failed starts are tried again after longer and longer pauses.
 """
 
 from __future__ import annotations
@@ -57,8 +59,9 @@ class TaskRefused(LivetintError):
 class EngineLink:
     """Owns the engine process at work, the spare one, and the memory shared with them."""
 
-    def __init__(self, settings: EngineTable, max_megapixels: float) -> None:
+    def __init__(self, settings: EngineTable, max_megapixels: float, screens: int = 1) -> None:
         self._settings = settings
+        self._screens = screens
         self._max_megapixels = max_megapixels
         self._memory = NamelessFile("pixels")
         os.ftruncate(self._memory.descriptor, SHARED_BYTES)
@@ -119,11 +122,15 @@ class EngineLink:
 
     # Tasks
 
-    async def ask(self, task: Task, open_picture: OpenPicture | None = None) -> tuple[Answer, bytes]:
+    async def ask(
+        self, task: Task | Callable[[], Task], open_picture: OpenPicture | None = None
+    ) -> tuple[Answer, bytes]:
         """One task → answer and a copy of its pixels.
 
-        open_picture: called for pictures of the task that the engine does not hold. A caller that is cancelled leaves
-        at once; the engine ends the task meanwhile, its answer is dropped, and the next task waits for that.
+        task: where it is a function, that is called when its turn has come, so that it may give the newest edit; its
+        errors are passed on. open_picture: called for pictures of the task that the engine does not hold. A caller that
+        is cancelled leaves at once; the engine ends the task meanwhile, its answer is dropped, and the next task waits
+        for that.
         Raises EngineLost when the process died or overran its deadline, TaskRefused when it said no, and KeyError where
         a picture is gone.
         """
@@ -146,7 +153,8 @@ class EngineLink:
         if not exchange.cancelled():
             exchange.exception()  # nobody may be waiting for it any more
 
-    async def _ask(self, task: Task, open_picture: OpenPicture | None) -> tuple[Answer, bytes]:
+    async def _ask(self, task: Task | Callable[[], Task], open_picture: OpenPicture | None) -> tuple[Answer, bytes]:
+        task = task if isinstance(task, Task) else task()
         process = self._process
         if process is None or not self.ready:
             raise EngineLost("the engine is starting again; send the hints again")
@@ -235,7 +243,7 @@ class EngineLink:
             raise
 
     async def _start_process(self) -> EngineProcess:
-        return await EngineProcess.start(self._settings, self._memory.descriptor, self._max_megapixels)
+        return await EngineProcess.start(self._settings, self._memory.descriptor, self._max_megapixels, self._screens)
 
     async def _end(self) -> None:
         self._ready.clear()

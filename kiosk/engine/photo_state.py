@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,14 +27,20 @@ MIN_COLOUR_AB = 4.0
 DIGITS = 4
 # Longer side in pixels of the small coloured copy that stands for a picture's mood, and its quality.
 MOOD_PX, MOOD_QUALITY = 320, 90
+# Screens of so many sizes share a photograph without making L anew for each answer.
+MAX_WIDTHS = 3
 
 
 class PhotoState(Painter):
-    """A Painter that also keeps L at the width JPEGs are sent in, and what moods ask for."""
+    """A Painter that also keeps L at the widths JPEGs are sent in, and what moods ask for.
+
+    Screens paint with a painter of their own each, made by `beside`.
+    """
 
     def __init__(self, photo: Photo, runner: Runner, vivid: float = 1.0) -> None:
         super().__init__(photo, runner, vivid)
-        self._shown: tuple[int, NDArray[np.float32]] | None = None
+        # By width, the least recently used first.
+        self._shown: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._moods: dict[str, GlobalHints] = {}
 
     def use(self, runner: Runner) -> None:
@@ -43,10 +50,13 @@ class PhotoState(Painter):
 
     def lightness_of_width(self, width: int) -> NDArray[np.float32]:
         """L float32 [H, W] in 0…100, shrunk to at most `width` pixels along its longer side; the same array as long
-        as the width stays the same."""
-        if self._shown is None or self._shown[0] != width:
-            self._shown = width, resize_lightness(self.photo.L, fitted(self.photo.size, width))
-        return self._shown[1]
+        as no more than MAX_WIDTHS are asked for in turns."""
+        if width not in self._shown:
+            self._shown[width] = resize_lightness(self.photo.L, fitted(self.photo.size, width))
+            if len(self._shown) > MAX_WIDTHS:
+                self._shown.popitem(last=False)
+        self._shown.move_to_end(width)
+        return self._shown[width]
 
     def border(self, index: int, hints: Sequence[Mark], global_hints: GlobalHints) -> tuple[Line, ...]:
         """Where hint `index` colours, as polygons with few digits: the border of its region, or without one the outline

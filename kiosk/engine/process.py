@@ -35,7 +35,7 @@ class EngineProcess:
         self.histograms: frozenset[PictureRef] = frozenset()
 
     @classmethod
-    async def start(cls, settings: EngineTable, memory: int, max_megapixels: float) -> EngineProcess:
+    async def start(cls, settings: EngineTable, memory: int, max_megapixels: float, screens: int = 1) -> EngineProcess:
         """Start a process and wait for its first answer. memory: the descriptor of the memory that it writes pixels to.
 
         Raises ModelFileError with the process's own sentence when the model cannot be used, and PROCESS_ERRORS.
@@ -43,9 +43,10 @@ class EngineProcess:
         engine = [settings.model, settings.threads, settings.device, settings.spin]
         channel = ServerEnd()
         descriptors = memory, channel.theirs.fileno()
+        limits = max_megapixels, settings.vivid, screens
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", SERVICE, *map(str, [*engine, *descriptors, max_megapixels, settings.vivid]),
+                sys.executable, "-m", SERVICE, *map(str, [*engine, *descriptors, *limits]),
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=descriptors, start_new_session=True,
             )  # fmt: skip
         except BaseException:

@@ -1,7 +1,8 @@
 """The engine process: it owns the runner, so that its faults reach nobody.
 
-`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE SPIN MEMORY CHANNEL MEGAPIXELS VIVID` answers the tasks
-that come through the socket whose descriptor is CHANNEL; pixels go into the shared memory behind the descriptor MEMORY.
+`python -m livetint.kiosk.engine.service MODEL THREADS DEVICE SPIN MEMORY CHANNEL MEGAPIXELS VIVID SCREENS` answers the
+tasks that come through the socket whose descriptor is CHANNEL; pixels go into the shared memory behind the descriptor
+MEMORY.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from ...engine.errors import DeviceLost, HintRejected, ImageRejected, LivetintEr
 from ...engine.hints import Hint
 from ...engine.image.photo import Photo
 from ...engine.models import find_model
+from ...engine.painter import Painter
 from ...engine.runners.base import NO_GLOBAL_HINTS, Runner, takes_vivid
 from ...engine.strokes import Mark, region_of
 from ..colours import pack_colours
-from ..messages import MAX_REGIONS, SHARED_BYTES, Answer, Colours, Edit, Outline, PictureRef, Task
+from ..messages import MAX_REGIONS, MAX_WIDTH_PX, SHARED_BYTES, Answer, Colours, Edit, Outline, PictureRef, Task
 from ..settings import MAX_UPLOAD_MEGAPIXELS
 from ..site.features import pack_histogram
 from .channel import EngineEnd
@@ -43,7 +45,8 @@ from .photo_state import PhotoState, mood_jpeg, reference_ab
 from .runner_owner import RunnerOwner
 
 SWATCHES = 5
-MAX_PHOTOS = 3
+# Photographs that are kept beside the present one of each screen.
+MORE_PHOTOS = 2
 MAX_HISTOGRAMS = 32
 JPEG_QUALITY = 90
 _PULSE = np.tile(np.linspace(5, 95, 256, dtype=np.float32), (256, 1))
@@ -60,18 +63,22 @@ class PictureChanged(ImageRejected):
 
 
 class EngineService:
-    """Answers tasks. Photographs are encoded once; the last MAX_PHOTOS are kept.
+    """Answers tasks. Photographs are encoded once for all screens. Kept are the last one of each screen, so that the
+    attract loops of others never push out what a visitor paints, and the last MORE_PHOTOS others.
 
     runner: the Runner that answers. max_megapixels: larger photographs of the gallery are refused. vivid: factor of the
     automatic colours; models that take only 1 get that.
     """
 
-    def __init__(self, runner: Runner, max_megapixels: float, vivid: float = 1.0) -> None:
+    def __init__(self, runner: Runner, max_megapixels: float, vivid: float = 1.0, screens: int = 1) -> None:
         self.runner = runner
+        self._max_photos = screens + MORE_PHOTOS
         self._vivid = vivid if takes_vivid(runner.bundle) else 1.0
         self.max_megapixels = max_megapixels
         # The least recently used first.
         self._photos: OrderedDict[PictureRef, PhotoState] = OrderedDict()
+        # Screen → its present picture, with the answers to its last hints.
+        self._painters: dict[int, tuple[PictureRef, Painter]] = {}
         self._histograms: OrderedDict[PictureRef, NDArray[np.float32]] = OrderedDict()
         self._pulse = runner.encode(_PULSE)
         self._page_files = PageFiles(runner.bundle)
@@ -89,6 +96,7 @@ class EngineService:
     def use(self, runner: Runner) -> None:
         """Go on with another runner of the same model; the photographs that are held are encoded again."""
         self.runner, self._pulse = runner, runner.encode(_PULSE)
+        self._painters.clear()
         for photo in self._photos.values():
             photo.use(runner)
 
@@ -107,21 +115,22 @@ class EngineService:
         edit, timings = _needed(task.edit), {}
         started = time.perf_counter()
         photo = self._open(_needed(task.picture), descriptors)
+        painter = self._painter(task.screen, _needed(task.picture))
         started = _note(timings, "encode_ms", started)
-        hints = _marks_of(photo, edit)
+        hints = _marks_of(painter, edit)
         asked = self._global_hints(photo, edit, task.reference, descriptors)
-        known = photo.knows(hints, asked)
+        known = painter.knows(hints, asked)
         if edit.point:
-            photo.ab(hints, asked)  # kept for the picture and for the suggestions
+            painter.ab(hints, asked)  # kept for the picture and for the suggestions
         if edit.want == "planes":
-            pack = partial(_planes, photo.ab(hints, asked))
+            pack = partial(_planes, painter.ab(hints, asked))
         else:
             L = photo.lightness_of_width(edit.width)
-            pack = partial(_jpeg, photo.render(hints, asked, L, task.upsampling, edit.strength))
+            pack = partial(_jpeg, painter.render(hints, asked, L, task.upsampling, edit.strength))
         started = _note(timings, "touch_ms", started)
         colours = None
         if edit.point:
-            colours = self._colours(photo, hints, asked, edit.point)
+            colours = self._colours(painter, hints, asked, edit.point)
             started = _note(timings, "suggest_ms", started)
         outline = None
         if edit.outline is not None:
@@ -160,15 +169,31 @@ class EngineService:
         picture = _needed(task.picture)
         self._photos.pop(picture, None)
         self._histograms.pop(picture, None)
+        for screen in [screen for screen, (present, _) in self._painters.items() if present == picture]:
+            del self._painters[screen]
         return Answer(), b""
 
     def _open(self, picture: PictureRef, descriptors: Descriptors) -> PhotoState:
         if picture not in self._photos:
-            self._photos[picture] = PhotoState(self._photo_of(picture, descriptors), self.runner, self._vivid)
-            while len(self._photos) > MAX_PHOTOS:
-                self._photos.popitem(last=False)
+            photo = self._photo_of(picture, descriptors).shrunk(MAX_WIDTH_PX)
+            self._photos[picture] = PhotoState(photo, self.runner, self._vivid)
+            self._make_room(picture)
         self._photos.move_to_end(picture)
         return self._photos[picture]
+
+    def _make_room(self, newest: PictureRef) -> None:
+        kept = {newest, *(present for present, _ in self._painters.values())}
+        others = [picture for picture in self._photos if picture not in kept]
+        for picture in others[: max(0, len(self._photos) - self._max_photos)]:
+            del self._photos[picture]
+
+    def _painter(self, screen: int, picture: PictureRef) -> Painter:
+        """The painter of a screen for an open picture. Screens with the same picture share its features."""
+        present, painter = self._painters.get(screen, (None, None))
+        if painter is None or present != picture:
+            painter = self._photos[picture].beside()
+            self._painters[screen] = picture, painter
+        return painter
 
     def _photo_of(self, picture: PictureRef, descriptors: Descriptors) -> Photo:
         """A picture's Photo: that of the open one, else read from its descriptor and not kept."""
@@ -208,12 +233,12 @@ class EngineService:
             self._histograms.popitem(last=False)
 
     def _colours(
-        self, photo: PhotoState, hints: tuple[Mark, ...], asked: GlobalHints, point: tuple[float, float]
+        self, painter: Painter, hints: tuple[Mark, ...], asked: GlobalHints, point: tuple[float, float]
     ) -> Colours:
         if self.runner.bundle.manifest.distribution is None:
-            L, first = photo.lightness_at(*point), photo.first_colour(*point, hints, asked)
-            return Colours(L, [], photo.colour_at(*point, hints, asked), first)
-        found = photo.suggest(*point, hints, asked, SWATCHES)
+            L, first = painter.lightness_at(*point), painter.first_colour(*point, hints, asked)
+            return Colours(L, [], painter.colour_at(*point, hints, asked), first)
+        found = painter.suggest(*point, hints, asked, SWATCHES)
         swatches = [(s.a, s.b, s.confidence) for s in found.swatches]
         return Colours(found.L, swatches, found.current, found.first or found.current)
 
@@ -225,9 +250,9 @@ def _needed(value: T | None) -> T:
     return value
 
 
-def _marks_of(photo: PhotoState, edit: Edit) -> tuple[Mark, ...]:
+def _marks_of(painter: Painter, edit: Edit) -> tuple[Mark, ...]:
     """The points and strokes of an edit. Raises HintRejected, ConfigError as `mark_of`, and for too many regions."""
-    marks = photo.picked(
+    marks = painter.picked(
         [mark_of(h) if isinstance(h, HintRecord) else Hint(h.x, h.y, h.a, h.b, h.size) for h in edit.hints]
     )
     regions = {region for mark in marks if (region := region_of(mark))}
@@ -328,7 +353,7 @@ def main(arguments: list[str]) -> int:
 
     The server is told why a start failed. A lost GPU ends the process at once, with exit code 70.
     """
-    model, threads, device, spin, memory, descriptor, max_megapixels, vivid = arguments
+    model, threads, device, spin, memory, descriptor, max_megapixels, vivid, screens = arguments
     os.dup2(2, 1)  # standard output is the server's own
     channel = EngineEnd(int(descriptor))
     _end_with(channel)
@@ -336,7 +361,7 @@ def main(arguments: list[str]) -> int:
     try:
         shared = mmap.mmap(int(memory), SHARED_BYTES)
         owner = RunnerOwner(find_model(model), device, int(threads) or None, _log, spin == "True")
-        service = EngineService(owner.runner, float(max_megapixels), float(vivid))
+        service = EngineService(owner.runner, float(max_megapixels), float(vivid), int(screens))
         service.do(Task("pulse"), {})
         channel.send(Answer())
         started = True

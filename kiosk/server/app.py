@@ -15,12 +15,12 @@ from starlette.routing import Route, WebSocketRoute
 from ...engine.errors import LivetintError
 from ..engine.link import TaskRefused
 from .previews import SIZES_PX
-from .saving import Saving
+from .saving import Saving, page_of, screen_of
 from .state import Kiosk, visitor_sentence
 from .touch_files import Kind
 from .touches import Touches
 from .uploads import UploadRefused
-from .visits import VisitOver
+from .visits import Visit, VisitOver
 from .wall import wall_routes
 from .web_files import web_files
 
@@ -29,7 +29,7 @@ log = logging.getLogger("livetint.kiosk")
 
 def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
     """The application of the kiosk's own port."""
-    answers = Answers(kiosk, touches)
+    answers = Answers(kiosk)
     routes = [
         Route("/settings.json", answers.settings),
         Route("/pictures/{id}/{size:int}.jpg", answers.picture),
@@ -53,9 +53,8 @@ def make_app(kiosk: Kiosk, touches: Touches) -> Starlette:
 class Answers:
     """Answers the requests for one kiosk."""
 
-    def __init__(self, kiosk: Kiosk, touches: Touches) -> None:
+    def __init__(self, kiosk: Kiosk) -> None:
         self._kiosk = kiosk
-        self._touches = touches
         self._files = web_files()
 
     async def file(self, request: Request) -> Response:
@@ -71,7 +70,7 @@ class Answers:
         if size_px not in SIZES_PX:
             return _not_here()
         try:
-            ref = self._kiosk.picture(request.path_params["id"]).ref
+            ref = self._kiosk.picture(request.path_params["id"], self._visit(request)).ref
             return Response(await self._kiosk.previews.get(ref, size_px), media_type="image/jpeg")
         except KeyError:
             return _not_here()
@@ -81,7 +80,8 @@ class Answers:
     async def mood(self, request: Request) -> Response:
         """A small copy of a picture in colour, for the choice of moods."""
         try:
-            return Response(await self._kiosk.mood(request.path_params["id"]), media_type="image/jpeg")
+            made = await self._kiosk.mood(request.path_params["id"], self._visit(request))
+            return Response(made, media_type="image/jpeg")
         except KeyError:
             return _not_here()
         except LivetintError as error:
@@ -100,6 +100,11 @@ class Answers:
             return _not_here()
         return await _packed(self._kiosk.touch_files.get(kind, request.path_params["id"]))
 
+    def _visit(self, request: Request) -> Visit | None:
+        """The visit that a request belongs to, by the name of its page; None where it has none."""
+        screen = self._kiosk.screens.of(page_of(request))
+        return screen.visit if screen else None
+
     # Health
 
     async def healthz(self, request: Request) -> Response:
@@ -113,13 +118,13 @@ class Answers:
 
     async def pagez(self, request: Request) -> Response:
         """For the timer that restarts the browser: 503 once a page should be there and shows no life."""
-        page = self._kiosk.page
-        return JSONResponse({"page": page.state}, 503 if page.lost else 200)
+        return JSONResponse({"page": self._kiosk.shown}, 503 if self._kiosk.page.lost else 200)
 
     async def metrics(self, request: Request) -> Response:
         engine, metrics = self._kiosk.engine, self._kiosk.metrics
         metrics.faults.set(engine.faults)
         metrics.ready.set(engine.ready)
+        metrics.screens.set(len(self._kiosk.screens.connected))
         metrics.fresh.set(min(engine.fresh_s, 1e6))
         hottest_c = self._kiosk.thermal.hottest_c
         metrics.hottest.set(math.nan if hottest_c is None else hottest_c)
@@ -131,10 +136,12 @@ class Answers:
         """Take in a visitor's own picture. docs/kiosk.md has the contract."""
         if not self._kiosk.settings.uploads.enabled:
             return _not_here()
+        screen = screen_of(self._kiosk, request)
+        if isinstance(screen, Response):
+            return screen
         try:
-            if self._touches.controller is None:
-                raise UploadRefused(409, "This page is not at the controls. Please try again.")
-            picture = await self._kiosk.take_in(request.headers.get("content-length"), request.stream())
+            length = request.headers.get("content-length")
+            picture = await self._kiosk.take_in(length, request.stream(), screen.visit)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except UploadRefused as error:
@@ -149,7 +156,9 @@ class Answers:
         """The page says that its visitor has left."""
         if not self._kiosk.settings.uploads.enabled:
             return _not_here()
-        self._kiosk.end_visit()
+        screen = self._kiosk.screens.of(page_of(request))
+        if screen:  # otherwise its visit has ended already
+            self._kiosk.end_visit(screen)
         return Response(status_code=204)
 
 

@@ -32,7 +32,7 @@ from .visits import Visit, VisitOver
 DEADLINE_S = 150.0
 CHUNK_BYTES = 1 << 18
 
-Colours = Callable[[Edit], Coroutine[Any, Any, bytes]]
+Colours = Callable[[Edit, Visit], Coroutine[Any, Any, bytes]]
 
 
 class Exporter:
@@ -41,10 +41,10 @@ class Exporter:
     Every file is made for a visit; nothing is written, offered or sent once that visit is over.
 
     colours: gives an edit's colours, of `pack_colours`. open_picture: gives a descriptor of the picture with an
-    id, which is closed here. Both raise KeyError where the picture is gone.
+    id, which is closed here. Both raise KeyError where the visit has no such picture (any more).
     """
 
-    def __init__(self, settings: Settings, colours: Colours, open_picture: Callable[[str], int]) -> None:
+    def __init__(self, settings: Settings, colours: Colours, open_picture: Callable[[str, Visit], int]) -> None:
         self._folder = Path(settings.saving.folder)
         self._wall = Path(settings.wall.folder)
         self._with_line = settings.saving.line
@@ -52,7 +52,7 @@ class Exporter:
         self._upsampling = settings.screen.upsampling
         self._colours, self._open_picture = colours, open_picture
         self._one_at_a_time = asyncio.Lock()
-        self.takeaways = Takeaways(settings.takeaway)
+        self.takeaways = Takeaways(settings.takeaway, settings.server.screens)
 
     async def render(
         self, edit: Edit, visit: Visit, label: Label, extension: str = ".png", side_px: int = 0
@@ -63,13 +63,13 @@ class Exporter:
         side_px: its longer side at most; 0: its full size.
         Raises KeyError, OutputError, VisitOver, and what the engine raises.
         """
-        colours = await visit.during(self._colours(edit))
+        colours = await visit.during(self._colours(edit, visit))
         texts = msgspec.json.encode(await asyncio.to_thread(label.for_file, self._with_line)).decode()
         async with self._one_at_a_time:
             visit.check()
             file = NamelessFile("render")
             try:
-                source = self._open_picture(edit.photo)
+                source = self._open_picture(edit.photo, visit)
                 try:
                     await visit.during(self._render(source, file.descriptor, extension, side_px, colours, texts))
                 finally:

@@ -18,7 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from ..messages import MAX_BYTES
 
-MAX_CONNECTIONS = 64
+# A browser opens up to six for requests, and its page one for the WebSocket.
+MAX_CONNECTIONS, CONNECTIONS_PER_SCREEN = 64, 16
 # A client has the first to send its request, and the second until it has received the whole answer.
 REQUEST_DEADLINE_S, ANSWER_DEADLINE_S = 10.0, 180.0
 LEAVE_S = 3
@@ -39,7 +40,7 @@ class BoundedRequests(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if self.limit_concurrency and len(self.connections) > self.limit_concurrency:
             transport.abort()
         else:
             self._within(REQUEST_DEADLINE_S)
@@ -80,8 +81,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.loop.call_later(LEAVE_S, self.transport.abort)
 
 
-def listener(app: ASGIApp) -> Listener:
-    """A server of `app`, for sockets that are open already."""
+def listener(app: ASGIApp, screens: int = 1) -> Listener:
+    """A server of `app`, for sockets that are open already. screens: pages that may be open at once."""
     return Listener(
         uvicorn.Config(
             app,
@@ -93,7 +94,7 @@ def listener(app: ASGIApp) -> Listener:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=max(MAX_CONNECTIONS, screens * CONNECTIONS_PER_SCREEN),
             timeout_graceful_shutdown=LEAVE_S,
         )
     )

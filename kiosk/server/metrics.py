@@ -21,6 +21,8 @@ class Metrics:
         self.refused = Counter("livetint_refused", "Messages or uploads refused.", registry=own)
         self.uploads = Counter("livetint_uploads", "Visitors' own pictures opened.", registry=own)
         self.fallbacks = Counter("livetint_fallbacks", "Pages that asked for JPEGs.", registry=own)
+        self.screens = Gauge("livetint_screens", "Screens with a page.", registry=own)
+        self.screen_edits = Counter("livetint_screen_edits", "Edits answered, by screen.", ["screen"], registry=own)
         self.faults = Gauge("livetint_engine_faults", "Times the engine was replaced.", registry=own)
         self.ready = Gauge("livetint_ready", "1 while an engine process is ready.", registry=own)
         self.fresh = Gauge("livetint_inference_age_seconds", "Seconds since an inference last succeeded.", registry=own)

@@ -41,7 +41,7 @@ async def _run(settings: Settings, errors: LastErrors, on_listening: Callable[[s
         hosts = allowed_hosts(settings.server.host, port, settings.server.allowed_hosts)
         all_addresses = settings.server.host in ALL_ADDRESSES
         guard = Guard(make_app(kiosk, touches), hosts, settings.uploads.camera, all_addresses, "server.allowed_hosts")
-        server = listener(guard)
+        server = listener(guard, settings.server.screens)
         others: list[tuple[uvicorn.Server, socket.socket]] = []
         if settings.operator.token:
             others.append(_other(stack, settings.operator.host, settings.operator.port, make_operator(kiosk, touches)))

@@ -17,6 +17,7 @@ from ...engine.errors import LivetintError
 from ..messages import MAX_BYTES, Edit
 from .exports import FileReply
 from .labels import Label, label_of
+from .screens import Screen
 from .state import Kiosk, visitor_sentence
 from .visits import Visit, VisitOver
 from .words import preferred
@@ -24,6 +25,8 @@ from .words import preferred
 log = logging.getLogger("livetint.kiosk")
 
 BODY_DEADLINE_S = 5.0
+PAGE_HEADER = "livetint-page"
+NO_SCREEN = "This page has no screen. Please load it again."
 NOT_AGREED = "Please say first that this picture may be kept."
 
 
@@ -70,13 +73,17 @@ class Saving:
         The Accept-Language header is the language of the file's texts. The query agreed=yes says that the visitor was
         asked and said yes.
         """
-        kiosk, name, visit = self._kiosk, request.path_params["place"], self._kiosk.visit
+        kiosk, name = self._kiosk, request.path_params["place"]
         place = self._places.get(name)
         if place is None:
             return PlainTextResponse("not here", 404)
+        screen = screen_of(kiosk, request)
+        if isinstance(screen, Response):
+            return screen
+        visit = screen.visit
         try:
             edit = await _edit_in_body(request)
-            picture = kiosk.picture(edit.photo)
+            picture = kiosk.picture(edit.photo, visit)
             must_ask = place.asks == "all" or (place.asks == "own" and picture.own)
             if must_ask and request.query_params.get("agreed") != "yes":
                 kiosk.metrics.refused.inc()
@@ -116,6 +123,21 @@ class Saving:
         name = await self._kiosk.exporter.hang(order.edit, order.visit, order.label)
         await asyncio.to_thread(self._kiosk.wall.make_room)
         return JSONResponse({"name": name})
+
+
+def page_of(request: Request) -> str:
+    """The name of the page that sends a request, "" where it says none. Images have it in their address."""
+    return request.headers.get(PAGE_HEADER) or request.query_params.get("page", "")
+
+
+def screen_of(kiosk: Kiosk, request: Request) -> Screen | Response:
+    """The screen whose page sends a request, or the reply that refuses it."""
+    name = page_of(request)
+    screen = kiosk.screens.of(name)
+    if screen is not None:
+        return screen
+    kiosk.metrics.refused.inc()
+    return PlainTextResponse(VisitOver.visitor_sentence, 410) if name else PlainTextResponse(NO_SCREEN, 409)
 
 
 async def _edit_in_body(request: Request) -> Edit:

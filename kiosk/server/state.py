@@ -1,4 +1,4 @@
-"""A running kiosk: its parts, their life, and the visit that is going on."""
+"""A running kiosk: its parts, their life, and the visits that are going on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...engine.errors import LivetintError
 from ..engine.link import EngineLink, EngineLost, TaskRefused
 from ..messages import Answer, Edit, PictureRef, Task
 from ..settings import Settings
+from .edit_line import EditLine
 from .exhibition import bundled_photos
 from .exports import Exporter
 from .fonts import missing_glyphs
@@ -25,9 +26,10 @@ from .hours import for_page, is_open
 from .logs import LastErrors
 from .metrics import Metrics
 from .notify import notify
-from .page import PageWatch
+from .page import NOT_SEEN, PageWatch
 from .pictures import Picture
 from .previews import Previews
+from .screens import Screen, Screens
 from .tasks import end_tasks
 from .thermal import ThermalWatch
 from .touch_files import TouchFiles
@@ -40,8 +42,10 @@ log = logging.getLogger("livetint.kiosk")
 
 PULSE_EVERY_S = 3.0
 HEALTHY_S = 10.0
-# States of the page in which a visitor is there.
-VISITED = ("gallery", "painting")
+# States of a page, those in which somebody is there first.
+STATES = ("painting", "gallery", "attract", "closed")
+# Those in which a visitor is there.
+VISITED = STATES[:2]
 
 
 class Kiosk:
@@ -53,12 +57,12 @@ class Kiosk:
         folder = Path(settings.gallery.folder) if settings.gallery.folder else bundled_photos()
         self.gallery = Gallery(folder, self._forget)
         self.languages = _shown_languages(settings)
-        self.uploads = Uploads(settings.uploads)
-        self.visit = Visit()
+        self.screens = Screens(settings.server.screens)
+        self.uploads = Uploads(settings.uploads, settings.server.screens)
         max_megapixels = max(settings.gallery.max_megapixels, settings.uploads.max_megapixels)
-        self.engine = EngineLink(settings.engine, settings.gallery.max_megapixels)
+        self.engine = EngineLink(settings.engine, settings.gallery.max_megapixels, settings.server.screens)
         self.previews = Previews(self.open_picture, max_megapixels)
-        self.exporter = Exporter(settings, self._colours, lambda id: self.open_picture(self.picture(id).ref))
+        self.exporter = Exporter(settings, self._colours, self._open)
         self.touch_files = TouchFiles(self._made, lambda: self.gallery.pictures)
         # Coloured copies of the pictures whose moods were offered.
         self._moods: dict[PictureRef, bytes] = {}
@@ -81,7 +85,8 @@ class Kiosk:
 
     async def close(self) -> None:
         """Stop everything that `start` started, and let go of what a visitor brought."""
-        self.end_visit()
+        for screen in self.screens:
+            self.end_visit(screen)
         await end_tasks(list(self._background))
         await self.previews.close()
         await self.engine.close()
@@ -127,16 +132,21 @@ class Kiosk:
 
     # Pictures
 
-    def picture(self, id: str) -> Picture:
-        """A picture on show or brought by the visitor. KeyError where there is none (any more)."""
-        return self.uploads.pictures[id] if id in self.uploads.pictures else self.gallery.pictures[id]
+    def picture(self, id: str, visit: Visit | None = None) -> Picture:
+        """A picture on show, or one that was brought in the visit. KeyError where there is none (any more)."""
+        brought = self.uploads.pictures.get(id)
+        return brought if brought and brought.visit is visit else self.gallery.pictures[id]
 
     def open_picture(self, ref: PictureRef) -> int:
         """A new descriptor of a picture, which the caller closes. KeyError where it is gone or was replaced."""
-        picture = self.picture(ref.id)
-        if picture.ref != ref:
+        brought = self.uploads.pictures.get(ref.id)
+        if (brought or self.gallery.pictures[ref.id]).ref != ref:
             raise KeyError(ref.id)
-        return picture.open() if picture.own else self.gallery.open(ref.id)
+        return brought.open() if brought else self.gallery.open(ref.id)
+
+    def _open(self, id: str, visit: Visit) -> int:
+        """As `open_picture`, by the id of a picture that the visit may see."""
+        return self.open_picture(self.picture(id, visit).ref)
 
     def _forget(self, picture: Picture) -> None:
         """A picture is gone: nothing that was made of it stays."""
@@ -147,31 +157,45 @@ class Kiosk:
 
     # The engine's work
 
-    def _task(self, op: Literal["edit", "ab"], edit: Edit) -> Task:
-        """An edit of a browser as a task. KeyError for unknown ids."""
-        reference = self.picture(edit.reference).ref if edit.reference else None
-        return Task(op, self.picture(edit.photo).ref, reference, edit, self.settings.screen.upsampling)
+    def _task(self, op: Literal["edit", "ab"], edit: Edit, visit: Visit | None) -> Task:
+        """An edit of a browser as a task. KeyError for ids that are unknown to the visit."""
+        reference = self.picture(edit.reference, visit).ref if edit.reference else None
+        picture = self.picture(edit.photo, visit).ref
+        screen = visit.screen if visit else 0
+        return Task(op, picture, reference, edit, self.settings.screen.upsampling, screen=screen)
 
-    async def colour(self, edit: Edit) -> tuple[Answer, bytes]:
-        """Answer an edit. Raises KeyError, EngineLost or TaskRefused."""
-        started = time.perf_counter()
-        answer, pixels = await self.engine.ask(self._task("edit", edit), self.open_picture)
+    async def colour(self, line: EditLine, screen: Screen) -> tuple[Answer, bytes]:
+        """Answer the edit of a screen's page that is the newest when its turn comes.
+
+        Raises KeyError, EngineLost or TaskRefused.
+        """
+        turn_s = 0.0
+
+        def newest() -> Task:
+            nonlocal turn_s
+            turn_s = time.perf_counter()
+            return self._task("edit", line.take(), screen.visit)
+
+        answer, pixels = await self.engine.ask(newest, self.open_picture)
         self.metrics.edits.inc()
-        if edit.photo and self.page.state in VISITED:  # not those of the attract loop
-            self.usage.edited(edit.photo)
+        self.metrics.screen_edits.labels(screen.number).inc()
+        if screen.life.state in VISITED:  # not those of the attract loop
+            self.usage.edited(line.taken.photo, screen.number)
+        answer.timings["turn_ms"] = round((turn_s - line.came_s) * 1000, 2)
         for stage, spent in answer.timings.items():
             self.metrics.latency.labels(stage.removesuffix("_ms")).observe(spent)
-        total = (time.perf_counter() - started) * 1000
+        total = (time.perf_counter() - line.came_s) * 1000
         self.metrics.latency.labels("edit").observe(total)
         answer.timings["server_ms"] = round(total, 2)
         return answer, pixels
 
-    def count_edits(self, edits: Mapping[str, int]) -> None:
-        """The page has answered edits of pictures itself, so many of each."""
+    def count_edits(self, edits: Mapping[str, int], screen: Screen) -> None:
+        """A screen's page has answered edits of pictures itself, so many of each."""
         for id, count in edits.items():
             self.metrics.edits.inc(count)
-            if self.page.state in VISITED:
-                self.usage.edited(id, count)
+            self.metrics.screen_edits.labels(screen.number).inc(count)
+            if screen.life.state in VISITED:
+                self.usage.edited(id, screen.number, count)
 
     async def _made(self, task: Task) -> bytes:
         """What the engine makes of pictures. Raises KeyError, EngineLost or TaskRefused."""
@@ -179,42 +203,42 @@ class Kiosk:
 
     async def ask(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit of staff, which is in no statistics. Raises KeyError, EngineLost or TaskRefused."""
-        return await self.engine.ask(self._task("edit", edit), self.open_picture)
+        return await self.engine.ask(self._task("edit", edit, None), self.open_picture)
 
-    async def _colours(self, edit: Edit) -> bytes:
+    async def _colours(self, edit: Edit, visit: Visit) -> bytes:
         """An edit's colours for a file. Asks once more where the engine was lost meanwhile."""
-        task = self._task("ab", edit)
+        task = self._task("ab", edit, visit)
         try:
             return (await self.engine.ask(task, self.open_picture))[1]
         except EngineLost:
             return (await self.engine.ask(task, self.open_picture))[1]
 
-    async def mood(self, id: str) -> bytes:
+    async def mood(self, id: str, visit: Visit | None) -> bytes:
         """A small JPEG of a picture in its colours, made once. Raises KeyError, EngineLost or TaskRefused."""
-        ref = self.picture(id).ref
+        ref = self.picture(id, visit).ref
         if ref not in self._moods:
             made = await self._made(Task("mood", reference=ref))
-            if self.picture(id).ref != ref:  # replaced or wiped meanwhile
+            if self.picture(id, visit).ref != ref:  # replaced or wiped meanwhile
                 raise KeyError(id)
             self._moods[ref] = made
         return self._moods[ref]
 
-    # The visit
+    # Visits
 
-    async def take_in(self, length: str | None, body: AsyncIterable[bytes]) -> Picture:
-        """Open an upload. Raises UploadRefused, and VisitOver where the visit ends meanwhile."""
+    async def take_in(self, length: str | None, body: AsyncIterable[bytes], visit: Visit) -> Picture:
+        """Open an upload of a visit. Raises UploadRefused, and VisitOver where the visit ends meanwhile."""
         self._run_in_background(self.previews.stand_by())
-        picture, replaced = await self.uploads.receive(length, body, self.visit)
+        picture, replaced = await self.uploads.receive(length, body, visit)
         self.metrics.uploads.inc()
         for older in replaced:
             self._forget(older)
         return picture
 
-    def end_visit(self) -> None:
-        """The visitor is gone: so is what was brought, and what was asked for and is not done yet."""
-        self.visit = self.visit.end()
-        self.usage.end_visit()
-        for picture in self.uploads.wipe():
+    def end_visit(self, screen: Screen) -> None:
+        """A screen's visitor is gone: so is what was brought, and what was asked for and is not done yet."""
+        over, screen.visit = screen.visit, screen.visit.end()
+        self.usage.end_visit(screen.number)
+        for picture in self.uploads.wipe(over):
             self._forget(picture)
 
     # What is told
@@ -256,6 +280,12 @@ class Kiosk:
             log.error("the page cannot be served", extra={"facts": {"reason": f"{type(error).__name__} {error}"}})
             return False
 
+    @property
+    def shown(self) -> str:
+        """What the pages show; where they differ, that of somebody who is there."""
+        shown = {screen.life.state for screen in self.screens.connected}
+        return next((state for state in STATES if state in shown), NOT_SEEN)
+
     def status(self) -> dict[str, Any]:
         """For /readyz and the operator: no visitor data."""
         return {
@@ -264,7 +294,8 @@ class Kiosk:
             "page_ready": self.page_ready,
             "open": self.open_now,
             "on_floor": self.on_floor,
-            "page": self.page.state,
+            "page": self.shown,
+            "screens": {screen.number: screen.life.state for screen in self.screens.connected},
             "uptime_s": round(self.page.uptime_s),
             "engine_pid": self.engine.worker_pid,
             "engine_spare": self.engine.spare_ready,

@@ -20,9 +20,10 @@ from .labels import Label
 from .web_files import web_files
 from .words import direction, preferred, word
 
+# For each screen
 MAX_PICTURES = 20
+# of all screens together
 MAX_BYTES = 256 << 20
-
 
 _HEAD = """<!doctype html>
 <html lang="{language}" dir="{direction}"><head><meta charset="utf-8">
@@ -46,8 +47,9 @@ class Taken:
 class Takeaways:
     """The pictures that can be fetched now. `port` is the one that the take-away listener got."""
 
-    def __init__(self, settings: TakeawayTable) -> None:
+    def __init__(self, settings: TakeawayTable, screens: int = 1) -> None:
         self._settings = settings
+        self._max_pictures = MAX_PICTURES * screens
         self.port = settings.port
         self._pictures: OrderedDict[str, Taken] = OrderedDict()
 
@@ -58,7 +60,7 @@ class Takeaways:
     def offer(self, picture: bytes, label: Label) -> str:
         """Make a JPEG fetchable for a while. Returns the address that a phone opens."""
         self._expire()
-        while self._pictures and (len(self._pictures) >= MAX_PICTURES or self._free_bytes < len(picture)):
+        while self._pictures and (len(self._pictures) >= self._max_pictures or self._free_bytes < len(picture)):
             self._pictures.popitem(last=False)
         key = secrets.token_urlsafe(16)
         self._pictures[key] = Taken(picture, label, time.monotonic() + self._settings.minutes * 60)

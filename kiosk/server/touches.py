@@ -1,4 +1,4 @@
-"""The WebSocket: one page at the controls, one edit under way, one waiting; the latest wins."""
+"""The WebSockets: a screen for each page, one edit of it under way, one waiting; the latest wins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import secrets
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..engine.link import EngineLost, TaskRefused
 from ..messages import MAX_BYTES, Beat, Edit, Header, decode_upward, pack
+from .edit_line import EditLine
+from .screens import Screen
 from .state import Kiosk, visitor_sentence
 from .tasks import end_tasks
 
@@ -57,60 +58,63 @@ class Allowance:
 
 
 class Touches:
-    """Serves the WebSockets of one kiosk: one page is at the controls, others are told to wait."""
+    """Serves the WebSockets of one kiosk. While all screens are taken, further pages are told to wait."""
 
     def __init__(self, kiosk: Kiosk) -> None:
         self.kiosk = kiosk
-        self._connection: Connection | None = None
-        self._end_of_visit: asyncio.TimerHandle | None = None
-        # A page that lost its link comes back with the name that it was given.
-        self._page = ""
-
-    @property
-    def controller(self) -> Connection | None:
-        """The page at the controls; None while there is none, or while the last one is leaving."""
-        return None if self._connection is None or self._connection.leaving else self._connection
+        # The ends of the visits of pages that are gone.
+        self._ends: dict[Screen, asyncio.TimerHandle] = {}
 
     async def __call__(self, socket: WebSocket) -> None:
+        name, after = (socket.query_params.get(key, "") for key in ("page", "after"))
         try:
             await socket.accept()
-            if self.controller is not None:
-                await socket.close(BUSY, "another page is at the controls")
+            place = self.kiosk.screens.place_for(name, after)
+            if place is None:
+                await socket.close(BUSY, "all screens are taken")
                 return
         except GONE:
             return
-        if socket.query_params.get("page") != self._page:
+        screen, goes_on = place
+        if not goes_on:
             # Another page than before. Nothing that was brought there stays, be it opened in the last moment.
-            self._page = secrets.token_hex(4)
-            self.kiosk.end_visit()
-        connection = self._connection = Connection(self.kiosk, socket, self._page)
-        if self._end_of_visit:
-            self._end_of_visit.cancel()
+            self.kiosk.end_visit(screen)
+        connection = Connection(self.kiosk, socket, screen)
+        screen.connect(connection)
+        if end := self._ends.pop(screen, None):
+            end.cancel()
         try:
             await connection.run()
         finally:
-            if self._connection is connection:
-                self._connection = None
+            if screen.disconnect(connection):
                 # Not at once: a page that only lost its link asks for the same picture again.
-                self._end_of_visit = asyncio.get_running_loop().call_later(GONE_S, self.kiosk.end_visit)
+                self._ends[screen] = asyncio.get_running_loop().call_later(GONE_S, self._end, screen)
 
-    async def reload_page(self) -> None:
-        """Ask the page to load itself again."""
-        if self.controller:
-            with contextlib.suppress(*GONE):
-                await self.controller.tell("reload")
+    def _end(self, screen: Screen) -> None:
+        """The page of a screen does not come back."""
+        del self._ends[screen]
+        screen.give_up()
+        self.kiosk.end_visit(screen)
+
+    async def reload_pages(self) -> None:
+        """Ask all pages to load themselves again."""
+        for screen in self.kiosk.screens.connected:
+            if screen.socket:
+                with contextlib.suppress(*GONE):
+                    await screen.socket.tell("reload")
 
 
 class Connection:
-    """One browser at the controls. page: its name. leaving: it is going or gone, and another page may take over."""
+    """The socket of a screen's page. leaving: the page is going or gone, and another one may take over."""
 
-    def __init__(self, kiosk: Kiosk, socket: WebSocket, page: str = "") -> None:
+    def __init__(self, kiosk: Kiosk, socket: WebSocket, screen: Screen) -> None:
         self.kiosk = kiosk
         self.socket = socket
-        self.page = page
+        self.screen = screen
         self.leaving = False
-        self._pending: Edit | None = None
-        self._news = asyncio.Event()
+        self._page = screen.name
+        self._replaced = asyncio.Event()
+        self._edits = EditLine()
         self._sending = asyncio.Lock()
         self._allowance = Allowance()
 
@@ -118,8 +122,9 @@ class Connection:
         """Serve until the browser leaves, misbehaves or reads too slowly. The engine finishes an edit under way."""
         jobs: list[asyncio.Task[None]] = []
         try:
-            await self.tell("welcome", page=self.page, **self.kiosk.hours_for_page())
-            jobs += [asyncio.create_task(job) for job in (self._listen(), self._work(), self._announce())]
+            await self.tell("welcome", page=self._page, **self.kiosk.hours_for_page())
+            work = self._listen(), self._work(), self._announce(), self._until_replaced()
+            jobs += [asyncio.create_task(job) for job in work]
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
@@ -128,6 +133,14 @@ class Connection:
         finally:
             self.leaving = True
             await end_tasks(jobs)
+
+    def replace(self) -> None:
+        """End it: another socket has the screen now."""
+        self.leaving = True
+        self._replaced.set()
+
+    async def _until_replaced(self) -> None:
+        await self._replaced.wait()
 
     async def tell(self, kind: str, **facts: object) -> None:
         """Send a short message to the page, as JSON text."""
@@ -141,6 +154,8 @@ class Connection:
     async def _listen(self) -> None:
         while True:
             message = await self.socket.receive()
+            if self.leaving:
+                return
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
             text = message.get("text") or ""
@@ -159,15 +174,8 @@ class Connection:
 
     def _on_edit(self, edit: Edit) -> None:
         """The edit waits for its turn. It replaces one that waits already."""
-        older = self._pending
-        if older is not None:
+        if self._edits.put(edit):
             self.kiosk.metrics.superseded.inc()
-            if older.point is not None and edit.point is None and older.photo == edit.photo:
-                # A question for colours must not be lost to the edit that overtakes it. (One for an outline is: it is
-                # about a hint of that edit.)
-                edit = msgspec.structs.replace(edit, point=older.point)
-        self._pending = edit
-        self._news.set()
 
     async def _refuse(self, code: int, reason: str) -> None:
         self.kiosk.metrics.refused.inc()
@@ -176,8 +184,9 @@ class Connection:
 
     def _on_beat(self, beat: Beat) -> None:
         kiosk = self.kiosk
-        kiosk.count_edits(beat.edits)  # made in the state before
-        kiosk.page.beat(beat.state)
+        kiosk.count_edits(beat.edits, self.screen)  # made in the state before
+        self.screen.life.beat(beat.state)
+        kiosk.page.beat(_on_this_machine(self.socket))
         if beat.frame_ms is not None:
             kiosk.metrics.latency.labels("touch_to_frame").observe(beat.frame_ms)
         counters = {
@@ -186,35 +195,30 @@ class Connection:
         if beat.event:
             counters[beat.event].inc()
         if beat.state in ("attract", "closed") or beat.event in ("session", "reset"):
-            kiosk.end_visit()
+            kiosk.end_visit(self.screen)
 
     async def _work(self) -> None:
         """Answer the edits, one at a time."""
         tries = 0
         while True:
-            await self._news.wait()
-            self._news.clear()
-            edit, self._pending = self._pending, None
-            if edit is None:
-                continue
+            await self._edits.wait()
             try:
-                answer, pixels = await self.kiosk.colour(edit)
+                answer, pixels = await self.kiosk.colour(self._edits, self.screen)
             except KeyError:
-                await self._refuse_edit(edit, "This picture is no longer on show.")
+                await self._refuse_edit(self._edits.taken, "This picture is no longer on show.")
             except TaskRefused as error:
-                await self._refuse_edit(edit, visitor_sentence(error))
+                await self._refuse_edit(self._edits.taken, visitor_sentence(error))
             except EngineLost as error:
                 tries += 1
                 if tries >= TRIES:
                     tries = 0
-                    await self._refuse_edit(edit, visitor_sentence(error))
+                    await self._refuse_edit(self._edits.taken, visitor_sentence(error))
                     continue
                 await self.tell("pause")
-                if self._pending is None:
-                    self._pending = edit
-                    self._news.set()
+                self._edits.put_back()
             else:
                 tries = 0
+                edit = self._edits.taken
                 kind = "planes" if edit.want == "planes" else "jpeg"
                 self._allowance.give_back()
                 await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours, answer.outline), pixels))
@@ -234,3 +238,9 @@ class Connection:
             if self.kiosk.gallery.edition != edition:
                 edition = self.kiosk.gallery.edition
                 await self.tell("gallery")
+
+
+def _on_this_machine(socket: WebSocket) -> bool:
+    """Whether a page is on the machine of the kiosk: it reached an address of the machine from the same address."""
+    client, server = socket.client, socket.scope.get("server")
+    return client is not None and server is not None and client.host == server[0]

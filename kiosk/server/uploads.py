@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,12 +19,16 @@ from ..memory import NamelessFile
 from ..messages import PictureRef
 from ..settings import UploadsTable
 from .child import run_child
-from .decoding import SIGNATURE_BYTES, SIGNATURES, TOO_LARGE, kind_of
+from .decoding import FILE_BYTES, KEPT_MEGAPIXELS, SIGNATURE_BYTES, SIGNATURES, TOO_LARGE, kind_of
 from .pictures import Picture, PictureRecord
 from .visits import Visit
 
+# Of one visitor.
 MAX_PICTURES = 3
 MIB = 1 << 20
+# Memory for the pictures of all visitors: one screen has all of its MAX_PICTURES in any size, and every further one
+# at least one. An upload is kept with at most KEPT_MEGAPIXELS.
+KEPT_BYTES = int(KEPT_MEGAPIXELS * 1e6 * FILE_BYTES)
 # Cameras "of 50 megapixels" have up to 50.4.
 CAMERA_ROUNDING = 1.02
 
@@ -38,9 +44,10 @@ class UploadRefused(LivetintError):
 
 @dataclass(frozen=True)
 class UploadedPicture(Picture):
-    """A picture that a visitor brought. `file` holds its decoded pixels."""
+    """A picture that a visitor brought. `file` holds its decoded pixels. It belongs to `visit`."""
 
     file: NamelessFile = field(compare=False)
+    visit: Visit = field(compare=False)
     own: ClassVar[bool] = True
 
     def open(self) -> int:
@@ -49,14 +56,28 @@ class UploadedPicture(Picture):
         except ValueError as error:
             raise KeyError(self.ref.id) from error
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory that its pixels take."""
+        return os.fstat(self.file.descriptor).st_size
+
 
 class Uploads:
-    """The pictures of the present visitor. They have no names, are never on a disk, and no log line is about them."""
+    """The pictures of the present visitors. They have no names, are never on a disk, and no log line is about them.
 
-    def __init__(self, settings: UploadsTable) -> None:
+    pictures: by id, the oldest first. screens: how many visitors there may be.
+    """
+
+    def __init__(self, settings: UploadsTable, screens: int = 1) -> None:
         self._settings = settings
-        self._busy = asyncio.Lock()
+        self._max_kept_bytes = (MAX_PICTURES + screens - 1) * KEPT_BYTES
+        self._one_at_a_time = asyncio.Lock()
+        self._bringing: set[Visit] = set()
         self.pictures: dict[str, UploadedPicture] = {}
+
+    def of(self, visit: Visit) -> list[UploadedPicture]:
+        """The pictures of a visit, the oldest first."""
+        return [picture for picture in self.pictures.values() if picture.visit is visit]
 
     def for_page(self) -> dict[str, Any] | None:
         """What the page needs to know to offer uploads, or None where they are off."""
@@ -78,15 +99,28 @@ class Uploads:
     ) -> tuple[UploadedPicture, list[UploadedPicture]]:
         """Take in a file whose header said `length` bytes → its picture, and the older ones that it replaced.
 
-        Raises UploadRefused, and VisitOver where `visit` ends meanwhile; nothing of the file is kept then.
+        A visitor brings one file at a time. Those of several visitors are read and opened one after the other, so that
+        only one lies in memory. Raises UploadRefused, and VisitOver where `visit` ends meanwhile; nothing of the file
+        is kept then.
         """
         if length is None or not length.isascii() or not length.isdigit():
             raise UploadRefused(411, "The picture's size was not said.")
         if int(length) > self._max_bytes:
             raise UploadRefused(413, f"This picture is too big; at most {self._settings.max_mib:g} MiB can be opened.")
-        if self._busy.locked():
+        if visit in self._bringing:
             raise UploadRefused(429, "Another picture is just being opened. Please try again.")
-        async with self._busy:
+        self._bringing.add(visit)
+        try:
+            file = await self._file(body, visit)
+        finally:
+            self._bringing.discard(visit)
+        # No wait between the check of `during` and this: the visit still lasts.
+        return self._admit(file, visit)
+
+    async def _file(self, body: AsyncIterable[bytes], visit: Visit) -> NamelessFile:
+        """The decoded pixels of a file, which the caller closes."""
+        async with self._one_at_a_time:
+            visit.check()
             data = await visit.during(self._read(body))
             file = NamelessFile("upload")
             try:
@@ -94,8 +128,7 @@ class Uploads:
             except BaseException:
                 file.close()
                 raise
-        # No wait between the check of `during` and this: the visit still lasts.
-        return self._admit(file)
+        return file
 
     async def _read(self, body: AsyncIterable[bytes]) -> bytes:
         data = bytearray()
@@ -130,16 +163,33 @@ class Uploads:
             reason = f"the decoding child ended with {code}"
             raise UploadRefused(503, "This picture needs too much memory or time. Please choose another one.", reason)
 
-    def _admit(self, file: NamelessFile) -> tuple[UploadedPicture, list[UploadedPicture]]:
+    def _admit(self, file: NamelessFile, visit: Visit) -> tuple[UploadedPicture, list[UploadedPicture]]:
         id = secrets.token_hex(8)
-        picture = UploadedPicture(PictureRef(id, id), PictureRecord("", ""), file)
-        replaced = [self._drop(id) for id in list(self.pictures)[: len(self.pictures) - MAX_PICTURES + 1]]
-        self.pictures[id] = picture
+        picture = self.pictures[id] = UploadedPicture(PictureRef(id, id), PictureRecord("", ""), file, visit)
+        replaced = []
+        while (excess := self._excess(visit)) is not None:
+            replaced.append(self._drop(excess.ref.id))
         return picture, replaced
 
-    def wipe(self) -> list[UploadedPicture]:
-        """Let go of all pictures. Returns them, so that others forget them too."""
-        return [self._drop(id) for id in list(self.pictures)]
+    def _excess(self, visit: Visit) -> UploadedPicture | None:
+        """The picture to let go of now that `visit` has brought another one; None where all can stay.
+
+        Nobody loses the only picture: where memory is short, at least one visitor has two.
+        """
+        own = self.of(visit)
+        if len(own) > MAX_PICTURES:
+            return own[0]
+        if sum(picture.size_bytes for picture in self.pictures.values()) <= self._max_kept_bytes:
+            return None
+        if len(own) > 1:
+            return own[0]
+        owners = Counter(picture.visit for picture in self.pictures.values())
+        most = max(owners, key=lambda owner: owners[owner])
+        return self.of(most)[0] if owners[most] > 1 else None
+
+    def wipe(self, visit: Visit) -> list[UploadedPicture]:
+        """Let go of all pictures of a visit. Returns them, so that others forget them too."""
+        return [self._drop(picture.ref.id) for picture in self.of(visit)]
 
     def _drop(self, id: str) -> UploadedPicture:
         picture = self.pictures.pop(id)

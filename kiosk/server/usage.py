@@ -14,26 +14,30 @@ class Usage:
     def __init__(self, shown: Container[str]) -> None:
         """shown: the ids on show, as they are at any time."""
         self._shown = shown
-        self._last = ""
+        # The picture that was changed last, by screen.
+        self._last: dict[int, str] = {}
         self.opens: Counter[str] = Counter()
         self.edits: Counter[str] = Counter()
         self.saves: Counter[str] = Counter()
 
-    def edited(self, id: str, times: int = 1) -> None:
-        """A visitor changed a picture. Its first change after another picture's, or in a visit, counts as opening."""
+    def edited(self, id: str, screen: int, times: int = 1) -> None:
+        """A visitor changed a picture at a screen.
+
+        Its first change there after another picture's, or in a visit, counts as opening.
+        """
         name = self._name(id)
         self.edits[name] += times
-        if id != self._last:
+        if id != self._last.get(screen):
             self.opens[name] += 1
-        self._last = id
+        self._last[screen] = id
 
     def saved(self, id: str) -> None:
         """A visitor saved a picture."""
         self.saves[self._name(id)] += 1
 
-    def end_visit(self) -> None:
-        """The next visitor opens a picture anew, be it the same one."""
-        self._last = ""
+    def end_visit(self, screen: int) -> None:
+        """The next visitor at a screen opens a picture anew, be it the same one."""
+        self._last.pop(screen, None)
 
     def _name(self, id: str) -> str:
         return id if id in self._shown else OWN

@@ -21,13 +21,14 @@ class VisitOver(LivetintError):
 
 
 class Visit:
-    """One visitor's time at the exhibit. `number` counts the visits of a kiosk from 1.
+    """One visitor's time at a screen. `number` counts the visits of that screen from 1.
 
     Work for a visitor takes the visit along and calls `check` after every wait, before it writes or offers anything.
     """
 
-    def __init__(self, number: int = 1) -> None:
+    def __init__(self, number: int = 1, screen: int = 1) -> None:
         self.number = number
+        self.screen = screen
         self._end = asyncio.Event()
 
     @property
@@ -38,7 +39,7 @@ class Visit:
     def end(self) -> Visit:
         """End this visit. Returns the next one."""
         self._end.set()
-        return Visit(self.number + 1)
+        return Visit(self.number + 1, self.screen)
 
     def check(self) -> None:
         """Raise VisitOver where the visit has ended."""

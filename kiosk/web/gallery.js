@@ -2,9 +2,10 @@
 // The gallery: the pictures to choose from, and the title and caption of the one on show.
 import { byId } from './dom.js';
 import { language, translate } from './language.js';
+import { ofThisPage } from './page_name.js';
 
 /**
- * @typedef {{id: string, title: string, photographer: string, year: string, rights: string, titles: Record<string, string>,
+ * @typedef {{id: string, own?: boolean, title: string, photographer: string, year: string, rights: string, titles: Record<string, string>,
  *   captions: Record<string, string>, hints: [number, number, number, number][]}} Picture
  */
 
@@ -35,9 +36,10 @@ export function describe(picture) {
 export function thumbnail(picture, alt, copy = '480') {
   const image = document.createElement('img');
   image.loading = 'lazy';
-  image.src = `pictures/${picture.id}/${copy}.jpg`;
+  const address = (/** @type {string} */ of) => (picture.own ? ofThisPage : String)(`pictures/${picture.id}/${of}.jpg`);
+  image.src = address(copy);
   // Where the colours are not to be had, the grey copy stands in.
-  if (copy !== '480') image.addEventListener('error', () => { image.src = `pictures/${picture.id}/480.jpg`; }, { once: true });
+  if (copy !== '480') image.addEventListener('error', () => { image.src = address('480'); }, { once: true });
   image.alt = alt;
   image.addEventListener('load', () => image.classList.add('loaded'));
   return image;

@@ -1,9 +1,11 @@
 // @ts-check
 // The one WebSocket to the server: whole hint sets up, colours down. It reconnects by itself.
 
+import { pageName, setPageName, takeLeftPage } from './page_name.js';
+
 const RECONNECT_MS = [100, 250, 500, 1000, 2000];
 const BUSY_RETRY_MS = 2000;
-/** Close code of a server that has another page at the controls. */
+/** Close code of a server whose screens are all taken. */
 const BUSY = 4001;
 
 /**
@@ -18,8 +20,8 @@ export class Link extends EventTarget {
     super();
     this.seq = 0;
     this.failures = 0;
-    /** The server's name for this page. */
-    this.page = '';
+    /** The page that was in this tab before: this one takes over its screen. */
+    this.after = takeLeftPage();
     /** @type {WebSocket | null} */
     this.socket = null;
     this.connect();
@@ -33,7 +35,8 @@ export class Link extends EventTarget {
     const address = new URL('touches', document.baseURI);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     // A page that only lost its link keeps its visit, and what it brought. Any other page begins a new one.
-    if (this.page) address.searchParams.set('page', this.page);
+    if (pageName()) address.searchParams.set('page', pageName());
+    else if (this.after) address.searchParams.set('after', this.after);
     const socket = new WebSocket(address);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
@@ -53,7 +56,7 @@ export class Link extends EventTarget {
       const message = JSON.parse(data);
       if (message.type === 'welcome') {
         this.failures = 0;
-        this.page = message.page;
+        setPageName(message.page);
         this.dispatchEvent(new Event('up'));
       }
       this.dispatchEvent(new CustomEvent('message', { detail: message }));

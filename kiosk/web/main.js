@@ -11,6 +11,7 @@ import { JpegView } from './jpeg_view.js';
 import { LANGUAGE_NAMES, setLanguage, translate } from './language.js';
 import { NOTHING } from './markers.js';
 import { Moods } from './moods.js';
+import { pageName } from './page_name.js';
 import { Painting } from './painting.js';
 import { pixelsPerMm } from './pixels_per_mm.js';
 import { QuickLink } from './quick_link.js';
@@ -273,4 +274,4 @@ await site?.ready((state, photo) => {
 });
 root.classList.remove('starting');
 /** For tests and benches: the parts of the page, once it is complete. */
-Object.assign(globalThis, { livetint: { painting, link, settings, get view() { return painting.stage.view; } } });
+Object.assign(globalThis, { livetint: { painting, link, settings, get page() { return pageName(); }, get view() { return painting.stage.view; } } });

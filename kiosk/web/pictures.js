@@ -1,6 +1,7 @@
 // @ts-check
 // The picture on the stage, and what the visitor has made of each picture.
 import { EditHistory } from './edit_history.js';
+import { pageHeaders } from './page_name.js';
 
 const PREVIEW_PX = 2048;
 
@@ -93,7 +94,7 @@ export class Pictures {
 
 /** @param {string} id of a picture @param {string} [integrity] @returns {Promise<ImageBitmap>} */
 async function loadPhoto(id, integrity = '') {
-  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`, { integrity });
+  const reply = await fetch(`pictures/${id}/${PREVIEW_PX}.jpg`, { headers: pageHeaders(), integrity });
   if (!reply.ok) throw new Error(await reply.text());
   return createImageBitmap(await reply.blob());
 }

@@ -3,6 +3,7 @@
 // the settings allow. The visitor is asked first where a picture of their own would be kept, or any would be shown.
 import { button, dialog, byId } from './dom.js';
 import { language, translate } from './language.js';
+import { pageHeaders } from './page_name.js';
 import { toMessage } from './requests.js';
 import { say } from './status.js';
 
@@ -113,7 +114,8 @@ function ask(targets, own) {
 
 /** @type {MakeFile} */
 async function requestFile(target, body, agreed) {
-  const reply = await fetch(`save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers: { 'accept-language': language } });
+  const headers = { ...pageHeaders(), 'accept-language': language };
+  const reply = await fetch(`save/${target}${agreed ? '?agreed=yes' : ''}`, { method: 'POST', body, headers });
   if (!reply.ok) throw new SaveRefused(reply.status);
   const encoded = /filename\*=UTF-8''([^;]+)/.exec(reply.headers.get('content-disposition') ?? '')?.[1];
   return { file: await reply.blob(), name: encoded ? decodeURIComponent(encoded) : 'livetint.png' };

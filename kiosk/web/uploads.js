@@ -2,6 +2,7 @@
 // A visitor's own picture, from a file or the exhibit's camera, where the settings allow it (docs/kiosk.md).
 import { button, dialog, byId } from './dom.js';
 import { translate } from './language.js';
+import { pageHeaders } from './page_name.js';
 import { say } from './status.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
@@ -60,7 +61,7 @@ export class Uploads {
     say(translate('moment'), { beside, stays: true });
     setEnabled(false);
     try {
-      const reply = await fetch('uploads', { method: 'POST', body: picture, signal });
+      const reply = await fetch('uploads', { method: 'POST', body: picture, headers: pageHeaders(), signal });
       if (reply.status !== 201) {
         signal.throwIfAborted();
         say(reply.status === TOO_LARGE ? tooLarge(this.settings) : translate('own_refused'), { beside });
@@ -129,7 +130,7 @@ export class Uploads {
     setEnabled(true);
     if (!this.settings) return;
     try {
-      await fetch('uploads', { method: 'DELETE' });
+      await fetch('uploads', { method: 'DELETE', headers: pageHeaders() });
     } catch {
       // The server is away: it wipes the pictures itself when the page has been gone for a while.
     }

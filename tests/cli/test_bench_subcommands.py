@@ -32,6 +32,7 @@ from ..bench.stubs import ConstantRunner
         ("kiosk", ["--json", "missing/kiosk.json"], "the folder missing does not exist"),
         ("kiosk", ["--moves", "1"], "--moves"),
         ("kiosk", ["--in-browser", "--brush"], "neither strokes nor JPEGs"),
+        ("kiosk", ["--screens", "0,2"], "--screens '0,2' is out of range; numbers run from 1 to 64"),
         ("archive", ["--photos", "nothing"], "nothing does not exist"),
         ("video", ["--size", "large"], "--size 'large' is no size"),
         ("energy", ["--hints", "few"], "whole numbers"),

@@ -46,6 +46,21 @@ def test_a_photograph_with_vivid_is_encoded_once(painter: Painter, monkeypatch: 
     np.testing.assert_allclose(vivid.ab(), painter.ab() * 1.35, atol=2e-3)
 
 
+def test_a_painter_beside_another_shares_the_features_and_keeps_its_own_answers(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vivid = Painter(painter.photo, painter.runner, 1.35)
+    monkeypatch.setattr(OnnxRunner, "_encode", lambda *asked: pytest.fail("features were made twice"))
+    other = vivid.beside()
+    hints = [Hint(0.5, 0.5, 30, 20)]
+    np.testing.assert_array_equal(other.ab(hints), vivid.ab(hints))
+    other.ab()
+    assert vivid.knows(hints) and not other.knows(hints)
+    other.set_vivid(1)
+    assert (vivid.vivid, other.vivid) == (1.35, 1)
+    np.testing.assert_allclose(vivid.ab(), other.ab() * 1.35, atol=2e-3)
+
+
 @pytest.mark.parametrize(("x", "y"), [(-2, 0.5), (0.5, 1.001), (float("nan"), 0.5), (0.5, float("inf"))])
 def test_points_outside_the_photograph_are_refused_everywhere(painter: Painter, x: float, y: float) -> None:
     session = Session(painter.photo, painter.runner)

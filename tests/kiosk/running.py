@@ -63,10 +63,12 @@ def free_port() -> int:
 class RunningKiosk:
     """`livetint kiosk` with settings of its own; `port` 0 lets it choose.
 
-    proxy_port: a port of this machine that `server.allowed_hosts` names, 0 for none.
+    proxy_port: a port of this machine that `server.allowed_hosts` names, 0 for none. page: the name of the page that
+    requests are made for, "" for none; `controls` sets it.
     """
 
     proxy_port = 0
+    page = ""
 
     def __init__(
         self,
@@ -98,11 +100,16 @@ class RunningKiosk:
         self.port = int(self.address.rstrip("/").rsplit(":", 1)[1])
         until(lambda: self.get("/healthz")[0] == 200, "health")
 
+    @property
+    def page_header(self) -> dict[str, str]:
+        """The header that says which page makes a request."""
+        return {"livetint-page": self.page} if self.page else {}
+
     def get(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """Status and body. `headers` with _ for -."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            named = self.page_header | {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
             reply = connection.getresponse()
             return reply.status, reply.read()

@@ -1,4 +1,4 @@
-"""Pages that come, go and break off: each ends quietly, and the next page gets the controls."""
+"""Pages that come, go and break off: each ends quietly, and the next page gets its screen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.server.tasks import end_tasks
 from livetint.kiosk.server.touches import Touches
 from livetint.kiosk.server.visits import Visit, VisitOver
-from livetint.kiosk.settings import Settings
+from livetint.kiosk.settings import ServerTable, Settings
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
@@ -57,18 +57,18 @@ def test_a_page_that_is_gone_before_the_welcome_ends_without_a_traceback(gone_at
     async def run() -> None:
         touches = Touches(Kiosk(Settings()))
         await touches(page(send))
-        assert touches.controller is None
+        assert touches.kiosk.screens.connected == []
 
     complete(run())
 
 
-def test_a_page_that_is_gone_before_it_is_told_to_wait_takes_nothing_from_the_one_at_the_controls() -> None:
+def test_a_page_that_is_gone_before_it_is_told_to_wait_takes_nothing_from_the_one_that_is_there() -> None:
     async def gone(message: Message) -> None:
         if message["type"] == "websocket.close":
             raise OSError("the client is gone")
 
     async def run() -> None:
-        touches = Touches(Kiosk(Settings()))
+        touches = Touches(Kiosk(Settings(server=ServerTable(screens=1))))
         welcomed = asyncio.Event()
 
         async def send(message: Message) -> None:
@@ -77,20 +77,22 @@ def test_a_page_that_is_gone_before_it_is_told_to_wait_takes_nothing_from_the_on
 
         first = asyncio.create_task(touches(page(send)))
         await welcomed.wait()
-        at_controls = touches.controller
-        assert at_controls is not None
+        [screen] = touches.kiosk.screens
+        name, visit = screen.name, screen.visit
+        assert name and screen.connected
         await touches(page(gone))
-        assert touches.controller is at_controls
+        assert screen.connected
+        assert (screen.name, screen.visit) == (name, visit)
         await end_tasks([first])
-        assert touches.controller is None
+        assert not screen.connected
 
     complete(run())
 
 
-def test_a_page_that_leaves_during_a_slow_edit_frees_the_controls_at_once_and_costs_no_engine(
+def test_a_page_that_leaves_during_a_slow_edit_frees_its_screen_at_once_and_costs_no_engine(
     stub: Path, tmp_path: Path
 ) -> None:
-    kiosk = RunningKiosk(tmp_path, stub, engine={"deadline_s": 60.0, "spare": False})
+    kiosk = RunningKiosk(tmp_path, stub, engine={"deadline_s": 60.0, "spare": False}, server={"screens": 1})
     try:
         photo, engine = first_picture(kiosk), kiosk.worker
         os.kill(engine, signal.SIGSTOP)  # as slow as can be

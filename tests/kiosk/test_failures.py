@@ -162,7 +162,8 @@ def test_a_save_folder_that_went_away_leaves_everything_else_running(stub: Path,
     with running(tmp_path / "k", stub, saving={"folder": str(kept)}) as kiosk:
         kept.rmdir()
         body = edit(first_picture(kiosk)).encode()
-        said = kiosk.get("/save/keep", "POST", body, Origin=kiosk.address.rstrip("/"))
+        with controls(kiosk):
+            said = kiosk.get("/save/keep", "POST", body, Origin=kiosk.address.rstrip("/"))
         assert said == (503, b"The picture could not be saved.")
         assert kiosk.get("/healthz")[0] == 200
         assert "picture not saved" in kiosk.log.read_text()

@@ -90,6 +90,35 @@ def test_a_picture_is_opened_once_while_the_engine_holds_it_and_again_after(stub
     with_link(stub, test)
 
 
+def test_those_who_wait_take_turns_with_the_task_that_is_the_newest_then(stub: Path, folder: Folder) -> None:
+    ref = folder.add("a")
+
+    async def test(link: EngineLink) -> None:
+        await link.ask(task(ref), folder.open)
+        newest, taken = [0] * 8, list[tuple[int, int]]()
+
+        async def paint(screen: int) -> None:
+            def take() -> Task:
+                taken.append((screen, newest[screen]))
+                return task(ref)
+
+            for _ in range(5):
+                await link.ask(take, folder.open)
+
+        painting = [asyncio.create_task(paint(screen)) for screen in range(8)]
+        while not all(page.done() for page in painting):
+            newest = [number + 1 for number in newest]
+            await asyncio.sleep(0)
+        assert [screen for screen, _ in taken] == list(range(8)) * 5
+        numbers = [number for _, number in taken]
+        assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers)
+        with pytest.raises(KeyError):
+            await link.ask(lambda: task({}["gone"]), folder.open)
+        assert (await link.ask(task(ref), folder.open))[0].ok, "the turn of one whose picture is gone is over"
+
+    with_link(stub, test)
+
+
 def test_descriptors_are_closed_on_both_sides(stub: Path, folder: Folder) -> None:
     refs = [folder.add(str(number)) for number in range(12)]
 

@@ -66,9 +66,9 @@ def plain(grey: int) -> bytes:
     return file.getvalue()
 
 
-def bring_by(page: HTTPConnection, data: bytes) -> dict[str, Any]:
+def bring_by(page: HTTPConnection, kiosk: RunningKiosk, data: bytes) -> dict[str, Any]:
     """What is told of an upload that is sent over an open connection."""
-    page.request("POST", "/uploads", data, {"Origin": f"http://127.0.0.1:{page.port}"})
+    page.request("POST", "/uploads", data, {"Origin": kiosk.address.rstrip("/"), **kiosk.page_header})
     return json.loads(page.getresponse().read())
 
 
@@ -114,16 +114,16 @@ def test_a_waiting_save_of_a_wiped_visit_never_writes_the_next_visitors_picture(
         controls(venue) as socket,
         contextlib.closing(HTTPConnection("127.0.0.1", venue.port, timeout=PATIENCE_S)) as page,
     ):
-        of_a = bring_by(page, plain(GREY_OF_A))
+        of_a = bring_by(page, venue, plain(GREY_OF_A))
         first = beside.submit(save, venue, "download", of_a["id"])
         child = stopped_child(venue, ".rendering")
         waiting = beside.submit(save, venue, place, of_a["id"])
         for seq in range(3):  # the engine answers in turns: the colours to save are asked for by then
             socket.send(edit(first_picture(venue), seq))
             reply(socket)
-        page.request("DELETE", "/uploads", headers={"Origin": venue.address.rstrip("/")})
+        page.request("DELETE", "/uploads", headers={"Origin": venue.address.rstrip("/"), **venue.page_header})
         assert page.getresponse().read() == b""
-        of_b = bring_by(page, plain(GREY_OF_B))
+        of_b = bring_by(page, venue, plain(GREY_OF_B))
         go_on(child)
         assert first.result()[0] in (404, 410)
         assert waiting.result()[0] in (404, 410)
@@ -207,12 +207,13 @@ async def body(data: bytes) -> AsyncIterator[bytes]:
 def test_a_preview_and_an_upload_in_flight_leave_nothing_behind() -> None:
     async def run() -> None:
         kiosk = Kiosk(Settings(uploads=UploadsTable(enabled=True, deadline_s=60.0)))
-        first = await kiosk.take_in(str(len(plain(1))), body(plain(1)))
+        screen = next(iter(kiosk.screens))
+        first = await kiosk.take_in(str(len(plain(1))), body(plain(1)), screen.visit)
         preview = asyncio.ensure_future(kiosk.previews.get(first.ref, 480))
-        second = asyncio.ensure_future(kiosk.take_in(str(len(plain(2))), body(plain(2))))
+        second = asyncio.ensure_future(kiosk.take_in(str(len(plain(2))), body(plain(2)), screen.visit))
         while len(of_visitors()) < 4:  # two uploads and two sizes of a preview
             await asyncio.sleep(0.001)
-        kiosk.end_visit()
+        kiosk.end_visit(screen)
         with pytest.raises(KeyError):
             await preview
         with pytest.raises(VisitOver):
@@ -250,12 +251,12 @@ def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address
 
         return wrapped
 
-    async def colours(edit: Edit) -> bytes:
+    async def colours(edit: Edit, visit: Visit) -> bytes:
         if moment == "colours":
             visit.end()
         return ab.getvalue()
 
-    def open_picture(id: str) -> int:
+    def open_picture(id: str, visit: Visit) -> int:
         if moment == "rendering":
             asyncio.get_running_loop().call_soon(visit.end)
         return os.open(source, os.O_RDONLY)

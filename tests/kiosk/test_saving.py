@@ -82,24 +82,27 @@ def test_painting_goes_on_while_a_large_picture_is_saved(large: RunningKiosk, be
 
 
 def test_two_files_are_made_one_after_the_other(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
-    both = [save(beside, large), save(beside, large)]
-    while not all(one.done() for one in both):
-        assert len(exports(large)) <= 1
+    with controls(large):
+        both = [save(beside, large), save(beside, large)]
+        while not all(one.done() for one in both):
+            assert len(exports(large)) <= 1
     assert both[0].result() == both[1].result()
     assert both[0].result()[0] == 200
 
 
 def test_a_save_whose_process_dies_costs_no_engine(large: RunningKiosk, beside: ThreadPoolExecutor) -> None:
     faults, engine = large.status()["engine_faults"], large.worker
-    saved = save(beside, large)
-    os.kill(until(lambda: exports(large), "the process that makes the file")[0], signal.SIGKILL)
-    assert saved.result() == (503, b"The picture could not be saved.")
+    with controls(large):
+        saved = save(beside, large)
+        os.kill(until(lambda: exports(large), "the process that makes the file")[0], signal.SIGKILL)
+        assert saved.result() == (503, b"The picture could not be saved.")
     assert (large.status()["engine_faults"], large.worker) == (faults, engine)
     assert "the child that saves ended with -9" in large.log.read_text()
 
 
 def test_the_file_is_that_of_the_command_line(kiosk: RunningKiosk, stub: Path, beside: ThreadPoolExecutor) -> None:
-    status, data = save(beside, kiosk).result()
+    with controls(kiosk):
+        status, data = save(beside, kiosk).result()
     assert status == 200
     session = Session(Photo.open(bundled_photos() / PHOTO), OnnxRunner(find_model(stub), 1))
     for x, y, a, b, size in HINTS:

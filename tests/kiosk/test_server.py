@@ -33,7 +33,7 @@ PHOTO = "abandoned-dust-bowl-home.jpg"
 
 @contextmanager
 def controls(kiosk: RunningKiosk, query: str = "") -> Iterator[ClientConnection]:
-    """A page's socket, once the one before has left. `welcome` is the server's first message."""
+    """The socket of a page, which `kiosk` makes requests for from now on. `welcome` is the server's first message."""
 
     def try_it() -> ClientConnection | None:
         socket = connect(
@@ -46,7 +46,8 @@ def controls(kiosk: RunningKiosk, query: str = "") -> Iterator[ClientConnection]
             return None
         return socket
 
-    socket = until(try_it, "the controls")
+    socket = until(try_it, "a screen")
+    kiosk.page = socket.welcome["page"]  # type: ignore[attr-defined]
     try:
         yield socket
     finally:
@@ -146,17 +147,6 @@ def test_previews_are_served_by_id_in_two_sizes_only(kiosk: RunningKiosk) -> Non
     assert kiosk.get(f"/pictures/{'0' * 16}/480.jpg")[0] == 404
 
 
-def test_a_second_page_is_told_to_wait_and_gets_its_turn(kiosk: RunningKiosk) -> None:
-    with controls(kiosk):
-        second = connect(f"ws://127.0.0.1:{kiosk.port}/touches", origin=kiosk.address.rstrip("/")).__enter__()
-        with pytest.raises(ConnectionClosed) as refusal:
-            second.recv(PATIENCE_S)
-        assert refusal.value.rcvd is not None
-        assert refusal.value.rcvd.code == 4001
-    with controls(kiosk):
-        pass
-
-
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -254,15 +244,16 @@ def test_a_changed_folder_is_shown_and_a_broken_list_is_not(stub: Path, tmp_path
 def test_saving_writes_the_full_size_picture_and_refuses_bad_requests(kiosk: RunningKiosk, tmp_path: Path) -> None:
     origin = kiosk.address.rstrip("/")
     body = edit(first_picture(kiosk), hints=[[0.5, 0.5, 20, 20, 5]]).encode()
-    status, data = kiosk.get("/save/download", "POST", body, Origin=origin)
-    assert (status, data[1:4]) == (200, b"PNG")
-    assert struct.unpack(">II", data[16:24]) == (1600, 1229)
-    status, data = kiosk.get("/save/keep", "POST", body, Origin=origin)
-    assert status == 200
-    assert json.loads(data)["name"].endswith(".png")
-    assert kiosk.get("/save/takeaway", "POST", body, Origin=origin)[0] == 404
-    assert kiosk.get("/save/keep", "POST", b"x" * 100_000, Origin=origin)[0] == 400
-    assert kiosk.get("/save/keep", "POST", b"{}", Origin=origin)[0] == 400
+    with controls(kiosk):
+        status, data = kiosk.get("/save/download", "POST", body, Origin=origin)
+        assert (status, data[1:4]) == (200, b"PNG")
+        assert struct.unpack(">II", data[16:24]) == (1600, 1229)
+        status, data = kiosk.get("/save/keep", "POST", body, Origin=origin)
+        assert status == 200
+        assert json.loads(data)["name"].endswith(".png")
+        assert kiosk.get("/save/takeaway", "POST", body, Origin=origin)[0] == 404
+        assert kiosk.get("/save/keep", "POST", b"x" * 100_000, Origin=origin)[0] == 400
+        assert kiosk.get("/save/keep", "POST", b"{}", Origin=origin)[0] == 400
 
 
 def test_a_taken_port_is_an_error_of_one_line(kiosk: RunningKiosk, stub: Path) -> None:

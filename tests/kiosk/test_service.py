@@ -27,7 +27,7 @@ from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.colours import unpack_colours
 from livetint.kiosk.engine.photo_state import PhotoState
-from livetint.kiosk.engine.service import MAX_PHOTOS, EngineService
+from livetint.kiosk.engine.service import MORE_PHOTOS, EngineService
 from livetint.kiosk.messages import MAX_REGIONS, Edit, HintMessage, PictureRef, Task, decode_upward
 from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.settings import EngineTable
@@ -78,9 +78,13 @@ def album() -> Iterator[Album]:
 
 
 def task(
-    picture: PictureRef, *hints: HintMessage | HintRecord, reference: PictureRef | None = None, **more: Any
+    picture: PictureRef,
+    *hints: HintMessage | HintRecord,
+    reference: PictureRef | None = None,
+    screen: int = 0,
+    **more: Any,
 ) -> Task:
-    return Task("edit", picture, reference, Edit(1, "0" * 16, hints, **more))
+    return Task("edit", picture, reference, Edit(1, "0" * 16, hints, **more), screen=screen)
 
 
 def planes(service: EngineService, asked: Task, album: Album | None = None) -> np.ndarray:
@@ -293,7 +297,7 @@ def test_a_message_holds_points_and_strokes_in_the_form_of_a_session_s_json(runn
 
 def test_every_answer_can_say_what_is_held(runner: Runner, album: Album) -> None:
     service = EngineService(runner, 64)
-    refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(MAX_PHOTOS + 1)]
+    refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(1 + MORE_PHOTOS + 1)]
     for ref in refs:
         service.do(task(ref), album.descriptors)
     assert service.held == refs[1:]
@@ -304,10 +308,64 @@ def test_every_answer_can_say_what_is_held(runner: Runner, album: Album) -> None
     assert service.held == [refs[3], refs[0]]
 
 
+def test_what_screens_paint_stays_while_others_look_at_many_photographs(runner: Runner, album: Album) -> None:
+    service = EngineService(runner, 64, screens=4)
+    refs = [album.add(str(number), (20 * number, 90, 60)) for number in range(12)]
+    painted = refs[:3]
+    for screen, ref in enumerate(painted, 1):
+        service.do(task(ref, screen=screen), album.descriptors)
+    for ref in refs[3:]:
+        service.do(task(ref, screen=4), album.descriptors)
+    assert service.held == [*painted, *refs[-1 - MORE_PHOTOS :]]
+    service.do(Task("forget", painted[0]), {})
+    service.do(task(refs[3], screen=1), album.descriptors)
+    assert service.held == [*painted[1:], *refs[-1 - MORE_PHOTOS :], refs[3]]
+
+
+def test_screens_share_the_features_of_a_photograph_and_keep_their_own_answers(
+    runner: Runner, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("_encode", "_colorize"):
+        plainly = getattr(OnnxRunner, name)
+        monkeypatch.setattr(OnnxRunner, name, lambda *a, n=name, f=plainly: (asked.append(n), f(*a))[1])
+    service, ref = EngineService(runner, 64, screens=2), album.add("one")
+    asked.clear()
+    edits = [task(ref, HintMessage(0.1 * screen, 0.5, 20, 9), screen=screen) for screen in (1, 2)]
+    first = [planes(service, edit, album) for edit in edits]
+    again = [planes(service, edit) for edit in edits]
+    assert asked == ["_encode", "_colorize", "_colorize"]
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first[0] - first[1]).max() > 1
+    assert not service.do(edits[0], {})[0].inferred
+
+
+def test_a_large_photograph_is_held_in_the_size_of_screens_and_coloured_as_in_full(
+    touch: Bundle, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(grey_file())).resize((4800, 300)).save(file, "PNG")
+    ref = PictureRef("large", "own")
+    album.descriptors[ref] = os.memfd_create("large")
+    os.write(album.descriptors[ref], file.getvalue())
+    kept: list[Photo] = []
+    begin = PhotoState.__init__
+    monkeypatch.setattr(
+        PhotoState, "__init__", lambda self, photo, *more: (kept.append(photo), begin(self, photo, *more))[1]
+    )
+    with OnnxRunner(touch, 1) as runner:
+        session = Session(Photo.from_bytes(file.getvalue()), runner)
+        session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
+        found = planes(EngineService(runner, 64), task(ref, HINT), album)
+        expected = session.ab
+    assert kept[0].size == (2048, 128)
+    np.testing.assert_array_equal(found, expected.astype(np.float16).astype(np.float32))
+
+
 def test_a_reference_is_known_by_its_histogram_and_pushes_no_picture_out(album: Album, touch: Bundle) -> None:
     with OnnxRunner(touch, 1) as runner:
         service = EngineService(runner, 64)
-        refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(MAX_PHOTOS)]
+        refs = [album.add(str(number), (50 * number, 90, 60)) for number in range(1 + MORE_PHOTOS)]
         for ref in refs:
             service.do(task(ref), album.descriptors)
         reference = album.add("reference", (220, 30, 30))

@@ -60,7 +60,7 @@ def venue(stub: Path, folders: dict[str, Path]) -> Iterator[RunningKiosk]:
 def save(kiosk: RunningKiosk, place: str, photo: str, language: str = "en") -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers. `place` may have a query."""
     connection = HTTPConnection("127.0.0.1", kiosk.port, timeout=PATIENCE_S)
-    headers = {"Origin": kiosk.address.rstrip("/"), "Accept-Language": language}
+    headers = {"Origin": kiosk.address.rstrip("/"), "Accept-Language": language, **kiosk.page_header}
     connection.request("POST", f"/save/{place}", edit(photo).encode(), headers)
     answer = connection.getresponse()
     found = answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}

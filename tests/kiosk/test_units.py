@@ -99,5 +99,5 @@ def test_a_page_without_life_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     for seconds, beaten, lost in ((30, False, False), (61, False, True), (62, True, False), (78, False, True)):
         now = page.started_s + seconds
         if beaten:
-            page.beat("painting")
+            page.beat(own=True)
         assert page.lost is lost, seconds

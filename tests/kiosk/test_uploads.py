@@ -148,15 +148,17 @@ def test_the_length_is_required_and_checked_before_anything_is_read(venue: Runni
     with visit(venue):
         for header, expected in ((("Content-Length", str(1 << 40)), 413), (("Transfer-Encoding", "chunked"), 411)):
             connection.putrequest("POST", "/uploads")
-            connection.putheader("Origin", venue.address.rstrip("/"))
-            connection.putheader(*header)
+            for named in (("Origin", venue.address.rstrip("/")), *venue.page_header.items(), header):
+                connection.putheader(*named)
             connection.endheaders()
             assert connection.getresponse().status == expected
             connection.close()
 
 
-def test_only_the_page_at_the_controls_may_upload(venue: RunningKiosk) -> None:
-    until(lambda: bring(venue, picture())[0] == 409, "the page before to have left")
+def test_only_a_page_with_a_screen_may_upload(venue: RunningKiosk) -> None:
+    for page, status in (("", 409), ("of-yesterday", 410)):
+        venue.page = page
+        assert bring(venue, picture())[0] == status
     assert venue.get("/uploads", "POST", picture(), Origin="http://evil.example")[0] == 403
     assert venue.get("/uploads", "POST", picture())[0] == 403
 
@@ -193,7 +195,8 @@ def test_another_page_finds_nothing_of_what_the_last_one_brought(venue: RunningK
     with controls(venue, f"?page={name}"):  # it only lost its link
         assert len(held(venue)) == 1
         assert venue.get(f"/pictures/{told['id']}/480.jpg")[0] == 200
-    with controls(venue):
+    with controls(venue, f"?after={name}") as socket:  # it was loaded again
+        assert socket.welcome["page"] != name  # type: ignore[attr-defined]
         assert held(venue) == []
         assert venue.get(f"/pictures/{told['id']}/480.jpg")[0] == 404
 
@@ -222,7 +225,8 @@ def test_an_upload_that_arrives_or_opens_too_slowly_is_given_up(stub: Path, tmp_
             assert bring(kiosk, picture())[0] == 503
             connection = http.client.HTTPConnection("127.0.0.1", kiosk.port, timeout=PATIENCE_S)
             connection.putrequest("POST", "/uploads")
-            connection.putheader("Origin", kiosk.address.rstrip("/"))
+            for header in (("Origin", kiosk.address.rstrip("/")), *kiosk.page_header.items()):
+                connection.putheader(*header)
             connection.putheader("Content-Length", "1000")
             connection.endheaders(b"\xff\xd8\xff")
             assert connection.getresponse().status == 408

@@ -123,7 +123,8 @@ def test_jpegs_are_upsampled_in_the_same_way(guided: RunningKiosk, session: Sess
 
 def test_the_saved_file_is_upsampled_in_the_same_way(guided: RunningKiosk, session: Session) -> None:
     body = edit(first_picture(guided), hints=HINTS).encode()
-    status, data = guided.get("/save/download", "POST", body, Origin=guided.address.rstrip("/"))
+    with controls(guided):
+        status, data = guided.get("/save/download", "POST", body, Origin=guided.address.rstrip("/"))
     assert status == 200
     saved = np.asarray(Image.open(io.BytesIO(data))).astype(int)
     assert np.abs(saved - session.render(method="guided")).max() <= 1

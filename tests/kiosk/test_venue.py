@@ -123,7 +123,8 @@ def address_in(code: bytes) -> str:
 
 def test_a_phone_fetches_one_picture_by_the_code_and_nothing_else(venue: VenueKiosk) -> None:
     photo = first_picture(venue)
-    status, code = venue.get("/save/takeaway", "POST", edit(photo).encode(), Origin=venue.address[:-1])
+    with controls(venue):
+        status, code = venue.get("/save/takeaway", "POST", edit(photo).encode(), Origin=venue.address[:-1])
     assert status == 200
     address = address_in(code)
     start = f"http://127.0.0.1:{venue.takeaway_port}"

@@ -424,6 +424,7 @@ def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, t
         visitor.settled()
         visitor.place(0.5, 0.5)
         id = visitor.evaluate("livetint.painting.photo")
+        kiosk.page = visitor.evaluate("livetint.page")
         assert kiosk.get(f"/pictures/{id}/480.jpg")[0] == 200
         visitor.page.click("#gallery-open")
         assert visitor.page.locator("#pictures li").count() == len(visitor.evaluate("livetint.settings.pictures")) + 1
@@ -432,7 +433,7 @@ def test_a_picture_of_ones_own_is_coloured_and_wiped(browser: Any, stub: Path, t
         too_large = b"\xff\xd8\xff" + bytes(2 << 20)
         visitor.page.set_input_files("#file", {"name": "x", "mimeType": "image/jpeg", "buffer": too_large})
         visitor.until("document.getElementById('status').textContent.includes('at most 1 MB')", "where it is too large")
-        visitor.page.evaluate("fetch('/uploads', { method: 'DELETE' })")
+        visitor.page.evaluate("fetch('/uploads', { method: 'DELETE', headers: { 'livetint-page': livetint.page } })")
         until(lambda: kiosk.get(f"/pictures/{id}/480.jpg")[0] == 404, "its end")
         visitor.close()
     finally:
@@ -459,14 +460,30 @@ def test_every_language_has_every_word(kiosk: RunningKiosk, browser: Any) -> Non
     page.close()
 
 
-def test_a_second_tab_waits_and_takes_over(browser: Any, kiosk: RunningKiosk) -> None:
-    first = Visitor(browser, kiosk.address)
-    first.until("livetint.link.up")
-    second = Visitor(browser, kiosk.address)
-    second.until("!document.getElementById('veil').hidden", "the polite refusal")
-    first.close()
-    second.until("document.getElementById('veil').hidden && livetint.link.up", "its turn")
-    second.close()
+def test_two_tabs_paint_apart_and_a_third_waits_for_the_first_that_leaves(
+    browser: Any, stub: Path, tmp_path: Path
+) -> None:
+    kiosk = RunningKiosk(tmp_path, stub, screen={"pixels": "planes"}, server={"screens": 2})
+    try:
+        first, second = (Visitor(browser, kiosk.address) for _ in range(2))
+        for visitor, x in ((first, 0.3), (second, 0.7)):
+            visitor.open()
+            visitor.place(x, 0.5)
+        assert [hint["x"] for hint in first.hints] != [hint["x"] for hint in second.hints]
+        second.page.reload()
+        second.until("globalThis.livetint?.page", "the same screen")
+        assert len(kiosk.status()["screens"]) == 2
+        third = Visitor(browser, kiosk.address)
+        third.until("!document.getElementById('veil').hidden", "the polite refusal")
+        assert len(first.hints) == 1
+        first.close()
+        third.until("document.getElementById('veil').hidden && livetint.link.up", "its turn")
+        third.open()
+        assert third.hints == []
+        for visitor in (second, third):
+            visitor.close()
+    finally:
+        kiosk.close()
 
 
 def test_no_hint_is_lost_when_the_engine_or_the_server_dies(browser: Any, stub: Path, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class StaffPages:
         return redirect("/")
 
     async def reload(self, request: Request) -> Response:
-        await self._touches.reload_page()
+        await self._touches.reload_pages()
         return redirect("/")
 
     # The photographs

@@ -41,11 +41,7 @@ def _state(kiosk: Kiosk, say: Say, clock: str) -> list[tuple[str, str]]:
     engine = say("engine_ready" if kiosk.engine.ready else "engine_starting")
     if kiosk.engine.ready and kiosk.engine.faults:
         engine = say("engine_replaced", count=kiosk.engine.faults)
-    found = [
-        (say("exhibit"), exhibit),
-        (say("page"), say(_PAGE_WORDS.get(kiosk.page.state, "page_none"))),
-        (say("engine"), engine),
-    ]
+    found = [(say("exhibit"), exhibit), *_pages(kiosk, say), (say("engine"), engine)]
     if kiosk.thermal.hottest_c is not None:
         heat = f"{kiosk.thermal.hottest_c:.0f} °C" + (f". {say('too_hot')}" if kiosk.thermal.hot else "")
         found.append((say("temperature"), heat))
@@ -53,6 +49,18 @@ def _state(kiosk: Kiosk, say: Say, clock: str) -> list[tuple[str, str]]:
     found.append((say("running"), say("hours_minutes", hours=minutes // 60, minutes=minutes % 60)))
     found.append((say("on_show"), str(len(kiosk.gallery.pictures))))
     return found
+
+
+def _pages(kiosk: Kiosk, say: Say) -> list[tuple[str, str]]:
+    """What each page shows; one line where there is one screen, or no page."""
+    connected = kiosk.screens.connected
+    if len(kiosk.screens) == 1 or not connected:
+        return [(say("page"), say(_PAGE_WORDS.get(kiosk.shown, "page_none")))]
+    rows = [
+        (say("screen", number=screen.number), say(_PAGE_WORDS.get(screen.life.state, "page_none")))
+        for screen in connected
+    ]
+    return [*rows, (say("screens"), say("screens_used", count=len(connected), most=len(kiosk.screens)))]
 
 
 def _usage(kiosk: Kiosk, say: Say) -> str:

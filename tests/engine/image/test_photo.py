@@ -55,6 +55,22 @@ def test_working_ab_is_that_of_the_original_colours():
     assert np.abs(ab - truth[:, None, None]).max() < 1e-3
 
 
+@pytest.mark.parametrize("kind", ["colour", "grey of 16 bits", "alpha"])
+def test_a_shrunk_photograph_is_smaller_and_the_same_to_networks(kind):
+    rgb = np.tile(RGB, (3, 5, 1))
+    image = Image.fromarray(rgb)
+    if kind == "alpha":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    photo = open_image(Image.fromarray(grey_ramp16().repeat(8, 0).repeat(3, 1)) if "grey" in kind else image, "PNG")
+    small = photo.shrunk(100)
+    assert max(small.size) == 100 and small.L.shape == small.size[::-1]
+    assert (small.alpha is None) == (photo.alpha is None)
+    np.testing.assert_array_equal(small.working_L, photo.working_L)
+    np.testing.assert_array_equal(small.working_ab(), photo.working_ab())
+    assert abs(float(small.L.mean() - photo.L.mean())) < 1
+    assert photo.shrunk(max(photo.size)) is photo
+
+
 def test_working_lightness_is_squashed_bilinearly_without_smoothing():
     # 512 columns, black and white in turn: every working pixel lies midway between a black and a white one.
     stripes = np.zeros((4, 512, 3), np.uint8)
