@@ -198,14 +198,16 @@ def _fill_places(region: Region) -> tuple[tuple[float, float], ...]:
     """
     border = cv2.resize(distances(region), (WORKING_PX, WORKING_PX), interpolation=cv2.INTER_AREA)
     free = (border < -region.edge_px).astype(np.uint8)
+    depth = _depth(free)
+    cells = np.arange(len(depth), dtype=np.float32)
     found: list[tuple[float, float]] = []
     while len(found) < FILL_POINTS:
-        depth = _depth(free)
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)
         if depth[row, column] < MIN_DEPTH_PX:
             break
         found.append((float(column) + 0.5, float(row) + 0.5))
-        free[row, column] = 0
+        # The next place keeps away from this one too.
+        np.minimum(depth, np.sqrt((cells[:, None] - row) ** 2 + (cells - column) ** 2), out=depth)
     return tuple(found)
 
 
