@@ -32,8 +32,11 @@ pytestmark = needs("chromium")
 ACTIVE = "navigator.serviceWorker.ready.then((r) => r.active.state === 'activated')"
 SUB_PATH = "museum/colour/"
 # Larger than what the page paints on, so that its full size is a file of its own.
-LARGE_PX = (2304, 1728)
-VIVID = str(Settings().engine.vivid)
+LARGE_PX = (2200, 900)
+VIVID = Settings().engine.vivid
+# A small window, for drawing takes a processor's time here.
+SMALL = (720, 540)
+VIEWPORT = {"width": SMALL[0], "height": SMALL[1]}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def address(server: StaticServer) -> str:
 def colorized(visitor: Visitor, photo: Path, tmp_path: Path) -> Path:
     """What the command line makes of a photograph with the visitor's hints."""
     hints, out = tmp_path / "hints.json", tmp_path / "colorized.png"
-    hints.write_text(json.dumps({"schema": 1, "hints": visitor.hints, "vivid": float(VIVID)}))
+    hints.write_text(json.dumps({"schema": 1, "hints": visitor.hints, "vivid": VIVID}))
     main(["colorize", str(photo), "-o", str(out), "--hints", str(hints)])
     return out
 
@@ -105,7 +108,7 @@ def said(visitor: Visitor) -> str:
 def test_a_picture_is_painted_and_saved_as_the_command_line_makes_it_and_then_without_a_network(
     browser: Any, server: StaticServer, address: str, gallery: Path, tmp_path: Path
 ) -> None:
-    visitor = Visitor(browser, address)
+    visitor = Visitor(browser, address, *SMALL)
     requests: list[str] = []
     visitor.context.on("request", lambda request: requests.append(request.url))
     visitor.open()
@@ -163,7 +166,7 @@ def test_no_violation_of_accessibility_on_a_phone(browser: Any, address: str) ->
 
 
 def test_the_browsers_language_back_and_a_second_tab(browser: Any, address: str) -> None:
-    visitor = Visitor(browser, address, locale="de-AT", service_workers="block")
+    visitor = Visitor(browser, address, *SMALL, locale="de-AT", service_workers="block")
     assert visitor.evaluate("document.documentElement.lang") == "de"
     visitor.open()
     visitor.place(0.5, 0.5)
@@ -194,7 +197,7 @@ def flipped(content: bytes) -> bytes:
 
 
 def test_a_damaged_part_of_the_page_is_one_sentence_and_nothing_else(browser: Any, root: Path, address: str) -> None:
-    context = browser.new_context(service_workers="block", locale="de-DE")
+    context = browser.new_context(viewport=VIEWPORT, service_workers="block", locale="de-DE")
     page = context.new_page()
     for file, change in [
         ("touch/heads.bin", truncated),
@@ -238,7 +241,7 @@ def test_a_browser_that_lacks_something_is_told_so(browser: Any, address: str, b
 
 def test_a_page_that_was_renewed_says_so(browser: Any, root: Path, address: str) -> None:
     """The page comes from a cache on the way; the folder of its version is gone."""
-    context = browser.new_context(service_workers="block")
+    context = browser.new_context(viewport=VIEWPORT, service_workers="block")
     old = (root / SUB_PATH / "index.html").read_text().replace('<base href="v-', '<base href="v-0')
     page = context.new_page()
     page.route(address, lambda route: route.fulfill(body=old, content_type="text/html"))
@@ -248,7 +251,7 @@ def test_a_page_that_was_renewed_says_so(browser: Any, root: Path, address: str)
 
 
 def test_a_picture_with_damaged_files_sends_back_to_the_gallery(browser: Any, root: Path, address: str) -> None:
-    visitor = Visitor(browser, address, service_workers="block")
+    visitor = Visitor(browser, address, *SMALL, service_workers="block")
     second = visitor.evaluate("livetint.settings.pictures[1].id")
     visitor.page.click("#begin")
     for file in ("features.bin", "2048.jpg"):
@@ -279,7 +282,7 @@ def test_a_new_version_takes_over_and_the_files_of_the_old_one_go(browser: Any, 
     shutil.copytree(root / SUB_PATH, tmp_path / "site")
     server = StaticServer(tmp_path)
     try:
-        visitor = Visitor(browser, f"{server.address}site/")
+        visitor = Visitor(browser, f"{server.address}site/", *SMALL)
         visitor.until(ACTIVE, "the service worker")
         (old,) = visitor.evaluate("caches.keys()")
         renew(tmp_path / "site")
