@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from livetint.engine.colour.bins import CENTRES
@@ -219,6 +220,26 @@ def test_the_pages_sha256_is_right(page: Any) -> None:
     )
     texts = [bytes((i * 7 + length) % 251 for i in range(length)) for length in lengths]
     assert found == [hashlib.sha256(text).hexdigest() for text in texts]
+
+
+@pytest.mark.parametrize(("points", "lines"), [(2, 2), (100, 40)])
+def test_strokes_are_answered_as_by_the_engine(
+    page: Any, engine: EngineService, pictures: dict[str, Path], points: int, lines: int
+) -> None:
+    """Also where there are too many points for the model, and a stroke passes through the place that is asked about."""
+    rng = np.random.default_rng(lines)
+    drawn = [rng.uniform(0, 1, (rng.integers(1, 9), 2)).round(4).tolist() for _ in range(lines // 2)]
+    hints: list[Any] = [[h.x, h.y, h.a, h.b, h.size] for h in hints_of(points - lines // 2)]
+    hints += [{"lines": [line], "a": 30.0, "b": 40.0, "size": 5} for line in drawn]
+    hints.append({"lines": [[[0.2, 0.2], [0.6, 0.6]], [[0.9, 0.1]]], "a": -60.0, "b": 20.0, "size": 3})
+    message = {"photo": IDS[0], "hints": hints, "point": (0.41, 0.41)}
+    edit = msgspec.convert({"type": "edit", "seq": 0, **message}, Edit)
+    planes, colours = expected(engine, pictures[IDS[0]], edit)
+    answer = page.evaluate("(edit) => local.asked(edit)", message)
+    difference = np.abs(planes_of(answer).astype(np.float32) - planes)
+    assert difference.mean() < 0.01
+    assert difference.max() < 0.2
+    assert np.allclose(answer["header"]["colours"]["swatches"], colours.swatches, atol=0.05)
 
 
 @pytest.mark.parametrize(("name", "most"), [("features10", 1.0), ("features8", 4.0)])

@@ -5,6 +5,7 @@ import { loadHistogram } from './features.js';
 import { firstColour, pixelAt } from './first_colour.js';
 import { isMood, moodOf, vectorOf } from './global_hints.js';
 import { OpenPhoto } from './open_photo.js';
+import { isOn, pointsOf } from './stroke_points.js';
 import { suggest } from './suggest.js';
 import { PLANE } from './touch.js';
 
@@ -12,7 +13,7 @@ import { PLANE } from './touch.js';
 /** @typedef {import('./global_hints.js').GlobalHints} GlobalHints */
 /**
  * An edit with the addresses of the files that it needs.
- * @typedef {{seq: number, photo: string, hints: Hint[], mood?: string, reference?: string | null, saturation?: number | null,
+ * @typedef {{seq: number, photo: string, hints: import('./stroke_points.js').Mark[], mood?: string, reference?: string | null, saturation?: number | null,
  *   point?: [number, number] | null, addresses: import('./open_photo.js').Addresses & {histogram: string | null}}} Asked
  */
 /** A photograph to load, without an edit. @typedef {{photo: string, reference?: null, addresses: Asked['addresses']}} Opened */
@@ -20,8 +21,6 @@ import { PLANE } from './touch.js';
 
 const SWATCHES = 5;
 const MAX_PHOTOS = 3;
-/** A hint within half a working pixel of a point lies on it. */
-const ON_POINT = 0.5 / PLANE;
 /** @type {GlobalHints} */
 const NOTHING = { histogram: null, saturation: null };
 
@@ -67,16 +66,22 @@ export class Answers {
     const photo = /** @type {OpenPhoto} */ (this.photos.get(edit.photo));
     this.open(photo);
     note('encode_ms');
-    const hints = edit.hints.map(([x, y, a, b, size]) => /** @type {Hint} */ ([x, y, ...project(photo.lightnessAt(x, y), a, b), size]));
+    const hints = this.points(photo, edit.hints);
     const asked = this.globalHints(photo, edit);
     if (edit.point) this.automatic(photo, asked);  // before the answer, for the kernels hold one ab alone
     this.colorize(hints, asked);
     note('touch_ms');
-    const colours = edit.point ? this.colours(photo, hints, asked, edit.point) : null;
+    const colours = edit.point ? this.colours(photo, edit.hints, asked, edit.point) : null;
     if (colours) note('suggest_ms');
     const pixels = this.touch.packed();
     note('pack_ms');
     return { header: { seq: edit.seq, kind: 'planes', timings, colours }, pixels: pixels.buffer };
+  }
+
+  /** The points of hints, each with its colour in the gamut at the L there. @param {OpenPhoto} photo @param {Asked['hints']} hints */
+  points(photo, hints) {
+    return pointsOf(hints, this.touch.heads.maxHints).map(([x, y, a, b, size]) => (
+      /** @type {Hint} */ ([x, y, ...project(photo.lightnessAt(x, y), a, b), size])));
   }
 
   /** Compute the maps of a photograph that is loaded. @param {string} id */
@@ -127,13 +132,13 @@ export class Answers {
   }
 
   /**
-   * Suggestions at a point. A hint on the point itself is left out: its colour is the one to be changed.
-   * @param {OpenPhoto} photo @param {Hint[]} hints @param {GlobalHints} asked @param {[number, number]} point
+   * Suggestions at a point. A hint on the point itself, or a stroke through it, is left out: its colour is the one to be
+   * changed. @param {OpenPhoto} photo @param {Asked['hints']} hints @param {GlobalHints} asked @param {[number, number]} point
    * @returns {NonNullable<import('../link.js').Header['colours']>}
    */
   colours(photo, hints, asked, point) {
     const [x, y] = point, L = photo.lightnessAt(x, y), { touch } = this, at = pixelAt(point);
-    const others = hints.filter((hint) => Math.max(Math.abs(hint[0] - x), Math.abs(hint[1] - y)) > ON_POINT);
+    const others = this.points(photo, hints.filter((hint) => !isOn(hint, x, y)));
     const swatches = suggest(touch.distribution(others, x, y), touch.heads.centres, L, SWATCHES);
     const current = project(L, touch.ab[at], touch.ab[PLANE * PLANE + at]);
     const likeliest = /** @type {[number, number]} */ (swatches[0].slice(0, 2));

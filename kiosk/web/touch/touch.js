@@ -120,7 +120,10 @@ export class Touch {
   /** Give the kernels these hints. @param {Hint[]} hints @param {boolean} only whether hints that are not among them are forgotten */
   place(hints, only) {
     const names = hints.map((hint) => hint.join());
-    if (only && hints.length) this.forgetOthers(new Set(names));
+    const wanted = new Set(names);
+    const missing = [...wanted].filter((name) => !this.kept.has(name)).length;
+    // The points of a stroke change where others leave room, so a distribution may need more than is free.
+    if ((only && hints.length) || missing > this.free.length) this.forgetOthers(wanted);
     let fresh = 0;
     hints.forEach((hint, i) => {
       this.hints.set(hint, 5 * i);
