@@ -31,7 +31,7 @@ MAX_SCREENS = 64
 
 
 def measure_screens(bundle: Bundle, counts: Sequence[int], seconds: float = SECONDS) -> Result:
-    """Number of screens → what `_summary` gives. Each number has a kiosk of its own.
+    """Number of screens → what `summary` gives. Each number has a kiosk of its own.
 
     Raises ConfigError where the kiosk does not start or refuses a page.
     """
@@ -40,7 +40,7 @@ def measure_screens(bundle: Bundle, counts: Sequence[int], seconds: float = SECO
     for count in counts:
         with running_kiosk(str(bundle.folder), f"server.screens = {count}\n") as address:
             pages, memory_mib = asyncio.run(_paint(address, count, seconds))
-        found["screens"][str(count)] = _summary(pages, seconds) | {"engine_mib": memory_mib}
+        found["screens"][str(count)] = summary(pages, seconds) | {"engine_mib": memory_mib}
     return found | {"machine_after": machine()}
 
 
@@ -74,7 +74,7 @@ def resident_mib(process: int) -> float | None:
     return None if found is None else round(int(found) / 1024, 1)
 
 
-def _summary(pages: Sequence[ScriptedPage], seconds: float) -> dict[str, Any]:
+def summary(pages: Sequence[ScriptedPage], seconds: float) -> dict[str, Any]:
     """Latency in ms over all pages, answers a second by page, and the slowest page's share of the median."""
     latencies = np.concatenate([np.asarray(page.latencies_ms, np.float64) for page in pages])
     answers = np.array([page.answers / seconds for page in pages])
