@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from livetint.kiosk.colours import pack_colours
 from livetint.kiosk.messages import Edit
 from livetint.kiosk.server import exports
 from livetint.kiosk.server.exhibition import bundled_photos
@@ -239,8 +240,7 @@ def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, moment: str
 ) -> None:
     settings = Settings(saving=SavingTable(folder=str(tmp_path)), takeaway=TakeawayTable(host="127.0.0.1"))
-    ab = io.BytesIO()
-    np.save(ab, np.zeros((2, 256, 256), np.float32))
+    grey = pack_colours(np.zeros((2, 256, 256), np.float32), [])
     source = bundled_photos() / PHOTO
 
     def ended_after(function: Callable[..., T]) -> Callable[..., T]:
@@ -254,7 +254,7 @@ def test_a_visit_that_ends_at_any_moment_of_a_save_leaves_no_file_and_no_address
     async def colours(edit: Edit, visit: Visit) -> bytes:
         if moment == "colours":
             visit.end()
-        return ab.getvalue()
+        return grey
 
     def open_picture(id: str, visit: Visit) -> int:
         if moment == "rendering":
