@@ -1,4 +1,4 @@
-"""A visit: gallery, moods, languages, saving, leaving, faults, a second page, a picture of one's own."""
+"""A visit: gallery, languages, saving, faults, a second page, a picture of one's own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from livetint.engine.colour.cielab import srgb_to_lab
 from livetint.engine.image.photo import Photo
 from livetint.kiosk.server.exhibition import bundled_photos
-from PIL import Image
 
 from ..needs import needs
 from .page import Visitor, page_settings
 from .running import RunningKiosk, until
+from .test_moods import chroma_on_screen
 
 pytestmark = needs("chromium")
 
@@ -79,109 +77,6 @@ def test_a_sentence_about_another_picture_goes_when_the_next_one_is_opened(brows
     visitor.place(0.5, 0.5)
     assert status.inner_text() == ""
     visitor.close()
-
-
-def test_moods_and_strength_change_the_whole_picture(visitor: Visitor) -> None:
-    before = visitor.shown_ab(0.2, 0.2)
-    visitor.page.click("#moods-open")
-    visitor.page.click("[data-mood=rich]")
-    visitor.settled()
-    assert visitor.shown_ab(0.2, 0.2) != before
-    reference = visitor.page.locator("#references button").nth(2)
-    reference.click()
-    visitor.settled()
-    assert visitor.evaluate("livetint.painting.edits.present.reference") == reference.get_attribute("data-reference")
-    assert not visitor.page.locator("#references button").nth(0).is_visible(), "the picture itself"
-    visitor.until("document.querySelectorAll('#references .loaded').length > 2", "coloured copies")
-    spread = visitor.evaluate(
-        "[...document.querySelectorAll('#references .loaded')].map((image) => { "
-        "const canvas = document.createElement('canvas'), context = canvas.getContext('2d'); "
-        "context.drawImage(image, 0, 0, 9, 9); const { data } = context.getImageData(0, 0, 9, 9); "
-        "return Math.max(...[...Array(81).keys()].map((i) => Math.abs(data[i * 4] - data[i * 4 + 2]))); })"
-    )
-    assert min(spread) > 8, "each has colours"
-    visitor.page.click("#moods-close")
-
-
-def test_the_slider_of_strength_goes_from_grey_to_the_most_and_resets_with_the_picture(visitor: Visitor) -> None:
-    visitor.place(0.5, 0.5)
-    planes = visitor.shown_ab(0.5, 0.5)
-    visitor.page.click("#moods-open")
-    found = [slide(visitor, strength) for strength in (0, 50, 100, 150, 200)]
-    assert found[0] < 0.5 and min(np.diff(found)) > 0.5, found
-    assert visitor.shown_ab(0.5, 0.5) == planes, "the strength is applied on screen"
-    visitor.page.click("#moods-close")
-    visitor.page.click("#undo")
-    visitor.settled()
-    assert visitor.evaluate("livetint.painting.stage.scene().colour") == 1.5
-    visitor.page.click("#restart")
-    visitor.settled()
-    assert visitor.evaluate("livetint.painting.stage.scene().colour") == 1
-    slide(visitor, 200)
-    visitor.page.click("#gallery-open")
-    visitor.page.click("#pictures li:nth-child(2) button")
-    visitor.until("!document.getElementById('picture').classList.contains('loading')")
-    visitor.settled()
-    assert visitor.evaluate("livetint.painting.stage.scene().colour") == 1
-    visitor.page.click("#moods-open")
-    assert visitor.page.locator("#strength").input_value() == "100"
-    visitor.page.click("#moods-close")
-
-
-def test_jpegs_follow_the_slider_of_strength(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=page_settings(pixels="jpeg"))
-    visitor.open()
-    found = [slide(visitor, strength) for strength in (0, 50, 100, 150, 200)]
-    assert found[0] < 0.5 and min(np.diff(found)) > 0.5, found
-    visitor.close()
-
-
-def slide(visitor: Visitor, strength: int) -> float:
-    """Move the slider of strength; returns the mean chroma of the picture on screen."""
-    visitor.page.locator("#strength").evaluate(
-        "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }",
-        strength,
-    )
-    visitor.settled()
-    return chroma_on_screen(visitor)
-
-
-def chroma_on_screen(visitor: Visitor) -> float:
-    """Mean chroma of the pixels that the page draws. The page picks every eighth of them: JSON of all took 12 s."""
-    pixels = visitor.evaluate(
-        "(() => { const { view } = livetint, pixels = view.read(livetint.painting.stage.scene()), picked = [];"
-        " const { width, height } = view.canvas;"
-        " for (let y = 0; y < height; y += 8) for (let x = 0; x < width; x += 8) {"
-        "   const at = (y * width + x) * 4; picked.push(pixels[at], pixels[at + 1], pixels[at + 2]); }"
-        " return picked; })()"
-    )
-    lab = srgb_to_lab(np.array(pixels, np.float64).reshape(1, -1, 3) / 255)
-    return float(np.hypot(lab[..., 1], lab[..., 2]).mean())
-
-
-def test_saved_pictures_have_the_strength_that_is_shown(visitor: Visitor, tmp_path: Path) -> None:
-    visitor.place(0.5, 0.5)
-    visitor.evaluate("livetint.painting.edits.apply({ strength: 0 })")
-    visitor.evaluate("livetint.painting.changed()")
-    with visitor.page.expect_download() as download:
-        visitor.page.click("#save")
-    download.value.save_as(tmp_path / "grey.png")
-    rgb = np.asarray(Image.open(tmp_path / "grey.png")).astype(int)
-    assert np.abs(rgb - rgb.mean(-1, keepdims=True)).max() <= 1
-    visitor.page.click("#saved-close")
-
-
-def test_a_touch_that_leaves_the_slider_where_it_was_is_no_step(visitor: Visitor) -> None:
-    visitor.page.click("#moods-open")
-    visitor.page.locator("#strength").dispatch_event("pointerdown")
-    visitor.page.locator("#strength").dispatch_event("pointerup")
-    for steps, mood in enumerate(("rich", "cool"), 1):
-        visitor.page.click(f"[data-mood={mood}]")
-        assert visitor.evaluate("livetint.painting.edits.past.length") == steps
-    visitor.page.click("#moods-close")
-    visitor.page.click("#undo")
-    assert visitor.evaluate("livetint.painting.edits.present.mood") == "rich"
-    visitor.settled()
 
 
 def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
@@ -263,24 +158,6 @@ def test_nothing_is_lost_by_looking_at_other_pictures(visitor: Visitor) -> None:
     visitor.settled()
 
 
-def test_finish_clears_everything_for_the_next_visitor(visitor: Visitor) -> None:
-    visitor.place(0.4, 0.5)
-    visitor.page.click("#finish")
-    visitor.page.click("#leave-no")
-    assert len(visitor.hints) == 1
-    visitor.page.click("#gallery-open")
-    visitor.page.click("#finish")
-    visitor.page.click("#leave-yes")
-    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
-    visitor.page.click("#begin")
-    assert not visitor.page.locator("#back").is_visible() and visitor.page.locator("#pictures .painted").count() == 0
-    visitor.page.click("#pictures li:nth-child(1) button")
-    visitor.settled()
-    assert visitor.hints == [] and visitor.page.locator("#undo").is_disabled()
-    visitor.page.click("#finish")  # nothing to clear, so nothing is asked
-    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
-
-
 def test_a_picture_that_cannot_be_opened_leaves_the_one_of_before(visitor: Visitor) -> None:
     visitor.place(0.4, 0.5)
     kept = visitor.hints
@@ -291,84 +168,6 @@ def test_a_picture_that_cannot_be_opened_leaves_the_one_of_before(visitor: Visit
     visitor.page.click("#back")
     visitor.settled()
     assert visitor.hints == kept
-
-
-IDLE = page_settings(idle_s=60, warning_s=20, language="de")
-WARNED = "document.getElementById('idle').open"
-
-
-def test_a_visitor_who_leaves_is_wiped_after_a_warning(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
-    visitor.open()
-    visitor.place(0.5, 0.5)
-    visitor.page.click("#language")
-    visitor.page.click("#language-list [lang=fr]")
-    visitor.until("document.documentElement.lang === 'fr'")
-    visitor.page.click("#contrast")
-    visitor.page.clock.fast_forward(61_000)
-    visitor.until(WARNED, "the warning")
-    visitor.page.mouse.move(200, 200)
-    visitor.until(f"!{WARNED}", "the end of the warning")
-    visitor.page.clock.fast_forward(61_000)
-    visitor.until(WARNED, "another warning")
-    assert len(visitor.hints) == 1
-    visitor.page.clock.fast_forward(20_000)
-    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
-    visitor.until("document.documentElement.lang === 'de'", "the default language")
-    assert visitor.evaluate("livetint.painting.palette.recent") == []
-    assert visitor.evaluate("document.documentElement.dataset.contrast") == "usual"
-    assert not visitor.evaluate(WARNED)
-    visitor.close()
-
-
-def test_a_wipe_needs_no_server(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
-    visitor.open()
-    visitor.page.click("#language")
-    visitor.page.click("#language-list [lang=fr]")
-    visitor.until("document.documentElement.lang === 'fr'")
-    visitor.page.route("**/*", lambda route: route.abort())
-    visitor.page.clock.fast_forward(81_000)
-    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
-    visitor.until("document.documentElement.lang === 'de'", "the default language")
-    visitor.close()
-
-
-def test_a_save_that_ends_after_its_visitor_left_is_not_shown(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
-    visitor.open()
-    held: list[Any] = []
-    visitor.page.route("**/save/*", lambda route: held.append(route))
-    visitor.page.click("#save")
-    until(lambda: visitor.evaluate("document.getElementById('save').disabled") and held, "the saving")
-    visitor.page.clock.fast_forward(81_000)
-    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
-    with visitor.page.expect_response("**/save/*") as answer:
-        held[0].continue_()
-    answer.value.body()
-    visitor.page.click("#begin")
-    visitor.page.click("#pictures li:nth-child(1) button")
-    visitor.settled()
-    assert not visitor.evaluate("document.getElementById('saved').open")
-    assert visitor.evaluate("document.getElementById('save').disabled") is False
-    visitor.close()
-
-
-def test_a_jump_of_the_clock_neither_wipes_nor_keeps_a_visitor(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
-    visitor.open()
-    visitor.place(0.5, 0.5)
-    for hours, place in ((5, (0.15, 0.2)), (-7, (0.85, 0.8))):
-        now_ms = visitor.evaluate("Date.now()")
-        visitor.page.clock.set_system_time(now_ms / 1000 + hours * 3600)
-        visitor.until(f"Math.abs(Date.now() - {now_ms}) > 3_600_000", "the jump")
-        visitor.page.clock.fast_forward(10_000)
-        visitor.place(*place)
-        assert not visitor.evaluate(WARNED)
-    assert len(visitor.hints) == 3
-    visitor.page.clock.fast_forward(61_000)
-    visitor.until(WARNED, "the warning in its time")
-    visitor.close()
 
 
 NO_WEBGL = """const had = HTMLCanvasElement.prototype.getContext;
@@ -510,31 +309,3 @@ def test_no_hint_is_lost_when_the_engine_or_the_server_dies(browser: Any, stub: 
         visitor.close()
     finally:
         kiosk.close()
-
-
-def test_a_closed_screen_says_the_hours_goes_black_and_opens_again(browser: Any, kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
-    visitor.open()
-
-    def say(**hours: Any) -> None:
-        detail = json.dumps({"type": "hours", "opens": "09:00", "closes": "17:30", **hours})
-        visitor.evaluate(f"livetint.link.dispatchEvent(new CustomEvent('message', {{ detail: {detail} }}))")
-
-    words = visitor.page.locator("#veil p")
-    say(open=False, blank=False)
-    visitor.until("document.body.dataset.state === 'attract'", "the wipe")
-    visitor.until(
-        "document.getElementById('veil-hours').textContent.startsWith('Geöffnet von 09:00 bis 17:30')", "hours"
-    )
-    assert words.is_visible()
-    say(open=False, blank=True)
-    assert not words.is_visible()
-    visitor.page.touchscreen.tap(400, 300)
-    assert words.is_visible(), "a touch wakes the screen"
-    visitor.page.clock.fast_forward(16_000)
-    assert not words.is_visible()
-    assert visitor.evaluate("document.body.dataset.state") == "attract", "nobody gets in"
-    say(open=True, blank=False)
-    assert visitor.evaluate("document.getElementById('veil').hidden")
-    visitor.page.click("#begin")
-    visitor.close()
