@@ -10,7 +10,7 @@ uneven, so such places count for less. A place is worth the expected reduction a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -104,26 +104,83 @@ def next_touches(
     """
     if not 1 <= count <= BLOCKS**2:
         raise HintRejected(f"{count} places were asked for; from 1 to {BLOCKS**2} can be named")
-    check_hints(runner.bundle, [*hints, Hint(0.5, 0.5, 0, 0)], global_hints)
-    ab = runner.colorize(features, hints, global_hints)
-    error = uncertainty(cell_centres(), _cells(ab), runner, features, hints, global_hints).error
-    points, evenness = _candidates(L)
-    response, point_error = _trials(points, ab, runner, features, hints, global_hints)
-    is_free = np.ones(len(points), np.bool_)
-    distance = np.full(len(points), np.inf)
-    for hint in hints:
-        distance = np.minimum(distance, np.hypot(*(points - (hint.x, hint.y)).T))
-    places: list[Place] = []
-    for _ in range(count):
-        reduction = _expected_reduction(response**2, point_error, error)
-        worth = reduction.mean(1) * evenness
-        is_apart = is_free & (distance >= MIN_APART)
-        best = int(np.argmax(np.where(is_apart if is_apart.any() else is_free, worth, -1)))
-        x, y = map(float, points[best])
-        places.append(Place(x, y, float(worth[best])))
-        error, is_free[best] = error - reduction[best], False
-        distance = np.minimum(distance, np.hypot(*(points - (x, y)).T))
-    return tuple(places)
+    search = NextTouchSearch(runner, features, L, hints, global_hints)
+    while not search.step():
+        pass
+    return search.places(count)
+
+
+class NextTouchSearch:
+    """The work of `next_touches` in steps of about one touch each, so that other work can be done between them.
+
+    Arguments and errors are those of `next_touches`.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        features: Features,
+        L: NDArray[np.float32],
+        hints: Sequence[Hint] = (),
+        global_hints: GlobalHints = NO_GLOBAL_HINTS,
+    ) -> None:
+        check_hints(runner.bundle, [*hints, Hint(0.5, 0.5, 0, 0)], global_hints)
+        distribution_table(runner.bundle)
+        self._runner, self._features = runner, features
+        self._hints, self._global_hints = tuple(hints), global_hints
+        self._points, self._evenness = _candidates(L)
+        # float64: response of every cell to a trial hint at every candidate, [candidates, cells] in 0…1; expected
+        # squared error at the candidates, [candidates], and in the cells, [cells].
+        self._response = np.zeros((len(self._points), GRID**2))
+        self._point_error = np.zeros(len(self._points))
+        self._error = np.zeros(GRID**2)
+        self._steps = self._search()
+
+    def step(self) -> bool:
+        """Do one step more. Returns whether the search is finished, after which `places` can be asked for."""
+        return next(self._steps, True)
+
+    def places(self, count: int = 1) -> tuple[Place, ...]:
+        """The `count` best places of a finished search, the best first."""
+        error, is_free = self._error, np.ones(len(self._points), np.bool_)
+        distance = np.full(len(self._points), np.inf)
+        for hint in self._hints:
+            distance = np.minimum(distance, np.hypot(*(self._points - (hint.x, hint.y)).T))
+        places: list[Place] = []
+        for _ in range(count):
+            reduction = _expected_reduction(self._response**2, self._point_error, error)
+            worth = reduction.mean(1) * self._evenness
+            is_apart = is_free & (distance >= MIN_APART)
+            best = int(np.argmax(np.where(is_apart if is_apart.any() else is_free, worth, -1)))
+            x, y = map(float, self._points[best])
+            places.append(Place(x, y, float(worth[best])))
+            error, is_free[best] = error - reduction[best], False
+            distance = np.minimum(distance, np.hypot(*(self._points - (x, y)).T))
+        return tuple(places)
+
+    def _search(self) -> Iterator[bool]:
+        """Yields False after every step but the last."""
+        ab = self._colorize(self._hints)
+        before = _cells(ab)
+        yield False
+        self._error = self._uncertainty(cell_centres(), before).error
+        yield False
+        columns, rows = (self._points.T * np.array([[ab.shape[2]], [ab.shape[1]]])).astype(np.intp)
+        at_points = self._uncertainty(self._points, ab[:, rows, columns].T.astype(np.float64))
+        self._point_error = at_points.error
+        for i, (x, y) in enumerate(self._points):
+            yield False
+            change = at_points.direction[i] * max(MIN_TRIAL_AB, float(np.sqrt(at_points.error[i])))
+            a, b = at_points.shown[i] + change
+            trial = Hint(float(x), float(y), float(a), float(b), DEFAULT_SIZE_PX)
+            moved = _cells(self._colorize([*self._hints, trial])) - before
+            self._response[i] = np.clip(moved @ change / (change @ change), 0, 1)
+
+    def _colorize(self, hints: Sequence[Hint]) -> NDArray[np.float32]:
+        return self._runner.colorize(self._features, hints, self._global_hints)
+
+    def _uncertainty(self, points: NDArray[np.float32], shown: NDArray[np.float64]) -> Uncertainty:
+        return uncertainty(points, shown, self._runner, self._features, self._hints, self._global_hints)
 
 
 def _expected_reduction(
@@ -136,30 +193,6 @@ def _expected_reduction(
     """
     region_error = squared_response @ error / np.maximum(squared_response.sum(1), 1e-9)
     return np.minimum(squared_response * np.minimum(point_error, region_error)[:, None], error)
-
-
-def _trials(
-    points: NDArray[np.float32],
-    ab: NDArray[np.float32],
-    runner: Runner,
-    features: Features,
-    hints: Sequence[Hint],
-    global_hints: GlobalHints,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Try a hint at every point: the response of every cell, [points, cells] in 0…1, and the expected squared error
-    at the points, [points]. ab [2, H, W]: the colours shown without a trial hint."""
-    columns, rows = (points.T * np.array([[ab.shape[2]], [ab.shape[1]]])).astype(np.intp)
-    at_points = uncertainty(points, ab[:, rows, columns].T.astype(np.float64), runner, features, hints, global_hints)
-    before, response = _cells(ab), []
-    for (x, y), shown, error, direction in zip(
-        points, at_points.shown, at_points.error, at_points.direction, strict=True
-    ):
-        change = direction * max(MIN_TRIAL_AB, float(np.sqrt(error)))
-        a, b = shown + change
-        trial = Hint(float(x), float(y), float(a), float(b), DEFAULT_SIZE_PX)
-        moved = _cells(runner.colorize(features, [*hints, trial], global_hints)) - before
-        response.append(np.clip(moved @ change / (change @ change), 0, 1))
-    return np.stack(response), at_points.error
 
 
 def _candidates(L: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from .hints import WORKING_PX, Hint, check_point, pixel_at
 from .image.compose import apply_strength, check_method, check_strength, compose
 from .image.layers import Layer, blend, coverage
 from .image.photo import Photo
-from .next_touch import Place, next_touches
+from .next_touch import NextTouchSearch, Place, next_touches
 from .regions import FILL_POINTS, Region, filling, layer_distances, outline, working_distances
 from .runners.base import NO_GLOBAL_HINTS, Features, Runner, check_hints, distribution_table
 from .strokes import Mark, Stroke, points_of, region_of
@@ -283,6 +283,12 @@ class Painter:
         """The `count` places where a hint is expected to reduce the error most, the best first."""
         points = self.points(hints)
         return next_touches(self.runner, self._features, self.photo.working_L, points, global_hints, count)
+
+    def next_touch_search(
+        self, hints: Sequence[Mark] = (), global_hints: GlobalHints = NO_GLOBAL_HINTS
+    ) -> NextTouchSearch:
+        """The search of `next_touches`, to be done step by step."""
+        return NextTouchSearch(self.runner, self._features, self.photo.working_L, self.points(hints), global_hints)
 
     def influence(
         self, index: int, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS

@@ -82,7 +82,15 @@ class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
     edits: Annotated[dict[PictureId, Annotated[int, Meta(ge=1, le=MAX_BEAT_EDITS)]], Meta(max_length=16)] = {}
 
 
-Upward = Edit | Beat
+class Next(msgspec.Struct, frozen=True, tag="next", forbid_unknown_fields=True):
+    """Where would a further hint help the picture most? The answer is JSON text: its type is "next", `seq` is that of
+    the edit, `place` is [x, y]. It comes only if the page sends no other edit before; there may be none. Without an
+    edit nothing is wanted any more."""
+
+    edit: Edit | None = None
+
+
+Upward = Edit | Beat | Next
 decode_upward = msgspec.json.Decoder(Upward).decode
 
 
@@ -105,14 +113,15 @@ class PictureRef(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """Server → engine process.
 
-    op: edit; ab (an edit's colours for a file, see colours.py); mood (a small JPEG of `reference` in its colours);
+    op: edit; ab (an edit's colours for a file, see colours.py); next (one step of the search for the place where a
+    further hint helps most; the same task again goes on with it); mood (a small JPEG of `reference` in its colours);
     heads, features and histogram (packed files of the model, of `picture` and of `reference`, for touches in the page);
     pulse (an inference, for the engine's health); forget (drop all that was made of `picture`). reference: a picture
     whose colours are asked for. upsampling: one of `engine.image.compose`, for the JPEGs of edits. descriptors: the
     pictures whose open descriptors travel with this task, in their order. screen: whose edit it is; 0: staff's.
     """
 
-    op: Literal["edit", "ab", "mood", "heads", "features", "histogram", "pulse", "forget"]
+    op: Literal["edit", "ab", "next", "mood", "heads", "features", "histogram", "pulse", "forget"]
     picture: PictureRef | None = None
     reference: PictureRef | None = None
     edit: Edit | None = None
@@ -143,7 +152,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     held: the photographs that the engine holds encoded after this task. histograms: the pictures whose colour
     histogram it knows. A task about other pictures needs their descriptors, and more time. inferred: whether the
-    network ran for this answer. error, sentence: where `ok` is False, the reason for the log and for the visitor.
+    network ran for this answer. place: x and y in 0…1, where a search is finished. error, sentence: where `ok` is
+    False, the reason for the log and for the visitor.
     """
 
     ok: bool = True
@@ -151,6 +161,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     timings: dict[str, float] = {}
     colours: Colours | None = None
     outline: Outline | None = None
+    place: tuple[float, float] | None = None
     error: str = ""
     sentence: str = ""
     held: list[PictureRef] = []

@@ -68,6 +68,10 @@ class EngineLink:
         self._shared = mmap.mmap(self._memory.descriptor, SHARED_BYTES)
         self._lock = asyncio.Lock()
         self._ready = asyncio.Event()
+        # Tasks that run or wait, and whether there is none.
+        self._asked = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._process: EngineProcess | None = None
         self._exchange: asyncio.Task[tuple[Answer, bytes]] | None = None
         self._spare: asyncio.Task[EngineProcess] | None = None
@@ -135,11 +139,21 @@ class EngineLink:
         a picture is gone.
         """
         await self._ready.wait()
-        await self._lock.acquire()
+        self._asked += 1
+        self._idle.clear()
+        try:
+            await self._lock.acquire()
+        except asyncio.CancelledError:
+            self._leave()
+            raise
         exchange = self._exchange = asyncio.create_task(self._ask(task, open_picture))
         exchange.add_done_callback(self._exchange_done)
         await asyncio.wait({exchange})
         return exchange.result()
+
+    async def wait_idle(self) -> None:
+        """Return once no task runs or waits."""
+        await self._idle.wait()
 
     async def forget(self, picture: PictureRef) -> None:
         """Make the engine let go of all that was made of a picture, and forget that it was ever seen."""
@@ -150,8 +164,15 @@ class EngineLink:
     def _exchange_done(self, exchange: asyncio.Task[tuple[Answer, bytes]]) -> None:
         self._exchange = None
         self._lock.release()
+        self._leave()
         if not exchange.cancelled():
             exchange.exception()  # nobody may be waiting for it any more
+
+    def _leave(self) -> None:
+        """A task is done, or nobody waits for it any more."""
+        self._asked -= 1
+        if not self._asked:
+            self._idle.set()
 
     async def _ask(self, task: Task | Callable[[], Task], open_picture: OpenPicture | None) -> tuple[Answer, bytes]:
         task = task if isinstance(task, Task) else task()

@@ -14,6 +14,7 @@ from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_
 from ...engine.hints import Line
 from ...engine.image.compose import compose, fitted, resize_lightness
 from ...engine.image.photo import Photo
+from ...engine.next_touch import NextTouchSearch, Place
 from ...engine.painter import Painter
 from ...engine.regions import border
 from ...engine.runners.base import Runner
@@ -32,7 +33,7 @@ MAX_WIDTHS = 3
 
 
 class PhotoState(Painter):
-    """A Painter that also keeps L at the widths JPEGs are sent in, and what moods ask for.
+    """A Painter that also keeps L at the widths JPEGs are sent in, what moods ask for, and a search for a next hint.
 
     Screens paint with a painter of their own each, made by `beside`.
     """
@@ -42,11 +43,13 @@ class PhotoState(Painter):
         # By width, the least recently used first.
         self._shown: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._moods: dict[str, GlobalHints] = {}
+        self._search: tuple[tuple[tuple[Mark, ...], GlobalHints], NextTouchSearch] | None = None
 
     def use(self, runner: Runner) -> None:
         """Go on with another runner, as `Painter.use`."""
         super().use(runner)
         self._moods.clear()
+        self._search = None
 
     def lightness_of_width(self, width: int) -> NDArray[np.float32]:
         """L float32 [H, W] in 0…100, shrunk to at most `width` pixels along its longer side; the same array as long
@@ -68,6 +71,17 @@ class PhotoState(Painter):
         else:
             polygons = border(region)
         return tuple(tuple((round(x, DIGITS), round(y, DIGITS)) for x, y in line) for line in polygons)
+
+    def next_touch(self, hints: tuple[Mark, ...], global_hints: GlobalHints) -> Place | None:
+        """One step of the search for the best place of a further hint, of about one touch. None until it is finished;
+        ask with the same hints again to go on. Raises as `next_touches`."""
+        asked = hints, global_hints
+        if self._search is None or self._search[0] != asked:
+            self._search = asked, self.next_touch_search(*asked)
+        search, self._search = self._search[1], None  # a step that fails ends the search
+        finished = search.step()
+        self._search = asked, search
+        return search.places()[0] if finished else None
 
     def mood(self, name: str) -> GlobalHints:
         """What a mood of MOODS asks for: the automatic colours of this photograph, more or less of them, shifted.

@@ -140,6 +140,14 @@ class EngineService:
         _note(timings, "pack_ms", started)
         return Answer(timings=timings, colours=colours, outline=outline, inferred=not known), pixels
 
+    def _do_next(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
+        """One step of a search, so that an edit that comes meanwhile waits for no more than that."""
+        edit = _needed(task.edit)
+        photo = self._open(_needed(task.picture), descriptors)
+        asked = self._global_hints(photo, edit, task.reference, descriptors)
+        place = photo.next_touch(_marks_of(photo, edit), asked)
+        return Answer(inferred=True, place=(place.x, place.y) if place else None), b""
+
     def _do_ab(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         edit = _needed(task.edit)
         photo = self._open(_needed(task.picture), descriptors)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterable, Coroutine, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,8 @@ class Kiosk:
         self.wall = Wall(Path(settings.wall.folder) if settings.wall.folder else None)
         self.on_floor = True
         self._background: set[asyncio.Task[None]] = set()
+        # One search at a time for a place to touch next.
+        self._searching = asyncio.Lock()
 
     # Life
 
@@ -157,7 +159,7 @@ class Kiosk:
 
     # The engine's work
 
-    def _task(self, op: Literal["edit", "ab"], edit: Edit, visit: Visit | None) -> Task:
+    def _task(self, op: Literal["edit", "ab", "next"], edit: Edit, visit: Visit | None) -> Task:
         """An edit of a browser as a task. KeyError for ids that are unknown to the visit."""
         reference = self.picture(edit.reference, visit).ref if edit.reference else None
         picture = self.picture(edit.photo, visit).ref
@@ -200,6 +202,23 @@ class Kiosk:
     async def _made(self, task: Task) -> bytes:
         """What the engine makes of pictures. Raises KeyError, EngineLost or TaskRefused."""
         return (await self.engine.ask(task, self.open_picture))[1]
+
+    async def next_touch(self, edit: Edit, screen: Screen, is_wanted: Callable[[], bool]) -> tuple[float, float] | None:
+        """The place (x, y in 0…1) where a further hint is expected to help the picture most; None if it is no longer
+        wanted, or cannot be found.
+
+        Each step of the search costs about one touch and runs only while the engine has nothing else to do.
+        """
+        async with self._searching:
+            try:
+                while is_wanted():
+                    await self.engine.wait_idle()
+                    answer, _ = await self.engine.ask(self._task("next", edit, screen.visit), self.open_picture)
+                    if answer.place is not None:
+                        return answer.place
+            except (KeyError, EngineLost, TaskRefused) as error:
+                log.info("no place to touch next", extra={"facts": {"reason": str(error)}})
+        return None
 
     async def ask(self, edit: Edit) -> tuple[Answer, bytes]:
         """Answer an edit of staff, which is in no statistics. Raises KeyError, EngineLost or TaskRefused."""

@@ -13,7 +13,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..engine.link import EngineLost, TaskRefused
-from ..messages import MAX_BYTES, Beat, Edit, Header, decode_upward, pack
+from ..messages import MAX_BYTES, Beat, Edit, Header, Next, decode_upward, pack
 from .edit_line import EditLine
 from .screens import Screen
 from .state import Kiosk, visitor_sentence
@@ -115,6 +115,9 @@ class Connection:
         self._page = screen.name
         self._replaced = asyncio.Event()
         self._edits = EditLine()
+        # The edit after which the page wants to know where to touch next.
+        self._search_for: Edit | None = None
+        self._search_asked = asyncio.Event()
         self._sending = asyncio.Lock()
         self._allowance = Allowance()
 
@@ -123,7 +126,7 @@ class Connection:
         jobs: list[asyncio.Task[None]] = []
         try:
             await self.tell("welcome", page=self._page, **self.kiosk.hours_for_page())
-            work = self._listen(), self._work(), self._announce(), self._until_replaced()
+            work = self._listen(), self._work(), self._search(), self._announce(), self._until_replaced()
             jobs += [asyncio.create_task(job) for job in work]
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
@@ -169,11 +172,15 @@ class Connection:
                 return await self._refuse(POLICY, "the message is not understood")
             if isinstance(upward, Beat):
                 self._on_beat(upward)
+            elif isinstance(upward, Next):
+                self._search_for = upward.edit
+                self._search_asked.set()
             else:
                 self._on_edit(upward)
 
     def _on_edit(self, edit: Edit) -> None:
-        """The edit waits for its turn. It replaces one that waits already."""
+        """The edit waits for its turn. It replaces one that waits already, and ends a search for the next place."""
+        self._search_for = None
         if self._edits.put(edit):
             self.kiosk.metrics.superseded.inc()
 
@@ -222,6 +229,18 @@ class Connection:
                 kind = "planes" if edit.want == "planes" else "jpeg"
                 self._allowance.give_back()
                 await self._send(pack(Header(edit.seq, kind, answer.timings, answer.colours, answer.outline), pixels))
+
+    async def _search(self) -> None:
+        """Tell the page where to touch next, each time that it wants to know."""
+        while True:
+            await self._search_asked.wait()
+            self._search_asked.clear()
+            edit = self._search_for
+            if edit is None:
+                continue
+            place = await self.kiosk.next_touch(edit, self.screen, lambda wanted=edit: self._search_for is wanted)
+            if place is not None and self._search_for is edit:
+                await self.tell("next", seq=edit.seq, place=place)
 
     async def _refuse_edit(self, edit: Edit, sentence: str) -> None:
         self._allowance.give_back()

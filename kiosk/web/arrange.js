@@ -1,5 +1,6 @@
 // @ts-check
-// Where the swatches of a point lie: close to it, clear of the zoom buttons, and not on the thing that was touched.
+// Where the swatches of a point lie: close to it, clear of the zoom buttons and of the ring's bar, and not on the thing
+// that was touched.
 import { clamp } from './dom.js';
 
 /** @typedef {import('./stage.js').Place} Place */
@@ -7,20 +8,20 @@ import { clamp } from './dom.js';
 
 /**
  * All in CSS pixels of the stage. `half`: half the width of a swatch, its rim included. `bounds`: swatches lie inside
- * it. `frame`: the visible part of the photograph. `thing`: places of the touched thing.
- * @typedef {{point: Place, count: number, half: number, bounds: Box, frame: Box, zoom: Box, thing: Place[]}} Scene
+ * it. `frame`: the visible part of the photograph. `zoom`, `bar`: to be kept clear. `thing`: places of the touched thing.
+ * @typedef {{point: Place, count: number, half: number, bounds: Box, frame: Box, zoom: Box, bar: Box, thing: Place[]}} Scene
  */
 
 /** Arcs round the point: their radius in halves of a swatch, and the angle in radians between neighbours, whose rims do
  * not touch. The wide one is a half circle, for points near an edge. */
-const ARCS = [{ radius: 2.27, step: 0.98 }, { radius: 3.27, step: 0.66 }, { radius: 4.4, step: 0.48 }];
+const ARCS = [{ radius: 2.27, step: 0.98 }, { radius: 2.2, step: 1.02 }, { radius: 3.27, step: 0.66 }, { radius: 4.4, step: 0.48 }];
 /** Middles of the arc to try, in degrees, the best one first. */
-const MIDDLES = [-90, -60, -120, -30, -150, 0, 180, 45, 135, 90];
+const MIDDLES = [-90, -75, -105, -60, -120, -45, -135, -30, -150, 0, 180, 20, 160, 45, 135, 75, 105, 90];
 /** Distance of neighbours in a row, in halves of a swatch. */
 const PITCH = 2.1;
 /** Costs of an arrangement, in pixels: of a pixel of overlap, of hiding all of the thing, of a swatch on the photograph,
  * of a pixel between point and swatch. */
-const [OVERLAP_COST, HIDDEN_COST, COVER_COST, TRAVEL_COST] = [100, 3000, 25, 0.35];
+const [OVERLAP_COST, HIDDEN_COST, COVER_COST, TRAVEL_COST] = [1000, 3000, 25, 0.35];
 
 /** Middles of the swatches: the arrangement with the lowest cost. @param {Scene} scene @returns {Place[]} */
 export function arrange(scene) {
@@ -58,14 +59,15 @@ function gap(p, box) {
 }
 
 /**
- * How far swatches lie on one another, on the point's marker and on the zoom buttons: the sum, in pixels.
+ * How far swatches lie on one another, on the point's marker, on the zoom buttons and on the bar: the sum, in pixels.
  * @param {Place[]} places @param {Scene} scene
  */
-function overlap(places, { half, point, zoom }) {
+function overlap(places, { half, point, zoom, bar }) {
   let sum = 0;
   places.forEach((p, i) => {
     for (const other of places.slice(0, i)) sum += Math.max(0, 2 * half - distance(p, other));
-    sum += Math.max(0, 1.5 * half - distance(p, point)) + Math.max(0, half - gap(p, zoom));
+    sum += Math.max(0, 1.5 * half - distance(p, point));
+    for (const box of [zoom, bar]) sum += Math.max(0, half - gap(p, box));
   });
   return sum;
 }
@@ -88,28 +90,44 @@ function along(at, from, to, count, half) {
   return Array.from({ length: count }, (_, i) => start + i * step);
 }
 
-/** Rows above and below the point and columns beside it, for corners where no arc fits. @param {Scene} scene @returns {Place[][]} */
-function lines({ point, count, half, bounds, zoom }) {
-  const [left, right, top, bottom] = [bounds.x, bounds.x + bounds.w, bounds.y, bounds.y + bounds.h];
-  const rows = [[left, right], [left, zoom.x], [zoom.x + zoom.w, right]].map(([from, to]) => along(point.x, from, to, count, half));
-  const columns = [[top, bottom], [top, zoom.y]].map(([from, to]) => along(point.y, from, to, count, half));
-  return [-2.4 * half, 2.4 * half].flatMap((away) => [
-    ...rows.map((xs) => xs.map((x) => ({ x, y: point.y + away }))),
-    ...columns.map((ys) => ys.map((y) => ({ x: point.x + away, y }))),
-  ]);
+/**
+ * Where a column may begin and end: on the whole stage, above the zoom buttons, clear of the bar, or of both.
+ * @param {{bounds: Box, zoom: Box, bar: Box}} scene @returns {[number, number][]}
+ */
+function heights({ bounds, zoom, bar }) {
+  const [top, bottom] = [bounds.y, bounds.y + bounds.h];
+  const [from, to] = bar.y - top > bottom - bar.y - bar.h ? [top, bar.y] : [bar.y + bar.h, bottom];
+  return [[top, bottom], [top, zoom.y], [from, to], [from, Math.min(to, zoom.y)]];
+}
+
+/**
+ * Rows above and below the point and columns beside it, for corners where no arc fits: all swatches on one side, or half
+ * of them on each.
+ * @param {Scene} scene @returns {Place[][]}
+ */
+function lines({ point, count, half, bounds, zoom, bar }) {
+  const [left, right, away] = [bounds.x, bounds.x + bounds.w, 2.4 * half];
+  const shares = [[count, 0], [0, count], [Math.ceil(count / 2), Math.floor(count / 2)]];
+  return shares.flatMap((share) => {
+    const rows = [[left, right], [left, zoom.x], [zoom.x + zoom.w, right]].map(([from, to]) => share.flatMap((n, side) => (
+      along(point.x, from, to, n, half).map((x) => ({ x, y: point.y + (side ? away : -away) })))));
+    const columns = heights({ bounds, zoom, bar }).map(([from, to]) => share.flatMap((n, side) => (
+      along(point.y, from, to, n, half).map((y) => ({ x: point.x + (side ? away : -away), y })))));
+    return [...rows, ...columns];
+  });
 }
 
 /** Columns beside the photograph and rows above and below it, and at the edges of the stage. @param {Scene} scene @returns {Place[][]} */
-function docks({ point, count, half, bounds, frame, zoom }) {
+function docks({ point, count, half, bounds, frame, zoom, bar }) {
   const [right, bottom] = [bounds.x + bounds.w, bounds.y + bounds.h];
   const pitch = PITCH * half;
   /** @type {Place[][]} */
   const found = [];
-  // Two columns where one is too long.
-  for (const columns of [1, 2]) {
+  // More columns where one is too long.
+  for (const columns of [1, 2, 3, 4]) {
     const rows = Math.ceil(count / columns);
-    for (const end of [bottom, zoom.y]) {
-      const ys = along(point.y, bounds.y, end, rows, half);
+    for (const [from, to] of heights({ bounds, zoom, bar })) {
+      const ys = along(point.y, from, to, rows, half);
       const width = (columns - 1) * pitch;
       const lefts = [frame.x - half - 4 - width, bounds.x + half, frame.x + frame.w + half + 4, right - half - width];
       found.push(...lefts.map((x) => Array.from({ length: count }, (_, i) => ({ x: x + (i % columns) * pitch, y: ys[Math.floor(i / columns)] }))));
@@ -117,7 +135,8 @@ function docks({ point, count, half, bounds, frame, zoom }) {
   }
   for (const [from, to] of [[bounds.x, right], [bounds.x, zoom.x], [zoom.x + zoom.w, right]]) {
     const xs = along(point.x, from, to, count, half);
-    for (const y of [frame.y - half - 4, bounds.y + half, frame.y + frame.h + half + 4, bottom - half]) found.push(xs.map((x) => ({ x, y })));
+    const beside = [frame, bar, zoom].flatMap(({ y, h }) => [y - half - 4, y + h + half + 4]);
+    for (const y of [...beside, bounds.y + half, bottom - half]) found.push(xs.map((x) => ({ x, y })));
   }
   return found;
 }

@@ -83,6 +83,12 @@ export class Link extends EventTarget {
     if (this.up) this.socket?.send(JSON.stringify({ type: 'edit', ...edit, seq }));
   }
 
+  /** Ask where another colour would help the newest edit most; null: nothing is wanted any more. @param {Record<string, unknown> | null} edit */
+  askNext(edit) {
+    const message = { type: 'next', edit: edit && { type: 'edit', ...edit, seq: this.seq } };
+    if (this.up) this.socket?.send(JSON.stringify(message));
+  }
+
   /** Send a heartbeat. @param {Record<string, unknown>} facts */
   beat(facts) {
     if (this.up) this.socket?.send(JSON.stringify({ type: 'beat', ...facts }));

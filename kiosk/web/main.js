@@ -18,6 +18,7 @@ import { QuickLink } from './quick_link.js';
 import { Saving } from './saving.js';
 import { said, say } from './status.js';
 import { Uploads } from './uploads.js';
+import { WhereNext } from './where_next.js';
 
 /** @typedef {import('./gallery.js').Picture} Picture */
 
@@ -40,6 +41,7 @@ const link = /** @type {import('./link.js').Link} */ (
 view.canvas.addEventListener('gone', useJpegs);
 const painting = new Painting(view, link, { pxPerMm, palmMm: settings.palm_mm });
 site?.use(painting);
+const whereNext = new WhereNext(painting, link);
 const moods = new Moods(painting);
 const uploads = new Uploads(settings.uploads, (picture) => begin(picture));
 const saving = new Saving(painting, settings, (photo) => uploads.own.some(({ id }) => id === photo), site?.makeFile);
@@ -71,6 +73,7 @@ function enter(state, photo = '') {
   painting.compare.show(false);
   if (state === 'attract' && !closed) attract.start();
   if (state !== 'painting') painting.choose(NOTHING);
+  whereNext.hide();
   painting.stage.resize();
 }
 
@@ -86,21 +89,12 @@ async function begin(picture) {
     byId('picture').classList.remove('loading');
     if (painting.pictures.isPainted(picture.id)) byId('coach').classList.add('gone');
     const [x, y] = startPoint(picture);
-    spot = { x, y };
-    showSpot();
+    whereNext.begin({ x, y });
   } catch {
     showGalleryAgain();
     say(await site?.whyMissing(picture.id) ?? translate('own_refused'), { beside: pictureButton(picture.id) });
   }
 }
-
-/** The place of the photograph that pulses to show where to begin. */
-let spot = { x: 0.5, y: 0.5 };
-function showSpot() {
-  const { x, y } = painting.stage.toStage(spot);
-  byId('spot').style.transform = `translate(${x}px, ${y}px)`;
-}
-painting.stage.addEventListener('moved', showSpot);
 
 /** The visitor's own pictures and those of the exhibition. */
 const allPictures = () => [...uploads.own, ...pictures];
@@ -274,4 +268,4 @@ await site?.ready((state, photo) => {
 });
 root.classList.remove('starting');
 /** For tests and benches: the parts of the page, once it is complete. */
-Object.assign(globalThis, { livetint: { painting, link, settings, get page() { return pageName(); }, get view() { return painting.stage.view; } } });
+Object.assign(globalThis, { livetint: { painting, link, settings, whereNext, get page() { return pageName(); }, get view() { return painting.stage.view; } } });

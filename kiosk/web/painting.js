@@ -211,6 +211,7 @@ export class Painting {
     if (this.point) this.palette.remember(this.point.a, this.point.b);
     this.swatches.setMoving(false);
     this.showPalette();
+    this.showPoints();
     this.changed();
   }
 
@@ -240,7 +241,10 @@ export class Painting {
 
   /** @param {HintPlace} at */
   choose(at) {
-    if (!this.isChosen(at)) this.ring.set(false);
+    if (!this.isChosen(at)) {
+      this.ring.set(false);
+      this.swatches.bar.reset();
+    }
     [this.chosen, this.chosenLine] = [at.index, at.line];
     this.colours = null;
     this.setMode('');

@@ -144,7 +144,6 @@ export class Regions {
     const inside = hint?.inside;
     byId('inside').setAttribute('aria-pressed', String(Boolean(inside)));
     byId('draw').setAttribute('aria-pressed', String(mode === 'draw'));
-    byId('ring-bar').hidden = !this.painting.ringShown;
     byId('region').hidden = !inside;
     this.slider.value = String(inside?.grow_px ?? 0);
   }

@@ -43,7 +43,7 @@ export class Ring {
 
   /** Whether keys, a switch or a screen reader are at the ring or at what opened it. */
   get focused() {
-    return !this.byPointer && Boolean(document.activeElement?.closest('#swatches, #marks, #cross'));
+    return !this.byPointer && Boolean(document.activeElement?.closest('#swatches, #ring-bar, #marks, #cross'));
   }
 
   restart() {
@@ -61,7 +61,7 @@ export class Ring {
 
   close() {
     // The focus must not vanish with the ring: its point has it next.
-    if (byId('swatches').contains(document.activeElement)) /** @type {HTMLElement | null} */ (document.querySelector('.mark.chosen'))?.focus();
+    if (document.activeElement?.closest('#swatches, #ring-bar')) /** @type {HTMLElement | null} */ (document.querySelector('.mark.chosen'))?.focus();
     this.set(false);
   }
 }

@@ -1,9 +1,10 @@
 // @ts-check
-// The swatches round the chosen point: five likely colours, each with its name.
+// The ring round the chosen point: swatches of likely colours or of all hues, each with its name, and its bar.
 import { arrange } from './arrange.js';
 import { css, cssHue, nameOf, project } from './colour.js';
 import { byId } from './dom.js';
 import { colourWords } from './language.js';
+import { RingBar } from './ring_bar.js';
 
 /** @typedef {NonNullable<import('./link.js').Header['colours']>} Colours */
 /** @typedef {import('./stage.js').Place} Place */
@@ -19,8 +20,16 @@ export class Swatches {
     this.stage = stage;
     this.pick = pick;
     this.box = byId('swatches');
-    /** @type {Colours | null} */
+    this.bar = new RingBar(stage, {
+      changed: () => this.show(this.hint, this.colours),
+      keepGrey: () => pick(0, 0),
+    });
+    /** @type {import('./edit_history.js').Hint | undefined} */
+    this.hint = undefined;
+    /** Suggested for it. @type {Colours | null} */
     this.colours = null;
+    /** The swatches shown: a, b and confidence. @type {Colours['swatches']} */
+    this.shown = [];
     /** @type {import('./arrange.js').Box} */
     this.zoom = { x: 0, y: 0, w: 0, h: 0 };
     this.zoomKey = '';
@@ -31,13 +40,17 @@ export class Swatches {
 
   /** @param {import('./edit_history.js').Hint | undefined} hint the chosen point @param {Colours | null} colours suggested for it */
   show(hint, colours) {
-    this.colours = colours;
+    [this.hint, this.colours] = [hint, colours];
     this.box.hidden = !hint || !colours;
-    if (!hint || !colours) return;
-    const { L, swatches } = colours;
+    if (this.box.hidden) this.bar.hide();
+    // All is put in place again when the finger stops.
+    if (!hint || !colours || this.box.classList.contains('moving')) return;
+    const bar = this.bar.show(hint, this.zoomBox());
+    const { L } = colours;
+    const swatches = this.shown = this.bar.all ? this.bar.colours(L) : colours.swatches;
     while (this.box.children.length > swatches.length) this.box.lastElementChild?.remove();
     while (this.box.children.length < swatches.length) this.box.append(this.createSwatch(this.box.children.length));
-    const places = this.places(hint, swatches.length);
+    const places = this.places(hint, swatches.length, bar);
     const picked = swatches.map(([a, b]) => Math.hypot(a - hint.a, b - hint.b) < SAME_AB);
     // The picked swatch has the name of the point, also where a small difference would change it.
     const pointName = nameOf(L, ...project(L, hint.a, hint.b));
@@ -68,7 +81,7 @@ export class Swatches {
     swatch.className = 'swatch';
     swatch.append(document.createElement('span'));
     swatch.addEventListener('click', () => {
-      const colour = this.colours?.swatches[index];
+      const colour = this.shown[index];
       if (colour) this.pick(colour[0], colour[1]);
     });
     return swatch;
@@ -76,17 +89,17 @@ export class Swatches {
 
   /**
    * Middles of the swatches. Places are worked out again when the point, the photograph or the layout has moved.
-   * @param {Place} place of the photograph @param {number} count @returns {Place[]}
+   * @param {Place} place of the photograph @param {number} count @param {import('./arrange.js').Box} bar @returns {Place[]}
    */
-  places(place, count) {
+  places(place, count, bar) {
     const { stage } = this;
     const point = stage.toStage(place);
     const [frame, bounds, zoom] = [stage.visible, stage.reachable, this.zoomBox()];
     const half = HALF_MM * stage.pxPerMm();
-    const key = JSON.stringify([point, count, half, bounds, frame, zoom]);
+    const key = JSON.stringify([point, count, half, bounds, frame, zoom, bar]);
     if (key !== this.placesKey) {
       const thing = stage.thingAt(place, half / 2).map((at) => stage.toStage(at));
-      [this.placesKey, this.lastPlaces] = [key, arrange({ point, count, half, bounds, frame, zoom, thing })];
+      [this.placesKey, this.lastPlaces] = [key, arrange({ point, count, half, bounds, frame, zoom, bar, thing })];
     }
     return this.lastPlaces;
   }

@@ -36,7 +36,12 @@ _OPEN = """async () => {
 # Whether a tap at a place of the stage takes hold of a point, or does something with the chosen one.
 _ON_A_POINT = """([x, y]) => { const { painting } = livetint, { w, h } = painting.stage.size;
   return painting.mode || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
+_PAUSE = "(() => { const { whereNext } = livetint; if (whereNext.canOffer) whereNext.ask(); })()"
 FINGER, PALM = 8, 200
+BUTTONS = (
+    "delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split",
+    "brush", "inside", "fitting", "all-colours", "ring-grey",
+)  # fmt: skip
 PLACES = ((0.2, 0.2), (0.5, 0.5), (0.8, 0.6))
 
 places = st.tuples(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
@@ -146,16 +151,12 @@ class Hands(RuleBasedStateMachine):
         self.past.append(self.present)
         self.present = self.future.pop()
 
-    @rule(
-        button=st.sampled_from(
-            ["delete", "grey", "bigger", "smaller", "restart", "zoom-in", "zoom-out", "split", "brush", "inside"]
-        )
-    )
+    @rule(button=st.sampled_from(BUTTONS))
     def press(self, button: str) -> None:
         self.visitor.page.evaluate("(id) => document.getElementById(id).click()", button)
         self.one_step()
 
-    @rule(number=st.integers(0, 4))
+    @rule(number=st.integers(0, 7))
     def swatch(self, number: int) -> None:
         self.visitor.page.evaluate("(i) => document.querySelectorAll('.swatch')[i]?.click()", number)
         self.one_step()
@@ -202,6 +203,23 @@ class Hands(RuleBasedStateMachine):
     def the_history_is_as_undo_and_redo_walk_it(self) -> None:
         if self.present is not None:
             assert self.edits == self.present
+
+    @rule(waits=st.booleans())
+    def pause(self, waits: bool) -> None:
+        """The page asks where to touch next, as it does after a while, and the visitor may not wait for the answer."""
+        self.visitor.page.evaluate(_PAUSE)
+        if waits:
+            self.visitor.until("livetint.whereNext.offered || livetint.whereNext.asked < 0", "a place to touch next")
+        assert self.edits == self.present
+
+    @invariant()
+    def a_place_to_touch_next_is_shown_to_one_who_only_looks(self) -> None:
+        assert self.visitor.evaluate("!livetint.whereNext.offered || livetint.whereNext.canOffer")
+
+    @invariant()
+    def the_bar_is_there_with_the_ring(self) -> None:
+        ring = "livetint.painting.ringShown && livetint.painting.active"
+        assert self.visitor.evaluate(f"document.getElementById('ring-bar').hidden === !({ring})")
 
     @invariant()
     def an_open_ring_has_its_point(self) -> None:

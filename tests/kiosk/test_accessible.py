@@ -44,6 +44,8 @@ def test_no_violation_in_any_state(browser: Any, kiosk: RunningKiosk, language: 
     visitor.place(0.5, 0.5)
     visitor.until("!document.getElementById('swatches').hidden", "swatches")
     found["painting"] = violations(visitor)
+    visitor.page.click("#all-colours")
+    found["all colours"] = violations(visitor)
     visitor.page.click("#brush")
     visitor.page.click("#inside")
     visitor.settled()

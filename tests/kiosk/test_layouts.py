@@ -57,22 +57,26 @@ def test_targets_are_on_screen_and_large_enough(
     visitor.close()
 
 
-# Names the swatches that lie on one another, on the point, on the zoom buttons or outside the stage, for points all
-# over the stage.
+# Names the swatches that lie on one another, on the point, on the zoom buttons, on the ring's bar or outside the stage,
+# for points all over the stage.
 _CROWDED = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
   const box = (e) => e.getBoundingClientRect(), zoom = box(document.getElementById('zoom')), room = box(stage.box);
   for (let i = 0; i <= 400; i += 1) {
     const p = stage.toPhoto((i % 21) / 20 * stage.size.w, Math.floor(i / 21) / 20 * stage.size.h);
     if (p.x < 0 || p.x > 1 || p.y < 0 || p.y > 1) continue;
     swatches.show({ ...p, a: 0, b: 0, size: 5 }, colours);
+    const bar = box(document.getElementById('ring-bar'));
+    if (bar.left < zoom.right && bar.right > zoom.left && bar.bottom > zoom.top) found.push([i, 'bar on zoom']);
+    if (bar.left < room.left || bar.right > room.right || bar.top < room.top) found.push([i, 'bar outside']);
     const point = stage.toStage(p), circles = [...document.querySelectorAll('.swatch')].map((e) => { const b = box(e);
       return { x: b.x + b.width / 2, y: b.y + b.height / 2, r: b.width / 2 }; });
     circles.forEach((c, j) => {
       const far = (x, y) => Math.hypot(c.x - x, c.y - y);
       if (circles.slice(0, j).some((o) => far(o.x, o.y) < 2 * c.r)) found.push([i, 'one another']);
       if (far(point.x + room.x, point.y + room.y) < c.r + 8) found.push([i, 'the point']);
-      const nearest = [Math.min(Math.max(c.x, zoom.left), zoom.right), Math.min(Math.max(c.y, zoom.top), zoom.bottom)];
-      if (far(...nearest) < c.r) found.push([i, 'the zoom buttons']);
+      const near = (b) => far(Math.min(Math.max(c.x, b.left), b.right), Math.min(Math.max(c.y, b.top), b.bottom)) < c.r;
+      if (near(zoom)) found.push([i, 'the zoom buttons']);
+      if (near(bar)) found.push([i, 'the bar']);
       if (c.x - c.r < room.left - 1 || c.x + c.r > room.right + 1 || c.y - c.r < room.top - 1
         || c.y + c.r > room.bottom + 1) found.push([i, 'outside']); }); }
   return found; })()"""
@@ -90,6 +94,9 @@ def test_swatches_have_space_wherever_the_point_is(
     visitor.open(3)
     visitor.place(0.5, 0.5)
     visitor.until("document.querySelectorAll('.swatch').length === 5 && !swatches.hidden", "five swatches")
+    assert visitor.evaluate(_CROWDED) == []
+    visitor.page.click("#all-colours")
+    assert visitor.page.locator(".swatch").count() == (5 if width == 800 else 8)
     assert visitor.evaluate(_CROWDED) == []
     visitor.close()
 
@@ -141,7 +148,7 @@ def test_low_reach_keeps_controls_in_the_lower_part_and_fills_the_height(browser
 
 
 # The smallest font of any text that can be seen, in CSS pixels, and what it says.
-_SMALLEST = """[...document.querySelectorAll('body *')]
+SMALLEST = """[...document.querySelectorAll('body *')]
   .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.checkVisibility(
     { visibilityProperty: true })).map((e) => [parseFloat(getComputedStyle(e).fontSize), e.textContent])
   .sort((one, other) => one[0] - other[0])[0]"""
@@ -152,16 +159,16 @@ def test_no_text_is_under_16_px_on_a_panel_of_1080_lines(
     browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
 ) -> None:
     visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
-    found = [visitor.evaluate(_SMALLEST)]
+    found = [visitor.evaluate(SMALLEST)]
     visitor.open(2)
     visitor.place(0.5, 0.5)
-    found.append(visitor.evaluate(_SMALLEST))
+    found.append(visitor.evaluate(SMALLEST))
     for name in ("moods", "languages", "saved", "idle", "camera", "leave", "consent"):
         visitor.evaluate(f"document.getElementById('{name}').showModal()")
-        found.append(visitor.evaluate(_SMALLEST))
+        found.append(visitor.evaluate(SMALLEST))
         visitor.evaluate(f"document.getElementById('{name}').close()")
     visitor.page.click("#gallery-open")
-    found.append(visitor.evaluate(_SMALLEST))
+    found.append(visitor.evaluate(SMALLEST))
     assert min(found)[0] >= 16, found
     visitor.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ..needs import needs
@@ -95,8 +96,42 @@ def test_the_ring_closes_after_a_while_but_not_under_the_focus_of_keys(browser: 
     visitor.close()
 
 
-# The largest share of a touched thing that the swatches hide, for points all over the photograph. Things as large as
-# the sky cannot be kept free.
+def test_the_bar_offers_colours_that_fit_all_colours_and_grey_also_by_keys(visitor: Visitor) -> None:
+    open_ring(visitor)
+    page, fitting = visitor.page, visitor.evaluate("livetint.painting.swatches.shown")
+    page.tap("#all-colours")
+    assert page.locator("#all-colours").get_attribute("aria-pressed") == "true"
+    colours = visitor.evaluate("livetint.painting.swatches.shown")
+    hues = sorted(float(np.degrees(np.arctan2(b, a))) % 360 for a, b, _ in colours)
+    assert len(hues) == 8 and max(np.diff([*hues, hues[0] + 360])) < 80, "all round the circle of hues"
+    assert min(np.hypot(a, b) for a, b, _ in colours) > 15
+    page.locator(".swatch").nth(2).tap()
+    visitor.settled()
+    [hint] = visitor.hints
+    assert (hint["a"], hint["b"]) == pytest.approx(colours[2][:2])
+    assert visitor.ring and page.locator(".swatch").count() == 8, "it stays with all colours"
+    page.keyboard.press("Escape")
+    page.locator("#cross").press("Enter")
+    until(lambda: visitor.ring, "the ring of another point")
+    assert page.locator(".swatch").count() == 5
+    page.locator(".swatch").last.focus()
+    for pressed in ("fitting", "all-colours", "ring-grey"):
+        page.keyboard.press("Tab")
+        assert visitor.evaluate("document.activeElement.id") == pressed
+    page.keyboard.press("Enter")
+    visitor.settled()
+    assert [abs(h["a"]) + abs(h["b"]) for h in visitor.hints][1] == 0
+    assert page.locator("#ring-grey").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert visitor.evaluate("document.activeElement.matches('.mark.chosen')"), "the focus is on its point"
+    visitor.tap(0.4, 0.5)
+    until(lambda: visitor.ring, "the ring of the first point")
+    visitor.settled()
+    assert len(visitor.evaluate("livetint.painting.swatches.shown")) == len(fitting)
+
+
+# The largest share of a touched thing that the swatches and the bar hide, for points all over the photograph. Things as
+# large as the sky cannot be kept free.
 _HIDDEN = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
   for (let i = 0; i < 81; i += 1) {
     const place = { x: (i % 9 + 0.5) / 9, y: (Math.floor(i / 9) + 0.5) / 9, a: 0, b: 0, size: 5 };
@@ -105,7 +140,9 @@ _HIDDEN = """(() => { const { swatches, colours, stage } = livetint.painting, fo
     swatches.show(place, colours);
     const shown = [...document.querySelectorAll('.swatch')];
     const circles = shown.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth / 2]);
-    const hidden = thing.filter((p) => circles.some(([x, y, r]) => Math.hypot(x - p.x, y - p.y) < r)).length;
+    const { offsetLeft: left, offsetTop: top, offsetWidth: w, offsetHeight: h } = document.getElementById('ring-bar');
+    const hidden = thing.filter((p) => circles.some(([x, y, r]) => Math.hypot(x - p.x, y - p.y) < r)
+      || (p.x > left && p.x < left + w && p.y > top && p.y < top + h)).length;
     found.push(hidden / thing.length); }
   return [found.length, Math.max(...found)]; })()"""
 
