@@ -28,6 +28,8 @@ import { Swatches } from './swatches.js';
 
 /** What the page asks for in each mode. @type {Record<Mode, string>} */
 const ASKS = { '': 'coach', move: 'move_where', same: 'same_where', draw: 'draw_where' };
+/** @type {Mode[]} */
+const HIDES_RING = ['same', 'draw'];
 const ZOOM_STEP = 1.6;
 
 export class Painting {
@@ -100,6 +102,7 @@ export class Painting {
     byId('redo').addEventListener('click', () => this.edits.redo() && this.afterUndo());
     byId('split').addEventListener('click', () => this.ring.close());
     byId('brush').addEventListener('click', () => this.setBrush(!this.brush));
+    addEventListener('keydown', (event) => event.key === 'Escape' && this.mode && this.setMode(''));
     byId('same').addEventListener('click', () => this.setMode(this.mode === 'same' ? '' : 'same'));
     byId('restart').addEventListener('click', () => {
       this.edits.clear();
@@ -254,6 +257,8 @@ export class Painting {
   /** Let the next touch do something else than to place a hint. @param {Mode} mode */
   setMode(mode) {
     this.mode = mode;
+    // The ring makes way; the focus must not vanish with it.
+    if (HIDES_RING.includes(mode) && byId('ring-bar').contains(document.activeElement)) byId('cross').focus();
     if (mode) byId('coach').classList.remove('gone');
     else if (this.edits.present.hints.length) byId('coach').classList.add('gone');
     this.showMode();
@@ -269,6 +274,7 @@ export class Painting {
   /** Say what the next touch does. */
   showMode() {
     byId('coach').textContent = translate(!this.mode && this.brush ? 'brush_coach' : ASKS[this.mode]);
+    document.body.dataset.mode = this.mode;
     byId('brush').setAttribute('aria-pressed', String(this.brush));
     byId('cross').setAttribute('aria-label', translate(this.brush ? 'brush_cross' : 'cross'));
     this.showPalette();

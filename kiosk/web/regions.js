@@ -124,6 +124,7 @@ export class Regions {
     if (inside.polygons[0].length < 3) return;
     if (!hint.inside && this.isFull(painting.edits.present.hints)) say(translate('too_many_regions'), { beside: byId('inside') });
     else painting.replace({ ...hint, inside });
+    painting.ring.set(true);
   }
 
   // What is shown

@@ -25,8 +25,8 @@ const DIGITS = 4;
 /** The most points and lines of a picture, as the model takes no more; the most points of all lines and outlines, so that
  * an edit fits into a message (MAX_BYTES in kiosk/messages.py); the most regions (MAX_REGIONS there). */
 export const [MAX_PLACES, MAX_LINE_POINTS, MAX_REGIONS] = [128, 2000, 12];
-/** As of `Region` in the engine: around a line drawn by hand, and around its own outline, the network decides. */
-const EDGE_PX = 6;
+/** As of `Region` in the engine: around a line drawn by hand the network decides, in a band of this width. */
+const HAND_EDGE_PX = 6;
 
 /** @param {Hint} hint @returns {Line[]} */
 export const linesOf = (hint) => hint.lines ?? [[[hint.x, hint.y]]];
@@ -124,10 +124,10 @@ function fromSegment([x, y], [x0, y0], [x1, y1]) {
 // Regions
 
 /** The region of the network's own outline, which is not known yet. @returns {Inside} */
-export const ownOutline = (grow_px = 0) => ({ polygons: [], grow_px, edge_px: EDGE_PX, fill: false });
+export const ownOutline = (grow_px = 0) => ({ polygons: [], grow_px, edge_px: 0, fill: false });
 
 /** The region within a line drawn by hand. @param {Line} line @returns {Inside} */
-export const drawnOutline = (line) => ({ polygons: [simplified(line)], grow_px: 0, edge_px: EDGE_PX, fill: true });
+export const drawnOutline = (line) => ({ polygons: [simplified(line)], grow_px: 0, edge_px: HAND_EDGE_PX, fill: true });
 
 /** Whether the outline of a hint has to be asked for. @param {Hint} hint */
 export const lacksOutline = (hint) => Boolean(hint.inside && !hint.inside.polygons.length);

@@ -156,7 +156,7 @@ def test_a_hint_stays_inside_its_outline_which_follows_it_and_grows(visitor: Vis
     left, top, right, bottom = outline(visitor)
     assert left < 0.4 < right and top < 0.5 < bottom
     # The touch alone reaches farther than its outline.
-    beyond = right + 8 / 256
+    beyond = right + 2 / 256
     np.testing.assert_allclose(visitor.shown_ab(beyond, 0.5), SEPIA, atol=0.1)
     visitor.page.locator("#grow").press("ArrowRight")
     visitor.page.locator("#grow").press("ArrowRight")
@@ -185,6 +185,12 @@ def test_a_line_drawn_around_a_thing_keeps_the_colour_in_it(visitor: Visitor) ->
     visitor.settled()
     press(visitor, "draw")
     assert visitor.page.get_by_text("Draw around what should have this colour").is_visible()
+    assert not visitor.page.locator("#ring-bar, .swatch").first.is_visible(), "nothing is in the finger's way"
+    visitor.page.keyboard.press("Escape")
+    assert visitor.evaluate("livetint.painting.mode") == "" and not visitor.ring
+    visitor.tap(0.4, 0.4)
+    until(lambda: visitor.page.locator("#draw").is_visible(), "the ring again")
+    press(visitor, "draw")
     paint(visitor, (0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6), (0.3, 0.32))
     hint = visitor.hints[0]
     assert inside_of(hint)["fill"] and len(hint["inside"]["polygons"]) == 1
