@@ -27,6 +27,8 @@ HALF_FROM = 256
 # The encoder's last tensor, [1, 96, 64, 64] before the heads, is an output too, for whoever computes the heads
 # elsewhere. No stage reads it, so `stage_graph` drops it and no runner pays for it.
 FEATURES = "features"
+# Prefixes of weights that bundles before version 7 lack.
+NEWEST_WEIGHTS = ("attention.kinds.", "attention.guard")
 
 
 class EncoderStage(nn.Module):
@@ -187,10 +189,15 @@ def network_of(bundle: Bundle) -> TouchNetwork:
     """
     network = TouchNetwork(backbone_of(bundle))
     try:
-        network.load_state_dict(weights_of(bundle))
+        network.load_state_dict(_newest_weights(network) | weights_of(bundle))
     except RuntimeError as error:
         raise ModelFileError(f"{bundle.folder} does not hold the weights of touch with {network.backbone}") from error
     return network.eval()
+
+
+def _newest_weights(network: TouchNetwork) -> dict[str, Tensor]:
+    """The initial weights of what bundles before version 7 lack; with these the network computes what it did."""
+    return {name: weight for name, weight in network.state_dict().items() if name.startswith(NEWEST_WEIGHTS)}
 
 
 def weights_of(bundle: Bundle) -> dict[str, Tensor]:

@@ -125,7 +125,13 @@ class Numbers(click.ParamType):
     type=click.Path(path_type=Path),
     help="Its released weights: safetensors with the names of the usual PyTorch port.",
 )
-@click.option("--photos", type=click.Path(path_type=Path), help="Folder or tar of photographs to fit it on.")
+@click.option("--photos", type=click.Path(path_type=Path), help="Photographs for --backbone or --kinds: folder or tar.")
+@click.option("--kinds", type=click.Path(path_type=Path), help="Folder of the photographs' labels: what pixels show.")
+@click.option(
+    "--guard",
+    type=Numbers(),
+    help="How far logits of hints on something else fall in skin, hair, plants, all but paint.",
+)
 @click.option("--reach", type=Numbers(), help="Factors of the heads' distance penalties, widest head first.")
 @click.option("--gates", type=Numbers(), help="Mean shifts of the heads' gates by surprising hints, -6 to 6.")
 @click.option("--narrowing", type=Numbers(), help="Mean factors by which surprising hints narrow the heads.")
@@ -144,6 +150,8 @@ def adjust_(
     backbone: str | None,
     weights: Path | None,
     photos: Path | None,
+    kinds: Path | None,
+    guard: tuple[float, ...] | None,
     reach: tuple[float, ...] | None,
     gates: tuple[float, ...] | None,
     narrowing: tuple[float, ...] | None,
@@ -152,18 +160,23 @@ def adjust_(
     """Change the weights of BUNDLE, a touch network, by hand. Measure and calibrate the new bundle again."""
     try:
         from ..build_engine.gate import check_new_bundle
-        from ..training.adjust import Change, NewBackbone, adjust
+        from ..training.adjust import Change, LabelledKinds, NewBackbone, adjust
     except ModuleNotFoundError as error:
         raise ConfigError(f"changing weights needs {error.name}: pip install 'livetint[train]'") from error
     if backbone and weights and photos:
         new = NewBackbone(backbone, weights, photos)
-    elif backbone or weights or photos:
+    elif backbone or weights or (photos and not kinds):
         raise ConfigError("a new backbone needs --backbone, --weights and --photos together")
     else:
         new = None
+    if kinds and not photos:
+        raise ConfigError("--kinds needs --photos, the photographs that are labelled")
+    labelled = LabelledKinds(photos, kinds) if kinds and photos else None
     source, other = find_model(bundle), find_model(mix) if mix else None
-    check_keeps(output, (source.folder, other and other.folder, weights, photos))
-    made = adjust(source, Change(other, share, new, reach, gates, narrowing, contrast), version, output)
+    check_keeps(output, (source.folder, other and other.folder, weights, photos, kinds))
+    change = Change(other, share, new, labelled, guard, reach, gates, narrowing, contrast)
+    with Bars() as bars:
+        made = adjust(source, change, version, output, lambda done, total: bars.set("learning kinds", done, total))
     click.echo(f"wrote {made.folder}; measure it: livetint bench accuracy --model {output} --regions")
     check_new_bundle(made, click.echo)
 

@@ -20,6 +20,7 @@ from ...engine.colour import bins
 from ...engine.colour.global_hints import VECTOR_LENGTH
 from ...engine.hints import DEFAULT_SIZE_PX, WORKING_PX
 from ...engine.inputs import AB_SCALE
+from .kinds import GUARDED, Kinds
 from .sampling import Taps, patch_taps, sample, sizes, taps, upsample_convex
 
 WIDTH = 96
@@ -137,6 +138,9 @@ class HintAttention(nn.Module):
         self.null = nn.Conv2d(WIDTH, HEADS, 1)
         self.mood = nn.Conv2d(WIDTH, 2 * MOOD, 1)
         self.reach = nn.Parameter(torch.linspace(-0.2, 1, HEADS))
+        self.kinds = Kinds(WIDTH)
+        # Of each head and guarded kind, the root of how far its cells lower the logit of a hint on something else.
+        self.guard = nn.Parameter(torch.zeros(HEADS, GUARDED))
         self.token = nn.Linear(HEADS * KEY + 5 + len(FLAGS), 128)
         self.token_mood, self.token_weight = nn.Linear(128, MOOD), nn.Linear(128, HEADS)
         self.token_focus, self.token_narrowing = nn.Linear(128, HEADS), nn.Linear(128, HEADS)
@@ -179,9 +183,10 @@ class HintAttention(nn.Module):
         batch, _, height, width = sizes(features)
         cells = height * width
         up = self.up(F.leaky_relu(self.up_hidden(features), 0.1)).reshape(batch, 9, 16, cells)
+        kinds = self.kinds.guarded(features).reshape(batch, 1, GUARDED, cells)
         return Maps(
-            query=self.queries(features),
-            key=self.key(features),
+            query=self.queries(features, kinds),
+            key=self.with_kinds(self.key(features), 1 - kinds).reshape(batch, HEADS * KEY, height, width),
             gate=self.gate(features).softmax(1),
             base=self.base(features) * 0.1,
             mood=(self.mood(features) * 0.1).reshape(batch, 2, MOOD, cells),
@@ -193,14 +198,22 @@ class HintAttention(nn.Module):
         """Features [B, WIDTH, …] → logits [B, 313, …] of the automatic distribution."""
         return self.bins(F.leaky_relu(self.bins_hidden(features), 0.1))
 
-    def queries(self, features: Tensor) -> Tensor:
+    def with_kinds(self, x: Tensor, kinds: Tensor) -> Tensor:
+        """Queries or keys [B, h·KEY, H, W] → [B, h, KEY, P], with `kinds` [B, 1, GUARDED, P] times `guard` added to the
+        last channels of each head. These channels are the guards' alone (`training/make_room.py`)."""
+        batch, cells = int(kinds.shape[0]), int(kinds.shape[3])
+        heads = x.reshape(batch, HEADS, KEY, cells)
+        return torch.cat([heads[:, :, :-GUARDED], heads[:, :, -GUARDED:] + kinds * self.guard[..., None]], 2)
+
+    def queries(self, features: Tensor, kinds: Tensor) -> Tensor:
         """Queries [B, h, KEY + 5, P] whose product with the keys of `hint_keys` is the whole logit
 
-            q·k/√KEY − t ρ ‖p − p_n‖² + w − null,  ρ = exp(REACH_SLOPE · reach)
+            q·k/√KEY − Σ guard² z (1 − z_n) − t ρ ‖p − p_n‖² + w − null,  ρ = exp(REACH_SLOPE · reach)
 
-        of a hint at p_n with narrowing factor t and weight w, against the null token. The squared distance is a product
-        too, of (2ρx, 2ρy, −ρ‖p‖², 1) with (t x_n, t y_n, t, −t ρ‖p_n‖² + w). Positions are relative to the middle of
-        the picture: the four terms nearly cancel, and float32 then rounds off only a quarter as much.
+        of a hint at p_n with narrowing factor t and weight w, against the null token; z are the `kinds`
+        [B, 1, GUARDED, P]. The squared distance is a product too, of (2ρx, 2ρy, −ρ‖p‖², 1) with
+        (t x_n, t y_n, t, −t ρ‖p_n‖² + w). Positions are relative to the middle of the picture: the four terms nearly
+        cancel, and float32 then rounds off only a quarter as much.
         """
         batch, _, height, width = sizes(features)
         cells = height * width
@@ -208,7 +221,7 @@ class HintAttention(nn.Module):
         y = ((torch.arange(height, device=features.device) + 0.5) / height - MIDDLE).repeat_interleave(width)
         reach = torch.exp(REACH_SLOPE * self.reach)[:, None]
         place = torch.stack([2 * reach * x, 2 * reach * y, -reach * (x * x + y * y), torch.ones_like(reach * x)], 1)
-        query = self.query(features).reshape(batch, HEADS, KEY, cells) * KEY**-0.5
+        query = self.with_kinds(self.query(features) * KEY**-0.5, -kinds)
         null = self.null(features).reshape(batch, HEADS, 1, cells)
         return torch.cat([query, place.expand(batch, -1, -1, -1), -null], 2)
 

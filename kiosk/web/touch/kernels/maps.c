@@ -115,26 +115,30 @@ static void scale(float *map, int count, float factor) {
   for (int i = 0; i < count; i += 4) store(map + i, load(map + i) * factor);
 }
 
-// Queries and keys of a head, with what a cell shows (skin, hair, plants) in their last channels.
+// What is guarded in a cell: skin, hair, plants, and everything but the paint of a vehicle.
+static float guarded_share(int c, int cell) {
+  return c < GUARDED - 1 ? *at(kinds, KINDS, c + 1, cell) : 1 - *at(kinds, KINDS, KINDS - 1, cell);
+}
+
+// Queries and keys of a head, with the guards in their last channels.
 static void query_head(int h) {
   int channels = HEADS * ROW, first = h * ROW;
   mix(blocked, WIDTH, weights.query + h * KEY * WIDTH, weights.query_bias + h * KEY, query, KEY, channels, first);
   float reach = exp1(REACH_SLOPE * weights.reach[h]);
   for (int cell = 0; cell < CELLS; cell++) {
     float x = (cell % SIDE + 0.5f) / SIDE - 0.5f, y = (cell / SIDE + 0.5f) / SIDE - 0.5f;
-    float *q = at(query, channels, first, cell), *k = at(key, HEADS * KEY, h * KEY, cell), guarded = 0;
+    float *q = at(query, channels, first, cell), *k = at(key, HEADS * KEY, h * KEY, cell);
     for (int i = 0; i < KEY; i++) q[i * BLOCK] *= 0.176776695f;  // 1 / sqrt(KEY)
     for (int c = 0; c < GUARDED; c++) {
-      float guard = weights.guard[h * GUARDED + c], shown = *at(kinds, KINDS, c + 1, cell);
-      q[(KEY - GUARDED + c) * BLOCK] += guard * shown;
-      k[(KEY - GUARDED + c) * BLOCK] += guard * shown;
-      guarded += guard * guard * shown;
+      float guard = weights.guard[h * GUARDED + c], share = guarded_share(c, cell);
+      q[(KEY - GUARDED + c) * BLOCK] -= guard * share;
+      k[(KEY - GUARDED + c) * BLOCK] += guard * (1 - share);
     }
     q[KEY * BLOCK] = 2 * reach * x;
     q[(KEY + 1) * BLOCK] = 2 * reach * y;
     q[(KEY + 2) * BLOCK] = -reach * (x * x + y * y);
     q[(KEY + 3) * BLOCK] = 1;
-    q[(KEY + 4) * BLOCK] = -(*at(null_logits, HEADS, h, cell) + guarded);
+    q[(KEY + 4) * BLOCK] = -*at(null_logits, HEADS, h, cell);
   }
 }
 
