@@ -3,6 +3,7 @@
 // exhibition's pictures are answered here. The engine answers everything else, and whatever fails here.
 import { Link } from './link.js';
 import { LocalLink } from './touch/local_link.js';
+import { MAX_HINTS } from './touch/touch.js';
 
 /** A browser whose typical touch takes longer asks the engine. */
 const MAX_TOUCH_MS = 12;
@@ -103,7 +104,7 @@ export class QuickLink extends Link {
   /** @param {any} edit */
   isAnsweredHere({ photo, hints, outline, want }) {
     return this.answersHere && this.local?.ready === photo && !this.refused.has(photo)
-      && want === 'planes' && (outline ?? null) === null && hints.every(Array.isArray);
+      && want === 'planes' && (outline ?? null) === null && hints.length <= MAX_HINTS && hints.every(Array.isArray);
   }
 
   /** @param {Record<string, unknown>} facts */

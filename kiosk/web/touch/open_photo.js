@@ -5,11 +5,12 @@ import { TouchError } from './errors.js';
 import { loadFeatures } from './features.js';
 import { fetchBytes } from './packed_file.js';
 
+/** The pixels of a grey picture, one byte each. @typedef {{width: number, height: number, bytes: Uint8Array}} Grey */
 /** Where the files of a picture lie. @typedef {{features: string, picture: string}} Addresses */
 
 export class OpenPhoto {
   /**
-   * @param {string} id @param {import('./features.js').Features} found @param {ImageData} grey the picture that the page shows
+   * @param {string} id @param {import('./features.js').Features} found @param {Grey} grey the picture that the page shows
    */
   constructor(id, found, grey) {
     this.id = id;
@@ -35,13 +36,13 @@ export class OpenPhoto {
 
   /** L of the picture's pixel at a point (x, y in 0…1). @param {number} x @param {number} y */
   lightnessAt(x, y) {
-    const { width, height, data } = this.grey;
+    const { width, height, bytes } = this.grey;
     const row = Math.min(Math.floor(y * height), height - 1), column = Math.min(Math.floor(x * width), width - 1);
-    return lightnessOf(data[(row * width + column) * 4]);
+    return lightnessOf(bytes[row * width + column]);
   }
 }
 
-/** @param {string} address @param {AbortSignal} signal */
+/** @param {string} address @param {AbortSignal} signal @returns {Promise<Grey>} */
 async function loadGrey(address, signal) {
   const bytes = await fetchBytes(address, 'picture', signal);
   let image;
@@ -54,5 +55,6 @@ async function loadGrey(address, signal) {
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
   context.drawImage(image, 0, 0);
   image.close();
-  return context.getImageData(0, 0, canvas.width, canvas.height);
+  const { width, height, data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  return { width, height, bytes: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
 }

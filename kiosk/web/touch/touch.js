@@ -8,7 +8,7 @@ import { sha256 } from './sha256.js';
 export const PLANE = 256;
 const BINS = 313;
 const GLOBAL = BINS + 3;
-const MAX_HINTS = 128;
+export const MAX_HINTS = 128;
 const FEATURES = 96 * 64 * 64;
 /** A module with one SIMD instruction. */
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11];
@@ -119,6 +119,7 @@ export class Touch {
 
   /** Give the kernels these hints. @param {Hint[]} hints @param {boolean} only whether hints that are not among them are forgotten */
   place(hints, only) {
+    if (hints.length > MAX_HINTS) throw new RangeError(`there are ${hints.length} hints; at most ${MAX_HINTS} are possible`);
     const names = hints.map((hint) => hint.join());
     const wanted = new Set(names);
     const missing = [...wanted].filter((name) => !this.kept.has(name)).length;
