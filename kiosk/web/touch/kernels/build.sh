@@ -4,7 +4,7 @@
 set -eu
 sources=$(dirname "$0")
 out=${1:-$sources/..}
-clang --target=wasm32 -std=c11 -O2 -fno-unroll-loops -msimd128 -mbulk-memory -ffp-contract=off -fno-builtin -nostdlib -fvisibility=hidden \
+clang --target=wasm32 -std=c11 -O2 -msimd128 -mbulk-memory -ffp-contract=off -fno-builtin -nostdlib -fvisibility=hidden \
     -Wall -Wextra -Werror -fuse-ld=lld -Wl,--no-entry -Wl,--export-dynamic -Wl,-z,stack-size=131072 -Wl,--strip-all \
     -o "$out/kernels.wasm" "$sources"/*.c
 {

@@ -12,11 +12,12 @@ API unsigned *halves_start(void) { return halves; }
 
 // Four lines of four, transposed in place.
 static inline void transpose(v4 *x) {
-  for (int i = 0; i < 4; i++) for (int j = 0; j < i; j++) {
-    float kept = x[i][j];
-    x[i][j] = x[j][i];
-    x[j][i] = kept;
-  }
+  v4 a = shuffle(x[0], x[1], 0, 4, 1, 5), b = shuffle(x[2], x[3], 0, 4, 1, 5);
+  v4 c = shuffle(x[0], x[1], 2, 6, 3, 7), d = shuffle(x[2], x[3], 2, 6, 3, 7);
+  x[0] = shuffle(a, b, 0, 1, 4, 5);
+  x[1] = shuffle(a, b, 2, 3, 6, 7);
+  x[2] = shuffle(c, d, 0, 1, 4, 5);
+  x[3] = shuffle(c, d, 2, 3, 6, 7);
 }
 
 // Convex upsampling: each fine pixel is mixed of the 3 x 3 cells around it; borders are repeated. In CIELAB units.

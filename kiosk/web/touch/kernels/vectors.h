@@ -7,6 +7,13 @@ typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int i4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef unsigned u4 __attribute__((vector_size(16), aligned(4), may_alias));
 
+// Four of the eight numbers of a and b, by their places.
+#if __has_builtin(__builtin_shufflevector)
+#define shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (i4){i, j, k, l})
+#endif
+
 static inline v4 load(const float *from) { return *(const v4 *)from; }
 static inline void store(float *to, v4 x) { *(v4 *)to = x; }
 static inline v4 splat(float x) { return (v4){x, x, x, x}; }
