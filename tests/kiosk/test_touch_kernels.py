@@ -107,9 +107,10 @@ marks = st.builds(Hint, coordinates, coordinates, colours, colours, st.integers(
 
 
 @needs("cc")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(hints=st.lists(marks, min_size=1, max_size=12), seed=st.integers(0, 9))
 def test_colours_under_hints_are_matched_as_in_the_engine(touch: NativeTouch, hints: list[Hint], seed: int) -> None:
+    """The same examples every time: a residual at the limit of what is changed may be on either side of it."""
     ab = np.random.default_rng(seed).uniform(-40, 40, (2, 256, 256)).astype(np.float32)
     touch.ab[:] = ab
     touch.hints[: 5 * len(hints)] = np.array([(h.x, h.y, h.a, h.b, h.size) for h in hints], np.float64).ravel()

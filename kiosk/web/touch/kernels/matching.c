@@ -14,7 +14,8 @@ struct axis {
 
 struct mark {
   struct axis rows, columns;
-  float ab[2], priority, solver[MEASURES][MEASURES];
+  float ab[2], priority;
+  double solver[MEASURES][MEASURES];  // its numbers are large and nearly cancel where measurements are nearly the same
 };
 
 static struct mark marks[MAX_HINTS];
@@ -77,7 +78,7 @@ static void solve(struct mark *mark) {
     cofactors[i][j] = m[a][c] * m[b][d] - m[a][d] * m[b][c];
   }
   double determinant = m[0][0] * cofactors[0][0] + m[0][1] * cofactors[0][1] + m[0][2] * cofactors[0][2];
-  for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) mark->solver[i][j] = (float)(cofactors[j][i] / determinant);
+  for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) mark->solver[i][j] = cofactors[j][i] / determinant;
 }
 
 // By how much a hint removes its residuals beside the nearest later one.
@@ -128,8 +129,9 @@ static void change(const struct mark *mark, float (*removed)[2]) {
   for (int c = 0; c < 2; c++) {
     float heights[MEASURES];
     for (int m = 0; m < MEASURES; m++) {
-      heights[m] = 0;
-      for (int i = 0; i < MEASURES; i++) heights[m] += mark->solver[m][i] * removed[i][c];
+      double height = 0;
+      for (int i = 0; i < MEASURES; i++) height += mark->solver[m][i] * removed[i][c];
+      heights[m] = (float)height;
     }
     for (int y = 0; y < WINDOW; y++) {
       v4 line[LINE / 4];
