@@ -104,7 +104,8 @@ export class QuickLink extends Link {
   /** @param {any} edit */
   isAnsweredHere({ photo, hints, outline, want }) {
     return this.answersHere && this.local?.ready === photo && !this.refused.has(photo)
-      && want === 'planes' && (outline ?? null) === null && hints.length <= MAX_HINTS && hints.every(Array.isArray);
+      && want === 'planes' && (outline ?? null) === null && hints.every((/** @type {any} */ hint) => !hint.inside)
+      && hints.flatMap((/** @type {any} */ hint) => hint.lines ?? [hint]).length <= MAX_HINTS;
   }
 
   /** @param {Record<string, unknown>} facts */

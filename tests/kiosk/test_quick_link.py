@@ -79,7 +79,7 @@ def test_the_page_answers_as_the_engine_does_and_its_edits_are_counted(
     assert edits_counted(touch_kiosk) >= before + edits + 1
 
 
-def test_strokes_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
+def test_regions_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
     at_touch.until(READY, "the page's own answers")
 
     def is_answered_here(**changed: Any) -> bool:
@@ -87,7 +87,10 @@ def test_strokes_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
         return at_touch.evaluate(f"livetint.link.isAnsweredHere({{ photo: livetint.painting.photo, ...{edit} }})")
 
     assert is_answered_here()
-    assert not is_answered_here(hints=[{"lines": [[[0.1, 0.1], [0.5, 0.5]]], "a": 20, "b": 30, "size": 5}])
+    stroke = {"lines": [[[0.1, 0.1], [0.5, 0.5]]], "a": 20, "b": 30, "size": 5}
+    assert is_answered_here(hints=[stroke])
+    assert not is_answered_here(hints=[{**stroke, "inside": {"polygons": [[[0, 0], [1, 0], [1, 1]]]}}])
+    assert not is_answered_here(hints=[{**stroke, "lines": stroke["lines"] * 129}])
     assert not is_answered_here(outline=0)
     assert not is_answered_here(want="jpeg")
     assert not is_answered_here(photo="0" * 16)
