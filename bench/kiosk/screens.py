@@ -24,7 +24,7 @@ from .process import running_kiosk
 from .scripted import ScriptedPage
 
 RATE_PER_S = 30.0
-WARM_UP_S = 3.0
+WARM_UP_S, LOOK_EVERY_S = 2.0, 0.05
 SECONDS = 20.0
 # The most that the setting server.screens takes.
 MAX_SCREENS = 64
@@ -48,14 +48,22 @@ async def _paint(address: str, count: int, seconds: float) -> tuple[list[Scripte
     """The pages after `seconds` of measuring, and the engine's resident memory at the end."""
     photos = [picture["id"] for picture in _read(address, "settings.json")["pictures"]]
     pages = [ScriptedPage(address, photos[n % len(photos)], RATE_PER_S) for n in range(count)]
-    end_s = time.perf_counter() + WARM_UP_S + seconds
+    end_s = float("inf")
 
     async def measure() -> None:
+        nonlocal end_s
+        while not all(page.answers for page in pages):  # the engine opens the photographs
+            await asyncio.sleep(LOOK_EVERY_S)
         await asyncio.sleep(WARM_UP_S)
         for page in pages:
             page.begin()
+        end_s = time.perf_counter() + seconds
 
-    await asyncio.gather(measure(), *(page.run(lambda: time.perf_counter() >= end_s) for page in pages))
+    measuring = asyncio.create_task(measure())
+    try:
+        await asyncio.gather(*(page.run(lambda: time.perf_counter() >= end_s) for page in pages))
+    finally:
+        measuring.cancel()
     return pages, resident_mib(_read(address, "readyz")["engine_pid"])
 
 

@@ -51,8 +51,9 @@ class ScriptedPage:
         return self._shown == self._seq
 
     def begin(self) -> None:
-        """Measure from now on."""
+        """Measure from now on: the edits and answers of before do not count."""
         self.latencies_ms, self.answers = [], 0
+        self._sent.clear()
 
     async def run(self, over: Callable[[], bool]) -> None:
         """Paint until `over`, then wait for the answer to the last edit.
