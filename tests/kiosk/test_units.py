@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from livetint.kiosk.server.fonts import in_words, languages_without_glyphs
 from livetint.kiosk.server.page import PageWatch
+from livetint.kiosk.server.usage import Usage
 from livetint.kiosk.settings import LANGUAGES
 
 from ..needs import needs
@@ -90,6 +91,31 @@ def test_doctor_names_languages_without_glyphs_and_the_packages_that_have_them(
     assert in_words(["ja", "ar"]) == "no glyphs for ja, ar; sudo apt-get install fonts-noto-cjk fonts-noto-core"
     stand_in.write_text("#!/bin/sh\nexit 1\n")
     assert "cannot tell" in in_words(languages_without_glyphs())
+
+
+def test_life_of_tablets_does_not_hide_a_browser_of_this_machine_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = PageWatch()
+    now = page.started_s + 100
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    page.beat(own=False)
+    assert not page.lost, "no page of this machine was ever seen: the exhibit is tablets alone"
+    page.beat(own=True)
+    now += 20
+    page.beat(own=False)
+    assert page.lost
+
+
+def test_a_photograph_is_opened_once_in_a_visit_whatever_other_screens_paint_meanwhile() -> None:
+    usage = Usage(("a", "b"))
+    for _ in range(3):
+        usage.edited("a", 1)
+        usage.edited("b", 2, 5)
+        usage.edited("a", 3)
+    assert (usage.opens, usage.edits) == ({"a": 2, "b": 1}, {"a": 6, "b": 15})
+    usage.end_visit(1)
+    usage.edited("a", 1)
+    usage.edited("a", 3)
+    assert usage.opens["a"] == 3
 
 
 def test_a_page_without_life_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
