@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from ...engine.bundle import Bundle
+from ...engine.errors import ConfigError
 from ..environment import machine, model_table, versions
 from ..measure import Result
 from ..percentiles import percentile
@@ -68,8 +69,11 @@ async def _paint(address: str, count: int, seconds: float) -> tuple[list[Scripte
 
 
 def _read(address: str, path: str) -> dict[str, Any]:
-    with urlopen(f"{address}{path}") as reply:
-        return json.load(reply)
+    try:
+        with urlopen(f"{address}{path}") as reply:
+            return json.load(reply)
+    except OSError as error:
+        raise ConfigError(f"the kiosk does not answer at {address}{path}: {error}") from error
 
 
 def resident_mib(process: int) -> float | None:

@@ -78,6 +78,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen()  # whoever is told the address may connect at once, and waits until it is served
     except OSError as error:
         found.close()
         raise ConfigError(
