@@ -116,6 +116,12 @@ def test_keys_paint_a_line(visitor: Visitor) -> None:
     cross.press("Escape")
     cross.press("Enter")
     until(lambda: len(visitor.hints) == 2, "another line begins")
+    until(lambda: visitor.ring, "its ring")
+    visitor.page.locator("#same").press("Enter")
+    assert visitor.evaluate("document.activeElement.id") == "cross", "the focus goes where the place is chosen"
+    for key in ("Shift+ArrowUp", "Enter"):
+        visitor.page.keyboard.press(key)
+    assert len(visitor.hints) == 2 and len(visitor.hints[1]["lines"]) == 2
     visitor.settled()
 
 
