@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from livetint.engine.models import find_model
+from livetint.kiosk.server.state import Kiosk
+from livetint.kiosk.settings import EngineTable, ScreenTable, Settings
 
 from ..needs import needs
-from .page import Visitor, page_settings
+from .page import Visitor
 from .running import RunningKiosk
 from .test_server import first_picture
 
@@ -33,9 +35,10 @@ def touch_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKio
     running.close()
 
 
-@pytest.fixture
-def at_touch(browser: Any, touch_kiosk: RunningKiosk) -> Iterator[Visitor]:
-    one = Visitor(browser, touch_kiosk.address)
+@pytest.fixture(scope="module")
+def at_touch(chromium: Any, touch_kiosk: RunningKiosk) -> Iterator[Visitor]:
+    """A page that shows the first picture of that kiosk."""
+    one = Visitor(chromium, touch_kiosk.address)
     one.open()
     yield one
     one.close()
@@ -77,6 +80,7 @@ def test_the_page_answers_as_the_engine_does_and_its_edits_are_counted(
     assert difference.mean() < 0.02
     assert difference.max() < 0.5
     assert edits_counted(touch_kiosk) >= before + edits + 1
+    at_touch.evaluate("livetint.link.answersHere = true")
 
 
 def test_regions_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
@@ -96,27 +100,20 @@ def test_regions_outlines_and_jpegs_go_to_the_engine(at_touch: Visitor) -> None:
     assert not is_answered_here(photo="0" * 16)
 
 
-def test_a_picture_that_the_page_cannot_open_is_answered_by_the_engine(browser: Any, touch_kiosk: RunningKiosk) -> None:
-    visitor = Visitor(browser, touch_kiosk.address)
-    visitor.page.route("**/features.bin", lambda route: route.fulfill(status=200, body=b"damaged"))
-    visitor.open()
-    visitor.until("livetint.link.refused.size === 1", "the refusal")
-    visitor.place(0.4, 0.5)
-    assert "server_ms" in newest_answer(visitor)
-    visitor.close()
+def test_a_picture_that_the_page_cannot_open_is_answered_by_the_engine(at_touch: Visitor) -> None:
+    at_touch.page.route("**/features.bin", lambda route: route.fulfill(status=200, body=b"damaged"))
+    at_touch.page.click("#gallery-open")
+    at_touch.page.click("#pictures li:nth-child(2) button")
+    at_touch.until("livetint.link.refused.has(livetint.painting.photo)", "the refusal")
+    at_touch.settled()
+    at_touch.place(0.4, 0.5)
+    assert "server_ms" in newest_answer(at_touch)
 
 
-def test_it_can_be_switched_off(browser: Any, touch_kiosk: RunningKiosk) -> None:
-    visitor = Visitor(
-        browser,
-        touch_kiosk.address,
-        before=page_settings(vivid=None),
-    )
-    visitor.open()
-    visitor.place(0.4, 0.5)
-    assert "server_ms" in newest_answer(visitor)
-    assert visitor.evaluate("livetint.link.touch_ms") is None
-    visitor.close()
+def test_it_can_be_switched_off() -> None:
+    for touches, vivid in (("auto", 1.5), ("engine", None)):
+        asked = Settings(screen=ScreenTable(touches=touches), engine=EngineTable(vivid=1.5))
+        assert Kiosk(asked).for_page()["vivid"] == vivid
 
 
 def test_files_are_of_pictures_on_show_alone(touch_kiosk: RunningKiosk) -> None:
