@@ -7,6 +7,8 @@ import { MAX_HINTS } from './touch/touch.js';
 
 /** A browser whose typical touch takes longer asks the engine. */
 const MAX_TOUCH_MS = 12;
+/** A picture that could not be fetched is tried again after this time. */
+const RETRY_MS = 10000;
 
 /** Events: those of Link. */
 export class QuickLink extends Link {
@@ -54,15 +56,20 @@ export class QuickLink extends Link {
       }
     });
     local.addEventListener('reply', (event) => this.onLocalReply(/** @type {CustomEvent} */ (event).detail));
-    local.addEventListener('message', (event) => {
-      this.refused.add(/** @type {CustomEvent} */ (event).detail.photo);
-      this.askEngine();
-    });
+    local.addEventListener('message', (event) => this.onRefused(/** @type {CustomEvent} */ (event).detail));
     local.addEventListener('fault', () => {
       this.local = null;
       local.close();
       this.askEngine();
     });
+  }
+
+  /** The page cannot open a picture: for now where it could not be fetched. @param {{photo: string, reason: string}} why */
+  onRefused({ photo, reason }) {
+    this.opening = '';
+    this.refused.add(photo);
+    if (reason !== 'damaged') setTimeout(() => this.refused.delete(photo), RETRY_MS);
+    this.askEngine();
   }
 
   /** @param {{header: import('./link.js').Header, pixels: ArrayBuffer}} reply */
