@@ -57,6 +57,7 @@ def test_the_wheel_is_pure_and_holds_the_model_and_the_photographs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "models/touch/model.toml", "photos/photographs.toml", "engine/session.py", "cli/__main__.py", "__main__.py",
+        "kiosk/web/touch/kernels.wasm",
     ):  # fmt: skip
         assert f"livetint/{wanted}" in names
     assert not [n for n in names if "__pycache__" in n or n.startswith(("tests/", "livetint/tests"))]
