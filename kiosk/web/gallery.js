@@ -9,8 +9,8 @@ import { ofThisPage } from './page_name.js';
  *   captions: Record<string, string>, hints: [number, number, number, number][]}} Picture
  */
 
-/** @param {Picture} picture */
-export const titleOf = (picture) => picture.titles[language] ?? picture.title;
+/** In the page's language. @param {Picture} picture */
+export const titleOf = (picture) => (picture.own ? translate('own') : picture.titles[language] ?? picture.title);
 
 /** Photographer and year. @param {Picture} picture */
 export const creditOf = (picture) => [picture.photographer, yearOf(picture)].filter(Boolean).join(', ');
@@ -27,6 +27,13 @@ export function describe(picture) {
   byId('title').textContent = titleOf(picture);
   byId('caption').textContent = [creditOf(picture), picture.captions[language]].filter(Boolean).join(' · ');
   byId('picture').setAttribute('aria-label', titleOf(picture));
+}
+
+/** Show neither: the visitor of the picture has left. */
+export function describeNothing() {
+  byId('title').textContent = 'Livetint';
+  byId('caption').textContent = '';
+  byId('picture').setAttribute('aria-label', 'Livetint');
 }
 
 /**

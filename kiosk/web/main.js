@@ -4,7 +4,7 @@ import { Attract, startPoint } from './attract.js';
 import { chooseView } from './choose_view.js';
 import { showHours } from './closed.js';
 import { dialog, byId } from './dom.js';
-import { describe, pictureButton, showGallery } from './gallery.js';
+import { describe, describeNothing, pictureButton, showGallery } from './gallery.js';
 import { ignorePalmsOnButtons } from './gestures.js';
 import { watchIdle } from './idle.js';
 import { JpegView } from './jpeg_view.js';
@@ -175,6 +175,7 @@ function wipe() {
   painting.forget();
   uploads.forget();
   saving.forget();
+  describeNothing();
   say('');
   link.beat({ state: 'attract', event: 'reset' });
   setContrast(settings.contrast === 'high');

@@ -53,7 +53,7 @@ export class Uploads {
   async send(picture) {
     if (!this.settings) return;
     const { signal } = this.visit;
-    const beside = byId('own');
+    const beside = byId(picture instanceof File ? 'file-open' : 'camera-open');
     if (picture.size > this.settings.max_bytes) {
       say(tooLarge(this.settings), { beside });
       return;
@@ -68,7 +68,7 @@ export class Uploads {
         setEnabled(true);
         return;
       }
-      const found = { ...(await reply.json()), title: translate('own') };
+      const found = await reply.json();
       signal.throwIfAborted();
       this.own = [found, ...this.own];
       say('');
