@@ -21,7 +21,7 @@ STEP_AB = 6.25
 # The first colour has at least so much more chroma than the patch has on average.
 MIN_GAIN_AB = 0.3
 # The expected ab: the automatic ab times the scale, plus the warmth (`bench accuracy --taps` measures the result).
-EXPECTED_SCALE, WARMTH_AB = 0.75, (0.0, 4.0)
+EXPECTED_SCALE, WARMTH_AB = 0.85, (1.0, 5.0)
 # The hue may turn by so many degrees where the chroma is at least COLOURED_AB; it is free up to GREYISH_AB.
 MAX_TURN_DEGREES, COLOURED_AB, GREYISH_AB = 30.0, 10.0, 3.0
 # The likeliest suggestion is clearly better where its squared error in sRGB is at most this share of the other's.

@@ -21,7 +21,7 @@ const MIDDLES = [-90, -75, -105, -60, -120, -45, -135, -30, -150, 0, 180, 20, 16
 const PITCH = 2.1;
 /** Costs of an arrangement, in pixels: of a pixel of overlap, of hiding all of the thing, of a swatch on the photograph,
  * of a pixel between point and swatch. */
-const [OVERLAP_COST, HIDDEN_COST, COVER_COST, TRAVEL_COST] = [1000, 3000, 25, 0.35];
+const [OVERLAP_COST, HIDDEN_COST, COVER_COST, TRAVEL_COST] = [1000, 3000, 45, 0.35];
 
 /** Middles of the swatches: the arrangement with the lowest cost. @param {Scene} scene @returns {Place[]} */
 export function arrange(scene) {
@@ -48,7 +48,7 @@ const distance = (p, q) => Math.hypot(p.x - q.x, p.y - q.y);
 function costOf(places, scene) {
   const { point, half, frame, thing } = scene;
   const hidden = thing.filter((t) => places.some((p) => distance(p, t) < half)).length / Math.max(1, thing.length);
-  const covering = places.filter((p) => gap(p, frame) < half).length;
+  const covering = places.reduce((sum, p) => sum + Math.max(0, 1 - gap(p, frame) / half), 0);
   const travel = places.reduce((sum, p) => sum + distance(p, point), 0) / places.length;
   return OVERLAP_COST * overlap(places, scene) + HIDDEN_COST * hidden + COVER_COST * covering + TRAVEL_COST * travel;
 }

@@ -23,26 +23,39 @@ from PIL import Image
 from .conftest import CHROMIUM_FLAGS
 from .page import Visitor, page_settings
 from .running import until
-from .test_layouts import SMALLEST, targets_of
+from .test_layouts import targets_of
 from .test_staff import TOKEN, StaffKiosk, free_port
 from .test_uploads import picture
 from .test_venue import address_in
 
 SIZES = {"1920x1080": (1920, 1080, 477.0), "1024x600": (1024, 600, 223.0), "1080x1920": (1080, 1920, 300.0)}
 RING_MS, PAUSE_MS, SENTENCE_MS = 6000, 8000, 8000
-# The share of the touched thing that the ring hides, its bar included. (Swatches are circles.)
-HIDDEN = """(() => { const { point, stage } = livetint.painting, bar = document.getElementById('ring-bar');
-  const thing = stage.thingAt(point, 20).map((p) => stage.toStage(p));
-  const circles = [...document.querySelectorAll('.swatch')].map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth / 2]);
-  const [x, y, w, h] = [bar.offsetLeft, bar.offsetTop, bar.offsetWidth, bar.offsetHeight];
-  return thing.filter((p) => circles.some(([cx, cy, r]) => Math.hypot(cx - p.x, cy - p.y) < r)
-    || (p.x > x && p.x < x + w && p.y > y && p.y < y + h)).length / thing.length; })()"""
+# The largest share of a touched thing that the swatches and the bar hide, for points all over the photograph. Things as
+# large as the sky cannot be kept free.
+HIDDEN = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
+  for (let i = 0; i < 81; i += 1) {
+    const place = { x: (i % 9 + 0.5) / 9, y: (Math.floor(i / 9) + 0.5) / 9, a: 0, b: 0, size: 5 };
+    const thing = stage.thingAt(place, 20).map((p) => stage.toStage(p));
+    if (thing.length > 400) continue;
+    swatches.show(place, colours);
+    const shown = [...document.querySelectorAll('.swatch')];
+    const circles = shown.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth / 2]);
+    const { offsetLeft: left, offsetTop: top, offsetWidth: w, offsetHeight: h } = document.getElementById('ring-bar');
+    const hidden = thing.filter((p) => circles.some(([x, y, r]) => Math.hypot(x - p.x, y - p.y) < r)
+      || (p.x > left && p.x < left + w && p.y > top && p.y < top + h)).length;
+    found.push(hidden / thing.length); }
+  return [found.length, Math.max(...found)]; })()"""
 CUT = """['title', 'caption'].filter((id) => { const { scrollHeight, clientHeight } = document.getElementById(id);
   return scrollHeight > clientHeight + 2; })"""
 DARKEST = """[...Array(900).keys()].map((i) => ({ x: (i % 30 + 3) / 36, y: (Math.floor(i / 30) + 3) / 36 }))
   .sort((p, q) => livetint.painting.stage.lightnessAt(p) - livetint.painting.stage.lightnessAt(q))[0]"""
 OFFERED = """[...document.querySelectorAll('#references button')].filter((e) => !e.hidden)
   .map((e) => e.dataset.reference)"""
+# The smallest font of any text that can be seen, in CSS pixels, and what it says.
+SMALLEST = """[...document.querySelectorAll('body *')]
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.checkVisibility(
+    { visibilityProperty: true })).map((e) => [parseFloat(getComputedStyle(e).fontSize), e.textContent])
+  .sort((one, other) => one[0] - other[0])[0]"""
 # All pictures in view of an element are there. (Those further down are loaded when they are scrolled to.)
 LOADED = """[...document.querySelectorAll('#{} img')].filter((e) => e.checkVisibility()
   && e.getBoundingClientRect().top < innerHeight).every((e) => e.complete && e.naturalWidth && e.matches('.loaded'))"""
@@ -97,22 +110,33 @@ class ScriptedVisit:
     def run(self) -> None:
         for part in (
             self.begin, self.first_colour, self.ring, self.where_next, self.looking, self.comparing, self.moods,
-            self.saving, self.own_picture, self.languages, self.finish, self.closed,
+            self.saving, self.dialogs, self.own_picture, self.languages, self.finish, self.closed,
         ):  # fmt: skip
             part()
         self.visitor.close()
 
     def keep(self, name: str) -> None:
         """Everything is on the panel, whole and large enough to be read and touched; a picture of it is kept."""
-        width, height, _ = self.size
+        width = self.size[0]
         for target in targets_of(self.visitor):
             assert target["x"] >= -0.5 and target["x"] + target["w"] <= width + 0.5, (name, target)
             assert not target["cut"], (name, target)
-        if min(width, height) >= 1000:
-            size, text = self.visitor.evaluate(SMALLEST)
-            assert size >= 16, (name, text)
+        self.check_text(name)
         assert self.visitor.evaluate(CUT) == [], name
         self._keep(self.page, name)
+
+    def check_text(self, name: str) -> None:
+        """No text is under 16 px on a panel of 1080 lines."""
+        if min(self.size[:2]) >= 1000:
+            size, text = self.visitor.evaluate(SMALLEST)
+            assert size >= 16, (name, text)
+
+    def dialogs(self) -> None:
+        """Those that the visit does not come to."""
+        for name in ("languages", "idle", "camera"):
+            self.visitor.evaluate(f"document.getElementById('{name}').showModal()")
+            self.check_text(name)
+            self.visitor.evaluate(f"document.getElementById('{name}').close()")
 
     def begin(self) -> None:
         """The attract loop and the gallery."""
@@ -145,7 +169,10 @@ class ScriptedVisit:
         visitor, page = self.visitor, self.page
         until(lambda: visitor.ring, "the ring")
         visitor.still()
-        assert visitor.evaluate(HIDDEN) < 0.1
+        things, most = visitor.evaluate(HIDDEN)
+        assert things > 40
+        assert most < 0.1
+        visitor.evaluate("livetint.painting.showPoints()")
         names = page.locator(".swatch").all_inner_texts()
         assert len(names) == 5 and not any(character.isdigit() for name in names for character in name)
         self.keep("ring")
@@ -192,10 +219,16 @@ class ScriptedVisit:
     def looking(self) -> None:
         """Nothing is lost by looking at other pictures. A dark place has a field of colours that can be told apart."""
         visitor, page = self.visitor, self.page
+        page.click("#undo")
+        visitor.settled()
         kept, colours = visitor.hints, visitor.shown_ab(0.44, 0.55)
         page.click("#gallery-open")
         assert page.locator("#pictures .painted").count() == 1
         self.keep("gallery-painted")
+        page.click("#back")
+        visitor.settled()
+        assert visitor.hints == kept and visitor.shown_ab(0.44, 0.55) == colours
+        page.click("#gallery-open")
         page.click("#pictures li:nth-child(2) button")
         visitor.settled()
         assert visitor.hints == []
@@ -207,25 +240,40 @@ class ScriptedVisit:
         page.click("#pictures li:nth-child(3) button")
         visitor.settled()
         assert visitor.hints == kept and visitor.shown_ab(0.44, 0.55) == colours
+        page.click("#redo")
+        assert len(visitor.hints) == 2
         page.click("#undo")
+        page.click("#undo")
+        assert visitor.hints == []
+        page.click("#redo")
         page.click("#redo")
         visitor.settled()
-        assert visitor.hints == kept
 
     def comparing(self) -> None:
-        """The line of before and after is under the finger, and nothing is painted."""
+        """The line of before and after is grabbed, clear of the zoom buttons, and nothing is painted."""
         visitor, page, count = self.visitor, self.page, len(self.visitor.hints)
         page.click("#split")
-        line = visitor.at(0.5, 0.6)
-        visitor.fingers("Start", line)
-        for share in (0.8, 0.3):
-            visitor.fingers("Move", (visitor.at(share, 0.6)[0], line[1]))
-            visitor.until(f"Math.abs(livetint.painting.stage.scene().split - {share}) < 0.005", "the line")
+        zoom = page.locator("#zoom").bounding_box()
+        assert zoom
+        radius = 5 * visitor.evaluate("livetint.painting.panel.pxPerMm()")
+        line = visitor.at(0.5, 0.5)
+        visitor.fingers("Start", (line[0] + 8, line[1] + 40))
+        for share in (0.7, 1.2, -0.2, 0.25):
+            visitor.fingers("Move", (visitor.at(share, 0.5)[0] + 8, line[1]))
+            split = min(1, max(0, share))
+            visitor.until(f"Math.abs(livetint.painting.stage.scene().split - {split}) < 0.002", "the line")
+            knob = visitor.at(split, 0.62)
+            in_rows = knob[1] + radius > zoom["y"] and knob[1] - radius < zoom["y"] + zoom["height"]
+            in_columns = knob[0] + radius > zoom["x"] and knob[0] - radius < zoom["x"] + zoom["width"]
+            assert not (in_rows and in_columns)
         visitor.fingers("End")
         self.keep("before-and-after")
+        visitor.tap(0.8, 0.2)
+        visitor.until("Math.abs(livetint.painting.stage.scene().split - 0.8) < 0.01", "the line where the finger is")
+        assert len(visitor.hints) == count, "nothing is painted"
+        assert not page.locator(".mark").first.is_visible()
         page.keyboard.press("Escape")
         visitor.until("livetint.painting.stage.scene().split === -1", "the end of the comparison")
-        assert len(visitor.hints) == count
 
     def moods(self) -> None:
         """Other pictures lend their mood, each in its colours, never the picture itself."""
@@ -266,10 +314,13 @@ class ScriptedVisit:
         visitor, page = self.visitor, self.page
         status = page.locator("#status")
         page.click("#gallery-open")
+        page.locator("#file-open").scroll_into_view_if_needed()
         page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no picture at all"})
         until(lambda: "another" in status.inner_text(), "a sentence")
         said, button = status.bounding_box(), page.locator("#file-open").bounding_box()
-        assert said and button and 0 < button["y"] - said["y"] - said["height"] < 20
+        assert said and button
+        above, below = button["y"] - said["y"] - said["height"], said["y"] - button["y"] - button["height"]
+        assert 0 < max(above, below) < 20
         assert said["x"] < button["x"] + button["width"] and button["x"] < said["x"] + said["width"]
         self.keep("refused")
         page.clock.fast_forward(SENTENCE_MS + 100)
@@ -298,6 +349,7 @@ class ScriptedVisit:
         tools = page.locator("#tools button")
         first, second = tools.nth(0).bounding_box(), tools.nth(1).bounding_box()
         assert first and second and first["x"] > second["x"]
+        assert page.locator("#undo").inner_text() == "تراجع"
         assert page.locator("#title").inner_text() == word("ar", "own")
         if not visitor.ring:
             visitor.tap(0.5, 0.5)
@@ -305,15 +357,24 @@ class ScriptedVisit:
         self.keep("arabic")
 
     def finish(self) -> None:
-        """Finish asks, and leaves nothing for the next visitor."""
+        """Finish asks where there is something to clear, and leaves nothing for the next visitor."""
         visitor, page = self.visitor, self.page
         page.click("#finish")
         self.keep("finish")
+        page.click("#leave-no")
+        assert len(visitor.hints) == 1
+        page.click("#gallery-open")
+        page.click("#finish")
         page.click("#leave-yes")
         visitor.until("document.body.dataset.state === 'attract' && document.documentElement.lang === 'en'", "the wipe")
         page.click("#begin")
         assert page.locator("#back").is_hidden() and page.locator("#pictures .painted").count() == 0
         assert page.locator("#pictures li").count() == len(visitor.evaluate("livetint.settings.pictures"))
+        page.click("#pictures li:nth-child(3) button")
+        visitor.settled()
+        assert visitor.hints == [] and page.locator("#undo").is_disabled()
+        page.click("#finish")  # nothing to clear, so nothing is asked
+        visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
 
     def closed(self) -> None:
         """The closed screen says the hours, and is black at night."""

@@ -101,37 +101,6 @@ def test_swatches_have_space_wherever_the_point_is(
     visitor.close()
 
 
-@pytest.mark.parametrize(("width", "height", "width_mm"), [(1080, 1920, 300), (1024, 600, 223)])
-def test_the_line_of_the_comparison_is_grabbed_and_clear_of_the_zoom_buttons(
-    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
-) -> None:
-    visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
-    visitor.open(3)
-    visitor.place(0.3, 0.3)
-    visitor.page.click("#split")
-    zoom = visitor.page.locator("#zoom").bounding_box()
-    assert zoom
-    radius = 5 * visitor.evaluate("livetint.painting.panel.pxPerMm()")
-    line = visitor.at(0.5, 0.5)
-    visitor.fingers("Start", (line[0] + 8, line[1] + 40))
-    for share in (0.7, 1.2, -0.2, 0.25):
-        visitor.fingers("Move", (visitor.at(share, 0.5)[0] + 8, line[1]))
-        split = min(1, max(0, share))
-        visitor.until(f"Math.abs(livetint.painting.stage.scene().split - {split}) < 0.002", "the line under the finger")
-        knob = visitor.at(split, 0.62)
-        in_rows = knob[1] + radius > zoom["y"] and knob[1] - radius < zoom["y"] + zoom["height"]
-        in_columns = knob[0] + radius > zoom["x"] and knob[0] - radius < zoom["x"] + zoom["width"]
-        assert not (in_rows and in_columns)
-    visitor.fingers("End")
-    visitor.tap(0.8, 0.2)
-    visitor.until("Math.abs(livetint.painting.stage.scene().split - 0.8) < 0.01", "the line where the finger is")
-    assert len(visitor.hints) == 1, "nothing is painted"
-    assert not visitor.page.locator(".mark").first.is_visible()
-    visitor.page.keyboard.press("Escape")
-    visitor.until("livetint.painting.stage.scene().split === -1", "the end of the comparison")
-    visitor.close()
-
-
 def test_low_reach_keeps_controls_in_the_lower_part_and_fills_the_height(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, 1080, 1920, before=page_settings(panel_width_mm=300, reach="low"))
     visitor.open(2)
@@ -144,32 +113,6 @@ def test_low_reach_keeps_controls_in_the_lower_part_and_fills_the_height(browser
     assert all(target["y"] >= 1920 * 0.34 - 1 for target in targets_of(visitor))
     visitor.page.click("#moods-open")
     assert visitor.evaluate("document.getElementById('moods').getBoundingClientRect().top") >= 1920 * 0.3
-    visitor.close()
-
-
-# The smallest font of any text that can be seen, in CSS pixels, and what it says.
-SMALLEST = """[...document.querySelectorAll('body *')]
-  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.checkVisibility(
-    { visibilityProperty: true })).map((e) => [parseFloat(getComputedStyle(e).fontSize), e.textContent])
-  .sort((one, other) => one[0] - other[0])[0]"""
-
-
-@pytest.mark.parametrize(("width", "height", "width_mm"), [(1920, 1080, 477), (1080, 1920, 300)])
-def test_no_text_is_under_16_px_on_a_panel_of_1080_lines(
-    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
-) -> None:
-    visitor = Visitor(browser, kiosk.address, width, height, before=page_settings(panel_width_mm=width_mm))
-    found = [visitor.evaluate(SMALLEST)]
-    visitor.open(2)
-    visitor.place(0.5, 0.5)
-    found.append(visitor.evaluate(SMALLEST))
-    for name in ("moods", "languages", "saved", "idle", "camera", "leave", "consent"):
-        visitor.evaluate(f"document.getElementById('{name}').showModal()")
-        found.append(visitor.evaluate(SMALLEST))
-        visitor.evaluate(f"document.getElementById('{name}').close()")
-    visitor.page.click("#gallery-open")
-    found.append(visitor.evaluate(SMALLEST))
-    assert min(found)[0] >= 16, found
     visitor.close()
 
 

@@ -15,24 +15,6 @@ IDLE = page_settings(idle_s=60, warning_s=20, language="de")
 WARNED = "document.getElementById('idle').open"
 
 
-def test_finish_clears_everything_for_the_next_visitor(visitor: Visitor) -> None:
-    visitor.place(0.4, 0.5)
-    visitor.page.click("#finish")
-    visitor.page.click("#leave-no")
-    assert len(visitor.hints) == 1
-    visitor.page.click("#gallery-open")
-    visitor.page.click("#finish")
-    visitor.page.click("#leave-yes")
-    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
-    visitor.page.click("#begin")
-    assert not visitor.page.locator("#back").is_visible() and visitor.page.locator("#pictures .painted").count() == 0
-    visitor.page.click("#pictures li:nth-child(1) button")
-    visitor.settled()
-    assert visitor.hints == [] and visitor.page.locator("#undo").is_disabled()
-    visitor.page.click("#finish")  # nothing to clear, so nothing is asked
-    visitor.until("document.body.dataset.state === 'attract'", "the attract loop")
-
-
 def test_a_visitor_who_leaves_is_wiped_after_a_warning(browser: Any, kiosk: RunningKiosk) -> None:
     visitor = Visitor(browser, kiosk.address, before=IDLE, clock=True)
     visitor.open()

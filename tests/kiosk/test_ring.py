@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ..needs import needs
-from .page import Visitor, page_settings
+from .page import Visitor
 from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
@@ -128,34 +128,3 @@ def test_the_bar_offers_colours_that_fit_all_colours_and_grey_also_by_keys(visit
     until(lambda: visitor.ring, "the ring of the first point")
     visitor.settled()
     assert len(visitor.evaluate("livetint.painting.swatches.shown")) == len(fitting)
-
-
-# The largest share of a touched thing that the swatches and the bar hide, for points all over the photograph. Things as
-# large as the sky cannot be kept free.
-_HIDDEN = """(() => { const { swatches, colours, stage } = livetint.painting, found = [];
-  for (let i = 0; i < 81; i += 1) {
-    const place = { x: (i % 9 + 0.5) / 9, y: (Math.floor(i / 9) + 0.5) / 9, a: 0, b: 0, size: 5 };
-    const thing = stage.thingAt(place, 20).map((p) => stage.toStage(p));
-    if (thing.length > 400) continue;
-    swatches.show(place, colours);
-    const shown = [...document.querySelectorAll('.swatch')];
-    const circles = shown.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth / 2]);
-    const { offsetLeft: left, offsetTop: top, offsetWidth: w, offsetHeight: h } = document.getElementById('ring-bar');
-    const hidden = thing.filter((p) => circles.some(([x, y, r]) => Math.hypot(x - p.x, y - p.y) < r)
-      || (p.x > left && p.x < left + w && p.y > top && p.y < top + h)).length;
-    found.push(hidden / thing.length); }
-  return [found.length, Math.max(...found)]; })()"""
-
-
-@pytest.mark.parametrize(("width", "height", "width_mm"), [(1024, 600, 223), (1080, 1920, 300)])
-def test_the_ring_does_not_hide_the_touched_thing(
-    browser: Any, kiosk: RunningKiosk, width: int, height: int, width_mm: float
-) -> None:
-    settings = page_settings(panel_width_mm=width_mm)
-    visitor = Visitor(browser, kiosk.address, width, height, before=settings, reduced_motion="reduce")
-    visitor.open(3)
-    open_ring(visitor)
-    things, most = visitor.evaluate(_HIDDEN)
-    assert things > 40
-    assert most < 0.1
-    visitor.close()

@@ -79,16 +79,6 @@ def test_a_sentence_about_another_picture_goes_when_the_next_one_is_opened(brows
     visitor.close()
 
 
-def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
-    visitor.page.click("#language")
-    visitor.page.click("#language-list [lang=ar]")
-    visitor.until("document.documentElement.dir === 'rtl'")
-    tools = visitor.page.locator("#tools button")
-    first, last = tools.first.bounding_box(), tools.last.bounding_box()
-    assert first and last and first["x"] > last["x"]
-    assert visitor.page.locator("#undo").inner_text() == "تراجع"
-
-
 def test_saving_downloads_the_picture_at_full_size(visitor: Visitor, tmp_path: Path) -> None:
     visitor.place(0.5, 0.5)
     with visitor.page.expect_download() as download:
@@ -128,34 +118,6 @@ def test_a_code_for_the_phone_is_shown_or_a_sentence_beside_the_button_says_why_
     assert "Scan this code" in visitor.page.locator("#saved-text").inner_text()
     visitor.page.click("#saved-close")
     visitor.close()
-
-
-def test_nothing_is_lost_by_looking_at_other_pictures(visitor: Visitor) -> None:
-    visitor.place(0.4, 0.5)
-    visitor.place(0.7, 0.6)
-    visitor.page.click("#undo")
-    visitor.settled()
-    kept, colours = visitor.hints, visitor.shown_ab(0.4, 0.5)
-    visitor.page.click("#gallery-open")
-    assert visitor.page.locator("#pictures .painted").count() == 1
-    visitor.page.click("#back")
-    visitor.settled()
-    assert visitor.hints == kept and visitor.shown_ab(0.4, 0.5) == colours
-    visitor.page.click("#gallery-open")
-    visitor.page.click("#pictures li:nth-child(2) button")
-    visitor.settled()
-    assert visitor.hints == []
-    visitor.place(0.5, 0.5)
-    visitor.page.click("#gallery-open")
-    visitor.page.click("#pictures li:nth-child(1) button")
-    visitor.settled()
-    assert visitor.hints == kept and visitor.shown_ab(0.4, 0.5) == colours
-    visitor.page.click("#redo")
-    assert len(visitor.hints) == 2
-    visitor.page.click("#undo")
-    visitor.page.click("#undo")
-    assert visitor.hints == []
-    visitor.settled()
 
 
 def test_a_picture_that_cannot_be_opened_leaves_the_one_of_before(visitor: Visitor) -> None:

@@ -5,7 +5,7 @@ import { PLANE } from './touch.js';
 
 const STEP_AB = 6.25;
 const MIN_GAIN_AB = 0.3;
-const [EXPECTED_SCALE, WARMTH_AB] = [0.75, [0, 4]];
+const [EXPECTED_SCALE, WARMTH_AB] = [0.85, [1, 5]];
 const [MAX_TURN_DEGREES, COLOURED_AB, GREYISH_AB] = [30, 10, 3];
 const CLEARLY_BETTER = 0.5;
 const DIRECTIONS = 48;
