@@ -141,7 +141,9 @@ class ScriptedVisit:
     def begin(self) -> None:
         """The attract loop and the gallery."""
         visitor, page = self.visitor, self.page
-        visitor.until("livetint.painting.stage.reveal?.[2] > 0.3", "colours that spread from a ghost finger")
+        visitor.until("document.getElementById('ghost').classList.contains('on')", "a ghost finger")
+        page.clock.fast_forward(2500)
+        visitor.until("livetint.painting.stage.reveal?.[2] > 0.1", "colours that spread from it")
         self._keep(page, "attract")
         page.click("#begin")
         visitor.until(LOADED.format("pictures"), "the pictures")
@@ -161,7 +163,7 @@ class ScriptedVisit:
         visitor.place(*place)
         [hint] = visitor.hints
         assert np.hypot(hint["a"] - before[0], hint["b"] - before[1]) > 5
-        assert np.hypot(hint["a"], hint["b"]) > np.hypot(*before) - 0.5
+        assert np.hypot(hint["a"], hint["b"]) > np.hypot(before[0], before[1]) - 0.5
         assert self.page.locator("#recent-title").is_visible()
 
     def ring(self) -> None:
