@@ -216,7 +216,9 @@ class Kiosk:
                     answer, _ = await self.engine.ask(self._task("next", edit, screen.visit), self.open_picture)
                     if answer.place is not None:
                         return answer.place
-            except (KeyError, EngineLost, TaskRefused) as error:
+            except KeyError:  # which names the picture, maybe a visitor's own
+                log.info("no place to touch next", extra={"facts": {"reason": "the picture is gone"}})
+            except (EngineLost, TaskRefused) as error:
                 log.info("no place to touch next", extra={"facts": {"reason": str(error)}})
         return None
 

@@ -196,6 +196,9 @@ def test_nobody_sees_paints_borrows_or_saves_the_picture_of_another_screen(two: 
     for asked in (edit(own), edit(shown, reference=own)):
         refused = other.answer(asked)
         assert (refused["type"], refused["sentence"]) == ("refused", "This picture is no longer on show.")
+    other.socket.send(json.dumps({"type": "next", "edit": json.loads(edit(own))}))
+    until(lambda: "no place to touch next" in one.kiosk.log.read_text(), "the end of the search")
+    assert own not in one.kiosk.log.read_text()
     with other as kiosk:
         assert save(kiosk, "download", own)[0] == 404
     kiosk.page = ""
