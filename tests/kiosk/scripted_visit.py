@@ -10,21 +10,19 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.server.words import word
-from PIL import Image
 
 from .conftest import CHROMIUM_FLAGS
+from .full_venue import open_venue
 from .page import Visitor, page_settings
 from .running import until
 from .test_layouts import targets_of
-from .test_staff import TOKEN, StaffKiosk, free_port
+from .test_staff import TOKEN, StaffKiosk
 from .test_uploads import picture
 from .test_venue import address_in
 
@@ -59,35 +57,6 @@ SMALLEST = """[...document.querySelectorAll('body *')]
 # All pictures in view of an element are there. (Those further down are loaded when they are scrolled to.)
 LOADED = """[...document.querySelectorAll('#{} img')].filter((e) => e.checkVisibility()
   && e.getBoundingClientRect().top < innerHeight).every((e) => e.complete && e.naturalWidth && e.matches('.loaded'))"""
-
-
-def show_small_pictures(folder: Path) -> Path:
-    """The bundled exhibition in a size that is saved fast."""
-    folder.mkdir()
-    for path in bundled_photos().iterdir():
-        if path.suffix == ".jpg":
-            with Image.open(path) as image:
-                image.thumbnail((640, 640))
-                image.save(folder / path.name)
-        elif path.suffix == ".toml":
-            shutil.copy(path, folder)
-    return folder
-
-
-@contextmanager
-def open_venue(folder: Path, model: Path, gallery: Path | None = None) -> Iterator[StaffKiosk]:
-    """A kiosk with everything that a museum may turn on."""
-    for name in ("kept", "wall"):
-        (folder / name).mkdir(parents=True)
-    venue = StaffKiosk(
-        folder / "kiosk", model, screen={"pixels": "planes"}, saving={"folder": str(folder / "kept")},
-        uploads={"enabled": True, "camera": True, "max_mib": 1.0}, wall={"folder": str(folder / "wall")},
-        takeaway={"host": "127.0.0.1", "port": free_port()}, gallery={"folder": str(gallery)} if gallery else {},
-    )  # fmt: skip
-    try:
-        yield venue
-    finally:
-        venue.close()
 
 
 class ScriptedVisit:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ..needs import needs
-from .scripted_visit import SIZES, ScriptedVisit, open_venue, show_small_pictures
+from .full_venue import open_venue, show_small_pictures
+from .scripted_visit import SIZES, ScriptedVisit
 from .test_staff import StaffKiosk
 
 pytestmark = needs("chromium")
