@@ -233,7 +233,12 @@ def expect_stopped(page: Any, *lines: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", ["HTMLCanvasElement.prototype.getContext = () => null;", "WebAssembly.validate = () => false;"]
+    "before",
+    [
+        "HTMLCanvasElement.prototype.getContext = () => null;",
+        "WebAssembly.validate = () => false;",
+        "delete globalThis.OffscreenCanvas;",
+    ],
 )
 def test_a_browser_that_lacks_something_is_told_so(browser: Any, address: str, before: str) -> None:
     context = browser.new_context(locale="ar", service_workers="block")

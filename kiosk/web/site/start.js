@@ -66,6 +66,7 @@
 
   function fits() {
     if (!('noModule' in HTMLScriptElement.prototype) || typeof WebAssembly !== 'object') return false;
+    if (typeof OffscreenCanvas !== 'function' || typeof DecompressionStream !== 'function') return false;
     if (!WebAssembly.validate(new Uint8Array(SIMD))) return false;
     var gl = document.createElement('canvas').getContext('webgl2');
     if (!gl) return false;
