@@ -83,7 +83,8 @@ def build_site(
             files = dict(maker.of(picture, photo))
             for name, data in files.items():
                 _write(content / "pictures" / picture.ref.id / name, data)
-            shown.append(page.Shown(picture, maker.keeps_full_size(photo), sha256_of(files[PAINTED])))
+            painted = sha256_of(files[PAINTED])
+            shown.append(page.Shown(picture, maker.keeps_full_size(photo), painted, maker.next_places(photo)))
         if not shown:
             raise ConfigError(f"{photos} holds no photograph that can be opened")
         for name, data in _shared_files(bundle, options.languages).items():

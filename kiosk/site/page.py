@@ -60,11 +60,12 @@ def page_files(languages: Sequence[str]) -> dict[str, bytes]:
 @dataclass(frozen=True)
 class Shown:
     """A picture on show. full_size: whether there is a file of its full size. painted: SHA-256, in hexadecimal, of the
-    grey picture that the page paints on."""
+    grey picture that the page paints on. next: places to touch next (x, y in 0…1), the best first."""
 
     picture: GalleryPicture
     full_size: bool
     painted: str
+    next: Sequence[tuple[float, float]]
 
 
 def settings_file(pictures: Iterable[Shown], languages: Sequence[str], vivid: float) -> bytes:
@@ -96,7 +97,8 @@ def _told(shown: Shown, languages: Sequence[str]) -> dict[str, Any]:
     for name in ("titles", "captions"):
         told[name] = {language: text for language, text in told[name].items() if language in languages}
     names = {language: label_of(shown.picture, language).file_name(".png") for language in languages}
-    return {**told, "full_size": shown.full_size, "integrity": integrity(shown.painted), "file_names": names}
+    facts = {"full_size": shown.full_size, "integrity": integrity(shown.painted), "next": shown.next}
+    return {**told, **facts, "file_names": names}
 
 
 def start_script(languages: Sequence[str]) -> bytes:

@@ -13,6 +13,7 @@ from ...engine.image.compose import fitted
 from ...engine.image.encode import encode_rgb
 from ...engine.image.metadata import Metadata, with_metadata
 from ...engine.image.photo import Photo
+from ...engine.next_touch import next_touches
 from ...engine.runners.onnx import OnnxRunner
 from ..engine.photo_state import mood_jpeg, reference_ab
 from ..server.exhibition import GalleryPicture
@@ -27,6 +28,8 @@ FEATURES, HISTOGRAM, MOOD = "features.bin", "histogram.bin", "mood.jpg"
 # Saved pictures are made of these. With a quality of 97 their mean ΔE to the engine's is at most 0.4, half of it the
 # rounding of L to a byte, on the bundled photographs; with 95 it is 0.5.
 SAVED_QUALITY = 97
+# Places to touch next that the page knows of a photograph.
+NEXT_PLACES = 12
 # Browsers have no canvas with longer sides.
 MAX_CANVAS_PX = 32767
 # Bytes of a PNG up to the end of its header chunk.
@@ -67,6 +70,11 @@ class PictureFiles:
         size = photo.size if self.keeps_full_size(photo) else fitted(photo.size, PAINTED_PX)
         for language in self._options.languages:
             yield label_name(language), _label_chunks(picture, language, size)
+
+    def next_places(self, photo: Photo) -> list[tuple[float, float]]:
+        """Places (x, y in 0…1) where a colour helps most, the best first, each with regard to those before it."""
+        found = next_touches(self._runner, self._runner.encode(photo.working_L), photo.working_L, count=NEXT_PLACES)
+        return [(round(place.x, 4), round(place.y, 4)) for place in found]
 
     def keeps_full_size(self, photo: Photo) -> bool:
         """Whether a photograph has a file of its full size, beside the one that is painted on."""

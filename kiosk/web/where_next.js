@@ -67,7 +67,7 @@ export class WhereNext {
     const { painting } = this;
     const busy = painting.pending || painting.mode || painting.ring.open || painting.compare.on
       || painting.gestures.fingers.size || painting.stage.grey || document.querySelector('dialog[open]');
-    // A published site has no engine to ask.
+    // The page's own answers alone know no place.
     return 'askNext' in this.link && this.link.up && painting.active && painting.settled && !busy && painting.ring.byPointer
       && byId('coach').classList.contains('gone') && fits([...painting.edits.present.hints, ONE_MORE]);
   }

@@ -170,7 +170,19 @@ def test_no_violation_of_accessibility_on_a_phone(browser: Any, address: str) ->
     found["painting"] = violations(visitor)
     assert {state: faults for state, faults in found.items() if faults} == {}
     assert visitor.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    places = visitor.evaluate("livetint.settings.pictures[0].next")
+    assert next_place(visitor, []) == places[0]
+    assert next_place(visitor, [[*places[0], 0, 0, 5]]) == places[1]
     visitor.close()
+
+
+def next_place(visitor: Visitor, hints: list[list[float]]) -> list[float]:
+    """Where the page would have a visitor with these hints touch next."""
+    return visitor.evaluate(
+        f"""new Promise((done) => {{
+          livetint.link.addEventListener('message', (event) => done(event.detail.place), {{ once: true }});
+          livetint.link.askNext({{ photo: livetint.painting.photo, hints: {json.dumps(hints)} }}); }})"""
+    )
 
 
 def test_the_browsers_language_back_and_a_second_tab(browser: Any, address: str) -> None:

@@ -10,7 +10,8 @@ import { coloured } from './full_size.js';
 import { keepPoints, keptPoints } from './kept.js';
 import { withLabel } from './png.js';
 
-/** @typedef {import('../gallery.js').Picture & {full_size: boolean, integrity: string, file_names: Record<string, string>}} Picture */
+/** @typedef {import('../gallery.js').Picture & {full_size: boolean, integrity: string,
+ *   next: [number, number][], file_names: Record<string, string>}} Picture */
 /** @typedef {import('../painting.js').Painting} Painting */
 /** @typedef {{language: string, languages: string[], vivid: number, pictures: Picture[]}} SiteSettings */
 /**
@@ -18,6 +19,8 @@ import { withLabel } from './png.js';
  *   isRenewed: (then: (renewed: boolean) => void) => void}} Start
  */
 
+/** The least distance of a place to touch next from those that have a colour, as in engine/next_touch.py. */
+const APART = 0.12;
 const start = () => /** @type {{livetintStart: Start}} */ (/** @type {unknown} */ (globalThis)).livetintStart;
 
 export class Site {
@@ -41,6 +44,7 @@ export class Site {
       if (event.detail.reason === 'old') start().stop('browser_old', false);
       else start().stopDamaged();
     });
+    Object.assign(this.link, { askNext: (/** @type {any} */ edit) => edit && this.answerNext(edit) });
     this.about = dialog('about');
     byId('about-open').addEventListener('click', () => this.about.showModal());
     byId('about-close').addEventListener('click', () => this.about.close());
@@ -59,6 +63,17 @@ export class Site {
       item.textContent = [titleOf(picture), creditOf(picture), picture.rights].filter(Boolean).join(' · ');
       return item;
     }));
+  }
+
+  /**
+   * Where to touch next: the places that were found when the page was published, but for those that have a colour.
+   * @param {{photo: string, hints: import('../touch/stroke_points.js').Mark[]}} edit
+   */
+  answerNext({ photo, hints }) {
+    const picture = this.settings.pictures.find(({ id }) => id === photo);
+    const taken = hints.flatMap((hint) => (Array.isArray(hint) ? [[hint[0], hint[1]]] : hint.lines.flat()));
+    const place = picture?.next.find(([x, y]) => taken.every((at) => Math.hypot(at[0] - x, at[1] - y) >= APART));
+    if (place) this.link.dispatchEvent(new CustomEvent('message', { detail: { type: 'next', seq: this.link.seq, place } }));
   }
 
   /** @param {import('../painting.js').Painting} painting */
