@@ -169,8 +169,9 @@ def outline(share: NDArray[np.float32], points: Sequence[Hint]) -> Region | None
 
 def _without_small_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask whose holes smaller than MIN_HOLE_PX are filled. What touches the edge of the picture is no hole."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] < MIN_HOLE_PX
+    _, found = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    labels = np.asarray(found, np.intp)
+    small = np.bincount(labels.ravel()) < MIN_HOLE_PX
     edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     small[edges] = False
     return mask | small[labels]

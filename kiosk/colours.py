@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from ..engine.image.layers import Layer
 
 def pack_colours(ab: NDArray[np.float32], layers: Sequence[Layer]) -> bytes:
     """What `compose` takes, ab float32 [2, H, W] and layers, as an .npz."""
-    arrays = {"ab": ab}
+    arrays: dict[str, Any] = {"ab": ab}
     for number, layer in enumerate(layers):
         arrays |= {f"ab_{number}": layer.ab, f"distance_{number}": layer.distance}
     file = io.BytesIO()
