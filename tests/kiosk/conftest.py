@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from livetint.engine.bundle import Bundle
+from livetint.engine.models import find_model
+from livetint.engine.runners.base import Runner
+from livetint.engine.runners.onnx import OnnxRunner
 
+from .album import Album
 from .page import Visitor
 from .running import RunningKiosk, free_port
 from .stub_bundle import write_stub_bundle
@@ -76,3 +82,22 @@ def chromium() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="module")
+def touch() -> Bundle:
+    return find_model("touch")
+
+
+@pytest.fixture
+def runner(stub: Path) -> Iterator[Runner]:
+    with OnnxRunner(find_model(stub), 1) as runner:
+        yield runner
+
+
+@pytest.fixture
+def album() -> Iterator[Album]:
+    album = Album()
+    yield album
+    for descriptor in album.descriptors.values():
+        os.close(descriptor)

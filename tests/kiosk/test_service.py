@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, get_type_hints
@@ -16,81 +14,22 @@ import msgspec
 import numpy as np
 import pytest
 from livetint.engine.bundle import Bundle
-from livetint.engine.edits import HintRecord, RegionRecord, mark_of
 from livetint.engine.errors import ImageRejected, LivetintError, RunnerError
-from livetint.engine.image.compose import MAX_STRENGTH, compose
+from livetint.engine.image.compose import MAX_STRENGTH
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
-from livetint.engine.regions import Region
 from livetint.engine.runners.base import MAX_VIVID, MIN_VIVID, Runner
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.colours import unpack_colours
 from livetint.kiosk.engine.photo_state import PhotoState
 from livetint.kiosk.engine.service import MORE_PHOTOS, EngineService
-from livetint.kiosk.messages import MAX_REGIONS, Edit, HintMessage, PictureRef, Task, decode_upward
+from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
 from livetint.kiosk.server.exhibition import bundled_photos
 from livetint.kiosk.settings import EngineTable
-from msgspec.structs import replace
 from PIL import Image
 
-HINT = HintMessage(0.3, 0.4, 20, 30)
-
-
-@pytest.fixture(scope="module")
-def touch() -> Bundle:
-    return find_model("touch")
-
-
-@pytest.fixture
-def runner(stub: Path) -> Iterator[Runner]:
-    with OnnxRunner(find_model(stub), 1) as runner:
-        yield runner
-
-
-class Album:
-    """Pictures in memory, with their descriptors."""
-
-    def __init__(self) -> None:
-        self.descriptors: dict[PictureRef, int] = {}
-
-    def add(self, id: str, colour: tuple[int, int, int] = (120, 90, 60), version: str = "") -> PictureRef:
-        """A picture of one colour over black; without a `version`, as one of the gallery."""
-        pixels = np.zeros((60, 80, 3), np.uint8)
-        pixels[:30] = colour
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        ref = PictureRef(id, version or hashlib.sha256(file.getvalue()).hexdigest())
-        self.descriptors[ref] = os.memfd_create(id)
-        os.write(self.descriptors[ref], file.getvalue())
-        return ref
-
-    def photo(self, ref: PictureRef) -> Photo:
-        return Photo.from_bytes(os.pread(self.descriptors[ref], 1 << 20, 0))
-
-
-@pytest.fixture
-def album() -> Iterator[Album]:
-    album = Album()
-    yield album
-    for descriptor in album.descriptors.values():
-        os.close(descriptor)
-
-
-def task(
-    picture: PictureRef,
-    *hints: HintMessage | HintRecord,
-    reference: PictureRef | None = None,
-    screen: int = 0,
-    **more: Any,
-) -> Task:
-    return Task("edit", picture, reference, Edit(1, "0" * 16, hints, **more), screen=screen)
-
-
-def planes(service: EngineService, asked: Task, album: Album | None = None) -> np.ndarray:
-    pixels = service.do(asked, album.descriptors if album else {})[1]
-    return np.frombuffer(pixels, np.float16).reshape(256, 256, 2).transpose(2, 0, 1).astype(np.float32)
-
+from .album import HINT, Album, planes, task
 
 # From hints to colours
 
@@ -215,81 +154,6 @@ def test_the_runner_composes_jpegs_from_the_same_lightness(runner: Runner, album
         service.do(task(ref, HintMessage(x, 0.5, 1, 1), want="jpeg", width=64), album.descriptors)
     assert given[0].shape == (48, 64)
     assert given[0] is given[1], "a GPU takes another array to be another picture"
-
-
-# Strokes and regions
-
-SQUARE = ((0.2, 0.3), (0.7, 0.3), (0.7, 0.8), (0.2, 0.8))
-STROKE = HintRecord(40, -20, lines=(((0.1, 0.1), (0.6, 0.2)), ((0.8, 0.9),)))
-KEPT = HintRecord(-30, 25, 7, lines=(((0.4, 0.5),),), inside=RegionRecord((SQUARE,), grow_px=-8))
-
-
-def test_strokes_and_regions_are_the_session_s(touch: Bundle, album: Album) -> None:
-    ref = album.add("one", (200, 150, 90))
-    with OnnxRunner(touch, 1) as runner:
-        service, session = EngineService(runner, 64), Session(album.photo(ref), runner)
-        index = session.add_stroke(STROKE.lines[:1] if STROKE.lines else (), STROKE.a, STROKE.b)
-        session.add_line(index, ((0.8, 0.9),))
-        kept = session.add(0.4, 0.5, KEPT.a, KEPT.b, KEPT.size, project=False)
-        session.set_inside(kept, Region((SQUARE,), -8))
-        answer, pixels = service.do(task(ref, STROKE, KEPT, HINT, point=(0.3, 0.2), outline=1), album.descriptors)
-        session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
-        shown = session.ab.transpose(1, 2, 0).astype(np.float16).ravel()
-        np.testing.assert_array_equal(np.frombuffer(pixels, np.float16), shown)
-        assert answer.colours is not None and answer.colours.first == session.suggest(0.3, 0.2, 5).first
-        assert answer.outline is not None
-        (border,) = answer.outline.polygons
-        low, high = np.array(border).min(0), np.array(border).max(0)
-        np.testing.assert_allclose([low - 8 / 256, high + 8 / 256], [SQUARE[0], SQUARE[2]], atol=0.005)
-        file = service.do(Task("ab", ref, None, Edit(1, "0" * 16, (STROKE, KEPT, HINT), strength=0.7)), {})[1]
-        session.set_strength(0.7)
-        ab, layers = unpack_colours(file)
-        np.testing.assert_array_equal(compose(session.photo.L, ab, layers=layers), session.render())
-
-
-def test_the_outline_of_a_hint_is_the_network_s(touch: Bundle, album: Album) -> None:
-    ref = album.add("one", (200, 150, 90))
-    with OnnxRunner(touch, 1) as runner:
-        service, session = EngineService(runner, 64), Session(album.photo(ref), runner)
-        session.add(HINT.x, HINT.y, HINT.a, HINT.b, HINT.size)
-        outline = service.do(task(ref, HINT, outline=0), album.descriptors)[0].outline
-        expected = session.outline(0)
-        assert outline is not None and expected is not None
-        assert [len(line) for line in outline.polygons] == [len(line) for line in expected.polygons]
-        np.testing.assert_allclose(outline.polygons[0], expected.polygons[0], atol=1e-4)
-        assert sum(map(len, outline.polygons)) < 150, "an edit with twelve outlines fits into a message"
-
-
-@pytest.mark.parametrize(
-    ("hints", "more", "words"),
-    [
-        ((HintRecord(1, 1),), {}, "x and y, or lines"),
-        ((HintRecord(1, 1, lines=(((0.5, 1.5),),)),), {}, "outside the photograph"),
-        ((HINT,), {"outline": 1}, "no hint 1"),
-        (tuple(replace(KEPT, inside=RegionRecord((SQUARE,), i)) for i in range(MAX_REGIONS + 1)), {}, "13 regions"),
-        ((HintRecord(1, 1, lines=(((0.5, 0.5),),) * 129),), {}, "room for 128"),
-    ],
-)
-def test_impossible_strokes_and_regions_are_refused(
-    runner: Runner, album: Album, hints: Any, more: dict[str, Any], words: str
-) -> None:
-    service = EngineService(runner, 64)
-    with pytest.raises(LivetintError, match=words):
-        service.do(task(album.add("one"), *hints, **more), album.descriptors)
-
-
-def test_a_message_holds_points_and_strokes_in_the_form_of_a_session_s_json(runner: Runner, album: Album) -> None:
-    session = Session(album.photo(album.add("one")), runner)
-    session.add_stroke([((0.1, 0.2), (0.3, 0.4))], 9, 8, 7)
-    session.set_inside(0, Region((SQUARE,), 2, fill=False))
-    hints = json.loads(session.to_json())["hints"]
-    edit = {"type": "edit", "seq": 1, "photo": "0" * 16, "hints": [[0.5, 0.5, 1, 2, 3], *hints]}
-    read = decode_upward(json.dumps(edit))
-    assert isinstance(read, Edit)
-    point, stroke = read.hints
-    assert point == HintMessage(0.5, 0.5, 1, 2, 3)
-    assert isinstance(stroke, HintRecord) and (mark_of(stroke),) == session.hints
-    assert decode_upward(msgspec.json.encode(read)) == read, "as it travels to the engine"
 
 
 # Pictures
