@@ -15,7 +15,6 @@ from livetint.kiosk.engine.link import EngineLink
 from livetint.kiosk.server.app import Answers
 from livetint.kiosk.server.exhibition import bundled_photos, check_gallery, load_gallery
 from livetint.kiosk.server.state import Kiosk
-from livetint.kiosk.server.touches import Touches
 from livetint.kiosk.settings import LANGUAGES, GalleryTable, Settings
 from PIL import Image
 from starlette.requests import Request
@@ -235,7 +234,7 @@ def test_readiness_knows_whether_the_page_can_be_served(
     monkeypatch.setattr(EngineLink, "ready", True)
     page = kiosk.for_page()
     monkeypatch.setattr(kiosk, "for_page", lambda: {**page, **told})
-    answers = Answers(kiosk, Touches(kiosk))
+    answers = Answers(kiosk)
 
     async def status() -> int:
         return (await answers.readyz(Request({"type": "http"}))).status_code

@@ -28,9 +28,9 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from ..needs import needs
+from .album import Album
 from .page import Visitor
 from .running import PATIENCE_S, RunningKiosk, complete, until
-from .test_service import Album, album  # noqa: F401 - a fixture
 
 PAUSE_MS = 8000
 
@@ -39,7 +39,7 @@ PAUSE_MS = 8000
 
 def test_a_search_does_one_touch_a_task_and_an_edit_between_two_of_them_costs_it_nothing(
     stub: Path,
-    album: Album,  # noqa: F811
+    album: Album,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ref, hint = album.add("one", (200, 150, 90)), HintMessage(0.3, 0.4, 20, 30)
