@@ -94,7 +94,7 @@ def test_the_command_learns_kinds_from_labels(tmp_path, monkeypatch):
     found = []
 
     def short(network, labelled, tick):
-        found.append(fit(network, labelled, frames=6, steps=40, tick=tick))
+        found.append(fit(network, labelled, frames=6, steps=60, tick=tick))
         return found[-1]
 
     monkeypatch.setattr("livetint.training.adjust.fit_kinds", short)
