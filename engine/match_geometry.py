@@ -30,8 +30,6 @@ NEAR_PX, APART_PX = 5.0, 9.0
 LINE_PX = WINDOW_PX + 1
 
 _AXES = np.arange(2)
-# A measurement's first row in `_taps`: four pixels around the point, the pixel, those of the patch.
-_FIRST_TAPS = np.array([0, 4, 5])
 _UNIT = np.eye(3)[..., None]
 
 
@@ -91,8 +89,8 @@ class MatchGeometry:
         self._sizes = [0] * capacity
         self._largest = 0
         self._beside: list[dict[int, float]] = [{} for _ in range(capacity)]
-        # The pixels that measurements read, and their weights. Only those of the largest patch in use are read. Where
-        # `_PATCH_WEIGHTS` has the weights of each patch.
+        # The pixels that measurements read, and their weights: four around the point, the pixel, those of the patch.
+        # Only those of the largest patch in use are read. Where `_PATCH_WEIGHTS` has the weights of each patch.
         self._extents = [0] * capacity
         self._taps = np.zeros((5 + MAX_SIZE_PX**2, capacity), np.intp)
         self._tap_weights = np.ones((5 + MAX_SIZE_PX**2, capacity), np.float32)
@@ -137,7 +135,11 @@ class MatchGeometry:
         used = 5 + self._largest**2
         found = ab.reshape(2, -1).take(self._taps[:used], 1, mode="clip")
         found *= self._tap_weights[:used]
-        return np.add.reduceat(found, _FIRST_TAPS, 1)
+        measured = np.empty((2, 3, self.capacity), np.float32)
+        np.add.reduce(found[:, :4], 1, out=measured[:, 0])
+        measured[:, 1] = found[:, 4]
+        np.add.reduce(found[:, 5:], 1, out=measured[:, 2])
+        return measured
 
     def change(self, ab: Floats, rows: Indices, removed: Floats) -> None:
         """Add the fields that remove residuals [2, 3, C] of the hints `rows` to contiguous ab [2, H, columns]."""

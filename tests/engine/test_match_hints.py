@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -160,3 +161,15 @@ def test_an_array_of_another_order_is_changed_in_place_too():
     ab = np.zeros((SIDE, SIDE, 2), np.float32).transpose(2, 0, 1)
     assert match_hints(ab, hints) is ab
     assert np.array_equal(ab, match_hints(np.zeros((2, SIDE, SIDE), np.float32), hints))
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_hints_of_the_last_call_are_read_again_where_others_take_their_place(number):
+    rng = np.random.default_rng(number)
+    first = [Hint(*rng.random(2), *rng.uniform(-40, 40, 2)) for _ in range(12)]
+    moved = [*first[number:], *(Hint(*rng.random(2), *rng.uniform(-40, 40, 2)) for _ in range(number))]
+    ab = rng.normal(0, 20, (2, 256, 256)).astype(np.float32)
+    alone = match_hints(ab.copy(), [replace(hint) for hint in moved])
+    for before in (first, first[:3], moved):
+        match_hints(ab.copy(), before)
+        np.testing.assert_array_equal(match_hints(ab.copy(), moved), alone)
