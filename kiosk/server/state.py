@@ -179,10 +179,7 @@ class Kiosk:
             return self._task("edit", line.take(), screen.visit)
 
         answer, pixels = await self.engine.ask(newest, self.open_picture)
-        self.metrics.edits.inc()
-        self.metrics.screen_edits.labels(screen.number).inc()
-        if screen.life.state in VISITED:  # not those of the attract loop
-            self.usage.edited(line.taken.photo, screen.number)
+        self.count_edits({line.taken.photo: 1}, screen)
         answer.timings["turn_ms"] = round((turn_s - line.came_s) * 1000, 2)
         for stage, spent in answer.timings.items():
             self.metrics.latency.labels(stage.removesuffix("_ms")).observe(spent)
@@ -192,11 +189,11 @@ class Kiosk:
         return answer, pixels
 
     def count_edits(self, edits: Mapping[str, int], screen: Screen) -> None:
-        """A screen's page has answered edits of pictures itself, so many of each."""
+        """Edits of a screen were answered, by the engine or by its page itself, so many of each picture."""
         for id, count in edits.items():
             self.metrics.edits.inc(count)
             self.metrics.screen_edits.labels(screen.number).inc(count)
-            if screen.life.state in VISITED:
+            if screen.life.state in VISITED:  # not those of the attract loop
                 self.usage.edited(id, screen.number, count)
 
     async def _made(self, task: Task) -> bytes:

@@ -19,7 +19,7 @@ const MAX_FIELD_GAIN = 2;
 const expand = (f) => (f > 0.2068966 ? f ** 3 : (f - 16 / 116) / 7.787);
 
 /** CIELAB to linear-light sRGB, unclipped. @param {number} L @param {number} a @param {number} b */
-export function labToLinear(L, a, b) {
+function labToLinear(L, a, b) {
   const y = (L + 16) / 116;
   const xyz = [expand(y + a / 500), expand(y), expand(Math.max(y - b / 200, 0))];
   return RGB_FROM_XYZ.map((row) => row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2]);

@@ -15,7 +15,7 @@ from livetint.engine.runners.base import Runner
 from livetint.engine.runners.onnx import OnnxRunner
 
 from .album import Album
-from .page import Visitor
+from .page import Visitor, one_visitor
 from .running import RunningKiosk, free_port
 from .stub_bundle import write_stub_bundle
 
@@ -59,10 +59,7 @@ def kiosk(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 @pytest.fixture
 def visitor(browser: Any, kiosk: RunningKiosk) -> Iterator[Visitor]:
     """A visitor who has opened the first picture; no error may have happened on the page."""
-    one = Visitor(browser, kiosk.address)
-    one.open()
-    yield one
-    one.close()
+    yield from one_visitor(browser, kiosk.address)
 
 
 @pytest.fixture

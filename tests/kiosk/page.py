@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from playwright.sync_api import Browser
@@ -121,3 +122,11 @@ class Visitor:
         """Close the page and check that no error happened on it."""
         self.context.close()
         assert not self.faults, self.faults
+
+
+def one_visitor(browser: Browser, address: str) -> Iterator[Visitor]:
+    """For fixtures: a visitor who has opened the first picture, and whose page is closed at the end."""
+    visitor = Visitor(browser, address)
+    visitor.open()
+    yield visitor
+    visitor.close()

@@ -13,7 +13,7 @@ from livetint.engine.strokes import Stroke
 from livetint.kiosk.messages import MAX_BYTES
 
 from ..needs import needs
-from .page import Visitor
+from .page import Visitor, one_visitor
 from .running import RunningKiosk, until
 
 pytestmark = needs("chromium")
@@ -27,10 +27,7 @@ SEPIA = (8.0, 18.0)  # the stub's colour where no hint is near
 @pytest.fixture(scope="module")
 def page(chromium: Any, kiosk: RunningKiosk) -> Iterator[Visitor]:
     """A page for all tests of this file; no error may have happened on it."""
-    one = Visitor(chromium, kiosk.address)
-    one.open()
-    yield one
-    one.close()
+    yield from one_visitor(chromium, kiosk.address)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from livetint.kiosk.server.state import Kiosk
 from livetint.kiosk.settings import EngineTable, ScreenTable, Settings
 
 from ..needs import needs
-from .page import Visitor
+from .page import Visitor, one_visitor
 from .running import RunningKiosk
 from .test_server import first_picture
 
@@ -38,10 +38,7 @@ def touch_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKio
 @pytest.fixture(scope="module")
 def at_touch(chromium: Any, touch_kiosk: RunningKiosk) -> Iterator[Visitor]:
     """A page that shows the first picture of that kiosk."""
-    one = Visitor(chromium, touch_kiosk.address)
-    one.open()
-    yield one
-    one.close()
+    yield from one_visitor(chromium, touch_kiosk.address)
 
 
 def newest_answer(visitor: Visitor) -> dict[str, float]:

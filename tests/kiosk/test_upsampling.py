@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..needs import needs
-from .page import Visitor
+from .page import Visitor, one_visitor
 from .running import RunningKiosk
 from .test_page import canvas_pixels
 from .test_server import PHOTO, controls, edit, first_picture, reply
@@ -56,10 +56,7 @@ def guided(stub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
 
 @pytest.fixture
 def at_guided(browser: Any, guided: RunningKiosk) -> Iterator[Visitor]:
-    one = Visitor(browser, guided.address)
-    one.open()
-    yield one
-    one.close()
+    yield from one_visitor(browser, guided.address)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 1
  */
 
 /** Whether this browser has what colours in the page need. */
-export function isSupported() {
+function isSupported() {
   return typeof WebAssembly === 'object' && WebAssembly.validate(new Uint8Array(SIMD))
     && typeof DecompressionStream === 'function' && typeof OffscreenCanvas === 'function';
 }
