@@ -16,10 +16,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .hints import MAX_SIZE_PX, patch_bounds
-from .match_responses import Doubles, Floats, Indices, make_responses
+from .match_responses import Complexes, Doubles, Floats, Indices, make_responses
 
 # Side of the window that a change is limited to. The Gaussians are close to zero at its border.
-WINDOW_PX = 23
+WINDOW_PX = 19
 # Standard deviations of the two Gaussians in working pixels, and the weight of the narrow one.
 WIDE_PX, NARROW_PX, NARROW_WEIGHT = 3.0, 1.0, 0.3
 # Keeps the systems of equations solvable where two measurements are the same; relative to the kernel at 0.
@@ -30,6 +30,8 @@ NEAR_PX, APART_PX = 5.0, 9.0
 LINE_PX = WINDOW_PX + 1
 
 _AXES = np.arange(2)
+# Of the pixels that measurements read, the first of each: four around the point, the pixel, those of the patch.
+_FIRST_TAPS = np.array([0, 4, 5])
 _UNIT = np.eye(3)[..., None]
 
 
@@ -130,23 +132,21 @@ class MatchGeometry:
             self._pair(rows)
         self.responses.update()
 
-    def measure(self, ab: Floats) -> Floats:
-        """The three measurements of ab [2, H, columns] under each hint, [2, 3, C]."""
+    def measure(self, ab: Floats) -> Complexes:
+        """The three measurements of ab [2, H, columns] under each hint, a + ib, [3, C]."""
         used = 5 + self._largest**2
         found = ab.reshape(2, -1).take(self._taps[:used], 1, mode="clip")
         found *= self._tap_weights[:used]
-        measured = np.empty((2, 3, self.capacity), np.float32)
-        np.add.reduce(found[:, :4], 1, out=measured[:, 0])
-        measured[:, 1] = found[:, 4]
-        np.add.reduce(found[:, 5:], 1, out=measured[:, 2])
+        measured = np.empty((3, self.capacity), np.complex64)
+        measured.real, measured.imag = np.add.reduceat(found, _FIRST_TAPS, 1)
         return measured
 
-    def change(self, ab: Floats, rows: Indices, removed: Floats) -> None:
-        """Add the fields that remove residuals [2, 3, C] of the hints `rows` to contiguous ab [2, H, columns]."""
-        heights = np.add.reduce(removed[:, :, None] * self._solvers, 1).astype(np.float32).take(rows, 2)
+    def change(self, ab: Floats, rows: Indices, removed: Complexes) -> None:
+        """Add the fields that remove residuals [3, C] of the hints `rows` to contiguous ab [2, H, columns]."""
+        heights = np.add.reduce(removed[:, None] * self._solvers).take(rows, 1).T.astype(np.complex64, "C")
         across, changes = self._scaled[: len(rows)], self._changes[: len(rows)]
         lines = self._across.take(rows, 0).reshape(-1, 3, 2, 1, LINE_PX)
-        np.multiply(heights.transpose(2, 1, 0)[:, :, None, :, None], lines, across)
+        np.multiply(heights.view(np.float32).reshape(-1, 3, 1, 2, 1), lines, across)
         np.matmul(self._down.take(rows, 0).swapaxes(1, 2), across.reshape(-1, 6, 2 * LINE_PX), changes)
         pairs, places = ab.reshape(-1).view(np.complex64), self._windows.take(rows, 0)
         np.add.at(pairs, places.reshape(-1), changes.reshape(-1).view(np.complex64))
@@ -194,7 +194,7 @@ class MatchGeometry:
     def _blur(self, rows: slice) -> None:
         """The lines of the fields of these hints, their solvers, and the responses to themselves."""
         weights = self._weights[rows]
-        lines = (weights.reshape(-1, 6, LINE_PX) @ _BLURS).reshape(-1, 2, 6, LINE_PX)
+        lines = (weights.reshape(-1, LINE_PX) @ _BLURS).reshape(-1, 2, 6, LINE_PX)
         self._lines[rows, ..., REACH_PX:-REACH_PX] = lines
         self._down[rows] = lines[:, 0, :, :WINDOW_PX]
         for row in range(rows.start, rows.stop):

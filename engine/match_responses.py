@@ -4,7 +4,8 @@ Few hints have a matrix of them: one product. Of many hints most are too far apa
 have a list of pairs. Neither depends on the order of earlier edits, to the last bit.
 
 Both classes have the same methods: `replace`, `add` and `truncate` change responses, `update` is called after them, and
-`remove` uses them.
+`remove` uses them. Residuals are complex, a + ib; responses are real numbers, but NumPy multiplies arrays of one type
+quicker, so they are kept as complex numbers too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Complexes = NDArray[np.complex64]
 Indices = NDArray[np.intp]
 
 # Up to so many hints the matrix is quicker. BLAS computes its product in one thread.
@@ -30,7 +32,7 @@ class DenseResponses:
 
     def __init__(self, capacity: int) -> None:
         # [measurement with the residual, its hint, measurement that responds, its hint].
-        self._values = np.zeros((3, capacity, 3, capacity), np.float32)
+        self._values = np.zeros((3, capacity, 3, capacity), np.complex64)
         self._matrix = self._values.reshape(3 * capacity, 3 * capacity)
         # A view of those of hints to themselves, [measurement with the residual, measurement that responds, hint].
         self._own = np.einsum("jnmn->jmn", self._values)
@@ -52,8 +54,8 @@ class DenseResponses:
     def update(self) -> None:
         """Nothing: the matrix is what is multiplied."""
 
-    def remove(self, residuals: Floats, removed: Floats) -> None:
-        """Change `residuals` at the measurements as they change when `removed` is removed there, both [2, 3 · C]."""
+    def remove(self, residuals: Complexes, removed: Complexes) -> None:
+        """Change `residuals` at the measurements as they change when `removed` is removed there, both [3 · C]."""
         residuals -= removed.dot(self._matrix)
 
 
@@ -66,12 +68,12 @@ class SparseResponses:
         # measurement m to a residual at measurement j, at 3 j + m.
         self._is_pair = np.zeros((capacity, capacity), np.bool_)
         self._pairs = self._is_pair.reshape(-1)
-        self._values = np.zeros((capacity**2, 9), np.float32)
+        self._values = np.zeros((capacity**2, 9), np.complex64)
         self._firsts, self._seconds = np.divmod(np.arange(capacity**2), capacity)
-        self._planes = np.arange(6)[:, None] * capacity
+        self._rows = np.arange(3)[:, None] * capacity
         # Of the pairs in rising order: responses [3, 3, P], the second hints, and the places of the first one's
-        # measurements in residuals [2, 3, C].
-        self._responses = np.zeros((3, 3, 0), np.float32)
+        # measurements in residuals [3, C].
+        self._responses = np.zeros((3, 3, 0), np.complex64)
         self._from = self._to = np.zeros(0, np.intp)
 
     def replace(self, rows: slice, own: Doubles) -> None:
@@ -98,10 +100,10 @@ class SparseResponses:
         pairs = self._pairs.nonzero()[0]
         self._responses = np.ascontiguousarray(self._values.take(pairs, 0).T).reshape(3, 3, -1)
         self._from = self._seconds.take(pairs)
-        self._to = (self._planes + self._firsts.take(pairs)).reshape(-1)
+        self._to = (self._rows + self._firsts.take(pairs)).reshape(-1)
 
-    def remove(self, residuals: Floats, removed: Floats) -> None:
-        """Change `residuals` at the measurements as they change when `removed` is removed there, both [2, 3 · C]."""
-        at_fields = removed.reshape(2, 3, -1).take(self._from, 2)
-        changes = np.einsum("cjp,jmp->cmp", at_fields, self._responses)
-        np.subtract.at(residuals.reshape(-1), self._to, changes.reshape(-1))
+    def remove(self, residuals: Complexes, removed: Complexes) -> None:
+        """Change `residuals` at the measurements as they change when `removed` is removed there, both [3 · C]."""
+        at_fields = removed.reshape(3, -1).take(self._from, 1)
+        changes = np.add.reduce(at_fields[:, None] * self._responses)
+        np.subtract.at(residuals, self._to, changes.reshape(-1))

@@ -12,7 +12,7 @@
 // its products are computed in doubles.
 #include "touch.cuh"
 
-constexpr int WINDOW_PX = 23, EDGES = 7, MEASUREMENTS = 3, LINES = 6, MATCH_THREADS = MAX_HINTS, MATCH_WARPS = 4;
+constexpr int WINDOW_PX = 19, EDGES = 7, MEASUREMENTS = 3, LINES = 6, MATCH_THREADS = MAX_HINTS, MATCH_WARPS = 4;
 constexpr int ADD_THREADS = 256, ADD_COLUMNS = 32, ADD_ROWS = 8, MAX_ROUNDS = 8;
 constexpr float WIDE_PX = 3.0f, NARROW_PX = 1.0f, NARROW_WEIGHT = 0.3f, RIDGE = 1e-3f;
 constexpr float TOLERANCE_AB = 0.7f, MIN_RESIDUAL_AB = 0.2f, NEAR_PX = 5.0f, APART_PX = 9.0f;
@@ -30,7 +30,7 @@ struct MatchWork {
     float seconds[2][MAX_HINTS], shares[2][MAX_HINTS];
     float heights[2][MEASUREMENTS][MAX_HINTS];
 };
-static_assert(sizeof(MatchWork) == 759296, "touch.MATCH_WORK_BYTES must be the same number");
+static_assert(sizeof(MatchWork) == 734720, "touch.MATCH_WORK_BYTES must be the same number");
 
 // A hint along one axis: its window's first position, the edges of its measurements, the weight of the second of the
 // two pixels around the point, and that of a pixel of the patch.
@@ -245,10 +245,11 @@ DEVICE bool residuals_of(const float (&measured)[2][MEASUREMENTS], const float* 
     bool large = false;
     for (int m = 0; m < MEASUREMENTS; m++) {
         const float a = target[0] - measured[0][m], b = target[1] - measured[1][m];
-        const float scale = (1.0f - TOLERANCE_AB / fmaxf(sqrtf(a * a + b * b), TOLERANCE_AB)) * priority;
+        const float size = sqrtf(a * a + b * b);
+        const float scale = (1.0f - TOLERANCE_AB / fmaxf(size, TOLERANCE_AB)) * priority;
         residuals[0][m] = a * scale;
         residuals[1][m] = b * scale;
-        large = large || fmaxf(fabsf(a * scale), fabsf(b * scale)) >= MIN_RESIDUAL_AB;
+        large = large || size * scale >= MIN_RESIDUAL_AB;
     }
     return large;
 }

@@ -41,7 +41,7 @@ _WEIGHTS = (
 # Size of the scratch memory, the same for every photograph (TouchWork in touch.cuh).
 WORK_BYTES = 337_536
 # The same of the kernels of match_hints.cu (MatchWork there).
-MATCH_WORK_BYTES = 759_296
+MATCH_WORK_BYTES = 734_720
 
 
 def touch_weights(bundle: Bundle) -> NDArray[np.float32]:

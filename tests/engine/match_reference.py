@@ -48,6 +48,6 @@ def match_reference(ab: np.ndarray, hints: Sequence[Hint], least: float = MIN_RE
         residuals = targets[:, None] - np.einsum("nmyx,cyx->nmc", measured_by, ab)
         sizes = np.maximum(np.linalg.norm(residuals, axis=2, keepdims=True), TOLERANCE_AB)
         residuals *= (1 - TOLERANCE_AB / sizes) * priorities
-        residuals[np.abs(residuals).max((1, 2)) < least] = 0
+        residuals[np.linalg.norm(residuals, axis=2).max(1) < least] = 0
         ab += np.einsum("nfc,nfyx->cyx", np.linalg.solve(kernels, residuals), fields_of)
     return ab

@@ -17,7 +17,7 @@ from .match_reference import match_reference
 
 # In CIELAB units.
 TOLERANCE_AB = 1e-3
-SHAPES = [(40, 61), (23, 23), (64, 64)]
+SHAPES = [(40, 61), (19, 19), (23, 23), (64, 64)]
 
 
 def random_hints(rng: np.random.Generator, number: int, spread: float) -> list[Hint]:

@@ -80,11 +80,10 @@ inline bool match_residuals(const std::vector<double>& ab, const MatchWindow& wi
                         window.weights[0][m][y] * window.weights[1][m][x] *
                         ab[(size_t(channel) * height + window.starts[0] + y) * width + window.starts[1] + x];
         }
-        const double size = std::max(std::hypot(residuals[0][m], residuals[1][m]), double(TOLERANCE_AB));
-        for (int channel = 0; channel < 2; channel++) {
-            residuals[channel][m] *= (1 - double(TOLERANCE_AB) / size) * priority;
-            large = large || std::fabs(residuals[channel][m]) >= double(MIN_RESIDUAL_AB);
-        }
+        const double size = std::hypot(residuals[0][m], residuals[1][m]);
+        const double share = (1 - double(TOLERANCE_AB) / std::max(size, double(TOLERANCE_AB))) * priority;
+        for (int channel = 0; channel < 2; channel++) residuals[channel][m] *= share;
+        large = large || size * share >= double(MIN_RESIDUAL_AB);
     }
     return large;
 }

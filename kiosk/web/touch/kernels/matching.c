@@ -1,7 +1,7 @@
 // Make the colours under the hints those of the hints: engine/match_hints.py and match_geometry.py, on ab itself.
 #include "state.h"
 
-enum { WINDOW = 23, LINE = 24, MEASURES = 3, GAUSSIANS = 2, MAX_ROUNDS = 8 };
+enum { WINDOW = 19, LINE = 20, MEASURES = 3, GAUSSIANS = 2, MAX_ROUNDS = 8 };
 static const float TOLERANCE_AB = 0.7f, MIN_RESIDUAL_AB = 0.2f, NEAR_PX = 5, APART_PX = 9;
 static const double RIDGE = 1e-3;
 
@@ -101,8 +101,9 @@ static float measure(const struct mark *mark, int c, int m) {
     if (!down) continue;
     const float *row = ab + (c * PLANE + mark->rows.start + y) * PLANE + mark->columns.start;
     for (int x = 0; x < LINE - 4; x += 4) sum += down * load(row + x) * load(across + x);
-    v4 last = {row[20], row[21], row[22], 0};
-    sum += down * last * load(across + 20);
+    const float *end = row + LINE - 4;
+    v4 last = {end[0], end[1], end[2], 0};
+    sum += down * last * load(across + LINE - 4);
   }
   return sum4(sum);
 }
@@ -116,10 +117,7 @@ static float residuals(const struct mark *mark, float (*found)[2]) {
     float share = mark->priority * (1 - TOLERANCE_AB / (size > TOLERANCE_AB ? size : TOLERANCE_AB));
     found[m][0] = a * share;
     found[m][1] = b * share;
-    for (int c = 0; c < 2; c++) {
-      float one = found[m][c] < 0 ? -found[m][c] : found[m][c];
-      largest = one > largest ? one : largest;
-    }
+    largest = size * share > largest ? size * share : largest;
   }
   return largest;
 }
@@ -142,7 +140,7 @@ static void change(const struct mark *mark, float (*removed)[2]) {
       }
       float *row = ab + (c * PLANE + mark->rows.start + y) * PLANE + mark->columns.start;
       for (int x = 0; x < LINE / 4 - 1; x++) store(row + 4 * x, load(row + 4 * x) + line[x]);
-      for (int x = 0; x < 3; x++) row[20 + x] += line[5][x];
+      for (int x = 0; x < 3; x++) row[LINE - 4 + x] += line[LINE / 4 - 1][x];
     }
   }
 }
