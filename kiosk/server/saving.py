@@ -102,7 +102,7 @@ class Saving:
             log.warning("picture not saved", extra={"facts": {"where": name, "reason": str(error)}})
             return PlainTextResponse(visitor_sentence(error), 503)
         kiosk.metrics.saves.inc()
-        kiosk.usage.saved(edit.photo)
+        kiosk.usage.saved(edit.photo, screen.number, edit)
         return reply
 
     async def _download(self, order: Order) -> Response:

@@ -16,6 +16,8 @@ class Usage:
         self._shown = shown
         # The picture that was changed last, by screen.
         self._last: dict[int, str] = {}
+        # The edit that was saved last, by screen.
+        self._saved: dict[int, object] = {}
         self.opens: Counter[str] = Counter()
         self.edits: Counter[str] = Counter()
         self.saves: Counter[str] = Counter()
@@ -31,13 +33,19 @@ class Usage:
             self.opens[name] += 1
         self._last[screen] = id
 
-    def saved(self, id: str) -> None:
-        """A visitor saved a picture."""
-        self.saves[self._name(id)] += 1
+    def saved(self, id: str, screen: int, edit: object) -> None:
+        """A visitor saved a picture at a screen.
+
+        The same edit counts once, however many places it goes to: the page sends one save to each of them.
+        """
+        if edit != self._saved.get(screen):
+            self.saves[self._name(id)] += 1
+        self._saved[screen] = edit
 
     def end_visit(self, screen: int) -> None:
         """The next visitor at a screen opens a picture anew, be it the same one."""
         self._last.pop(screen, None)
+        self._saved.pop(screen, None)
 
     def _name(self, id: str) -> str:
         return id if id in self._shown else OWN

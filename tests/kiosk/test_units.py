@@ -118,6 +118,16 @@ def test_a_photograph_is_opened_once_in_a_visit_whatever_other_screens_paint_mea
     assert usage.opens["a"] == 3
 
 
+def test_a_picture_that_is_saved_to_three_places_is_saved_once() -> None:
+    usage = Usage(("a",))
+    for edit in ("blue", "blue", "blue", "red", "blue"):
+        usage.saved("a", 1, edit)
+    usage.saved("a", 2, "blue")
+    usage.end_visit(1)
+    usage.saved("a", 1, "blue")
+    assert usage.saves["a"] == 5
+
+
 def test_a_page_without_life_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     page = PageWatch()
     now = page.started_s
