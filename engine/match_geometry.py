@@ -10,12 +10,14 @@ ab is changed two columns at a time, as one complex number: np.add.at takes litt
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
+from operator import is_
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .hints import MAX_SIZE_PX, patch_bounds
+from .hints import MAX_SIZE_PX, Hint, patch_bounds
 from .match_responses import Complexes, Doubles, Floats, Indices, make_responses
 
 # Side of the window that a change is limited to. The Gaussians are close to zero at its border.
@@ -74,7 +76,8 @@ class MatchGeometry:
     Measurements are in the order point, pixel, patch. Arrays [..., C] have a number for every row; rows without a hint
     have priority 0.
 
-    columns: of ab in memory, the width or one more. responses: of measurements to residuals that are removed.
+    columns: of ab in memory, the width or one more. colours complex64 [C]: a + ib of the hints. responses: of
+    measurements to residuals that are removed.
     priorities float32 [3, C] in 0…1: how much of its residuals a hint removes at each measurement, beside later hints.
     """
 
@@ -83,26 +86,29 @@ class MatchGeometry:
         self.shape, self.capacity = shape, capacity
         self.columns = shape[1] + shape[1] % 2
         self.responses = make_responses(capacity)
+        self.colours = np.zeros(capacity, np.complex64)
         self.priorities = np.zeros((3, capacity), np.float32)
-        self._count, self._lengths = 0, np.array(shape, np.float32)
-        self._places = np.full((capacity, 3), np.nan)
-        # Centres in pixels, sizes, and for each hint those nearer than APART_PX, with their distance.
-        self._centres = [[0.0, 0.0]] * capacity
+        self._hints: list[Hint] = []
+        # y, x and size of each hint, its centre in pixels, its size, and those nearer than APART_PX, with their
+        # distance.
+        self._places: list[tuple[float, float, int] | None] = [None] * capacity
+        self._centres = [(0.0, 0.0)] * capacity
         self._sizes = [0] * capacity
         self._largest = 0
         self._beside: list[dict[int, float]] = [{} for _ in range(capacity)]
         # The pixels that measurements read, and their weights: four around the point, the pixel, those of the patch.
         # Only those of the largest patch in use are read. Where `_PATCH_WEIGHTS` has the weights of each patch.
         self._extents = [0] * capacity
-        self._taps = np.zeros((5 + MAX_SIZE_PX**2, capacity), np.intp)
+        # With where windows begin, along each axis, in the same array: one assignment writes both.
+        self._integers = np.zeros((2 + 5 + MAX_SIZE_PX**2, capacity), np.intp)
+        self._starts, self._taps = self._integers[:2], self._integers[2:]
         self._tap_weights = np.ones((5 + MAX_SIZE_PX**2, capacity), np.float32)
-        self._patch = (self.columns * _PATCH_ROWS + _PATCH_COLUMNS)[:, None]
+        self._patch = self.columns * _PATCH_ROWS + _PATCH_COLUMNS
         # Where the windows lie in ab, in pairs of columns.
         self._window = _window(shape[0], self.columns)
         self._windows = np.zeros((capacity, self._window.size), np.intp)
-        # Along each axis: where windows begin; weights of the measurements in them; the lines of the fields,
-        # [measurement and Gaussian, position], between zeros; and these lines at every shift within REACH_PX.
-        self._starts = np.zeros((capacity, 2), np.intp)
+        # Along each axis: weights of the measurements in windows; the lines of the fields, [measurement and Gaussian,
+        # position], between zeros; and these lines at every shift within REACH_PX.
         self._weights = np.zeros((capacity, 2, 3, LINE_PX))
         self._lines = np.zeros((capacity, 2, 6, LINE_PX + 2 * REACH_PX))
         self._shifted = sliding_window_view(self._lines, LINE_PX, 3).swapaxes(2, 3)
@@ -114,23 +120,34 @@ class MatchGeometry:
         self._scaled = np.zeros((capacity, 3, 2, 2, LINE_PX), np.float32)
         self._changes = np.zeros((capacity, WINDOW_PX, 2 * LINE_PX), np.float32)
 
-    def place(self, places: Doubles) -> None:
-        """places [N ≤ capacity, 3]: y and x of each hint in 0…1, and its size."""
-        count = len(places)
-        changed = sorted(set((self._places[:count] != places).nonzero()[0].tolist()))
-        if not changed and count == self._count:
-            return
-        if count < self._count:
+    def place(self, hints: Sequence[Hint]) -> None:
+        """Set the hints, at most `capacity`. Those that are the same objects as before, as in a drag, are not read."""
+        count, before = len(hints), len(self._hints)
+        new = [row for row, is_same in enumerate(map(is_, hints, self._hints)) if not is_same]
+        changed = [row for row in (*new, *range(before, count)) if self._read(row, hints[row])]
+        if count < before:
             self._truncate(count)
-        self._count = count
+        self._hints = list(hints)
+        if not changed and count == before:
+            return
         runs = _runs(changed)
         for rows in runs:
-            self._place(rows, places[rows])
+            for row in range(rows.start, rows.stop):
+                self._place(row)
             self._blur(rows)
         self._largest = max(self._sizes)
         for rows in runs:
             self._pair(rows)
         self.responses.update()
+
+    def _read(self, row: int, hint: Hint) -> bool:
+        """Keep a hint's colour and place. Returns whether the place is new."""
+        self.colours[row] = complex(hint.a, hint.b)
+        place = hint.y, hint.x, hint.size
+        if place == self._places[row]:
+            return False
+        self._places[row], self._sizes[row] = place, hint.size
+        return True
 
     def measure(self, ab: Floats) -> Complexes:
         """The three measurements of ab [2, H, columns] under each hint, a + ib, [3, C]."""
@@ -153,43 +170,36 @@ class MatchGeometry:
 
     def _truncate(self, count: int) -> None:
         """Forget the hints from `count` on."""
-        self._places[count:] = np.nan
-        self._sizes[count:] = [0] * (self.capacity - count)
-        for row in range(count, self._count):
+        rest = self.capacity - count
+        self._places[count:], self._sizes[count:] = [None] * rest, [0] * rest
+        for row in range(count, len(self._hints)):
             self._leave(row)
         self.priorities[:, count:] = 0
         self.responses.truncate(count)
 
-    def _place(self, rows: slice, places: Doubles) -> None:
-        """Compute what the measurements of hints read, and their weights."""
-        (height, width), columns = self.shape, self.columns
-        self._places[rows] = places
-        self._weights[rows] = 0
-        self._centres[rows] = (places[:, :2].astype(np.float32) * self._lengths).tolist()
-        integers, fractions, extents = [], [], []
-        for row, (y, x, size) in enumerate(places.tolist(), rows.start):
-            self._sizes[row] = int(size)
-            down, across = self._centres[row]
-            top, bottom, left, right = patch_bounds(x, y, int(size), height, width)
-            s, above, pixel_row, first = _along(down, height)
-            t, before, pixel_column, start = _along(across, width)
-            _weigh(self._weights[row, 0], s, above - first, pixel_row - first, top - first, bottom - first)
-            _weigh(self._weights[row, 1], t, before - start, pixel_column - start, left - start, right - start)
-            point, pixel = above * columns + before, pixel_row * columns + pixel_column
-            taps = point, point + 1, point + columns, point + columns + 1, pixel
-            corners = top * columns + left, (first * columns + start) // 2
-            integers.append((*taps, *corners, first, start))
-            extents.append((bottom - top) * (MAX_SIZE_PX + 1) + right - left)
-            fractions.append(((1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t))
-        found = np.array(integers)
-        self._taps[:5, rows] = found[:, :5].T
-        np.add(self._patch, found[:, 5], self._taps[5:, rows])
-        np.add(self._window, found[:, 6, None], self._windows[rows])
-        self._tap_weights[:4, rows] = np.array(fractions).T
-        if self._extents[rows] != extents:
-            self._extents[rows] = extents
-            self._tap_weights[5:, rows] = _PATCH_WEIGHTS.take(extents, 0).T
-        self._starts[rows] = found[:, 7:]
+    def _place(self, row: int) -> None:
+        """Compute what the measurements of a hint read, and their weights."""
+        place = self._places[row]
+        assert place is not None
+        (height, width), columns, (y, x, size) = self.shape, self.columns, place
+        down, across = float(np.float32(y) * np.float32(height)), float(np.float32(x) * np.float32(width))
+        self._centres[row] = down, across
+        top, bottom, left, right = patch_bounds(x, y, size, height, width)
+        s, above, pixel_row, first = _along(down, height)
+        t, before, pixel_column, start = _along(across, width)
+        weights = self._weights[row]
+        weights[:] = 0
+        _weigh(weights[0], s, above - first, pixel_row - first, top - first, bottom - first)
+        _weigh(weights[1], t, before - start, pixel_column - start, left - start, right - start)
+        point, pixel = above * columns + before, pixel_row * columns + pixel_column
+        self._integers[:7, row] = first, start, point, point + 1, point + columns, point + columns + 1, pixel
+        np.add(self._patch, top * columns + left, self._taps[5:, row])
+        np.add(self._window, (first * columns + start) // 2, self._windows[row])
+        self._tap_weights[:4, row] = (1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t
+        extent = (bottom - top) * (MAX_SIZE_PX + 1) + right - left
+        if self._extents[row] != extent:
+            self._extents[row] = extent
+            self._tap_weights[5:, row] = _PATCH_WEIGHTS[extent]
 
     def _blur(self, rows: slice) -> None:
         """The lines of the fields of these hints, their solvers, and the responses to themselves."""
@@ -198,7 +208,7 @@ class MatchGeometry:
         self._lines[rows, ..., REACH_PX:-REACH_PX] = lines
         self._down[rows] = lines[:, 0, :, :WINDOW_PX]
         for row in range(rows.start, rows.stop):
-            first = REACH_PX - self._starts.item(row, 1) % 2
+            first = REACH_PX - self._starts.item(1, row) % 2
             self._across[row] = self._lines[row, 1, :, first : first + LINE_PX]
         solvers = _inverses(_couplings(weights @ lines.swapaxes(2, 3)))
         self._solvers[..., rows] = solvers
@@ -209,8 +219,9 @@ class MatchGeometry:
         """Compute the responses of these hints and others to each other, and the priorities that follow from places."""
         for row in range(rows.start, rows.stop):
             self._leave(row)
-        near = np.abs(self._starts[: self._count] - self._starts[rows, None]) < _reach_px(self._largest)
-        these, others = (near[..., 0] & near[..., 1]).nonzero()
+        distances = np.abs(self._starts[:, None, : len(self._hints)] - self._starts[:, rows, None])
+        near = distances < _reach_px(self._largest)
+        these, others = (near[0] & near[1]).nonzero()
         if len(these) > rows.stop - rows.start:
             these += rows.start
             are_two = these != others
@@ -242,8 +253,8 @@ class MatchGeometry:
 
     def _coupling(self, measured: Indices, fields: Indices) -> Doubles:
         """Pairs of hints → what the second's fields add to the first's measurements, [P, measurement, field]."""
-        shifts = self._starts.take(measured, 0) - self._starts.take(fields, 0) + REACH_PX
-        lines = self._shifted[fields[:, None], _AXES, shifts]
+        shifts = self._starts.take(measured, 1) - self._starts.take(fields, 1) + REACH_PX
+        lines = self._shifted[fields[:, None], _AXES, shifts.T]
         return _couplings(self._weights.take(measured, 0) @ lines.swapaxes(2, 3))
 
 

@@ -16,8 +16,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
-from operator import is_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +29,9 @@ TOLERANCE_AB = 0.7
 # Windows of neighbouring hints overlap, so several rounds may be needed. They end when residuals are small.
 MAX_ROUNDS, MIN_RESIDUAL_AB = 8, 0.2
 MIN_CAPACITY = 16
-# From there on reading all hints at once is quicker.
-MAX_ROWS_ONE_BY_ONE = 8
 
 
-class _Last(threading.local):
+class _Geometries(threading.local):
     """The geometries of the last hints in this thread: while one hint is dragged, that of the others is not computed.
 
     Answers do not depend on it, to the last bit. So there is one geometry for every capacity: sums over 20 hints are
@@ -43,39 +39,18 @@ class _Last(threading.local):
     """
 
     def __init__(self) -> None:
-        self._geometries: dict[int, MatchGeometry] = {}
-        self._hints: list[Hint] = []
-        self._table = np.zeros((0, 5))
+        self._kept: dict[int, MatchGeometry] = {}
 
-    def table(self, hints: Sequence[Hint]) -> NDArray[np.float64]:
-        """y, x, size, a and b of each hint, [N, 5]; the next call may change it.
-
-        Hints that are those of the last call, as in a drag, are not read again.
-        """
-        changed: Sequence[int] = range(len(hints))
-        if len(hints) == len(self._hints):
-            changed = [row for row, is_same in enumerate(map(is_, hints, self._hints)) if not is_same]
-        if len(changed) > MAX_ROWS_ONE_BY_ONE:
-            values = chain.from_iterable([_row(hint) for hint in hints])
-            self._table = np.fromiter(values, np.float64, 5 * len(hints)).reshape(-1, 5)
-        else:
-            if len(hints) != len(self._table):
-                self._table = np.empty((len(hints), 5))
-            for row in changed:
-                self._table[row] = _row(hints[row])
-        self._hints = list(hints)
-        return self._table
-
-    def of(self, places: NDArray[np.float64], shape: tuple[int, int]) -> MatchGeometry:
-        capacity = max(MIN_CAPACITY, 1 << (len(places) - 1).bit_length())
-        geometry = self._geometries.get(capacity)
+    def of(self, hints: Sequence[Hint], shape: tuple[int, int]) -> MatchGeometry:
+        capacity = max(MIN_CAPACITY, 1 << (len(hints) - 1).bit_length())
+        geometry = self._kept.get(capacity)
         if geometry is None or geometry.shape != shape:
-            geometry = self._geometries[capacity] = MatchGeometry(shape, capacity)
-        geometry.place(places)
+            geometry = self._kept[capacity] = MatchGeometry(shape, capacity)
+        geometry.place(hints)
         return geometry
 
 
-_last = _Last()
+_geometries = _Geometries()
 
 
 def match_hints(ab: Floats, hints: Sequence[Hint]) -> Floats:
@@ -89,28 +64,21 @@ def match_hints(ab: Floats, hints: Sequence[Hint]) -> Floats:
         return ab
     if not ab.flags.writeable:
         ab = ab.copy()
-    table = _last.table(hints)
-    geometry = _last.of(table[:, :3], ab.shape[1:])
+    geometry = _geometries.of(hints, ab.shape[1:])
     if ab.flags.c_contiguous and geometry.columns == ab.shape[2]:
-        _match(geometry, ab, table[:, 3:])
+        _match(geometry, ab)
     else:
         copy = np.zeros((*ab.shape[:2], geometry.columns), np.float32)
         shown = copy[..., : ab.shape[2]]
         shown[:] = ab
-        _match(geometry, copy, table[:, 3:])
+        _match(geometry, copy)
         ab[:] = shown
     return ab
 
 
-def _row(hint: Hint) -> tuple[float, ...]:
-    return hint.y, hint.x, hint.size, hint.a, hint.b
-
-
-def _match(geometry: MatchGeometry, ab: Floats, colours: NDArray[np.float64]) -> None:
-    """Change contiguous ab [2, H, columns]. colours [N, 2]: a and b of the hints."""
-    residuals = np.zeros((3, geometry.capacity), np.complex64)
-    residuals[:, : len(colours)] = colours.view(np.complex128)[:, 0]
-    residuals -= geometry.measure(ab)
+def _match(geometry: MatchGeometry, ab: Floats) -> None:
+    """Change contiguous ab [2, H, columns]."""
+    residuals = geometry.colours - geometry.measure(ab)
     removed, is_changed = _removed(geometry, residuals.reshape(-1))
     rows = is_changed.nonzero()[0]
     if len(rows):
