@@ -56,7 +56,7 @@ _DRAG = """async ([moves, brush, stroke]) => {
     await frame();
     await answered();
   };
-  painting.setBrush(brush);
+  painting.modes.setBrush(brush);
   await begin();
   requests.frames = [];
   let spent = 0;

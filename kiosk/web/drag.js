@@ -32,7 +32,7 @@ export class Drag {
   /** Ask for the colours of a new place. @param {Place} place */
   ask(place) {
     this.pending = place;
-    this.pendingLine = this.painting.brush ? [[rounded(place.x), rounded(place.y)]] : null;
+    this.pendingLine = this.painting.modes.brush ? [[rounded(place.x), rounded(place.y)]] : null;
     this.pendingSeq = Infinity;
   }
 

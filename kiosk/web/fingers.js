@@ -48,9 +48,9 @@ export class Fingers {
     this.dragged = false;
     this.closesRing = false;
     this.brushStart = null;
-    if (painting.mode === 'draw') painting.regions.beginLine(place);
-    else if (painting.mode === 'same') onPhoto && painting.addPlace(place, time_ms);
-    else if (painting.mode === 'move') {
+    if (painting.modes.mode === 'draw') painting.regions.beginLine(place);
+    else if (painting.modes.mode === 'same') onPhoto && painting.addPlace(place, time_ms);
+    else if (painting.modes.mode === 'move') {
       this.hold({ index: painting.chosen, line: painting.chosenLine });
       painting.moveTo(place, time_ms);
     } else {
@@ -60,7 +60,7 @@ export class Fingers {
         this.hold(found);
       } else if (painting.ringShown) {
         painting.ring.close();
-        if (painting.brush && onPhoto) this.brushStart = place;
+        if (painting.modes.brush && onPhoto) this.brushStart = place;
       } else if (onPhoto) painting.askColour(place, time_ms);
     }
   }

@@ -142,7 +142,7 @@ async function changeLanguage(code) {
   showPictures();
   const picture = allPictures().find(({ id }) => id === painting.photo);
   if (picture) describe(picture);
-  painting.showMode();
+  painting.modes.show();
   painting.showPoints();
   showHours(null);
   site?.describe();

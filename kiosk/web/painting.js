@@ -8,6 +8,7 @@ import { Drag } from './drag.js';
 import { Fingers } from './fingers.js';
 import { translate } from './language.js';
 import { Markers, NOTHING } from './markers.js';
+import { Modes } from './modes.js';
 import { Palette } from './palette.js';
 import { Pictures } from './pictures.js';
 import { Regions } from './regions.js';
@@ -24,12 +25,6 @@ import { Swatches } from './swatches.js';
 /** @typedef {import('./stage.js').Place} Place */
 /** @typedef {import('./markers.js').HintPlace} HintPlace */
 
-/** What the next touch does with the chosen hint: moves it, gives it another place, or draws around a thing. @typedef {'' | 'move' | 'same' | 'draw'} Mode */
-
-/** What the page asks for in each mode. @type {Record<Mode, string>} */
-const ASKS = { '': 'coach', move: 'move_where', same: 'same_where', draw: 'draw_where' };
-/** @type {Mode[]} */
-const HIDES_RING = ['same', 'draw'];
 const ZOOM_STEP = 1.6;
 
 export class Painting {
@@ -44,10 +39,6 @@ export class Painting {
     this.chosen = -1;
     /** Index of the chosen one of its lines. */
     this.chosenLine = 0;
-    /** @type {Mode} */
-    this.mode = '';
-    /** Fingers paint lines. */
-    this.brush = false;
     /** Suggestions for the chosen point. @type {Header['colours']} */
     this.colours = null;
     /** A finger is on the field of colours. */
@@ -60,6 +51,7 @@ export class Painting {
       stay: () => this.changed(),
     });
     this.requests = new Requests(link, this.stage, () => this.wanted());
+    this.modes = new Modes(this);
     this.drag = new Drag(this);
     this.regions = new Regions(this);
     this.compare = new Compare(this.stage);
@@ -92,7 +84,7 @@ export class Painting {
       end: () => this.endMixing(),
       recolour: (a, b) => this.alter({ a, b }),
       resize: (size) => (this.chosen >= 0 ? this.alter({ size }) : this.showPalette()),
-      move: () => this.setMode(this.mode === 'move' ? '' : 'move'),
+      move: () => this.modes.toggle('move'),
       remove: () => this.remove(),
     }, (event) => this.gestures.isPalm(event));
   }
@@ -101,9 +93,6 @@ export class Painting {
     byId('undo').addEventListener('click', () => this.edits.undo() && this.afterUndo());
     byId('redo').addEventListener('click', () => this.edits.redo() && this.afterUndo());
     byId('split').addEventListener('click', () => this.ring.close());
-    byId('brush').addEventListener('click', () => this.setBrush(!this.brush));
-    addEventListener('keydown', (event) => event.key === 'Escape' && this.mode && this.setMode(''));
-    byId('same').addEventListener('click', () => this.setMode(this.mode === 'same' ? '' : 'same'));
     byId('restart').addEventListener('click', () => {
       this.edits.clear();
       this.stage.resetZoom();
@@ -190,7 +179,7 @@ export class Painting {
     this.pictures.forget();
     this.drag.forget();
     this.choose(NOTHING);
-    this.setBrush(false);
+    this.modes.setBrush(false);
     this.changed();
     this.stage.clear();
     this.palette.forget();
@@ -250,34 +239,8 @@ export class Painting {
     }
     [this.chosen, this.chosenLine] = [at.index, at.line];
     this.colours = null;
-    this.setMode('');
+    this.modes.set('');
     this.showPoints();
-  }
-
-  /** Let the next touch do something else than to place a hint. @param {Mode} mode */
-  setMode(mode) {
-    this.mode = mode;
-    // The ring makes way; the focus must not vanish with it.
-    if (HIDES_RING.includes(mode) && byId('ring-bar').contains(document.activeElement)) byId('cross').focus();
-    if (mode) byId('coach').classList.remove('gone');
-    else if (this.edits.present.hints.length) byId('coach').classList.add('gone');
-    this.showMode();
-  }
-
-  /** Let fingers paint lines, or place points. @param {boolean} on */
-  setBrush(on) {
-    this.brush = on;
-    this.setMode('');
-    if (on) byId('coach').classList.remove('gone');
-  }
-
-  /** Say what the next touch does. */
-  showMode() {
-    byId('coach').textContent = translate(!this.mode && this.brush ? 'brush_coach' : ASKS[this.mode]);
-    document.body.dataset.mode = this.mode;
-    byId('brush').setAttribute('aria-pressed', String(this.brush));
-    byId('cross').setAttribute('aria-label', translate(this.brush ? 'brush_cross' : 'cross'));
-    this.showPalette();
   }
 
   /** Change the chosen hint. @param {Partial<Hint>} change @param {number} [time_ms] of the event behind it */
@@ -322,8 +285,8 @@ export class Painting {
   addPlace(place, time_ms) {
     const { hint } = this;
     if (!hint) return;
-    this.setMode('');
-    this.drag.begin(this.brush);
+    this.modes.set('');
+    this.drag.begin(this.modes.brush);
     if (!this.replace(withPlace(hint, [[rounded(place.x), rounded(place.y)]]), time_ms)) return;
     this.choose({ index: this.chosen, line: linesOf(/** @type {Hint} */ (this.hint)).length - 1 });
     this.ring.set(true);
@@ -333,12 +296,12 @@ export class Painting {
   placeByKeys(place) {
     if (!this.active) return;
     const { hint } = this;
-    if (this.mode === 'same') {
+    if (this.modes.mode === 'same') {
       this.addPlace(place);
       this.drag.end();
       this.changed();
-    } else if (this.mode === 'move') this.moveTo(place);
-    else if (this.brush && hint && this.ringShown) this.replace(drawnOn(hint, this.chosenLine, place));
+    } else if (this.modes.mode === 'move') this.moveTo(place);
+    else if (this.modes.brush && hint && this.ringShown) this.replace(drawnOn(hint, this.chosenLine, place));
     else this.askColour(place);
   }
 
@@ -423,6 +386,6 @@ export class Painting {
   }
 
   showPalette() {
-    this.palette.show(this.point, this.colours?.L, this.mode);
+    this.palette.show(this.point, this.colours?.L, this.modes.mode);
   }
 }

@@ -48,7 +48,7 @@ export class Palette {
   /**
    * @param {Hint | undefined} hint the chosen one
    * @param {number | undefined} lightness L there, if the server has told it
-   * @param {import('./painting.js').Mode} mode what the next touch does
+   * @param {import('./modes.js').Mode} mode what the next touch does
    */
   show(hint, lightness, mode) {
     document.body.classList.toggle('has-point', Boolean(hint));

@@ -27,7 +27,7 @@ export class Regions {
   listen() {
     const { painting, slider } = this;
     byId('inside').addEventListener('click', () => this.toggle());
-    byId('draw').addEventListener('click', () => painting.hint?.inside && painting.setMode(painting.mode === 'draw' ? '' : 'draw'));
+    byId('draw').addEventListener('click', () => painting.hint?.inside && painting.modes.toggle('draw'));
     slider.addEventListener('pointerdown', () => painting.edits.begin());
     slider.addEventListener('input', (event) => this.grow(Number(slider.value), event.timeStamp));
     // A touch that leaves the slider where it was fires no change event.
@@ -120,7 +120,7 @@ export class Regions {
     const { hint } = painting;
     if (!kept || !drawing || !hint) return;
     const inside = drawnOutline(drawing);
-    painting.setMode('');
+    painting.modes.set('');
     if (inside.polygons[0].length < 3) return;
     if (!hint.inside && this.isFull(painting.edits.present.hints)) say(translate('too_many_regions'), { beside: byId('inside') });
     else painting.replace({ ...hint, inside });
@@ -141,7 +141,7 @@ export class Regions {
 
   /** The buttons and the slider. */
   show() {
-    const { hint, mode } = this.painting;
+    const { hint, modes: { mode } } = this.painting;
     const inside = hint?.inside;
     byId('inside').setAttribute('aria-pressed', String(Boolean(inside)));
     byId('draw').setAttribute('aria-pressed', String(mode === 'draw'));

@@ -65,7 +65,7 @@ export class WhereNext {
   /** Whether a place may be asked for and shown: a picture is being painted, and nothing else goes on. */
   get canOffer() {
     const { painting } = this;
-    const busy = painting.pending || painting.mode || painting.ring.open || painting.compare.on
+    const busy = painting.pending || painting.modes.mode || painting.ring.open || painting.compare.on
       || painting.gestures.fingers.size || painting.stage.grey || document.querySelector('dialog[open]');
     // The page's own answers alone know no place.
     return 'askNext' in this.link && this.link.up && painting.active && painting.settled && !busy && painting.ring.byPointer

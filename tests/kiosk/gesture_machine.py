@@ -31,11 +31,11 @@ _OPEN = """async () => {
   const { pictures, palette } = livetint.painting;
   await pictures.open(pictures.photo);
   palette.forget();
-  livetint.painting.setBrush(false);
+  livetint.painting.modes.setBrush(false);
 }"""
 # Whether a tap at a place of the stage takes hold of a point, or does something with the chosen one.
 _ON_A_POINT = """([x, y]) => { const { painting } = livetint, { w, h } = painting.stage.size;
-  return painting.mode || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
+  return painting.modes.mode || painting.markers.nearest(x * w, y * h, 7.5 * painting.panel.pxPerMm()) >= 0; }"""
 _PAUSE = "(() => { const { whereNext } = livetint; if (whereNext.canOffer) whereNext.ask(); })()"
 FINGER, PALM = 8, 200
 BUTTONS = (

@@ -20,7 +20,7 @@ pytestmark = needs("chromium")
 
 # Open the picture anew, as nobody has touched it.
 _ANEW = """async () => { const { painting } = livetint; await painting.pictures.open(painting.photo);
-  painting.palette.forget(); painting.setBrush(false); }"""
+  painting.palette.forget(); painting.modes.setBrush(false); }"""
 SEPIA = (8.0, 18.0)  # the stub's colour where no hint is near
 
 
@@ -190,7 +190,7 @@ def test_a_line_drawn_around_a_thing_keeps_the_colour_in_it(visitor: Visitor) ->
     assert visitor.page.get_by_text("Draw around what should have this colour").is_visible()
     assert not visitor.page.locator("#ring-bar, .swatch").first.is_visible(), "nothing is in the finger's way"
     visitor.page.keyboard.press("Escape")
-    assert visitor.evaluate("livetint.painting.mode") == "" and not visitor.ring
+    assert visitor.evaluate("livetint.painting.modes.mode") == "" and not visitor.ring
     visitor.tap(0.4, 0.4)
     until(lambda: visitor.page.locator("#draw").is_visible(), "the ring again")
     press(visitor, "draw")
