@@ -14,6 +14,7 @@ from ..engine.bundle import Bundle, DistributionTable, InputTable, Manifest
 from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
+from ..engine.runners.base import FEATURES
 from .export import to_onnx
 from .networks.efficientnet_lite import DEFAULT_BACKBONE
 from .networks.hint_attention import MAP_NAMES, Hints, Maps, hints_from_inputs
@@ -24,9 +25,6 @@ MAX_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
 # Initialisers with at least this many values are stored as fp16; smaller ones (biases, reach) stay in fp32.
 HALF_FROM = 256
-# The encoder's last tensor, [1, 96, 64, 64] before the heads, is an output too, for whoever computes the heads
-# elsewhere. No stage reads it, so `stage_graph` drops it and no runner pays for it.
-FEATURES = "features"
 # Prefixes of weights that bundles before version 7 lack.
 NEWEST_WEIGHTS = ("attention.kinds.", "attention.guard")
 

@@ -79,6 +79,11 @@ class Painter:
         self._last = self._ab = self._automatic = None
         self._answered = NO_GLOBAL_HINTS, {}
 
+    @property
+    def encoder_features(self) -> NDArray[np.float32] | None:
+        """The encoder's last tensor for this photograph, of `Runner.encoder_features`."""
+        return self.runner.encoder_features(self._features)
+
     def check(self, hints: Sequence[Mark], global_hints: GlobalHints = NO_GLOBAL_HINTS) -> None:
         """Raise HintRejected for what the model does not take."""
         check_hints(self.runner.bundle, self.points(hints), global_hints)

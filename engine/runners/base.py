@@ -27,6 +27,9 @@ NO_GLOBAL_HINTS = GlobalHints()
 MIN_VIVID, MAX_VIVID = 0.5, 2.0
 # The encoder's maps that give the automatic colours. Both are linear in ab, so `vivid` multiplies them.
 AUTOMATIC_MAPS = ("base", "mood")
+# The output of an encoder that is its last tensor, before the heads, for who computes the heads elsewhere. No stage
+# reads it, so plans leave it out.
+FEATURES = "features"
 # Cells a side of `influence`: those of hint attention at the working size.
 INFLUENCE_CELLS = 64
 # A hint that changes ab by less than this everywhere (in CIELAB units) has no influence.
@@ -146,6 +149,17 @@ class Runner(ABC, Generic[F]):
         self._check_owner(features)
         return self._feature_maps(features)
 
+    def encoder_features(self, features: F) -> NDArray[np.float32] | None:
+        """The encoder's last tensor, before the heads, float32 [96, 64, 64], for who computes the heads elsewhere.
+
+        Do not change the array.
+
+        None where this runner's encoder does not give it: a plan leaves it out. Raises RunnerError for features of
+        another runner.
+        """
+        self._check_owner(features)
+        return self._encoder_features(features)
+
     def render(
         self,
         features: F,
@@ -208,6 +222,9 @@ class Runner(ABC, Generic[F]):
 
     def _feature_maps(self, features: F) -> dict[str, NDArray[np.float32]]:
         return {}
+
+    def _encoder_features(self, features: F) -> NDArray[np.float32] | None:
+        return None
 
     def _influence(
         self, features: F, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints

@@ -21,7 +21,7 @@ from ..files import sha256_of
 from ..hints import Hint
 from ..inputs import normalise_lightness, planes_input, touch_input
 from ..match_hints import match_hints
-from .base import AUTOMATIC_MAPS, INFLUENCE_CELLS, Features, Runner, distribution_table
+from .base import AUTOMATIC_MAPS, FEATURES, INFLUENCE_CELLS, Features, Runner, distribution_table
 from .share import share_graph, share_inputs, share_map
 from .subgraph import split_precomputed, stage_graph
 
@@ -145,7 +145,10 @@ class OnnxRunner(Runner[OnnxFeatures]):
         return distribution_at(logits, points, table.temperature_scale)
 
     def _feature_maps(self, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
-        return dict(features.maps) if self._staged else {}
+        return {name: values for name, values in features.maps.items() if name != FEATURES} if self._staged else {}
+
+    def _encoder_features(self, features: OnnxFeatures) -> NDArray[np.float32] | None:
+        return features.encoded[FEATURES][0] if FEATURES in features.encoded else None
 
     def _influence(
         self, features: OnnxFeatures, hints: Sequence[Hint], indices: Sequence[int], global_hints: GlobalHints
@@ -193,7 +196,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
         return self._stages[stage]
 
     def _load(self, stage: str) -> _Stage:
-        data = stage_graph(self.bundle, stage)
+        data = stage_graph(self.bundle, stage, (FEATURES,))
         try:
             is_split = self._staged and stage != "encoder"
             once, rest = split_precomputed(data, TOUCH_INPUTS) if is_split else (None, data)

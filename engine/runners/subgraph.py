@@ -7,7 +7,7 @@ photograph's maps alone is split off, to be computed once per photograph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import onnx
 import onnx.utils
@@ -19,25 +19,29 @@ from ..errors import ModelFileError
 VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
 
 
-def stage_graph(bundle: Bundle, stage: str) -> bytes:
+def stage_graph(bundle: Bundle, stage: str, also: Collection[str] = ()) -> bytes:
     """The ONNX graph of a stage alone.
 
-    A file for two stages is reduced to the output of this one, an encoder to the outputs that other stages read.
+    A file for two stages is reduced to the output of this one, an encoder to the outputs that other stages read. also:
+    further outputs of an encoder to keep, where it has them.
     """
     stages, data = bundle.manifest.stages, bundle.stage(stage)
     if stage == "encoder":
-        return _without_unread_outputs(data, [bundle.stage(name) for name in stages if name != "encoder"])
+        return _without_unread_outputs(data, [bundle.stage(name) for name in stages if name != "encoder"], also)
     if list(stages.values()).count(stages[stage]) == 1:
         return data
     return extract_outputs(data, ["ab" if stage == "colour" else "logits"])
 
 
-def _without_unread_outputs(data: bytes, readers: Sequence[bytes]) -> bytes:
-    """The ONNX model in `data` without the outputs that are inputs of none of `readers`, and what they alone need."""
+def _without_unread_outputs(data: bytes, readers: Sequence[bytes], also: Collection[str]) -> bytes:
+    """The ONNX model in `data` without the outputs that are inputs of none of `readers`, and what they alone need.
+
+    also: outputs to keep all the same.
+    """
     model = onnx.load_model_from_string(data)
     read = {value.name for reader in readers for value in onnx.load_model_from_string(reader).graph.input}
     offered = [value.name for value in model.graph.output]
-    wanted = [name for name in offered if name in read]
+    wanted = [name for name in offered if name in read or name in also]
     return data if wanted == offered else _cut(model, wanted)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...engine.bundle import Bundle
-from ...engine.image.photo import Photo
 from ..site.features import FeatureEncoder, pack_features
-from ..site.heads import pack_heads
+from ..site.heads import check_form, pack_heads
 
 # Features as fine as half floats: the page's colours are those of a saved picture.
 BITS = 16
@@ -23,9 +25,14 @@ class PageFiles:
         """The packed file of the heads."""
         return pack_heads(self._bundle)
 
-    def features(self, photo: Photo) -> bytes:
-        """The packed file of a photograph's features. It costs a run of the encoder."""
-        return pack_features(self._encoder(photo.working_L), photo.working_L, BITS, self._bundle)
+    def features(self, L: NDArray[np.float32], features: NDArray[np.float32] | None) -> bytes:
+        """The packed file of a photograph's features.
+
+        L: working L float32 [256, 256] in 0…100. features: float32 [96, 64, 64] of the runner that painted the
+        photograph; None where it does not give them, then they cost a run of the encoder on the CPU.
+        """
+        check_form(self._bundle)
+        return pack_features(self._encoder(L) if features is None else features, L, BITS, self._bundle)
 
     @cached_property
     def _encoder(self) -> FeatureEncoder:

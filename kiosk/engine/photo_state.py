@@ -17,7 +17,7 @@ from ...engine.image.photo import Photo
 from ...engine.next_touch import NextTouchSearch, Place
 from ...engine.painter import Painter
 from ...engine.regions import border
-from ...engine.runners.base import Runner
+from ...engine.runners.base import Features, Runner
 from ...engine.strokes import Mark, region_of
 
 # mood: (gain of chroma, shift of a, shift of b) of the automatic colours, whose histogram is asked for then.
@@ -99,11 +99,14 @@ class PhotoState(Painter):
         return self._moods[name]
 
 
-def reference_ab(photo: Photo, runner: Runner) -> tuple[NDArray[np.float32], bool]:
-    """A picture's own colours, ab float32 [2, h, w], or where it is grey those thought likely for it; whether it is."""
+def reference_ab(photo: Photo, runner: Runner, features: Features | None = None) -> tuple[NDArray[np.float32], bool]:
+    """A picture's own colours, ab float32 [2, h, w], or where it is grey those thought likely for it; whether it is.
+
+    features: of the photograph and the runner, if there are any.
+    """
     ab = photo.working_ab()
     if float(np.abs(ab - ab.mean((1, 2), keepdims=True)).mean()) < MIN_COLOUR_AB:
-        return Painter(photo, runner).ab(), True
+        return Painter(photo, runner, features=features).ab(), True
     return ab, False
 
 

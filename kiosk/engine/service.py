@@ -166,8 +166,12 @@ class EngineService:
         return Answer(), self._page_files.heads()
 
     def _do_features(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
-        photo = self._photo_of(_needed(task.picture), descriptors)
-        return Answer(), self._page_files.features(photo)
+        picture = _needed(task.picture)
+        if picture in self._photos:
+            painter: Painter = self._photos[picture]
+        else:  # not kept: a page that paints by itself opens no photograph here
+            painter = Painter(self._photo_of(picture, descriptors), self.runner)
+        return Answer(), self._page_files.features(painter.photo.working_L, painter.encoder_features)
 
     def _do_histogram(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         histogram = self._histogram(_needed(task.reference), descriptors)

@@ -8,11 +8,13 @@ stored in the same way.
 from __future__ import annotations
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from ...engine.bundle import Bundle
 from ...engine.errors import ModelFileError
 from ...engine.inputs import normalise_lightness
+from ...engine.runners.base import FEATURES
 from ...engine.runners.onnx import default_threads, make_session, run_graph
 from ...engine.runners.subgraph import extract_outputs
 from .heads import check_form
@@ -21,31 +23,35 @@ from .packed import pack
 KIND, HISTOGRAM_KIND = "features", "histogram"
 SHAPE = (96, 64, 64)
 BITS, DEFAULT_BITS = (8, 10, 16), 10
-_OUTPUT = "features"
 
 
 class FeatureEncoder:
-    """Computes the encoder's last tensor with ONNX Runtime.
+    """Computes the encoder's last tensor with ONNX Runtime, for runners that do not give it.
 
     threads: None for the engine's default. Raises ModelFileError for a model of another form, or without that output.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        check_form(bundle)
-        try:
-            graph = extract_outputs(bundle.stage("encoder"), [_OUTPUT])
-        except ModelFileError as error:
-            raise ModelFileError(
-                f"the encoder of model {bundle.name} does not give its features; "
-                "use the bundle that it was built from, or export it again"
-            ) from error
+        check_features(bundle)
+        graph = extract_outputs(bundle.stage("encoder"), [FEATURES])
         self._input = bundle.manifest.input
         self._session = make_session(graph, threads or default_threads(), spin=False)
 
     def __call__(self, L: NDArray[np.float32]) -> NDArray[np.float32]:
         """Working L float32 [256, 256] in 0…100 → features float32 [96, 64, 64]."""
         plane = normalise_lightness(L, self._input)[None, None]
-        return run_graph(self._session, {"light": plane})[_OUTPUT].reshape(SHAPE)
+        return run_graph(self._session, {"light": plane})[FEATURES].reshape(SHAPE)
+
+
+def check_features(bundle: Bundle) -> None:
+    """Raise ModelFileError for a model of another form, or whose encoder does not give its features."""
+    check_form(bundle)
+    encoder = onnx.load_model_from_string(bundle.stage("encoder")).graph
+    if FEATURES not in [value.name for value in encoder.output]:
+        raise ModelFileError(
+            f"the encoder of model {bundle.name} does not give its features; "
+            "use the bundle that it was built from, or export it again"
+        )
 
 
 def pack_features(features: NDArray[np.float32], L: NDArray[np.float32], bits: int, bundle: Bundle) -> bytes:

@@ -19,7 +19,7 @@ from ..engine.photo_state import mood_jpeg, reference_ab
 from ..server.exhibition import GalleryPicture
 from ..server.labels import label_of
 from ..server.shrinking import grey_jpeg
-from .features import FeatureEncoder, pack_features, pack_histogram
+from .features import check_features, pack_features, pack_histogram
 
 # Longer sides in pixels: of a thumbnail, and of what the page paints on.
 THUMBNAIL_PX, PAINTED_PX = 480, 2048
@@ -53,18 +53,20 @@ class PictureFiles:
     def __init__(self, bundle: Bundle, options: PictureOptions) -> None:
         self._bundle = bundle
         self._options = options
-        self._encoder = FeatureEncoder(bundle)
+        check_features(bundle)
         self._runner = OnnxRunner(bundle)
 
     def of(self, picture: GalleryPicture, photo: Photo) -> Iterator[tuple[str, bytes]]:
         """(name, contents) of each file of a picture."""
-        features = self._encoder(photo.working_L)
+        encoded = self._runner.encode(photo.working_L)
+        features = self._runner.encoder_features(encoded)
+        assert features is not None  # checked above, and ONNX Runtime gives every output
         yield FEATURES, pack_features(features, photo.working_L, self._options.bits, self._bundle)
         yield THUMBNAIL, grey_jpeg(photo.L, THUMBNAIL_PX)
         yield PAINTED, grey_jpeg(photo.L, PAINTED_PX, SAVED_QUALITY)
         if self.keeps_full_size(photo):
             yield FULL_SIZE, grey_jpeg(photo.L, MAX_CANVAS_PX, SAVED_QUALITY)
-        ab, automatic = reference_ab(photo, self._runner)
+        ab, automatic = reference_ab(photo, self._runner, encoded)
         yield HISTOGRAM, pack_histogram(histogram_of(ab), self._bundle)
         yield MOOD, mood_jpeg(photo, ab * np.float32(self._options.vivid if automatic else 1))
         size = photo.size if self.keeps_full_size(photo) else fitted(photo.size, PAINTED_PX)

@@ -22,6 +22,7 @@ from livetint.engine.runners.base import MAX_VIVID, MIN_VIVID, Runner
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.session import Session
 from livetint.kiosk.colours import unpack_colours
+from livetint.kiosk.engine import page_files
 from livetint.kiosk.engine.photo_state import PhotoState
 from livetint.kiosk.engine.service import MORE_PHOTOS, EngineService
 from livetint.kiosk.messages import Edit, HintMessage, PictureRef, Task
@@ -202,6 +203,27 @@ def test_screens_share_the_features_of_a_photograph_and_keep_their_own_answers(
     np.testing.assert_array_equal(first, again)
     assert np.abs(first[0] - first[1]).max() > 1
     assert not service.do(edits[0], {})[0].inferred
+
+
+def test_a_page_s_features_are_the_runner_s_and_come_from_the_cpu_where_it_gives_none(
+    touch: Bundle, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[object] = []
+    plainly = OnnxRunner._encode
+    monkeypatch.setattr(OnnxRunner, "_encode", lambda *a: (encoded.append(a), plainly(*a))[1])
+    with OnnxRunner(touch, 1) as runner:
+        service, ref = EngineService(runner, 64), album.add("one")
+        asked = Task("features", ref)
+        encoded.clear()
+        closed = service.do(asked, album.descriptors)[1]
+        assert len(encoded) == 1 and service.held == []
+        service.do(task(ref, HINT), album.descriptors)  # the photograph is open
+        with monkeypatch.context() as alone:
+            alone.setattr(page_files, "FeatureEncoder", None)
+            assert service.do(asked, {})[1] == closed
+        assert len(encoded) == 2
+        monkeypatch.setattr(OnnxRunner, "_encoder_features", lambda *_: None)
+        assert len(service.do(asked, {})[1]) == len(closed)
 
 
 def test_a_large_photograph_is_held_in_the_size_of_screens_and_coloured_as_in_full(

@@ -198,6 +198,15 @@ def test_models_of_another_form_are_refused_in_a_sentence(runner: OnnxRunner) ->
             make(other)
 
 
+def test_the_runner_gives_the_features_that_the_page_computes_from(
+    encoded: OnnxFeatures, runner: OnnxRunner, features: NDArray[np.float32]
+) -> None:
+    given = runner.encoder_features(encoded)
+    assert given is not None and given.shape == features.shape
+    np.testing.assert_allclose(given, features, atol=1e-4 * float(np.abs(features).max()))
+    assert "features" not in runner.feature_maps(encoded)
+
+
 def test_weights_that_are_not_whole_are_refused_in_a_sentence(runner: OnnxRunner) -> None:
     files = {name: data for name, data in runner.bundle.files.items() if not name.startswith(("touch.", "distr"))}
     with pytest.raises(ModelFileError, match="does not hold the weights attention"):

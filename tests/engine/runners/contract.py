@@ -61,6 +61,14 @@ class RunnerContract:
         np.testing.assert_array_equal(features.L, opened.lightness)
         assert not features.L.flags.writeable and features.made_by(opened.runner)
 
+    def test_the_tensor_before_the_heads_is_that_of_the_photograph(self, opened: Opened) -> None:
+        runner = opened.runner
+        ours, theirs = (runner.encoder_features(runner.encode(L)) for L in (opened.lightness, 100 - opened.lightness))
+        assert (ours is None) is (theirs is None)
+        if ours is not None and theirs is not None:
+            assert ours.dtype == np.float32 and ours.ndim == 3 and np.isfinite(ours).all()
+            assert not np.array_equal(ours, theirs)
+
     def test_feature_maps_are_those_of_the_photograph(self, opened: Opened) -> None:
         runner = opened.runner
         ours, theirs = runner.encode(opened.lightness), runner.encode(100 - opened.lightness)
@@ -175,6 +183,7 @@ class RunnerContract:
             lambda: opened.runner.influence(features, [RED], [0]),
             lambda: opened.runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: opened.runner.feature_maps(features),
+            lambda: opened.runner.encoder_features(features),
             lambda: opened.runner.with_vivid(features, 1.3),
         )
         for question in questions:
@@ -212,6 +221,7 @@ class RunnerContract:
             lambda: runner.influence(features, [RED], [0]),
             lambda: runner.render(features, (), NO_GLOBAL_HINTS, opened.lightness),
             lambda: runner.feature_maps(features),
+            lambda: runner.encoder_features(features),
             lambda: runner.with_vivid(features, 1.3),
         )
         for question in questions:
