@@ -35,6 +35,8 @@ _AXES = np.arange(2)
 # Of the pixels that measurements read, the first of each: four around the point, the pixel, those of the patch.
 _FIRST_TAPS = np.array([0, 4, 5])
 _UNIT = np.eye(3)[..., None]
+# The place of a row without a hint, which no hint has: y, x and size.
+_NOWHERE: tuple[float, float, int] = math.nan, math.nan, 0
 
 
 def _reach_px(size: int) -> int:
@@ -91,7 +93,7 @@ class MatchGeometry:
         self._hints: list[Hint] = []
         # y, x and size of each hint, its centre in pixels, its size, and those nearer than APART_PX, with their
         # distance.
-        self._places: list[tuple[float, float, int] | None] = [None] * capacity
+        self._places = [_NOWHERE] * capacity
         self._centres = [(0.0, 0.0)] * capacity
         self._sizes = [0] * capacity
         self._largest = 0
@@ -171,7 +173,7 @@ class MatchGeometry:
     def _truncate(self, count: int) -> None:
         """Forget the hints from `count` on."""
         rest = self.capacity - count
-        self._places[count:], self._sizes[count:] = [None] * rest, [0] * rest
+        self._places[count:], self._sizes[count:] = [_NOWHERE] * rest, [0] * rest
         for row in range(count, len(self._hints)):
             self._leave(row)
         self.priorities[:, count:] = 0
@@ -179,9 +181,7 @@ class MatchGeometry:
 
     def _place(self, row: int) -> None:
         """Compute what the measurements of a hint read, and their weights."""
-        place = self._places[row]
-        assert place is not None
-        (height, width), columns, (y, x, size) = self.shape, self.columns, place
+        (height, width), columns, (y, x, size) = self.shape, self.columns, self._places[row]
         down, across = float(np.float32(y) * np.float32(height)), float(np.float32(x) * np.float32(width))
         self._centres[row] = down, across
         top, bottom, left, right = patch_bounds(x, y, size, height, width)

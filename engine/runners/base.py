@@ -149,13 +149,16 @@ class Runner(ABC, Generic[F]):
         self._check_owner(features)
         return self._feature_maps(features)
 
+    @property
+    def gives_encoder_features(self) -> bool:
+        """Whether `encoder_features` gives any; a plan leaves them out."""
+        return False
+
     def encoder_features(self, features: F) -> NDArray[np.float32] | None:
         """The encoder's last tensor, before the heads, float32 [96, 64, 64], for who computes the heads elsewhere.
 
-        Do not change the array.
-
-        None where this runner's encoder does not give it: a plan leaves it out. Raises RunnerError for features of
-        another runner.
+        None unless `gives_encoder_features`. Do not change the array. Raises RunnerError for features of another
+        runner.
         """
         self._check_owner(features)
         return self._encoder_features(features)

@@ -147,6 +147,10 @@ class OnnxRunner(Runner[OnnxFeatures]):
     def _feature_maps(self, features: OnnxFeatures) -> dict[str, NDArray[np.float32]]:
         return {name: values for name, values in features.maps.items() if name != FEATURES} if self._staged else {}
 
+    @property
+    def gives_encoder_features(self) -> bool:
+        return self._staged and any(value.name == FEATURES for value in self._stage("encoder").rest.get_outputs())
+
     def _encoder_features(self, features: OnnxFeatures) -> NDArray[np.float32] | None:
         return features.encoded[FEATURES][0] if FEATURES in features.encoded else None
 

@@ -167,11 +167,12 @@ class EngineService:
 
     def _do_features(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         picture = _needed(task.picture)
+        L, features = self._photo_of(picture, descriptors).working_L, None
         if picture in self._photos:
-            painter: Painter = self._photos[picture]
-        else:  # not kept: a page that paints by itself opens no photograph here
-            painter = Painter(self._photo_of(picture, descriptors), self.runner)
-        return Answer(), self._page_files.features(painter.photo.working_L, painter.encoder_features)
+            features = self._photos[picture].encoder_features
+        elif self.runner.gives_encoder_features:  # not kept: a page that paints by itself opens no photograph here
+            features = self.runner.encoder_features(self.runner.encode(L))
+        return Answer(), self._page_files.features(L, features)
 
     def _do_histogram(self, task: Task, descriptors: Descriptors) -> tuple[Answer, bytes]:
         histogram = self._histogram(_needed(task.reference), descriptors)

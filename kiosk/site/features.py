@@ -8,13 +8,12 @@ stored in the same way.
 from __future__ import annotations
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from ...engine.bundle import Bundle
 from ...engine.errors import ModelFileError
 from ...engine.inputs import normalise_lightness
-from ...engine.runners.base import FEATURES
+from ...engine.runners.base import FEATURES, Features, Runner
 from ...engine.runners.onnx import default_threads, make_session, run_graph
 from ...engine.runners.subgraph import extract_outputs
 from .heads import check_form
@@ -32,8 +31,11 @@ class FeatureEncoder:
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        check_features(bundle)
-        graph = extract_outputs(bundle.stage("encoder"), [FEATURES])
+        check_form(bundle)
+        try:
+            graph = extract_outputs(bundle.stage("encoder"), [FEATURES])
+        except ModelFileError as error:
+            raise no_features(bundle) from error
         self._input = bundle.manifest.input
         self._session = make_session(graph, threads or default_threads(), spin=False)
 
@@ -43,15 +45,20 @@ class FeatureEncoder:
         return run_graph(self._session, {"light": plane})[FEATURES].reshape(SHAPE)
 
 
-def check_features(bundle: Bundle) -> None:
-    """Raise ModelFileError for a model of another form, or whose encoder does not give its features."""
-    check_form(bundle)
-    encoder = onnx.load_model_from_string(bundle.stage("encoder")).graph
-    if FEATURES not in [value.name for value in encoder.output]:
-        raise ModelFileError(
-            f"the encoder of model {bundle.name} does not give its features; "
-            "use the bundle that it was built from, or export it again"
-        )
+def features_of(runner: Runner, encoded: Features) -> NDArray[np.float32]:
+    """The features [96, 64, 64] of a photograph that `runner` encoded. Raises ModelFileError if it gives none."""
+    found = runner.encoder_features(encoded)
+    if found is None:
+        raise no_features(runner.bundle)
+    return found
+
+
+def no_features(bundle: Bundle) -> ModelFileError:
+    """The error for a model whose encoder does not give its features."""
+    return ModelFileError(
+        f"the encoder of model {bundle.name} does not give its features; "
+        "use the bundle that it was built from, or export it again"
+    )
 
 
 def pack_features(features: NDArray[np.float32], L: NDArray[np.float32], bits: int, bundle: Bundle) -> bytes:

@@ -19,7 +19,8 @@ from ..engine.photo_state import mood_jpeg, reference_ab
 from ..server.exhibition import GalleryPicture
 from ..server.labels import label_of
 from ..server.shrinking import grey_jpeg
-from .features import check_features, pack_features, pack_histogram
+from .features import features_of, no_features, pack_features, pack_histogram
+from .heads import check_form
 
 # Longer sides in pixels: of a thumbnail, and of what the page paints on.
 THUMBNAIL_PX, PAINTED_PX = 480, 2048
@@ -53,14 +54,15 @@ class PictureFiles:
     def __init__(self, bundle: Bundle, options: PictureOptions) -> None:
         self._bundle = bundle
         self._options = options
-        check_features(bundle)
+        check_form(bundle)
         self._runner = OnnxRunner(bundle)
+        if not self._runner.gives_encoder_features:
+            raise no_features(bundle)
 
     def of(self, picture: GalleryPicture, photo: Photo) -> Iterator[tuple[str, bytes]]:
         """(name, contents) of each file of a picture."""
         encoded = self._runner.encode(photo.working_L)
-        features = self._runner.encoder_features(encoded)
-        assert features is not None  # checked above, and ONNX Runtime gives every output
+        features = features_of(self._runner, encoded)
         yield FEATURES, pack_features(features, photo.working_L, self._options.bits, self._bundle)
         yield THUMBNAIL, grey_jpeg(photo.L, THUMBNAIL_PX)
         yield PAINTED, grey_jpeg(photo.L, PAINTED_PX, SAVED_QUALITY)

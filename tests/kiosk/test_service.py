@@ -224,6 +224,11 @@ def test_a_page_s_features_are_the_runner_s_and_come_from_the_cpu_where_it_gives
         assert len(encoded) == 2
         monkeypatch.setattr(OnnxRunner, "_encoder_features", lambda *_: None)
         assert len(service.do(asked, {})[1]) == len(closed)
+        monkeypatch.setattr(OnnxRunner, "gives_encoder_features", False)
+        encoded.clear()
+        fresh = EngineService(runner, 64)
+        assert len(fresh.do(asked, album.descriptors)[1]) == len(closed)
+        assert len(encoded) == 1, "the pulse alone: what a runner does not give it is not asked to encode"
 
 
 def test_a_large_photograph_is_held_in_the_size_of_screens_and_coloured_as_in_full(
