@@ -19,7 +19,8 @@ from ..engine.colour.metrics import delta_e, psnr
 from ..engine.hints import Hint
 from ..engine.image.compose import compose
 from ..engine.runners.base import Runner
-from ..engine.runners.onnx import OnnxRunner, session_options
+from ..engine.runners.onnx import OnnxRunner
+from ..engine.runners.sessions import session_options
 from .half_arithmetic import EmulatedRunner
 from .limits import FAULT_AB, FAULT_FACTOR, FAULT_MAP, Limits, limits_of
 

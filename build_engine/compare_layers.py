@@ -21,7 +21,7 @@ from onnx import TensorProto, shape_inference
 from ..engine.bundle import Bundle
 from ..engine.inputs import normalise_lightness, planes_input
 from ..engine.runners.base import NO_GLOBAL_HINTS
-from ..engine.runners.onnx import default_threads, run_graph, session_options
+from ..engine.runners.sessions import default_threads, run_graph, session_options
 from ..engine.runners.tensorrt.device import Device
 from ..engine.runners.tensorrt.plans import TensorRT
 from ..engine.runners.tensorrt.versions import LoadedTarget

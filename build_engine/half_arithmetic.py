@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from ..engine.errors import ConfigError
-from ..engine.runners.onnx import OnnxRunner, Session, session_options
+from ..engine.runners.onnx import OnnxRunner
+from ..engine.runners.sessions import Session, session_options
 from .fold import element_types
 
 # Tensor cores add this many products before the sum is rounded to fp16.

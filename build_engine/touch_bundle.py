@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..engine.bundle import Bundle, DistributionTable, InputTable, Manifest
@@ -15,7 +11,7 @@ from ..engine.colour.global_hints import VECTOR_LENGTH
 from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
 from ..engine.runners.base import FEATURES
-from .export import to_onnx
+from .export import store_half, stored_weights, to_onnx
 from .networks.efficientnet_lite import DEFAULT_BACKBONE
 from .networks.hint_attention import MAP_NAMES, Hints, Maps, hints_from_inputs
 from .networks.touch import TouchNetwork
@@ -23,8 +19,6 @@ from .networks.touch import TouchNetwork
 FORM = "hint-attention-3"
 MAX_HINTS = 128
 HINT_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints")
-# Initialisers with at least this many values are stored as fp16; smaller ones (biases, reach) stay in fp32.
-HALF_FROM = 256
 # Prefixes of weights that bundles before version 7 lack.
 NEWEST_WEIGHTS = ("attention.kinds.", "attention.guard")
 
@@ -120,30 +114,6 @@ def example_hints(number: int) -> tuple[Tensor, ...]:
     )
 
 
-def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large float32 initialisers as fp16 under the same names, with a cast to float32 where they are used.
-
-    This halves the file. At run time it costs nothing, because every back end folds casts of constants when it loads.
-    """
-    graph, casts = model.graph, []
-    for initialiser in graph.initializer:
-        if initialiser.data_type != TensorProto.FLOAT or np.prod(initialiser.dims) < HALF_FROM:
-            continue
-        name, wide = initialiser.name, f"{initialiser.name}/float32"
-        half = numpy_helper.to_array(initialiser).astype(np.float16)
-        initialiser.CopyFrom(numpy_helper.from_array(half, name))
-        casts.append(helper.make_node("Cast", [name], [wide], name=f"{name}/cast", to=TensorProto.FLOAT))
-        for node in graph.node:
-            for index, value in enumerate(node.input):
-                if value == name:
-                    node.input[index] = wide
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    return model
-
-
 def touch_manifest(
     version: str,
     licence: str,
@@ -201,10 +171,8 @@ def _newest_weights(network: TouchNetwork) -> dict[str, Tensor]:
 def weights_of(bundle: Bundle) -> dict[str, Tensor]:
     """Parameter name → float32 weights, read from the initialisers of every stage."""
     weights: dict[str, Tensor] = {}
-    for name, data in bundle.files.items():
-        if Path(name).suffix == ".onnx":
-            for initialiser in onnx.load_model_from_string(data).graph.initializer:
-                weights[initialiser.name] = torch.from_numpy(numpy_helper.to_array(initialiser).astype(np.float32))
+    for data in bundle.stage_files.values():
+        weights |= {name: torch.from_numpy(np.array(value)) for name, value in stored_weights(data).items()}
     if not weights:
         raise ModelFileError(f"{bundle.folder} holds no weights to start from; name a complete bundle")
     return weights

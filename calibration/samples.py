@@ -17,6 +17,8 @@ from ..engine.colour.global_hints import histogram_of, saturation_of
 from ..engine.hints import WORKING_PX, Hint
 from ..engine.inputs import normalise_lightness, planes_input
 from ..engine.runners.base import NO_GLOBAL_HINTS
+from ..engine.runners.restorer import Restore, load_restorer
+from ..engine.runners.sessions import default_threads
 from .photographs import lab_of, photograph_files, squashed
 from .visitor import gaussian_patches, global_hints, reveal
 
@@ -38,15 +40,15 @@ def visitor_hints(rng: np.random.Generator, ab: NDArray[np.float32], index: int)
 
 
 def stage_inputs(
-    bundle: Bundle, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
+    bundle: Bundle, restore: Restore, rgb: NDArray[np.uint8], rng: np.random.Generator, index: int
 ) -> dict[str, NDArray[np.float32]]:
     """One photograph, uint8 RGB of the working size, as named inputs of the first stage.
 
-    They are `light`, or `planes` and `global`.
+    They are `light`, or `planes` and `global`. restore: the bundle's, of `load_restorer`.
     """
     settings = bundle.manifest.input
     lab = lab_of(rgb)
-    L_plane = normalise_lightness(lab[None, None, ..., 0], settings)
+    L_plane = normalise_lightness(restore(lab[..., 0])[None, None], settings)
     if settings.kind == "hints":
         return {"light": L_plane}
     ab = np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1))
@@ -64,7 +66,7 @@ def feeds(
 
     A smaller set is repeated with other visitors, mirrored every second time.
     """
-    rng = np.random.default_rng(seed)
+    rng, restore = np.random.default_rng(seed), load_restorer(bundle, default_threads())
     made = round_ = 0
     while made < samples:
         before = made
@@ -73,7 +75,8 @@ def feeds(
                 return
             if index < skip:
                 continue
-            yield stage_inputs(bundle, np.ascontiguousarray(rgb[:, ::-1]) if round_ % 2 else rgb, rng, made)
+            rgb = np.ascontiguousarray(rgb[:, ::-1]) if round_ % 2 else rgb
+            yield stage_inputs(bundle, restore, rgb, rng, made)
             made += 1
         round_ += 1
         if made == before:

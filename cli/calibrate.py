@@ -20,7 +20,7 @@ from ..calibration.ranges import save_ranges
 from ..engine.errors import ConfigError
 from ..engine.files import atomic_write, check_writable
 from ..engine.models import find_model
-from ..engine.runners.onnx import default_threads
+from ..engine.runners.sessions import default_threads
 from .progress import Bars
 
 

@@ -18,7 +18,7 @@ from ..engine.cache import user_cache
 from ..engine.errors import LivetintError
 from ..engine.kernels import FATBIN
 from ..engine.models import DEFAULT_MODEL, cache_folder, known_models
-from ..engine.runners.onnx import default_threads
+from ..engine.runners.sessions import default_threads
 from ..engine.runners.tensorrt.driver import driver_present
 from ..engine.runners.tensorrt.plan_folder import cached_plans
 from ..engine.runners.tensorrt.versions import TARGETS

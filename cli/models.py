@@ -63,7 +63,7 @@ def _line(name: str, folder: Path, place: str) -> str:
 def _calibrate(bundle: Bundle, samples: int) -> None:
     """Write ranges into a new bundle. If the user interrupts this, the bundle stays as it is."""
     from ..build_engine.sensitivity import calibrate_on_examples
-    from ..engine.runners.onnx import default_threads
+    from ..engine.runners.sessions import default_threads
 
     if not samples:
         click.echo(f"without ranges for INT8; measure them: livetint calibrate {bundle.folder} --into-bundle")

@@ -68,7 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contents of model.toml.
 
     backbone: of `touch`; "" for networks without a choice, and in old bundles. The file has network and backbone in one
-    table: `[network]` with `name` and `backbone`; without a backbone, `network = "name"`.
+    table: `[network]` with `name` and `backbone`; without a backbone, `network = "name"`. restorer: the ONNX file that
+    restores L before the encoder (`runners/restorer.py`), and ranges the file of ranges for INT8; "" for none.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     touch_form: str = ""
     backbone: str = ""
     ranges: str = ""
+    restorer: str = ""
     schema: int = SCHEMA
 
 
@@ -111,6 +113,16 @@ class Bundle:
         if name not in self.manifest.stages:
             raise ModelFileError(f"model {self.name} has no {name} stage; it offers {', '.join(self.manifest.stages)}")
         return self.files[self.manifest.stages[name]]
+
+    @property
+    def stage_files(self) -> dict[str, bytes]:
+        """The ONNX files of all stages by file name; one file may serve two stages."""
+        return {file: self.files[file] for file in self.manifest.stages.values()}
+
+    @property
+    def restorer(self) -> bytes | None:
+        """The ONNX file of the restorer; None for bundles without one."""
+        return self.files[self.manifest.restorer] if self.manifest.restorer else None
 
     def has(self, stage: str) -> bool:
         """Whether the bundle has this stage."""
@@ -179,8 +191,11 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     for file in manifest.files:
         if Path(file).name != file:
             yield f"{file!r} is not a plain file name"
-    if manifest.ranges and manifest.ranges not in manifest.files:
-        yield f"{manifest.ranges} is not listed under [files]"
+    for file in (manifest.ranges, manifest.restorer):
+        if file and file not in manifest.files:
+            yield f"{file} is not listed under [files]"
+    if manifest.restorer and manifest.input.kind != "hints":
+        yield "it has a restorer, which only a model with an encoder can have"
 
 
 def _verified(folder: Path, name: str, digest: str) -> bytes:

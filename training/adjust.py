@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
 from ..build_engine.networks.hint_attention import HEADS, MAX_FOCUS, MAX_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.kinds import GUARDED
 from ..build_engine.networks.touch import TouchNetwork
+from ..build_engine.restorer_file import carried
 from ..build_engine.touch_bundle import backbone_of, export_stages, network_of, touch_manifest
 from ..calibration.photographs import load_squares
 from ..engine.bundle import Bundle, write_bundle
@@ -86,6 +88,8 @@ def adjust(
 ) -> Bundle:
     """Write `bundle` with `change` to the folder `output`, without INT8 ranges, which would no longer be valid.
 
+    A restorer stays: it knows clean from aged, which no change here is about.
+
     tick: called with the steps done and their total while kinds are learned, which takes minutes.
 
     Raises ConfigError for bundles of other networks, for numbers out of range and for weights of another backbone,
@@ -114,9 +118,11 @@ def adjust(
         if change.contrast is not None:
             network.attention.contrast.copy_(_contrast(*change.contrast))
     old = bundle.manifest
+    restorer, files = carried(bundle)
     manifest = touch_manifest(version, old.licence, old.data, old.trained, backbone=network.backbone)
+    manifest = msgspec.structs.replace(manifest, restorer=restorer)
     card = bundle.files.get(CARD, b"").decode() + _card(bundle, change, explained, right)
-    return write_bundle(output, manifest, export_stages(network) | {CARD: card.encode()})
+    return write_bundle(output, manifest, export_stages(network) | files | {CARD: card.encode()})
 
 
 def _mixed(bundle: Bundle, change: Change) -> TouchNetwork:

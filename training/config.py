@@ -69,6 +69,8 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the part `inside` (0…1) of it. coarse: weight of the Huber loss before upsampling. picture: weight of the mean error
     of a picture in dB. distribution: weight of the cross-entropy, at `distribution_points` cells per picture.
     distribution_gradient: whether the cross-entropy also trains the features.
+    maps, lightness: of a restorer alone: the weights of the distance between the encoder's maps, and of the mean
+    squared error of L. With 0 for `maps` the encoder does not run.
     The paper's networks use only `distribution` and `colour`: huber, or l1 for the 10 · |d| / 110 of the retrained
     release. Their cross-entropy uses every cell."""
 
@@ -81,6 +83,8 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distribution_points: int = 128
     distribution_gradient: bool = False
     colour: str = "huber"
+    maps: float = 1.0
+    lightness: float = 0.002
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +114,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `name` and `backbone`; `network = "name"` is enough without a backbone. output: folder for checkpoints, the log and
     the finished bundle. device: auto, cpu or cuda. bf16: auto uses it if the hardware has it. every: steps between
     checkpoints and held-out curves. stages: one after the other, instead of the cosine. eccv16: checkpoint of the
-    network of Zhang et al. 2016, whose conv1 to conv8 are the initial weights. Both are for the paper's networks."""
+    network of Zhang et al. 2016, whose conv1 to conv8 are the initial weights. Both are for the paper's networks.
+    encoder_of: the bundle of `touch`, by name or folder, to which a restorer is fitted; for `network = "restorer"`."""
 
     network: str
     output: str
@@ -127,6 +132,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: list[Stage] = []
     eccv16: str = ""
     backbone: str = ""
+    encoder_of: str = ""
 
     def stage_at(self, position: float) -> Stage | None:
         """The stage at a position of the schedule, in steps; None for runs without stages."""
@@ -154,6 +160,8 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"losses.colour is {config.losses.colour!r}, expected huber or l1"
     if config.backbone and config.network != "touch":
         yield f"network {config.network} has no choice of backbones; only touch has"
+    if (config.network == "restorer") != bool(config.encoder_of):
+        yield 'encoder_of names the bundle for which a restorer is trained; it belongs to network = "restorer"'
     for stage in config.stages:
         if stage.leads not in ("colour", "classes"):
             yield f"a stage's leads is {stage.leads!r}, expected colour or classes"

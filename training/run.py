@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors.torch import load_file
 
 from ..build_engine.networks import TOPOLOGIES
 from ..build_engine.planes_bundle import planes_files, planes_manifest
+from ..build_engine.restorer_file import RESTORER, export_restorer, restorer_of
 from ..build_engine.touch_bundle import backbone_of, export_stages, touch_manifest, weights_of
 from ..engine.bundle import Bundle, Manifest, write_bundle
 from ..engine.errors import ConfigError
@@ -19,12 +21,17 @@ from ..engine.models import find_model
 from .config import Card, Config, load_config
 from .loop import AVERAGED, LOG, Progress, RunStatus, freeze_all_but, initialise, no_progress, train
 from .planes_task import PlanesTask
+from .restorer import RestorerTask
 from .schedule import Clock
 from .tasks import Task, TouchTask
 
 CARD = "MODEL_CARD.md"
 # Name of the network → what makes its task.
-TASKS: dict[str, Callable[[Config], Task]] = {"touch": TouchTask, **dict.fromkeys(TOPOLOGIES, PlanesTask)}
+TASKS: dict[str, Callable[[Config], Task]] = {
+    "touch": TouchTask,
+    "restorer": RestorerTask,
+    **dict.fromkeys(TOPOLOGIES, PlanesTask),
+}
 
 
 def run(
@@ -50,6 +57,8 @@ def run(
 
 def _start_weights(start: Bundle, task: Task) -> dict[str, torch.Tensor]:
     """The weights of a bundle to start from. Raises ConfigError for a `touch` with another backbone than the task's."""
+    if isinstance(task, RestorerTask):
+        return restorer_of(start).state_dict()
     if (
         isinstance(task, TouchTask)
         and start.manifest.network == "touch"
@@ -77,7 +86,8 @@ def export_run(task: Task, config: Config, status: RunStatus, init: str | None =
     network = task.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     network.load_state_dict(load_file(output / AVERAGED))
     manifest, files = bundle_parts(task, config.card)
-    files[CARD] = model_card(config, status, init, _curves(output / LOG)).encode()
+    card = model_card(config, status, init, _curves(output / LOG))
+    files[CARD] = (f"{files[CARD].decode()}\n#{card}" if CARD in files else card).encode()
     return write_bundle(output / "bundle", manifest, files)
 
 
@@ -86,12 +96,21 @@ def bundle_parts(task: Task, card: Card) -> tuple[Manifest, dict[str, bytes]]:
     if isinstance(task, TouchTask):
         manifest = touch_manifest(card.version, card.licence, card.data, trained=True, backbone=task.network.backbone)
         return manifest, export_stages(task.network)
+    if isinstance(task, RestorerTask):
+        return _with_restorer(task, card)
     if isinstance(task, PlanesTask):
         manifest = planes_manifest(
             task.config.network, card.version, card.licence, card.data, trained=True, mask=PlanesTask.mask
         )
         return manifest, planes_files(task.config.network, task.weights())
     raise ConfigError(f"there is no bundle for {type(task).__name__}")
+
+
+def _with_restorer(task: RestorerTask, card: Card) -> tuple[Manifest, dict[str, bytes]]:
+    """The bundle whose encoder the restorer was fitted to, with this restorer; its ranges for INT8 stay valid."""
+    old = task.bundle
+    manifest = msgspec.structs.replace(old.manifest, version=card.version, restorer=RESTORER)
+    return manifest, {**old.files, RESTORER: export_restorer(task.restorer)}
 
 
 def model_card(config: Config, status: RunStatus, init: str | None, curves: list[dict]) -> str:

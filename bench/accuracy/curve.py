@@ -13,7 +13,7 @@ from ...engine.colour.global_hints import GlobalHints, histogram_of, saturation_
 from ...engine.errors import ConfigError, HintRejected
 from ...engine.hints import Hint
 from ...engine.runners.base import Runner, check_hints
-from ...engine.runners.onnx import default_threads
+from ...engine.runners.sessions import default_threads
 from ..cells import decibels
 from ..measure import Result, Rows
 from ..options import Option, Options, counts, factor, words

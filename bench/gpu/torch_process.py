@@ -78,7 +78,7 @@ def _model(bundle: Bundle, path: Path) -> dict[str, Any]:
 
 def _initialisers(bundle: Bundle) -> dict[str, Any]:
     """Parameter name → float32 weights, from every stage."""
-    models = [onnx.load_model_from_string(data) for name, data in bundle.files.items() if name.endswith(".onnx")]
+    models = [onnx.load_model_from_string(data) for data in bundle.stage_files.values()]
     return {
         initialiser.name: numpy_helper.to_array(initialiser).astype(np.float32)
         for model in models

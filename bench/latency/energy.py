@@ -18,7 +18,7 @@ from typing import Any
 
 from ...engine.errors import ConfigError
 from ...engine.runners.base import Runner
-from ...engine.runners.onnx import default_threads
+from ...engine.runners.sessions import default_threads
 from ..cells import short
 from ..environment import machine, read_text
 from ..measure import Result, Rows

@@ -53,7 +53,7 @@ def onnxruntime_cuda(graph: Graph, threads: int, folder: Path) -> Run:
 def _onnxruntime(graph: Graph, threads: int, provider: str) -> Run:
     import onnxruntime as ort
 
-    from ...engine.runners.onnx import session_options
+    from ...engine.runners.sessions import session_options
 
     if provider not in ort.get_available_providers():
         raise ConfigError(f"this onnxruntime has no {provider}; pip install onnxruntime-gpu")

@@ -25,7 +25,8 @@ from ...engine.bundle import Bundle
 from ...engine.image.photo import Photo
 from ...engine.inputs import normalise_lightness, planes_input, touch_input
 from ...engine.runners.base import NO_GLOBAL_HINTS
-from ...engine.runners.onnx import OnnxRunner, first_line
+from ...engine.runners.onnx import OnnxRunner
+from ...engine.runners.sessions import first_line
 from ...engine.runners.subgraph import stage_graph
 from ..accuracy.levin import Optimiser
 from ..cells import short, span

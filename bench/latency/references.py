@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from ...engine.runners.onnx import session_options
+from ...engine.runners.sessions import session_options
 from .workloads import SEED, Workload
 
 # The names of all references begin with this.

@@ -19,7 +19,8 @@ import onnxruntime as ort
 
 from ...engine.errors import ModelFileError
 from ...engine.runners.base import Runner
-from ...engine.runners.onnx import TOUCH_INPUTS, default_threads, session_options
+from ...engine.runners.onnx import TOUCH_INPUTS
+from ...engine.runners.sessions import default_threads, session_options
 from ...engine.runners.subgraph import split_precomputed
 from ..cells import short
 from ..measure import Result, Rows

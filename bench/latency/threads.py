@@ -9,7 +9,7 @@ import cv2
 
 from ...engine.cores import usable_cores
 from ...engine.errors import ConfigError
-from ...engine.runners.onnx import default_threads
+from ...engine.runners.sessions import default_threads
 from ..options import words
 
 

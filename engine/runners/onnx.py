@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..colour import bins
 from ..colour.global_hints import GlobalHints
-from ..cores import usable_cores
 from ..distribution import distribution_at
 from ..errors import ModelFileError
 from ..files import sha256_of
@@ -22,25 +19,13 @@ from ..hints import Hint
 from ..inputs import normalise_lightness, planes_input, touch_input
 from ..match_hints import match_hints
 from .base import AUTOMATIC_MAPS, FEATURES, INFLUENCE_CELLS, Features, Runner, distribution_table
+from .restorer import load_restorer
+from .sessions import Session, default_threads, first_line, make_session, run_graph
 from .share import share_graph, share_inputs, share_map
 from .subgraph import split_precomputed, stage_graph
 
-MAX_THREADS = 8
 # Inputs that change from touch to touch. All other inputs of a stage come from the photograph.
 TOUCH_INPUTS = ("positions", "colours", "sizes", "valid", "global_hints", "points")
-# This optimiser quantises the weights of layers that an INT8 graph keeps wide, with one coarse scale (ONNX Runtime
-# 1.32).
-DISABLED_OPTIMISERS = ["WeightBiasQuantization"]
-
-
-class Session(Protocol):
-    """What a runner uses of an ONNX Runtime session."""
-
-    def get_inputs(self) -> Sequence[Any]: ...
-
-    def get_outputs(self) -> Sequence[Any]: ...
-
-    def run(self, output_names: Any, input_feed: Any, /) -> Sequence[Any]: ...
 
 
 class OnnxFeatures(Features):
@@ -72,11 +57,6 @@ class _Stage:
     rest: Session
 
 
-def default_threads() -> int:
-    """`usable_cores`, but at most 8: a touch does not gain from more."""
-    return min(usable_cores(), MAX_THREADS)
-
-
 class OnnxRunner(Runner[OnnxFeatures]):
     """Runs a bundle with ONNX Runtime.
 
@@ -92,6 +72,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
         self.spin = spin
         self.threads = threads or default_threads()
         self._stages: dict[str, _Stage] = {}
+        self._restore = load_restorer(bundle, self.threads, spin)
         self._stage("encoder" if self._staged else "colour")
 
     @property
@@ -99,7 +80,7 @@ class OnnxRunner(Runner[OnnxFeatures]):
         return self.bundle.manifest.input.kind == "hints"
 
     def _encode(self, L: NDArray[np.float32], vivid: float) -> OnnxFeatures:
-        plane = {"light": normalise_lightness(L, self.bundle.manifest.input)[None, None]}
+        plane = {"light": normalise_lightness(self._restore(L), self.bundle.manifest.input)[None, None]}
         encoded = run_graph(self._stage("encoder").rest, plane) if self._staged else plane
         return self._features(L, encoded, vivid)
 
@@ -214,38 +195,3 @@ class OnnxRunner(Runner[OnnxFeatures]):
     def _session(self, data: bytes, threads: int) -> Session:
         """A graph, ready to run. A subclass may run it with other options."""
         return make_session(data, threads, self.spin)
-
-
-def make_session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSession:
-    """An ONNX graph, ready to run. threads, spin: of `OnnxRunner`. Raises ONNX Runtime's errors for invalid graphs."""
-    return ort.InferenceSession(
-        data,
-        session_options(threads, spin),
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=DISABLED_OPTIMISERS,
-    )
-
-
-def run_graph(session: Session, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The outputs of a graph by name. It takes those of `inputs` that it needs."""
-    names = [value.name for value in session.get_outputs()]
-    outputs = session.run(names, {value.name: inputs[value.name] for value in session.get_inputs()})
-    return {name: np.asarray(output) for name, output in zip(names, outputs, strict=True)}
-
-
-def session_options(threads: int, spin: bool = True) -> ort.SessionOptions:
-    """Options of every session: `threads` within an operator, one operator at a time, errors alone in the log.
-
-    spin: of `OnnxRunner`.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    return options
-
-
-def first_line(error: Any) -> str:
-    """The first line of an error's text."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -14,7 +14,8 @@ from ...engine.bundle import Bundle
 from ...engine.errors import ModelFileError
 from ...engine.inputs import normalise_lightness
 from ...engine.runners.base import FEATURES, Features, Runner
-from ...engine.runners.onnx import default_threads, make_session, run_graph
+from ...engine.runners.restorer import load_restorer
+from ...engine.runners.sessions import default_threads, make_session, run_graph
 from ...engine.runners.subgraph import extract_outputs
 from .heads import check_form
 from .packed import pack
@@ -32,16 +33,18 @@ class FeatureEncoder:
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         check_form(bundle)
+        threads = threads or default_threads()
         try:
             graph = extract_outputs(bundle.stage("encoder"), [FEATURES])
         except ModelFileError as error:
             raise no_features(bundle) from error
         self._input = bundle.manifest.input
-        self._session = make_session(graph, threads or default_threads(), spin=False)
+        self._restore = load_restorer(bundle, threads, spin=False)
+        self._session = make_session(graph, threads, spin=False)
 
     def __call__(self, L: NDArray[np.float32]) -> NDArray[np.float32]:
         """Working L float32 [256, 256] in 0…100 → features float32 [96, 64, 64]."""
-        plane = normalise_lightness(L, self._input)[None, None]
+        plane = normalise_lightness(self._restore(L), self._input)[None, None]
         return run_graph(self._session, {"light": plane})[FEATURES].reshape(SHAPE)
 
 

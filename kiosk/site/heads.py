@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,10 +102,9 @@ def weights_of(bundle: Bundle) -> dict[str, NDArray[np.float16] | NDArray[np.flo
 
 def _initialisers(bundle: Bundle) -> Iterator[tuple[str, NDArray[Any]]]:
     """Names and values of the initialisers of every stage."""
-    for name, data in bundle.files.items():
-        if Path(name).suffix == ".onnx":
-            for initialiser in onnx.load_model_from_string(data).graph.initializer:
-                yield initialiser.name, numpy_helper.to_array(initialiser)
+    for data in bundle.stage_files.values():
+        for initialiser in onnx.load_model_from_string(data).graph.initializer:
+            yield initialiser.name, numpy_helper.to_array(initialiser)
 
 
 def _padded(tensor: NDArray[Any]) -> bytes:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import onnxruntime as ort
 from livetint.build_engine.networks import TOPOLOGIES
-from livetint.engine.runners.onnx import session_options
+from livetint.engine.runners.sessions import session_options
 
 from ..golden import recipe
 

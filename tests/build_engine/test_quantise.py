@@ -19,7 +19,7 @@ from livetint.build_engine.quantise import (
 )
 from livetint.calibration.ranges import all_methods, measure
 from livetint.engine.errors import ConfigError
-from livetint.engine.runners.onnx import DISABLED_OPTIMISERS
+from livetint.engine.runners.sessions import DISABLED_OPTIMISERS
 from onnx import TensorProto, helper, numpy_helper
 
 from .small_network import small_graph, small_planes

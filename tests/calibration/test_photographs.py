@@ -15,6 +15,7 @@ from livetint.engine.colour.global_hints import histogram_of, saturation_of
 from livetint.engine.errors import ConfigError
 from livetint.engine.image.photo import Photo
 from livetint.engine.models import find_model
+from livetint.engine.runners.restorer import load_restorer
 from PIL import Image
 
 
@@ -95,7 +96,8 @@ def test_global_statistics_are_those_that_the_network_is_given_at_run_time(tmp_p
         input=InputTable(takes_global=True, local=False), stages={"colour": "colour.onnx"},
     )  # fmt: skip
     bundle, rng = Bundle(tmp_path, manifest, {}), np.random.default_rng(0)
-    vectors = [samples.stage_inputs(bundle, stripes, rng, index)["global"][0] for index in range(16)]
+    restore = load_restorer(bundle, 1)
+    vectors = [samples.stage_inputs(bundle, restore, stripes, rng, index)["global"][0] for index in range(16)]
     shown = [vector for vector in vectors if vector[313] and vector[315]]
     assert shown, "no visitor revealed both"
     expected = histogram_of(np.ascontiguousarray(lab_of(stripes)[..., 1:].transpose(2, 0, 1)))

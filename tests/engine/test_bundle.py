@@ -77,6 +77,7 @@ def test_a_missing_file_and_a_missing_manifest_are_named(touch):
         ('kind = "hints"', 'knid = "hints"', "knid"),
         ('touch = "touch.onnx"', 'touch = "../touch.onnx"', "not listed"),
         ('bins = "in-gamut-313"', 'bins = "hex"', "hex"),
+        ("schema = 1", 'schema = 1\nrestorer = "other.onnx"', "other.onnx is not listed"),
         ("[input]", "[input", "TOML"),
         ("trained = true", 'trained = "yes"', "bool"),
     ],
@@ -153,3 +154,11 @@ def test_a_file_in_the_place_of_a_bundle_is_refused(tmp_path, manifest):
     (tmp_path / "tiny").write_bytes(b"something else")
     with pytest.raises(OutputError, match="is a file"):
         write_bundle(tmp_path / "tiny", manifest, {"colour.onnx": b"graph"})
+
+
+def test_only_a_model_with_an_encoder_can_have_a_restorer(tmp_path, manifest):
+    folder = tmp_path / "tiny"
+    named = msgspec.structs.replace(manifest, restorer="restorer.onnx")
+    write_bundle(folder, named, {"colour.onnx": b"graph", "restorer.onnx": b"graph"})
+    with pytest.raises(ModelFileError, match="a model with an encoder"):
+        Bundle.load(folder)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..kiosk.stub_bundle import write_stub_bundle
 from ..needs import needs
+from ..restorers import lighter, with_restorer
 from .plans import build_for_standin, lightness_of, some_hints, tiny_bundle
 from .standin import Standin
 from .tensorrt_standin import module
@@ -198,6 +199,21 @@ def test_several_sessions_on_one_runner(gpu: Standin, tmp_path: Path):
         assert all(features.slot is not None for features in (*ours, *again)), "slots of forgotten photographs are free"
     with TensorRTRunner(bundle) as another, pytest.raises(RunnerError, match="another runner"):
         another.colorize(ours[0], ())
+
+
+def test_plans_of_a_bundle_serve_it_with_a_restorer_too(gpu: Standin, touch: Bundle):
+    """Photographs that lost their place on the GPU are encoded from the restored L again."""
+    build_for_standin(touch, "fp32")
+    restoring = with_restorer(touch, lighter(5.0))
+    with TensorRTRunner(restoring) as runner, OnnxRunner(restoring) as other:
+        L_planes = [lightness_of(256, seed) for seed in range(KEPT_PHOTOGRAPHS + 1)]
+        ours, theirs = [runner.encode(L) for L in L_planes], [other.encode(L) for L in L_planes]
+        assert ours[0].slot is None
+        np.testing.assert_array_equal(ours[0].L, L_planes[0])
+        for vivid in (1.0, 1.3):
+            got, expected = runner.with_vivid(ours[0], vivid), other.with_vivid(theirs[0], vivid)
+            ab = other.colorize(expected, some_hints(3))
+            np.testing.assert_allclose(runner.colorize(got, some_hints(3)), ab, atol=0.15)
 
 
 def test_pictures_are_composed_on_the_gpu_and_recorded_anew_only_when_their_size_changes(

@@ -22,7 +22,8 @@ from ...errors import DeviceLost
 from ...hints import Hint
 from ...image.compose import apply_strength
 from ..base import INFLUENCE_CELLS, Features, Runner, distribution_table
-from ..onnx import Session, default_threads, make_session, run_graph
+from ..restorer import load_restorer
+from ..sessions import Session, default_threads, make_session, run_graph
 from ..share import share_graph, share_inputs, share_map
 from .device import DEFAULT_DEADLINE_S, Device, Graph
 from .hint_stages import HintStages
@@ -34,10 +35,17 @@ KEPT_PHOTOGRAPHS = 4
 
 
 class DeviceFeatures(Features):
-    """One photograph on the GPU. slot: the slot that has its features; None after it was evicted."""
+    """One photograph on the GPU.
 
-    def __init__(self, runner: TensorRTRunner, L: NDArray[np.float32], vivid: float = 1.0) -> None:
+    restored: the L that the encoder gets, float32 [H, W]. slot: the slot that has its features; None after it was
+    evicted.
+    """
+
+    def __init__(
+        self, runner: TensorRTRunner, L: NDArray[np.float32], restored: NDArray[np.float32], vivid: float = 1.0
+    ) -> None:
         super().__init__(runner, L, vivid)
+        self.restored = restored
         self.slot: int | None = None
 
 
@@ -66,6 +74,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         DeviceLost.
         """
         super().__init__(bundle)
+        self._restore = load_restorer(bundle, default_threads(), spin=False)
         self._lock = threading.RLock()
         self.device = Device(deadline_s)
         with contextlib.ExitStack() as undo:
@@ -91,13 +100,16 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         super()._check_open()
 
     def _encode(self, L: NDArray[np.float32], vivid: float) -> DeviceFeatures:
-        features = DeviceFeatures(self, L, vivid)
+        return self._encode_restored(L, self._restore(L), vivid)
+
+    def _encode_restored(self, L: NDArray[np.float32], restored: NDArray[np.float32], vivid: float) -> DeviceFeatures:
+        features = DeviceFeatures(self, L, restored, vivid)
         with self._lock, self.device.at_work("encoding a photograph"):
             self._encode_into_slot(features)
         return features
 
     def _with_vivid(self, features: DeviceFeatures, vivid: float) -> DeviceFeatures:
-        return self._encode(features.L, vivid)
+        return self._encode_restored(features.L, features.restored, vivid)
 
     def _colorize(
         self, features: DeviceFeatures, hints: Sequence[Hint], global_hints: GlobalHints
@@ -251,7 +263,7 @@ class TensorRTRunner(Runner[DeviceFeatures]):
         self._current = None
         slot = self._free_slot()
         arena, stream = self.stages.arena, self.stages.stream
-        self.stages.encode(features.L, features.vivid)
+        self.stages.encode(features.restored, features.vivid)
         stream.copy(self._slots[slot], arena.features_address, arena.features_bytes)
         stream.wait("encoding a photograph")
         self._owners[slot] = weakref.ref(features)

@@ -7,7 +7,8 @@ import pytest
 from livetint.engine.hints import Hint
 from livetint.engine.models import find_model
 from livetint.engine.runners import onnx
-from livetint.engine.runners.onnx import OnnxRunner, session_options
+from livetint.engine.runners.onnx import OnnxRunner
+from livetint.engine.runners.sessions import session_options
 
 SPINNING = "session.intra_op.allow_spinning"
 
