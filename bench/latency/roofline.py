@@ -38,8 +38,8 @@ GPUS = {
 # Share of the peak that kernels are taken to reach: a guess for wide 3 × 3 convolutions.
 REACHED = 0.5
 COUNTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
-# A bundle's file → the stage that times it, for a number of hints. The distribution is left out: it gathers at points,
-# so the size of its inputs does not say what it reads.
+# A bundle's file → the stage that times it, for a number of hints; a restorer is timed with the encoder. The
+# distribution is left out: it gathers at points, so the size of its inputs does not say what it reads.
 STAGES_OF_FILES = {"encoder": "encode", "touch": "touch_to_ab_{}", "colour": "touch_to_ab_{}"}
 COPY_BYTES, PRODUCT_SIDE, REPEATS = 1 << 27, 1536, 5
 
@@ -55,6 +55,11 @@ class Work:
     @property
     def bytes(self) -> int:
         return self.weight_bytes + self.io_bytes
+
+    def __add__(self, other: Work) -> Work:
+        """Both, one after the other."""
+        weight_bytes, io_bytes = self.weight_bytes + other.weight_bytes, self.io_bytes + other.io_bytes
+        return Work(self.macs + other.macs, weight_bytes, io_bytes)
 
     @property
     def flops(self) -> int:
@@ -202,6 +207,8 @@ def measure_roofline(runner: Runner, numbers: Sequence[int], stages_ms: Mapping[
         axes = open_axes(data)
         for number in numbers if axes or stage == "colour" else (0,):
             work = count(data, {axis: 1 if axis == "points" else max(number, 1) for axis in axes})
+            if stage == "encoder" and runner.bundle.restorer is not None:
+                work += count(runner.bundle.restorer)
             name = timed.format(number)
             rows.append(row(name, work, ceilings, stages_ms.get(name, {}).get("p50")))
     table = {"gflops": round(ceilings.gflops, 2), "gbytes": round(ceilings.gbytes, 2), "rows": rows}

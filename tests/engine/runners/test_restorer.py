@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from livetint.bench.accuracy.aging import aged
 from livetint.build_engine.apply_precision import apply_precision
 from livetint.engine.bundle import Bundle
 from livetint.engine.errors import ModelFileError
-from livetint.engine.models import bundled_folder
+from livetint.engine.image.photo import Photo
+from livetint.engine.models import bundled_folder, find_model
 from livetint.engine.runners.onnx import OnnxRunner
 from livetint.engine.runners.restorer import load_restorer
 from livetint.kiosk.site.features import FeatureEncoder
@@ -64,3 +66,20 @@ def test_a_file_that_is_no_restorer_is_refused(plain, data, reason):
     with pytest.raises(ModelFileError, match=reason) as caught:
         OnnxRunner(with_restorer(plain, data), threads=1)
     assert "restorer.onnx" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_bundled_restorer_brings_old_prints_nearer_to_clean_ones():
+    """In the features of the encoder, on every third of the bundled photographs; on clean L it changes little."""
+    bundle = find_model("touch")
+    restore, encode = load_restorer(bundle, 2), FeatureEncoder(without_restorer(bundle), 2)
+    before, after, changed = [], [], []
+    for index, path in enumerate(sorted((bundled_folder().parent / "photos").glob("*.jpg"))[::3]):
+        clean = Photo.open(path).working_L
+        old = aged(clean, np.random.default_rng([2, index]))
+        wanted = encode(clean)
+        before.append(np.square(encode(old) - wanted).mean())
+        after.append(np.square(encode(restore(old)) - wanted).mean())
+        changed.append((np.abs(restore(clean) - clean).mean(), np.abs(restore(old) - old).mean()))
+    assert np.mean(after) < 0.9 * np.mean(before)
+    on_clean, on_old = np.mean(changed, 0)
+    assert on_clean < 1.5 < on_old
