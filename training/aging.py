@@ -34,7 +34,7 @@ class Wear:
 
 
 LIGHT = Wear(blur=0.5, fading=0.6, grain=0.7, scratches=0.4)
-HEAVY = Wear(blur=0.8, fading=0.9, grain=0.95, scratches=0.6, stains=0.7, specks=0.6)
+HEAVY = Wear(blur=0.95, fading=0.97, grain=0.98, scratches=0.8, stains=0.85, specks=0.8)
 
 
 def age(L: Tensor, draws: Draws, wear: Wear = LIGHT) -> Tensor:

@@ -69,8 +69,9 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the part `inside` (0…1) of it. coarse: weight of the Huber loss before upsampling. picture: weight of the mean error
     of a picture in dB. distribution: weight of the cross-entropy, at `distribution_points` cells per picture.
     distribution_gradient: whether the cross-entropy also trains the features.
-    maps, lightness: of a restorer alone: the weights of the distance between the encoder's maps, and of the mean
-    squared error of L. With 0 for `maps` the encoder does not run.
+    maps, answer, lightness: of a restorer alone: the weights of the distance between the encoder's maps, of the mean
+    squared difference between the answers to hints in CIELAB units, and of that of L. With 0 for `maps` the encoder
+    does not run.
     The paper's networks use only `distribution` and `colour`: huber, or l1 for the 10 · |d| / 110 of the retrained
     release. Their cross-entropy uses every cell."""
 
@@ -84,6 +85,7 @@ class Losses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distribution_gradient: bool = False
     colour: str = "huber"
     maps: float = 1.0
+    answer: float = 0.05
     lightness: float = 0.002
 
 

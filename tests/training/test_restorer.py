@@ -16,6 +16,7 @@ torch = import_or_skip("torch")
 from livetint.build_engine.apply_precision import check_ranges, ranges_of  # noqa: E402
 from livetint.build_engine.restorer_file import restorer_of  # noqa: E402
 from livetint.engine.bundle import write_bundle  # noqa: E402
+from livetint.training import restorer  # noqa: E402
 from livetint.training.adjust import Change, adjust  # noqa: E402
 from livetint.training.aging import HEAVY, LIGHT, age  # noqa: E402
 from livetint.training.config import Augmentation, load_config  # noqa: E402
@@ -59,12 +60,18 @@ def test_heavy_wear_changes_more_than_light_wear():
     assert heavy > 1.3 * light
 
 
-def test_a_restorer_that_changes_nothing_loses_nothing_on_clean_photographs(folder):
-    task = RestorerTask(load_config(settings_for(folder, 1)))
-    L = batch().L
-    kept = torch.arange(3)
-    assert float(task._distance(L[:3], L[:3], kept)) < 1e-6
-    assert float(task._distance(L[:3] + 10, L[:3], kept)) > 1e-2
+def test_a_restorer_that_changes_nothing_loses_nothing_on_clean_photographs(folder, monkeypatch):
+    settings = load_config(settings_for(folder, 1))
+    monkeypatch.setattr(restorer, "CLEAN_SHARE", 1.0)
+    losses = RestorerTask(settings).losses(batch())
+    assert set(losses) == {"lightness", "maps", "answer"}
+    assert all(float(term.detach()) < 1e-6 for term in losses.values())
+
+
+def test_a_channel_that_hardly_varies_does_not_outweigh_the_others():
+    values = torch.randn(4, 3, 8, 8) * torch.tensor([1.0, 2.0, 1e-6])[:, None, None]
+    found = restorer.spread("key", values).flatten()
+    assert found[0] < found[1] and found[2] > 0.2
 
 
 @pytest.mark.parametrize("losses", ["", "maps = 0.0\nlightness = 1.0"])
