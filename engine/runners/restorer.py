@@ -30,7 +30,7 @@ def load_restorer(bundle: Bundle, threads: int, spin: bool = True) -> Restore:
     if data is None:
         return lambda L: L
     try:
-        session = make_session(data, threads, spin)
+        session = make_session(data, threads, spin, spin_on=False)
     except Exception as error:  # onnxruntime's errors have no common base class
         raise _unusable(bundle, first_line(error)) from error
     _check(session, bundle)

@@ -32,11 +32,17 @@ def default_threads() -> int:
     return min(usable_cores(), MAX_THREADS)
 
 
-def make_session(data: bytes, threads: int, spin: bool = True) -> ort.InferenceSession:
-    """An ONNX graph, ready to run. threads, spin: of `OnnxRunner`. Raises ONNX Runtime's errors for invalid graphs."""
+def make_session(data: bytes, threads: int, spin: bool = True, *, spin_on: bool = True) -> ort.InferenceSession:
+    """An ONNX graph, ready to run. Raises ONNX Runtime's errors for invalid graphs.
+
+    threads, spin: of `OnnxRunner`. spin_on: whether threads also poll for a while after a run; where another session
+    runs next, they would take its cores.
+    """
+    options = session_options(threads, spin)
+    options.add_session_config_entry("session.force_spinning_stop", str(int(not spin_on)))
     return ort.InferenceSession(
         data,
-        session_options(threads, spin),
+        options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=DISABLED_OPTIMISERS,
     )

@@ -69,7 +69,7 @@ def test_a_file_that_is_no_restorer_is_refused(plain, data, reason):
 
 
 def test_the_bundled_restorer_brings_old_prints_nearer_to_clean_ones():
-    """In the features of the encoder, on every third of the bundled photographs; on clean L it changes little."""
+    """In the features of the encoder, on every third of the bundled photographs; it changes clean L less than old L."""
     bundle = find_model("touch")
     restore, encode = load_restorer(bundle, 2), FeatureEncoder(without_restorer(bundle), 2)
     before, after, changed = [], [], []
