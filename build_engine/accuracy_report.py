@@ -112,7 +112,7 @@ class StrictRunner(OnnxRunner):
     optimisation the arithmetic of the graph itself is measured.
     """
 
-    def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
+    def _session(self, data: bytes, threads: int, *, spin_on: bool = True) -> ort.InferenceSession:
         options = session_options(threads, self.spin)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -40,11 +40,11 @@ class EmulatedRunner(OnnxRunner):
     measuring.
     """
 
-    def _session(self, data: bytes, threads: int) -> Session:
+    def _session(self, data: bytes, threads: int, *, spin_on: bool = True) -> Session:
         model = onnx.load_model_from_string(data)
         if any(node.op_type == "Cast" and _cast_to(node) == TensorProto.FLOAT16 for node in model.graph.node):
             return HalfSession(model)
-        return super()._session(data, threads)
+        return super()._session(data, threads, spin_on=spin_on)
 
 
 class HalfSession:

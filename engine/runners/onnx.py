@@ -186,12 +186,12 @@ class OnnxRunner(Runner[OnnxFeatures]):
             is_split = self._staged and stage != "encoder"
             once, rest = split_precomputed(data, TOUCH_INPUTS) if is_split else (None, data)
             first = (sha256_of(once), self._session(once, 1)) if once else None
-            return _Stage(first, self._session(rest, self.threads))
+            return _Stage(first, self._session(rest, self.threads, spin_on=stage != "encoder"))
         except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelFileError(
                 f"the {stage} stage of model {self.bundle.name} cannot be loaded: {first_line(error)}"
             ) from error
 
-    def _session(self, data: bytes, threads: int) -> Session:
-        """A graph, ready to run. A subclass may run it with other options."""
-        return make_session(data, threads, self.spin)
+    def _session(self, data: bytes, threads: int, *, spin_on: bool = True) -> Session:
+        """A graph, ready to run. spin_on: of `make_session`. A subclass may run it with other options."""
+        return make_session(data, threads, self.spin, spin_on=spin_on)
