@@ -9,7 +9,7 @@ from ..engine.errors import ModelFileError
 from ..engine.hints import WORKING_PX
 from ..engine.runners.restorer import INPUT, OUTPUT
 from .export import store_bytes, stored_weights, to_onnx
-from .networks.restorer import Restorer
+from .networks.restorer import Restorer, RestorerStage
 
 RESTORER = "restorer.onnx"
 
@@ -17,7 +17,7 @@ RESTORER = "restorer.onnx"
 def export_restorer(restorer: Restorer) -> bytes:
     """The ONNX file of a restorer: L float32 [1, 1, 256, 256] → restored, weights stored as int8."""
     L = torch.full((1, 1, WORKING_PX, WORKING_PX), 50.0)
-    return store_bytes(to_onnx(restorer.eval(), (L,), [INPUT], [OUTPUT])).SerializeToString()
+    return store_bytes(to_onnx(RestorerStage(restorer).eval(), (L,), [INPUT], [OUTPUT])).SerializeToString()
 
 
 def restorer_of(bundle: Bundle) -> Restorer:
@@ -29,8 +29,8 @@ def restorer_of(bundle: Bundle) -> Restorer:
     if bundle.restorer is not None:
         stored = stored_weights(bundle.restorer)
         try:
-            known = [name for name in restorer.state_dict() if name in stored]
-            restorer.load_state_dict({name: torch.from_numpy(stored[name]) for name in known})
+            names = {name: f"restorer.{name}" for name in restorer.state_dict() if f"restorer.{name}" in stored}
+            restorer.load_state_dict({own: torch.from_numpy(stored[name]) for own, name in names.items()})
         except RuntimeError as error:
             raise ModelFileError(f"{bundle.folder} holds a restorer of another form; export it again") from error
     return restorer.eval()

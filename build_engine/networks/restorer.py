@@ -16,6 +16,9 @@ CONTEXT = 64
 SPREAD = 25.0
 # Sides of L must be multiples of this.
 STRIDE = 8
+# A photograph whose L would change by less than the first (root mean square, in units of L) has little to restore and
+# is left as it is; from the second on it gets the whole change.
+LITTLE, WORN = 2.0, 4.0
 
 
 class Block(nn.Module):
@@ -61,6 +64,19 @@ class Restorer(nn.Module):
         middle = self.middle_up(F.relu(middle + _doubled(self.up2(coarse))))
         fine = self.fine_up(F.relu(fine + _doubled(self.up(middle))))
         return L + SPREAD * F.pixel_shuffle(self.leave(fine), 2)
+
+
+class RestorerStage(nn.Module):
+    """L [1, 1, H, W] → the L that the encoder gets: restored, or L itself where there is little to restore."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+
+    def forward(self, L: Tensor) -> Tensor:
+        change = self.restorer(L) - L
+        size = (change**2).mean((1, 2, 3), keepdim=True).sqrt()
+        return L + change * ((size - LITTLE) / (WORN - LITTLE)).clamp(0, 1)
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def test_a_missing_file_and_a_missing_manifest_are_named(touch):
         ('kind = "hints"', 'knid = "hints"', "knid"),
         ('touch = "touch.onnx"', 'touch = "../touch.onnx"', "not listed"),
         ('bins = "in-gamut-313"', 'bins = "hex"', "hex"),
-        ('version = "', 'restorer = "other.onnx"\nversion = "', "other.onnx is not listed"),
+        ('restorer = "restorer.onnx"', 'restorer = "other.onnx"', "other.onnx is not listed"),
         ("[input]", "[input", "TOML"),
         ("trained = true", 'trained = "yes"', "bool"),
     ],
