@@ -116,8 +116,8 @@ class Bundle:
 
     @property
     def stage_files(self) -> dict[str, bytes]:
-        """The ONNX files of all stages by file name; one file may serve two stages."""
-        return {file: self.files[file] for file in self.manifest.stages.values()}
+        """The ONNX files of all stages by file name, those that are there; one file may serve two stages."""
+        return {file: self.files[file] for file in self.manifest.stages.values() if file in self.files}
 
     @property
     def restorer(self) -> bytes | None:
