@@ -132,8 +132,7 @@ def apply_precision(
     """
     if precision == "int8" and (ranges is None or choice is None):
         raise ConfigError(f"{bundle.name} has no ranges for INT8; {_advice(bundle)}")
-    restorer = bundle.manifest.restorer
-    files = bundle.stage_files | ({restorer: bundle.files[restorer]} if restorer else {})
+    files = bundle.stage_files | bundle.restorer_files
     for stage, model in (models or folded_stages(bundle)).items():
         bounds = ranges.of(stage, choice.method) if precision == "int8" and ranges and choice else None
         converted = model_at_precision(model, precision, dialect, bounds, choice.keep if choice else (), keep_fp32)

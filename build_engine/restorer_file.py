@@ -34,9 +34,3 @@ def restorer_of(bundle: Bundle) -> Restorer:
         except RuntimeError as error:
             raise ModelFileError(f"{bundle.folder} holds a restorer of another form; export it again") from error
     return restorer.eval()
-
-
-def carried(bundle: Bundle) -> tuple[str, dict[str, bytes]]:
-    """A bundle's restorer for a manifest and files made of it: its file name, "" for none, and the file."""
-    name = bundle.manifest.restorer
-    return name, {name: bundle.files[name]} if name else {}

@@ -120,9 +120,15 @@ class Bundle:
         return {file: self.files[file] for file in self.manifest.stages.values() if file in self.files}
 
     @property
+    def restorer_files(self) -> dict[str, bytes]:
+        """The ONNX file of the restorer by its name; empty for bundles without one."""
+        name = self.manifest.restorer
+        return {name: self.files[name]} if name else {}
+
+    @property
     def restorer(self) -> bytes | None:
         """The ONNX file of the restorer; None for bundles without one."""
-        return self.files[self.manifest.restorer] if self.manifest.restorer else None
+        return self.restorer_files.get(self.manifest.restorer)
 
     def has(self, stage: str) -> bool:
         """Whether the bundle has this stage."""

@@ -20,7 +20,6 @@ from torch import Tensor
 from ..build_engine.networks.hint_attention import HEADS, MAX_FOCUS, MAX_NARROWING, REACH_SLOPE, bias_for
 from ..build_engine.networks.kinds import GUARDED
 from ..build_engine.networks.touch import TouchNetwork
-from ..build_engine.restorer_file import carried
 from ..build_engine.touch_bundle import backbone_of, export_stages, network_of, touch_manifest
 from ..calibration.photographs import load_squares
 from ..engine.bundle import Bundle, write_bundle
@@ -118,11 +117,10 @@ def adjust(
         if change.contrast is not None:
             network.attention.contrast.copy_(_contrast(*change.contrast))
     old = bundle.manifest
-    restorer, files = carried(bundle)
     manifest = touch_manifest(version, old.licence, old.data, old.trained, backbone=network.backbone)
-    manifest = msgspec.structs.replace(manifest, restorer=restorer)
+    manifest = msgspec.structs.replace(manifest, restorer=old.restorer)
     card = bundle.files.get(CARD, b"").decode() + _card(bundle, change, explained, right)
-    return write_bundle(output, manifest, export_stages(network) | files | {CARD: card.encode()})
+    return write_bundle(output, manifest, export_stages(network) | bundle.restorer_files | {CARD: card.encode()})
 
 
 def _mixed(bundle: Bundle, change: Change) -> TouchNetwork:

@@ -57,8 +57,8 @@ def test_the_file_answers_as_the_network_and_holds_its_weights(changed, plain, s
     size = float(np.sqrt(np.square(expected - L.numpy()).mean()))
     assert size < LITTLE if kept else size > WORN
     (found,) = ort.InferenceSession(data).run(None, {"L": L.numpy()})
-    right, limit = (L.numpy(), 1e-4) if kept else (expected, 0.02 * size)
-    np.testing.assert_allclose(np.asarray(found), right, atol=5 * limit)
+    right, atol = (L.numpy(), 5e-4) if kept else (expected, 0.1 * size)
+    np.testing.assert_allclose(np.asarray(found), right, atol=atol)
     read = restorer_of(with_restorer(plain, data)).state_dict()
     for name, weight in restorer.state_dict().items():
         torch.testing.assert_close(read[name], weight, atol=float(weight.abs().max()) / 250 + 1e-6, rtol=0)
